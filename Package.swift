@@ -1,0 +1,96 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The layers of docs/architecture.md, one target each: the compiler keeps the direction of the arrows.
+// PERDURE_CORE=1 leaves out what needs an HTTP server or client, so that the core builds in about a minute.
+// PERDURE_STRICT=1 turns warnings into errors; `make check` sets it.
+let coreOnly = Context.environment["PERDURE_CORE"] == "1"
+let strict = Context.environment["PERDURE_STRICT"] == "1"
+
+let settings: [SwiftSetting] =
+    [
+        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+    ] + (strict ? [.treatAllWarnings(as: .error)] : [])
+
+let log = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let tracing = Target.Dependency.product(name: "Tracing", package: "swift-distributed-tracing")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let collections = Target.Dependency.product(name: "Collections", package: "swift-collections")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+func layer(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
+    .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: settings)
+}
+
+var products: [Product] = [
+    .library(name: "Perdure", targets: ["Perdure"]),
+    .library(name: "PerdureEngine", targets: ["PerdureEngine"]),
+    .library(name: "PerdureSQLite", targets: ["PerdureSQLite"]),
+    .library(name: "PerdureCommands", targets: ["PerdureCommands"]),
+]
+
+var dependencies: [Package.Dependency] = [
+    .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-metrics", from: "2.5.0"),
+    .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.2.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.8.0"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.0.0"),
+]
+
+var targets: [Target] = [
+    layer("Perdure", [log]),
+    layer("PerdureHistory", ["Perdure", crypto]),
+    layer("PerdureStore", ["PerdureHistory"]),
+    layer("PerdureStoreConformance", ["PerdureStore"]),
+    layer("PerdureSQLite", ["PerdureStore", grdb]),
+    layer("PerdureEngine", ["Perdure", "PerdureHistory", "PerdureStore", log, metrics, tracing, lifecycle, collections]),
+    layer("PerdureCommands", ["Perdure", "PerdureEngine", "PerdureSQLite", argumentParser]),
+    tests("PerdureTests", ["Perdure"]),
+    tests("PerdureHistoryTests", ["PerdureHistory"]),
+    tests("PerdureSQLiteTests", ["PerdureSQLite", "PerdureStoreConformance"]),
+    tests("PerdureEngineTests", ["PerdureEngine", "PerdureSQLite", "PerdureStoreConformance"]),
+    tests("PerdureCommandsTests", ["PerdureCommands"]),
+    tests("HouseTests", []),
+]
+
+if !coreOnly {
+    let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+    let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+    products += [.executable(name: "perdure", targets: ["PerdureCLI"])]
+    dependencies += [
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.5.0"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.24.0"),
+    ]
+    targets += [
+        layer("PerdurePeer", [hummingbird, grdb, log]),
+        layer("PerdureExamples", ["Perdure", httpClient]),
+        .executableTarget(
+            name: "PerdureCLI",
+            dependencies: ["PerdureCommands", "PerdureExamples", "PerdurePeer", httpClient, argumentParser],
+            swiftSettings: settings),
+        tests("PerdurePeerTests", ["PerdurePeer", .product(name: "HummingbirdTesting", package: "hummingbird")]),
+        tests("PerdureDemoTests", ["PerdureCLI", "PerdureExamples", "PerdurePeer"]),
+    ]
+}
+
+let package = Package(
+    name: "perdure",
+    platforms: [.macOS(.v15)],
+    products: products,
+    dependencies: dependencies,
+    targets: targets,
+    swiftLanguageModes: [.v6]
+)
