@@ -1,0 +1,38 @@
+/// Who may decide or answer.
+public struct Approver: Sendable, Hashable, CustomStringConvertible {
+    public let description: String
+    /// Anyone who holds this role in the namespace. Recorded and shown; checked once the installation knows roles.
+    public static func role(_ name: String) -> Approver { Approver(description: "role:\(name)") }
+    /// Anyone but the one who started the run.
+    public static let anyone = Approver(description: "anyone")
+}
+
+/// An approval that an action needs: the call is frozen, shown to a person, and the decision is consumed in the commit that
+/// releases the action.
+public struct ApprovalRequirement: Sendable, Hashable {
+    package let approver: Approver
+    package let within: Duration
+
+    /// Requires a decision within the time given, counted from the commit of the request. Nobody deciding is a denial.
+    public static func required(by approver: Approver, within: Duration) -> ApprovalRequirement {
+        ApprovalRequirement(approver: approver, within: max(within, .milliseconds(1)))
+    }
+}
+
+/// Who did something, and how that is known.
+public struct Principal: Sendable, Hashable, Codable, CustomStringConvertible {
+    public enum Kind: String, Sendable, Codable { case human, agent, workload, policy, timer, system }
+    public let kind: Kind
+    /// A name that is stable for this principal: an operating system user, a subject of an issuer, a SPIFFE id.
+    public let id: String
+    /// How it was authenticated, or `unauthenticated`.
+    public let authentication: String
+
+    public init(_ kind: Kind, _ id: String, authentication: String = "unauthenticated") {
+        self.kind = kind
+        self.id = id
+        self.authentication = authentication
+    }
+
+    public var description: String { "\(kind.rawValue) \(id)\(authentication == "unauthenticated" ? " (unauthenticated)" : "")" }
+}

@@ -1,0 +1,36 @@
+import Foundation
+
+/// The rules for names that authors and callers choose. They keep subjects readable and unambiguous in history:
+/// `/` separates scopes, `[…]` holds an id, `#` counts occurrences.
+package enum Name {
+    /// A workflow, namespace or signal name: it also appears in addresses and commands.
+    package static func isIdentifier(_ name: String) -> Bool {
+        (1...128).contains(name.utf8.count) && name.utf8.allSatisfy { isWordByte($0) || $0 == UInt8(ascii: ".") }
+    }
+
+    /// The name of a step, timer, scope or question: readable text without the characters that subjects are built with.
+    package static func isOperationName(_ name: String) -> Bool {
+        (1...128).contains(name.utf8.count) && isClean(name) && !name.unicodeScalars.contains { "/#[]".unicodeScalars.contains($0) }
+    }
+
+    /// An `id:`, a workflow key or a business key: any text of 1 to 256 bytes without control characters.
+    package static func isKey(_ key: String) -> Bool { (1...256).contains(key.utf8.count) && isClean(key) }
+
+    /// The form in which names and keys are compared and stored (Unicode NFC).
+    package static func normalized(_ name: String) -> String {
+        name.utf8.allSatisfy { $0 < 0x80 } ? name : name.precomposedStringWithCanonicalMapping
+    }
+
+    static func isWordByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+            UInt8(ascii: "-"), UInt8(ascii: "_"):
+            true
+        default: false
+        }
+    }
+
+    private static func isClean(_ text: String) -> Bool {
+        !text.unicodeScalars.contains { $0.properties.generalCategory == .control }
+    }
+}

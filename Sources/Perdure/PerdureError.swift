@@ -1,0 +1,76 @@
+/// What Perdure throws to the program that embeds it, and to author code that misuses a context.
+///
+/// Every code has a page in `docs/errors/` that says what it means, why it happens and what to do.
+public struct PerdureError: Error, Sendable, CustomStringConvertible {
+    /// What went wrong: the stable part that programs may compare.
+    public struct Code: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
+        public let rawValue: String
+        public init(rawValue: String) { self.rawValue = rawValue }
+        public var description: String { rawValue }
+    }
+
+    public let code: Code
+    /// One or two sentences: what happened and what to do about it.
+    public let message: String
+    /// The error that lies beneath, as text, if there was one.
+    public let cause: String?
+    /// Names and values that belong to the error (run, step, limit …), in the order they were given.
+    public let metadata: [(name: String, value: String)]
+
+    package init(_ code: Code, _ message: String, cause: (any Error)? = nil, metadata: [(String, String)] = []) {
+        self.code = code
+        self.message = message
+        self.cause = cause.map { String(describing: $0) }
+        self.metadata = metadata.map { (name: $0.0, value: $0.1) }
+    }
+
+    public var description: String {
+        let cause = cause.map { " (\($0))" } ?? ""
+        return "\(code): \(message)\(cause)"
+    }
+}
+
+extension PerdureError.Code {
+    // Registration and start
+    public static let workflowUnknown = Self(rawValue: "workflow_unknown")
+    public static let workflowDuplicate = Self(rawValue: "workflow_duplicate")
+    public static let nameInvalid = Self(rawValue: "name_invalid")
+    public static let inputUndecodable = Self(rawValue: "input_undecodable")
+    public static let valueNotEncodable = Self(rawValue: "value_not_encodable")
+    public static let payloadTooLarge = Self(rawValue: "payload_too_large")
+    public static let runConflict = Self(rawValue: "run_conflict")
+    // Runs
+    public static let runUnknown = Self(rawValue: "run_unknown")
+    public static let runClosed = Self(rawValue: "run_closed")
+    public static let runFailed = Self(rawValue: "run_failed")
+    public static let runCancelled = Self(rawValue: "run_cancelled")
+    public static let runTerminated = Self(rawValue: "run_terminated")
+    public static let runQuarantined = Self(rawValue: "run_quarantined")
+    public static let historyMismatch = Self(rawValue: "history_mismatch")
+    // Author code
+    public static let nameTaken = Self(rawValue: "name_taken")
+    public static let contextMisused = Self(rawValue: "context_misused")
+    public static let foreignWait = Self(rawValue: "foreign_wait")
+    public static let keyConflict = Self(rawValue: "key_conflict")
+    // People
+    public static let approvalUnknown = Self(rawValue: "approval_unknown")
+    public static let approvalClosed = Self(rawValue: "approval_closed")
+    public static let approvalMismatch = Self(rawValue: "approval_mismatch")
+    public static let approvalNotPermitted = Self(rawValue: "approval_not_permitted")
+    public static let questionUnknown = Self(rawValue: "question_unknown")
+    public static let questionClosed = Self(rawValue: "question_closed")
+    public static let answerInvalid = Self(rawValue: "answer_invalid")
+    public static let stepUnknown = Self(rawValue: "step_unknown")
+    public static let stepNotStuck = Self(rawValue: "step_not_stuck")
+    // Store
+    public static let storeNotOurs = Self(rawValue: "store_not_ours")
+    public static let storeTooNew = Self(rawValue: "store_too_new")
+    public static let storeReadOnly = Self(rawValue: "store_read_only")
+    public static let storeLocked = Self(rawValue: "store_locked")
+    public static let storeCorrupt = Self(rawValue: "store_corrupt")
+    public static let storeUnavailable = Self(rawValue: "store_unavailable")
+    public static let storeMissing = Self(rawValue: "store_missing")
+    // Engine
+    public static let engineStopped = Self(rawValue: "engine_stopped")
+    public static let usage = Self(rawValue: "usage")
+}

@@ -1,0 +1,92 @@
+/// When a failed attempt of a step is tried again.
+///
+/// The delay before attempt n + 1 is `initialDelay × multiplier^(n − 1)`, at most `maximumDelay`, made shorter or longer by up to
+/// `jitter` of itself, and never shorter than what the error asked for (`ClassifiedError.retryAfter`).
+public struct RetryPolicy: Sendable, Hashable {
+    /// What follows when `maximumAttempts` are used up.
+    public enum Exhaustion: Sendable, Hashable {
+        /// The step waits as a dead letter until a person retries, resolves or aborts it.
+        case park
+        /// The author gets the `StepFailure`, provided that the last error is definite; otherwise the step is in doubt first.
+        case thenThrow
+    }
+
+    /// Before the second attempt. At least 1 ms. Default: 1 s.
+    public var initialDelay: Duration
+    /// At least 1. Default: 2.
+    public var multiplier: Double
+    /// Default: 5 min.
+    public var maximumDelay: Duration
+    /// 0 to 1. Default: 0.2.
+    public var jitter: Double
+    /// At least 1; `nil` means without limit. Default: `nil`.
+    public var maximumAttempts: Int?
+    /// Default: `.park`.
+    public var exhaustion: Exhaustion
+
+    public init(
+        initialDelay: Duration = .seconds(1), multiplier: Double = 2, maximumDelay: Duration = .minutes(5), jitter: Double = 0.2,
+        maximumAttempts: Int? = nil, exhaustion: Exhaustion = .park
+    ) {
+        self.initialDelay = max(initialDelay, .milliseconds(1))
+        self.multiplier = multiplier.isFinite ? max(multiplier, 1) : 2
+        self.maximumDelay = max(maximumDelay, .milliseconds(1))
+        self.jitter = jitter.isFinite ? min(max(jitter, 0), 1) : 0.2
+        self.maximumAttempts = maximumAttempts.map { max($0, 1) }
+        self.exhaustion = exhaustion
+    }
+
+    /// Without limit, from 1 s to 5 min, so that an outage of hours only makes a run late.
+    public static let `default` = RetryPolicy()
+    /// One attempt; then the step parks as a dead letter.
+    public static let never = RetryPolicy(maximumAttempts: 1)
+    /// At most this many attempts; then the step parks as a dead letter.
+    public static func limited(to attempts: Int) -> RetryPolicy { RetryPolicy(maximumAttempts: attempts) }
+
+    /// The same policy, but an exhausted step throws to the author where its last error is definite.
+    public var thenThrow: RetryPolicy {
+        var policy = self
+        policy.exhaustion = .thenThrow
+        return policy
+    }
+
+    /// The delay after the given attempt (1 is the first). `random` is in 0..<1.
+    package func delay(afterAttempt attempt: Int, random: Double) -> Duration {
+        let base = Double(initialDelay.microseconds), most = Double(maximumDelay.microseconds)
+        var delay = base
+        for _ in 1..<max(2, min(attempt, 64)) where attempt > 1 { delay = min(delay * multiplier, most) }
+        delay = min(delay, most) * (1 + jitter * (2 * random - 1))
+        return .microseconds(Int64(max(delay, 1)))
+    }
+}
+
+/// Everything about a step that is not what it does: how it is retried, how long one attempt may take, what is recorded first.
+public struct StepPolicy: Sendable, Hashable {
+    /// Whether `step.intended` is committed before the body runs.
+    public enum Intent: Sendable, Hashable {
+        /// Where the effect, an approval or a business key needs it.
+        case automatic
+        /// Always: the history then shows the step even if the process is killed in its middle and the next build no longer has it.
+        case always
+    }
+
+    public var retry: RetryPolicy
+    /// How long one attempt may take before its task is cancelled. The attempt counts as ended when its closure has returned.
+    /// After a crash, "it did not happen" is believed only when this time and `grace` have passed. Default: 5 min.
+    public var attemptTimeout: Duration
+    /// How much longer than the attempt's deadline the other side may still act. Default: 10 s.
+    public var grace: Duration
+    public var intent: Intent
+
+    public init(
+        retry: RetryPolicy = .default, attemptTimeout: Duration = .minutes(5), grace: Duration = .seconds(10), intent: Intent = .automatic
+    ) {
+        self.retry = retry
+        self.attemptTimeout = max(attemptTimeout, .milliseconds(1))
+        self.grace = max(grace, .zero)
+        self.intent = intent
+    }
+
+    public static let `default` = StepPolicy()
+    public static func retry(_ policy: RetryPolicy) -> StepPolicy { StepPolicy(retry: policy) }
+}

@@ -1,0 +1,45 @@
+public import Foundation
+public import Logging
+
+/// What a step's body knows about its attempt. Pass the key, the token and the deadline on to the other side.
+public struct StepContext: Sendable {
+    /// The run this step belongs to.
+    public let runID: RunID
+    /// The step within the run, as history names it.
+    public let step: String
+    /// Stable for this step of this run: the same on every attempt, whatever crashed in between.
+    public let idempotencyKey: String
+    /// 1 for the first attempt. An attempt that a crash cut off uses up no number.
+    public let attempt: Int
+    /// Grows with every take-over of the run and every attempt, so that the other side can refuse an older sender.
+    public let fencingToken: FencingToken
+    /// When the engine stops waiting for this attempt and cancels its task.
+    public let deadline: Date
+    public let logger: Logger
+
+    package init(
+        runID: RunID, step: String, idempotencyKey: String, attempt: Int, fencingToken: FencingToken, deadline: Date, logger: Logger
+    ) {
+        self.runID = runID
+        self.step = step
+        self.idempotencyKey = idempotencyKey
+        self.attempt = attempt
+        self.fencingToken = fencingToken
+        self.deadline = deadline
+        self.logger = logger
+    }
+}
+
+/// Orders the senders of one run: a larger epoch owns the run later, a larger attempt was sent later within it.
+public struct FencingToken: Sendable, Hashable, Comparable, CustomStringConvertible {
+    public let epoch: Int64
+    public let attempt: Int
+
+    package init(epoch: Int64, attempt: Int) {
+        self.epoch = epoch
+        self.attempt = attempt
+    }
+
+    public static func < (left: FencingToken, right: FencingToken) -> Bool { (left.epoch, left.attempt) < (right.epoch, right.attempt) }
+    public var description: String { "\(epoch).\(attempt)" }
+}

@@ -1,0 +1,58 @@
+/// A named, versioned piece of code whose runs survive crashes, deploys and long waits.
+///
+/// The code between two calls of the context has to be deterministic: it is executed again, from its beginning, whenever a run
+/// is brought back into memory, and has to ask for the same operations in the same order. Everything that touches the outside
+/// world belongs into `read`, `step` or `act`. `docs/determinism.md` lists what is detected and what is not.
+public protocol Workflow: Sendable {
+    associatedtype Input: Codable & Sendable
+    associatedtype Output: Codable & Sendable
+
+    /// The name runs are started by: 1 to 128 bytes of letters, digits, `-`, `_` and `.`.
+    static var name: String { get }
+
+    /// The version of this code. A run stays with the version it was started on.
+    static var version: WorkflowVersion { get }
+
+    /// The workflow itself. An error thrown from here fails the run, after its completed steps were undone in reverse order.
+    func run(_ input: Input, _ context: WorkflowContext) async throws -> Output
+}
+
+/// The version of a workflow: numbers separated by dots, compared number by number, so that `1.10` comes after `1.9`.
+public struct WorkflowVersion: Hashable, Sendable, Codable, Comparable, ExpressibleByStringLiteral, CustomStringConvertible {
+    public let description: String
+
+    public init(_ description: String) { self.description = description }
+    public init(stringLiteral value: String) { description = value }
+
+    public static func < (left: WorkflowVersion, right: WorkflowVersion) -> Bool {
+        let left = left.components, right = right.components
+        for index in 0..<max(left.count, right.count) {
+            let l = index < left.count ? left[index] : "0", r = index < right.count ? right[index] : "0"
+            if l == r { continue }
+            if let l = Int(l), let r = Int(r) {
+                if l == r { continue }
+                return l < r
+            }
+            return l < r
+        }
+        return false
+    }
+
+    /// Whether the text can be a version: 1 to 64 bytes, dot-separated parts of letters, digits, `-` and `_`.
+    package var isValid: Bool {
+        (1...64).contains(description.utf8.count) && components.allSatisfy { !$0.isEmpty && $0.utf8.allSatisfy(Name.isWordByte) }
+    }
+
+    private var components: [Substring] { description.split(separator: ".", omittingEmptySubsequences: false) }
+
+    public init(from decoder: any Decoder) throws { description = try decoder.singleValueContainer().decode(String.self) }
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}
+
+/// The output or input of a workflow or step that has nothing to say. `Void` cannot be recorded; this can.
+public struct Nothing: Codable, Sendable, Hashable {
+    public init() {}
+}

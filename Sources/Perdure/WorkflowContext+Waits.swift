@@ -1,0 +1,77 @@
+extension WorkflowContext {
+    /// Waits. The wait costs no memory worth naming and survives restarts; it ends at the recorded due time or as soon after as a
+    /// process is there to notice.
+    ///
+    /// - Throws: `CancellationError` at once when the task is cancelled.
+    public nonisolated(nonsending) func sleep(for duration: Duration, name: String = "sleep", id: String? = nil) async throws {
+        let timer = try host.identifyTimer(name, id: id)
+        try await host.sleep(timer, for: duration, isolation: #isolation)
+    }
+
+    /// Waits for the next signal of this type. Signals that came earlier are waiting in order.
+    ///
+    /// - Throws: `StepFailure` with code `undecodable` if the payload cannot be read as this type (the signal is used up);
+    ///   `CancellationError` at once when the task is cancelled.
+    public nonisolated(nonsending) func signal<S: Signal>(_ type: S.Type) async throws -> S.Payload {
+        try await host.signal(S.name, isolation: #isolation, as: S.Payload.self)
+    }
+
+    /// Puts a question to a person and returns the first valid answer. It is asked once, whatever crashes, and authorises nothing:
+    /// what needs a permission has `approval:`.
+    ///
+    /// - Parameter within: After this time, counted from the commit of the question, a definite `StepFailure` with code `expired`
+    ///   is thrown. Without it the question stays open.
+    /// - Throws: `CancellationError` at once when the task is cancelled.
+    public nonisolated(nonsending) func ask<Answer: Codable & Sendable>(
+        _ name: String, id: String? = nil, _ question: String, as type: Answer.Type = Answer.self, of approver: Approver = .anyone,
+        within: Duration? = nil
+    ) async throws -> Answer {
+        let call = QuestionCall(name: name, id: id, text: question, approver: approver, within: within)
+        return try await host.ask(call, isolation: #isolation, as: type)
+    }
+
+    /// Runs the body and cancels it when the time is over. A step inside ends only with its recorded outcome, so the call may return
+    /// later than the limit; `StepPolicy.attemptTimeout` bounds one attempt.
+    ///
+    /// Names used inside belong to this call: its own name is a part of their path.
+    ///
+    /// - Throws: `StepFailure` with code `timed_out` when the limit passed first, else what the body throws.
+    public nonisolated(nonsending) func timeout<Result: Sendable>(
+        _ limit: Duration, name: String = "timeout", id: String? = nil, _ body: @escaping @Sendable () async throws -> Result
+    ) async throws -> Result {
+        let timer = try host.identifyTimer(name, id: id)
+        return try await withThrowingTaskGroup(of: Result?.self) { group in
+            group.addTask { try await RunTask.$scope.withValue(timer) { try await body() } }
+            group.addTask { [host] in
+                try await host.sleep(timer, for: limit, isolation: nil)
+                return nil
+            }
+            defer { group.cancelAll() }
+            if let first = try await group.next(), let value = first { return value }
+            throw StepFailure(code: StepFailure.timedOut, message: "'\(timer)' did not end within \(limit)")
+        }
+    }
+}
+
+extension WorkflowContext {
+    /// A unit that unwinds alone: if the body throws, the steps completed inside are undone in reverse order, durably, and then the
+    /// error is thrown on. Names inside are separate from those outside.
+    public nonisolated(nonsending) func scope<Result>(
+        _ name: String, id: String? = nil, _ body: () async throws -> Result
+    ) async throws -> Result {
+        let path = try host.openScope(name, id: id)
+        return try await RunTask.$scope.withValue(path) {
+            do {
+                return try await body()
+            } catch {
+                try await host.unwind(path)
+                throw error
+            }
+        }
+    }
+
+    /// Lets the body use the context although the task is cancelled, for work that has to be done on the way out.
+    public nonisolated(nonsending) func uncancelled<Result>(_ body: () async throws -> Result) async rethrows -> Result {
+        try await RunTask.$ignoresCancellation.withValue(true) { try await body() }
+    }
+}
