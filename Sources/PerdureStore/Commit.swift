@@ -1,0 +1,110 @@
+package import Perdure
+package import PerdureHistory
+
+/// One thing to be made durable. Items of one commit share a transaction, not their fate.
+package enum CommitItem: Sendable {
+    case create(NewRun)
+    case advance(RunAdvance)
+    case deliver(Delivery)
+}
+
+/// A run that does not exist yet, with its first event. Its row's `number` is ignored. With an `owner` it starts out owned.
+package struct NewRun: Sendable {
+    package var record: RunRecord
+    package var events: [Event]
+
+    package init(record: RunRecord, events: [Event]) {
+        self.record = record
+        self.events = events
+    }
+}
+
+/// What happened in a run since its last commit.
+package struct RunAdvance: Sendable {
+    package var run: Int64
+    /// The epoch under which the caller owns the run.
+    package var epoch: Int64
+    /// The last event that the new ones stand on.
+    package var head: ChainHead
+    /// May be empty if only the row changes.
+    package var events: [Event]
+    /// `nil` leaves the row as it is: the run stays owned.
+    package var transition: RunTransition?
+    /// Numbers of the inbox rows that the events have taken in.
+    package var consumed: [Int64]
+    /// Business keys that the events' intents take.
+    package var takes: [BusinessKeyTake]
+    /// Business keys whose steps the events settle.
+    package var settles: [BusinessKeySettlement]
+    /// Messages to other runs.
+    package var deliveries: [Delivery]
+
+    package init(
+        run: Int64, epoch: Int64, head: ChainHead, events: [Event], transition: RunTransition? = nil, consumed: [Int64] = [],
+        takes: [BusinessKeyTake] = [], settles: [BusinessKeySettlement] = [], deliveries: [Delivery] = []
+    ) {
+        self.run = run
+        self.epoch = epoch
+        self.head = head
+        self.events = events
+        self.transition = transition
+        self.consumed = consumed
+        self.takes = takes
+        self.settles = settles
+        self.deliveries = deliveries
+    }
+}
+
+/// A change of a run's state. Every state but `running` gives the run up.
+package struct RunTransition: Sendable, Hashable {
+    package var state: RunState
+    package var wakeAt: Timestamp?
+    package var note: String?
+    /// With `blocked`: the build that does not fit, which will not claim the run again.
+    package var blockedBuild: String?
+
+    package init(to state: RunState, wakeAt: Timestamp? = nil, note: String? = nil, blockedBuild: String? = nil) {
+        self.state = state
+        self.wakeAt = wakeAt
+        self.note = note
+        self.blockedBuild = blockedBuild
+    }
+}
+
+/// The answer to one item.
+package enum CommitResult: Sendable {
+    /// `create`: the run as it now stands. The same run created twice answers the same.
+    case created(RunRecord)
+    /// `create`: the key is taken; this is the run that has it. Nothing was written.
+    case keyTaken(RunRecord)
+    /// `advance`: durable.
+    case advanced
+    /// `deliver`: accepted. A repeated delivery id is accepted and changes nothing.
+    case delivered(isDuplicate: Bool)
+    /// Nothing of this item was written.
+    case refused(CommitRefusal)
+}
+
+package enum CommitRefusal: Sendable, Hashable, CustomStringConvertible {
+    /// The run is not on that head or not under that epoch: somebody else owns it. Reload.
+    case conflict
+    /// A final state was asked for, but these inbox rows have not been taken in.
+    case unreadInbox([InboxRow])
+    /// A business key belongs to another run.
+    case businessKeyTaken(BusinessKeyRecord)
+    case runUnknown
+    case runClosed
+    /// The data itself was refused by the store (a value it cannot hold).
+    case invalid(String)
+
+    package var description: String {
+        switch self {
+        case .conflict: "the run has moved on under another owner"
+        case .unreadInbox(let rows): "\(rows.count) inbox rows have not been read"
+        case .businessKeyTaken(let record): "the business key '\(record.key.key)' belongs to run \(record.holder)"
+        case .runUnknown: "there is no such run"
+        case .runClosed: "the run is closed"
+        case .invalid(let reason): "the store refused the data: \(reason)"
+        }
+    }
+}

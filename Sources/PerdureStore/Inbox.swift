@@ -1,0 +1,56 @@
+package import Perdure
+package import PerdureHistory
+
+/// What can be put into a run's inbox from outside.
+package enum InboxKind: String, Sendable, Hashable, CaseIterable {
+    /// `name` is the signal's name.
+    case signal
+    /// `name` is the subject of the step; the payload is a `Decision`.
+    case decision
+    /// `name` is the subject of the question; the payload is the answer.
+    case answer
+    case cancel
+    case terminate
+    /// `name` is the subject of a dead letter or of a step in doubt: try again.
+    case retry
+    /// `name` is the subject of a step in doubt; the payload is a `Resolution`.
+    case resolve
+    /// `name` is the subject of a step that waited for a business key; the key's holder has settled.
+    case keySettled = "key_settled"
+}
+
+/// A message for a run. It is durable before the sender is told "accepted", and it wakes the run by existing.
+package struct Delivery: Sendable, Hashable {
+    package var run: RunID
+    /// Remembered as long as the run exists: the same id is taken in once.
+    package var id: String
+    package var kind: InboxKind
+    package var name: String
+    package var payload: [UInt8]?
+    package var sender: Principal
+
+    package init(to run: RunID, id: String, kind: InboxKind, name: String = "", payload: [UInt8]? = nil, sender: Principal) {
+        self.run = run
+        self.id = id
+        self.kind = kind
+        self.name = name
+        self.payload = payload
+        self.sender = sender
+    }
+}
+
+/// An unread message as it stands in the store.
+package struct InboxRow: Sendable, Hashable {
+    package var number: Int64
+    package var run: Int64
+    /// When the store accepted it.
+    package var at: Timestamp
+    package var delivery: Delivery
+
+    package init(number: Int64, run: Int64, at: Timestamp, delivery: Delivery) {
+        self.number = number
+        self.run = run
+        self.at = at
+        self.delivery = delivery
+    }
+}

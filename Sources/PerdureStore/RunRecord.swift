@@ -1,0 +1,131 @@
+package import Perdure
+package import PerdureHistory
+
+/// Where a run stands: the part of its row that decides who may move it.
+package enum RunState: String, Sendable, CaseIterable, Codable {
+    /// Can go on as soon as a node takes it.
+    case ready
+    /// Owned by a node.
+    case running
+    /// Waits for time, a signal, a person; nobody owns it.
+    case waiting
+    /// History and code do not fit, or the code asked for something that cannot be; waits for another build.
+    case blocked
+    /// Nothing but a person's decision can move it.
+    case parked
+    /// Stopped by an operator.
+    case paused
+    /// Its hash chain is broken. Never executed.
+    case quarantined
+    case completed, failed, cancelled, terminated
+
+    package var isFinal: Bool {
+        switch self {
+        case .completed, .failed, .cancelled, .terminated: true
+        default: false
+        }
+    }
+}
+
+/// One run's row: what is needed to find, claim and wake it. Everything else is in its history.
+package struct RunRecord: Sendable, Hashable {
+    /// Small and sequential, meaningful inside this store only.
+    package var number: Int64
+    package var id: RunID
+    package var namespace: String
+    package var workflow: String
+    package var version: String
+    /// The caller's key, unique among the namespace's runs of this workflow.
+    package var key: String?
+    /// SHA-256 over salt and canonical input: tells "same key, same input" from a conflict.
+    package var inputDigest: String
+    /// 16 random bytes that keep digests of small values from being guessed.
+    package var salt: [UInt8]
+    package var state: RunState
+    /// Grows with every change of owner.
+    package var epoch: Int64
+    /// The node that owns the run; set exactly while `state` is `running`.
+    package var owner: NodeID?
+    /// When an unowned run becomes due by itself.
+    package var wakeAt: Timestamp?
+    package var createdAt: Timestamp
+    package var closedAt: Timestamp?
+    /// Why the run is blocked, parked, paused or quarantined, as a sentence.
+    package var note: String?
+
+    package init(
+        number: Int64 = 0, id: RunID, namespace: String, workflow: String, version: String, key: String?, inputDigest: String, salt: [UInt8],
+        state: RunState, epoch: Int64 = 0, owner: NodeID? = nil, wakeAt: Timestamp? = nil, createdAt: Timestamp,
+        closedAt: Timestamp? = nil, note: String? = nil
+    ) {
+        self.number = number
+        self.id = id
+        self.namespace = namespace
+        self.workflow = workflow
+        self.version = version
+        self.key = key
+        self.inputDigest = inputDigest
+        self.salt = salt
+        self.state = state
+        self.epoch = epoch
+        self.owner = owner
+        self.wakeAt = wakeAt
+        self.createdAt = createdAt
+        self.closedAt = closedAt
+        self.note = note
+    }
+}
+
+/// The name of one start of one process. Never used again, so that an old process cannot be taken for a living one.
+package struct NodeID: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
+    package let rawValue: String
+    package init(rawValue: String) { self.rawValue = rawValue }
+    package var description: String { rawValue }
+}
+
+/// What a node says of itself when it starts.
+package struct NodeRegistration: Sendable, Hashable {
+    package var id: NodeID
+    /// The fingerprint of the executable.
+    package var build: String
+    package var host: String
+    package var processID: Int32
+
+    package init(id: NodeID, build: String, host: String, processID: Int32) {
+        self.id = id
+        self.build = build
+        self.host = host
+        self.processID = processID
+    }
+}
+
+/// Which runs to list.
+package struct RunFilter: Sendable, Hashable {
+    package var namespace: String?
+    package var workflow: String?
+    /// Empty means every state.
+    package var states: [RunState]
+    /// Only runs with a smaller number: the last one of the page before.
+    package var before: Int64?
+    package var limit: Int
+
+    package init(namespace: String? = nil, workflow: String? = nil, states: [RunState] = [], before: Int64? = nil, limit: Int = 100) {
+        self.namespace = namespace
+        self.workflow = workflow
+        self.states = states
+        self.before = before
+        self.limit = limit
+    }
+}
+
+/// An approval or question that waits for a person.
+package struct OpenRequest: Sendable, Hashable {
+    package var run: RunRecord
+    /// `approval.requested` or `question.asked`.
+    package var event: Event
+
+    package init(run: RunRecord, event: Event) {
+        self.run = run
+        self.event = event
+    }
+}

@@ -1,0 +1,65 @@
+package import Perdure
+package import PerdureHistory
+
+/// What the engine asks of a place that keeps histories. SQLite and PostgreSQL implement it; one conformance suite checks both.
+///
+/// The rules that every implementation keeps:
+/// - What a call returned is durable. What threw `StoreError.outcomeUnknown` may or may not be: the caller repeats the very same
+///   call and gets the result of the first one.
+/// - A commit applies to each run entirely or not at all; runs that share a transaction do not share their fate.
+/// - Only the owner of a run, under its current epoch and on top of its current last event, can advance it.
+/// - Every run is in exactly one state (`RunState`), and a run that is neither final nor owned has a cause that will wake it or is
+///   waiting for a person.
+package protocol Store: Sendable {
+    /// The store's own name, made with it: tells two stores apart in exports and messages.
+    var identity: String { get }
+    /// The clock that stamps events and deliveries.
+    func now() -> Timestamp
+
+    /// Registers this process as a node. Nodes that are known to be dead at that moment lose their runs.
+    func register(_ node: NodeRegistration) async throws(StoreError)
+    /// Says that the node ends by itself. Its runs must have been released before.
+    func unregister(_ node: NodeID) async throws(StoreError)
+
+    /// Applies the items in their order, durably, and answers each. The answers stand in the order of the items.
+    func commit(_ items: [CommitItem]) async throws(StoreError) -> [CommitResult]
+
+    /// Takes ownership of runs that have something to do: ready ones, due ones, ones with unread inbox rows, ones whose owner died,
+    /// blocked ones that have not met this build. Raises each run's epoch; for a dead owner's run, `run.resumed` is appended in the
+    /// same transaction. Oldest cause first.
+    func claim(_ request: ClaimRequest) async throws(StoreError) -> [ClaimedRun]
+
+    /// The earliest time at which an unowned run becomes due, if any.
+    func nextWake() async throws(StoreError) -> Timestamp?
+
+    /// Takes a business key for a step of a run, or says who holds it.
+    func keyHolder(_ key: BusinessKey) async throws(StoreError) -> BusinessKeyRecord?
+    /// Asks to be told by an inbox row when the key's holder settles. Answers with the record if it is settled already.
+    func awaitKey(_ key: BusinessKey, run: Int64, subject: String) async throws(StoreError) -> BusinessKeyRecord?
+
+    /// Marks a run whose history is broken. It is not an event: nothing is appended to a chain that does not hold.
+    func quarantine(_ run: Int64, reason: String) async throws(StoreError)
+
+    func run(_ id: RunID) async throws(StoreError) -> RunRecord?
+    func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord?
+    /// Runs that match, newest first.
+    func runs(_ filter: RunFilter) async throws(StoreError) -> [RunRecord]
+    func counts(namespace: String?) async throws(StoreError) -> [RunState: Int]
+
+    /// Events of a run in order, after the given seq, at most `limit`.
+    func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event]
+    /// Unread inbox rows in the order of their numbers: those of one run, or those of every run that the node owns.
+    func inbox(run: Int64) async throws(StoreError) -> [InboxRow]
+    func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> [InboxRow]
+    /// Approvals and questions that are open, oldest first.
+    func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest]
+
+    /// Calls the handler, on any thread, soon after another process delivered something. Spurious calls are allowed.
+    func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void)
+
+    /// Every violation of the run-state invariant and of the tables' agreement with each other, as sentences; empty is good.
+    func audit() async throws(StoreError) -> [String]
+
+    /// Ends the use of the store. Nothing else may be called afterwards.
+    func close() async
+}

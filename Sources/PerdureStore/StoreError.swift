@@ -1,0 +1,35 @@
+package import Perdure
+
+/// Why the store did not do what was asked. The engine branches on the case; people read the message.
+package enum StoreError: Error, Sendable, CustomStringConvertible {
+    /// Nothing was changed; it can be asked again: busy, disk full, input/output error.
+    case unavailable(String)
+    /// It is not known whether the change happened: repeat the same call.
+    case outcomeUnknown(String)
+    /// The data cannot be trusted or read.
+    case corrupt(String)
+    /// The store cannot be used at all, with the code that says why (locked, not ours, too new, read-only, missing).
+    case unusable(PerdureError.Code, String)
+    /// The store was closed by this process.
+    case closed
+
+    package var description: String {
+        switch self {
+        case .unavailable(let message): "the store is unavailable: \(message)"
+        case .outcomeUnknown(let message): "the outcome is unknown: \(message)"
+        case .corrupt(let message): "the store is corrupt: \(message)"
+        case .unusable(let code, let message): "\(code): \(message)"
+        case .closed: "the store is closed"
+        }
+    }
+
+    /// The same as the public error that callers of the engine get.
+    package var publicError: PerdureError {
+        switch self {
+        case .unavailable(let message), .outcomeUnknown(let message): PerdureError(.storeUnavailable, message)
+        case .corrupt(let message): PerdureError(.storeCorrupt, message)
+        case .unusable(let code, let message): PerdureError(code, message)
+        case .closed: PerdureError(.engineStopped, "The store was closed; open it again.")
+        }
+    }
+}
