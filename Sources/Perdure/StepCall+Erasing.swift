@@ -9,8 +9,8 @@ extension StepCall {
     ) {
         let erased: Body = { step in try await body(step) }
         self.init(
-            name: name, id: id, input: input, outputType: Output.self, effect: .read, policy: policy, businessKey: nil, approval: nil,
-            body: erased, probe: nil, undo: nil, irreversible: nil)
+            name: name, id: id, input: input, outputType: Output.self, effect: .read, policy: policy, businessKey: nil,
+            approval: nil, body: erased, probe: nil, undo: nil, irreversible: nil)
     }
 
     /// A step with a result. The caller adds the undo or the reason why there is none.
