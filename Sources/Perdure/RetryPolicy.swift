@@ -79,7 +79,8 @@ public struct StepPolicy: Sendable, Hashable {
     public var intent: Intent
 
     public init(
-        retry: RetryPolicy = .default, attemptTimeout: Duration = .minutes(5), grace: Duration = .seconds(10), intent: Intent = .automatic
+        retry: RetryPolicy = .default, attemptTimeout: Duration = .minutes(5), grace: Duration = .seconds(10),
+        intent: Intent = .automatic
     ) {
         self.retry = retry
         self.attemptTimeout = max(attemptTimeout, .milliseconds(1))

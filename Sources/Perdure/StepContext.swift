@@ -18,7 +18,8 @@ public struct StepContext: Sendable {
     public let logger: Logger
 
     package init(
-        runID: RunID, step: String, idempotencyKey: String, attempt: Int, fencingToken: FencingToken, deadline: Date, logger: Logger
+        runID: RunID, step: String, idempotencyKey: String, attempt: Int, fencingToken: FencingToken, deadline: Date,
+        logger: Logger
     ) {
         self.runID = runID
         self.step = step
@@ -40,6 +41,8 @@ public struct FencingToken: Sendable, Hashable, Comparable, CustomStringConverti
         self.attempt = attempt
     }
 
-    public static func < (left: FencingToken, right: FencingToken) -> Bool { (left.epoch, left.attempt) < (right.epoch, right.attempt) }
+    public static func < (left: FencingToken, right: FencingToken) -> Bool {
+        (left.epoch, left.attempt) < (right.epoch, right.attempt)
+    }
     public var description: String { "\(epoch).\(attempt)" }
 }

@@ -16,7 +16,9 @@ public struct StepFailure: Error, Sendable, Hashable, Codable, CustomStringConve
     /// The error itself as canonical JSON, if it was `Codable`.
     package let payload: Data?
 
-    package init(code: String, typeName: String = "", message: String, attempts: Int = 0, isDefinite: Bool = true, payload: Data? = nil) {
+    package init(
+        code: String, typeName: String = "", message: String, attempts: Int = 0, isDefinite: Bool = true, payload: Data? = nil
+    ) {
         self.code = code
         self.typeName = typeName
         self.message = message

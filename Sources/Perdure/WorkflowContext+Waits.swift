@@ -23,8 +23,8 @@ extension WorkflowContext {
     ///   is thrown. Without it the question stays open.
     /// - Throws: `CancellationError` at once when the task is cancelled.
     public nonisolated(nonsending) func ask<Answer: Codable & Sendable>(
-        _ name: String, id: String? = nil, _ question: String, as type: Answer.Type = Answer.self, of approver: Approver = .anyone,
-        within: Duration? = nil
+        _ name: String, id: String? = nil, _ question: String, as type: Answer.Type = Answer.self,
+        of approver: Approver = .anyone, within: Duration? = nil
     ) async throws -> Answer {
         let call = QuestionCall(name: name, id: id, text: question, approver: approver, within: within)
         return try await host.ask(call, isolation: #isolation, as: type)
