@@ -24,17 +24,22 @@ package final class EngineThreads: Sendable {
         self.count = count
         let shared = WorkQueue()
         self.shared = shared
-        for number in 1...count {
-            shared.running.enter()
-            let thread = Thread {
-                // From inside: on Linux a name set before the start is lost.
-                Thread.current.name = "\(name)-\(number)"
-                shared.work()
-                shared.running.leave()
-            }
-            thread.stackSize = Self.stackSize
-            thread.start()
+        for number in 1...count { Self.start("\(name)-\(number)", on: shared) }
+    }
+
+    private static func start(_ name: String, on shared: WorkQueue) {
+        let isNamed = DispatchSemaphore(value: 0)
+        shared.running.enter()
+        let thread = Thread {
+            isNamed.wait()
+            shared.work()
+            shared.running.leave()
         }
+        thread.stackSize = stackSize
+        thread.start()
+        // On Linux a name is lost if it is set before the thread has been started, also from inside of the thread.
+        thread.name = name
+        isNamed.signal()
     }
 
     deinit { shared.close(threads: count) }

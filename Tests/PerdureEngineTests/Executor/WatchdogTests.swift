@@ -55,6 +55,20 @@ import Testing
         await threads.stop()
     }
 
+    @Test func `a report names the thread`() async {
+        let log = Log()
+        let watchdog = Watchdog(limit: .seconds(5), now: { [start] in start }) { log.add($0.thread) }
+        let threads = EngineThreads(count: 1, name: "runs")
+        await withCheckedContinuation { continuation in
+            threads.submit { [start] in
+                watchdog.watch("run-1") { watchdog.check(now: start + .seconds(6)) }
+                continuation.resume()
+            }
+        }
+        #expect(log.all == ["runs-1"])
+        await threads.stop()
+    }
+
     @Test func `a body that throws ends its watch`() {
         struct Failed: Error {}
         let watchdog = watchdog()
