@@ -15,11 +15,11 @@ enum JSON {
         do {
             return try JSONDecoder().decode(type, from: Data(text.utf8))
         } catch let error as DecodingError {
-            throw problem(error)
+            throw problem(error, in: text)
         }
     }
 
-    private static func problem(_ error: DecodingError) -> Problem {
+    private static func problem(_ error: DecodingError, in text: String) -> Problem {
         switch error {
         case .keyNotFound(let key, _):
             .unprocessable("\"\(key.stringValue)\" is missing")
@@ -30,8 +30,13 @@ enum JSON {
         case .dataCorrupted(let context) where !context.codingPath.isEmpty:
             .unprocessable("\(place(context)) has a value that is not allowed")
         default:
-            .malformed("the body is not JSON")
+            // The decoder gives no place for a number that does not fit, nor for text that is not JSON at all.
+            isJSON(text) ? .unprocessable("a number does not fit its field") : .malformed("the body is not JSON")
         }
+    }
+
+    private static func isJSON(_ text: String) -> Bool {
+        (try? JSONSerialization.jsonObject(with: Data(text.utf8), options: .fragmentsAllowed)) != nil
     }
 
     private static func place(_ context: DecodingError.Context) -> String {

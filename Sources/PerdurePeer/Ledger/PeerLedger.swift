@@ -1,4 +1,4 @@
-package import GRDB
+import GRDB
 
 /// The peer's ledger: a SQLite file that knows every request and every effect.
 ///
