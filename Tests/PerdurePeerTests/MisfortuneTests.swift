@@ -84,6 +84,17 @@ import Testing
         }
     }
 
+    @Test func `what follows the work is done after the release`() async throws {
+        try await PeerHarness.run { peer in
+            try await peer.behave("payments.charge", #"{"hold": true, "failAfterEffect": 1}"#)
+            async let failed = peer.charge()
+            try await peer.get("/_peer/wait?held=1")
+            peer.service.release(.operation(.charge))
+            #expect(try await failed.status == 500)
+            #expect(try await peer.service.ledger.counts().effects == 1)
+        }
+    }
+
     @Test func `a held request is given up when its caller is gone, and its key is recognised`() async throws {
         try await PeerHarness.run { peer in
             try await peer.behave("payments.charge", #"{"hold": true}"#)

@@ -17,15 +17,17 @@ import Testing
     ) async throws {
         let service = try PeerService(configuration: Pauses().configuration(path))
         let (ports, listening) = AsyncStream<Int>.makeStream()
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask {
-                try await service.run { listening.yield($0) }
-                listening.finish()
-            }
-            let port = try #require(await ports.first { _ in true })
-            try await TestClient.withClient(host: "127.0.0.1", port: port) { try await test(service, $0, port) }
-            group.cancelAll()
-            try await group.waitForAll()
+        let running = Task {
+            defer { listening.finish() }
+            try await service.run { listening.yield($0) }
+        }
+        defer { running.cancel() }
+        let port = try #require(await ports.first { _ in true })
+        try await TestClient.withClient(host: "127.0.0.1", port: port) { client in
+            try await test(service, client, port)
+            // The peer ends while the connection is open: it must not wait for its callers.
+            running.cancel()
+            try await running.value
         }
     }
 

@@ -49,6 +49,20 @@ package final class PeerLedger: Sendable {
         }
     }
 
+    /// How many requests came and how many effects happened; of all operations if `selector` is `nil`.
+    ///
+    /// Much cheaper than `counts()`, which a long poll must not ask for after every request.
+    func tally(of selector: OperationSelector?) async throws -> (requests: Int, effects: Int) {
+        try await pool.read { db in
+            let condition = Condition(selector, resource: nil)
+            func count(_ table: String) throws -> Int {
+                let sql = "SELECT COUNT(*) FROM \(table) WHERE \(condition.sql)"
+                return try Int.fetchOne(db, sql: sql, arguments: condition.arguments) ?? 0
+            }
+            return (try count("requests"), try count("effects"))
+        }
+    }
+
     /// The effects of one operation, oldest first.
     package func effects(operation: PeerOperation) async throws -> [PeerEffect] {
         try await effects(of: .operation(operation), resource: nil)
@@ -125,7 +139,7 @@ package final class PeerLedger: Sendable {
                     (result, outcome) = (.nothing(remembered.answer), .replayed)
                 } else {
                     do {
-                        result = try errand.work(LedgerTransaction(db: db, errand: errand, at: at))
+                        result = try Self.perform(errand, at: at, db)
                     } catch let problem as Problem {
                         return try Self.refuse(errand, problem, at: at, db)
                     }
@@ -152,6 +166,18 @@ package final class PeerLedger: Sendable {
             operation: operation, resource: "", distinction: "", digest: BodyDigest([]), key: key, attempt: attempt,
             work: { _ in throw problem })
         _ = try await pool.write { db in try Self.refuse(errand, problem, at: at, db) }
+    }
+
+    /// Does the work; what it did before it threw is taken back.
+    private static func perform(_ errand: Errand, at: Int64, _ db: Database) throws -> WorkResult {
+        var result: WorkResult?
+        try db.inSavepoint {
+            result = try errand.work(LedgerTransaction(db: db, errand: errand, at: at))
+            return .commit
+        }
+        // Never the case: the savepoint has run the closure, or thrown.
+        guard let result else { throw CancellationError() }
+        return result
     }
 
     private static func refuse(_ errand: Errand, _ problem: Problem, at: Int64, _ db: Database) throws -> Admission {

@@ -92,28 +92,23 @@ struct ControlRoutes {
                 }
                 group.addTask {
                     try await pause(limit)
-                    let progress = try await current(selector)
-                    throw Problem(
-                        504, "Waited in vain",
-                        "requests: \(progress.requests), effects: \(progress.effects), held: \(progress.held)")
+                    return try await current(selector)
                 }
                 defer { group.cancelAll() }
                 guard let progress = try await group.next() else { throw CancellationError() }
                 return progress
             }
         }
-        var response = try json(progress)
-        response.headers[.connection] = "close"
-        return response
+        guard progress.reaches(requests: requests, effects: effects, held: held) else {
+            let detail = "requests: \(progress.requests), effects: \(progress.effects), held: \(progress.held)"
+            return try Response(Problem(504, "Waited in vain", detail)).closingConnection()
+        }
+        return try json(progress).closingConnection()
     }
 
     private func current(_ selector: OperationSelector?) async throws -> Progress {
-        let counts = try await desk.ledger.counts()
-        let operations = selector?.operations ?? PeerOperation.allCases
-        return Progress(
-            requests: operations.reduce(0) { $0 + counts[$1].requests },
-            effects: operations.reduce(0) { $0 + counts[$1].effects },
-            held: operations.reduce(0) { $0 + desk.held(.operation($1)) })
+        let tally = try await desk.ledger.tally(of: selector)
+        return Progress(requests: tally.requests, effects: tally.effects, held: desk.held(selector))
     }
 
     // MARK: Telling

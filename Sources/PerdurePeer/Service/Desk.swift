@@ -39,9 +39,9 @@ final class Desk: Sendable {
         return held
     }
 
-    /// How many requests of these operations are held.
-    func held(_ selector: OperationSelector) -> Int {
-        selector.operations.reduce(0) { $0 + (holds[$1]?.waiting ?? 0) }
+    /// How many requests of these operations, or of all, are held.
+    func held(_ selector: OperationSelector?) -> Int {
+        (selector?.operations ?? PeerOperation.allCases).reduce(0) { $0 + (holds[$1]?.waiting ?? 0) }
     }
 
     // MARK: Serving
@@ -65,18 +65,18 @@ final class Desk: Sendable {
         let answer = try admission.result.get()
         let lingers = admission.after.held || admission.after.delayMilliseconds > 0
         if lingers { try await linger(admission.after, ticket, operation, request) }
+        let response: Response
         switch admission.after.ending {
         case .answer:
-            var response = Response(json: answer.json, status: answer.status)
-            // Watching the connection has used up its input, so it cannot carry another request.
-            if lingers { response.headers[.connection] = "close" }
-            return response
+            response = Response(json: answer.json, status: answer.status)
         case .fail:
-            throw Problem.failedAfterEffect
+            response = try Response(Problem.failedAfterEffect)
         case .drop:
             try await context.hangUp()
-            throw Problem.failedAfterEffect
+            // Nobody will see it: the connection is gone.
+            response = try Response(Problem.failedAfterEffect)
         }
+        return lingers ? response.closingConnection() : response
     }
 
     private func errand(
@@ -113,13 +113,5 @@ final class Desk: Sendable {
                 try await gate.pass(ticket) { self.changes.open() }
             }
         }
-    }
-}
-
-extension Response {
-    /// A JSON answer.
-    init(json: String, status: Int = 200, type: String = "application/json") {
-        self.init(
-            status: .init(code: status), headers: [.contentType: type], body: .init(byteBuffer: ByteBuffer(string: json)))
     }
 }
