@@ -6,6 +6,8 @@ import PerdureStore
 package struct Plan: Sendable {
     package var drafts = Drafts()
     package var actions: [RunAction] = []
+    /// Whether there is something to start as soon as the drafts are durable.
+    package var defersActions = false
 }
 
 extension RunMachine {
@@ -36,6 +38,7 @@ extension RunMachine {
         if plan.drafts.isEmpty { return plan }
         // Actions wait until what was said before them is durable; their operations are looked at again then.
         for action in plan.actions { enqueue(action.operation) }
+        plan.defersActions = !plan.actions.isEmpty
         plan.actions = []
         return plan
     }

@@ -48,6 +48,9 @@ extension RunMachine {
         return id
     }
 
+    /// The step that asked for this subject, if it is still open.
+    package func stepID(of subject: String) -> OperationID? { stepIDs[subject] }
+
     /// The root task is over. The run closes when every operation is.
     package mutating func finish(_ result: RootResult) { rootResult = result }
 

@@ -27,7 +27,7 @@ package struct RunMachine: Sendable {
     package internal(set) var cancelWasRequested = false
     var starter: Principal?
     var recordedBuild = ""
-    var recordedNode = ""
+    package internal(set) var recordedNode = ""
     var isBlockedInHistory = false
     var isParkedInHistory = false
     /// A person's `abort` decides how the run ends, whatever the code makes of it.
