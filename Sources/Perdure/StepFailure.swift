@@ -1,4 +1,4 @@
-public import Foundation
+package import Foundation
 
 /// Why a wait of a workflow ended without a value, in the form that history holds. Author code receives this same form while
 /// a run is live and when it is replayed, so that a `catch` always decides alike.
