@@ -46,7 +46,9 @@ struct Compiler {
             mode + ["-wmo", "-parse-as-library", "-module-name", "Snippets", "-swift-version", "6", "-diagnostic-style", "llvm"]
                 + features.flatMap { ["-enable-upcoming-feature", $0] } + ["-I", modules.path] + paths, output: output)
         let text = try String(contentsOf: output, encoding: .utf8)
-        var found = text.split(separator: "\n").compactMap { Self.parse($0, in: folder) }
+        // The compiler repeats itself where several of its passes see the same mistake.
+        var seen: Set<Substring> = []
+        var found = text.split(separator: "\n").filter { seen.insert($0).inserted }.compactMap { Self.parse($0) }
         if status != 0, !found.contains(where: { $0.severity == .error }) {
             found.append(Diagnostic(file: "", severity: .error, text: "the compiler ended with \(status): \(text)"))
         }
@@ -54,7 +56,7 @@ struct Compiler {
     }
 
     private func run(_ arguments: [String], output: URL) async throws -> Int32 {
-        FileManager.default.createFile(atPath: output.path, contents: nil)
+        try Data().write(to: output)
         let process = Process()
         process.executableURL = URL(filePath: "/usr/bin/env")
         process.arguments = ["swiftc"] + arguments
@@ -67,7 +69,7 @@ struct Compiler {
     }
 
     /// `PATH:LINE:COLUMN: error: TEXT [#Group]`
-    private static func parse(_ line: Substring, in folder: URL) -> Diagnostic? {
+    private static func parse(_ line: Substring) -> Diagnostic? {
         guard
             let match = line.wholeMatch(of: /(?:<unknown>|.*\/(\w+\.swift)):\d+(?::\d+)?: (error|warning): (.*?)(?: \[#\w+\])?/),
             let severity = Diagnostic.Severity(rawValue: String(match.2))

@@ -90,7 +90,7 @@ extension Snippet {
         Snippet(
             "a probe with a misspelt answer",
             #"""
-            // expect: type 'ProbeAnswer<Output>' has no member 'didNotHapen'
+            // expect: type 'ProbeAnswer<Key>' has no member 'didNotHapen'
             let key = try await context.step(
                 "issue", input: "db",
                 .atMostOnce(inDoubt: .probe { service, _ in

@@ -1,5 +1,5 @@
 extension Snippet {
-    /// The effect or the undo is missing.
+    /// The input, the effect or the undo is missing.
     static let missing = [
         Snippet(
             "a step without an undo",
@@ -81,6 +81,43 @@ extension Snippet {
             // expect: 'act(_:id:key:input:policy:approval:_:)' is unavailable: an act says its effect and its undo: act(name, input:, EFFECT) { … } undo: { … }
             try await context.act("switch", input: KeyID(raw: "a")) { id, step in
                 try await vault.activate(id)
+            }
+            """#),
+        Snippet(
+            "a step with nothing but a body",
+            #"""
+            // expect: 'step(_:id:key:policy:_:)' is unavailable: a step says its effect and its undo: step(name, input:, EFFECT) { … } undo: { … }; without an effect: 'read'
+            // expect: 'act(_:id:key:policy:_:)' is unavailable: an act says its effect and its undo: act(name, input:, EFFECT) { … } undo: { … }
+            let key = try await context.step("issue") { try await vault.issueKey(for: "db", idempotencyKey: "db") }
+            try await context.act("switch") { try await vault.activate(key.id) }
+            """#),
+        Snippet(
+            "a step without an input",
+            #"""
+            // expect: 'step(_:id:key:_:policy:approval:irreversible:_:)' is unavailable: a step records an input and hands it to its body: add 'input:' ('input: Nothing()' if there is none)
+            // expect: 'step(_:id:key:_:policy:approval:undoing:_:undo:)' is unavailable: a step records an input and hands it to its body: add 'input:' ('input: Nothing()' if there is none)
+            let first = try await context.step("issue", .idempotent(retention: .days(1)), irreversible: "keys are for ever") { step in
+                try await vault.issueKey(for: "db", idempotencyKey: step.idempotencyKey)
+            }
+            let second = try await context.step("issue", .idempotent(retention: .days(1))) { _, step in
+                try await vault.issueKey(for: "db", idempotencyKey: step.idempotencyKey)
+            } undo: { key, step in
+                try await vault.revoke(key.id, idempotencyKey: step.idempotencyKey)
+            }
+            print(first.id, second.id)
+            """#),
+        Snippet(
+            "an act without an input",
+            #"""
+            // expect: 'act(_:id:key:_:policy:approval:irreversible:_:)' is unavailable: an act records an input and hands it to its body: add 'input:' ('input: Nothing()' if there is none)
+            // expect: 'act(_:id:key:_:policy:approval:undoing:_:undo:)' is unavailable: an act records an input and hands it to its body: add 'input:' ('input: Nothing()' if there is none)
+            try await context.act("switch", .idempotent(retention: .days(1)), irreversible: "the old key stops working") { step in
+                try await vault.activate(KeyID(raw: step.idempotencyKey))
+            }
+            try await context.act("switch", .idempotent(retention: .days(1))) { _, step in
+                try await vault.activate(KeyID(raw: step.idempotencyKey))
+            } undo: { _, step in
+                print(step.attempt)
             }
             """#),
         Snippet(

@@ -4,7 +4,7 @@ extension Snippet {
         Snippet(
             "an irreversible step without a result",
             #"""
-            // expect: 'step(_:id:key:input:_:policy:approval:irreversible:_:)' is unavailable: a step records a result; for work without one use 'act'
+            // expect: 'step(_:id:key:input:_:policy:approval:irreversible:_:)' is unavailable: a step records its input and result: both must be Codable; without a result use 'act', of a secret a reference
             try await context.step("switch", input: KeyID(raw: "a"), .idempotent(retention: .days(1)), irreversible: "the old key stops working") { id, step in
                 try await vault.activate(id)
             }
@@ -12,7 +12,7 @@ extension Snippet {
         Snippet(
             "a step without a result",
             #"""
-            // expect: 'step(_:id:key:input:_:policy:approval:undoing:_:undo:)' is unavailable: a step records a result; for work without one use 'act'
+            // expect: 'step(_:id:key:input:_:policy:approval:undoing:_:undo:)' is unavailable: a step records its input and result: both must be Codable; without a result use 'act', of a secret a reference
             try await context.step("switch", input: KeyID(raw: "a"), .idempotent(retention: .days(1))) { id, step in
                 print(step.attempt)
                 try await vault.activate(id)
@@ -23,7 +23,7 @@ extension Snippet {
         Snippet(
             "a step without a result whose probe has several statements",
             #"""
-            // expect: 'step(_:id:key:input:_:policy:approval:irreversible:_:)' is unavailable: a step records a result; for work without one use 'act'
+            // expect: 'step(_:id:key:input:_:policy:approval:irreversible:_:)' is unavailable: a step records its input and result: both must be Codable; without a result use 'act', of a secret a reference
             try await context.step(
                 "switch", input: KeyID(raw: "a"),
                 .atMostOnce(inDoubt: .probe { id, _ in
@@ -58,9 +58,9 @@ extension Snippet {
         Snippet(
             "a read without a result",
             #"""
-            // expect: 'read(_:id:policy:_:)' is unavailable: a read records a result, so its body has to return one; for work outside without a result use 'act'
-            // expect: 'read(_:id:policy:_:)' is unavailable: a read records a result, so its body has to return one; for work outside without a result use 'act'
-            // expect: 'read(_:id:input:policy:_:)' is unavailable: a read records a result, so its body has to return one; for work outside without a result use 'act'
+            // expect: 'read(_:id:policy:_:)' is unavailable: a read records its input and result: both must be Codable; without a result use 'act', of a secret a reference
+            // expect: 'read(_:id:policy:_:)' is unavailable: a read records its input and result: both must be Codable; without a result use 'act', of a secret a reference
+            // expect: 'read(_:id:input:policy:_:)' is unavailable: a read records its input and result: both must be Codable; without a result use 'act', of a secret a reference
             try await context.read("switch") { try await vault.activate(KeyID(raw: "a")) }
             try await context.read("switch") { step in
                 print(step.attempt)
