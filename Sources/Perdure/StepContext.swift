@@ -15,6 +15,7 @@ public struct StepContext: Sendable {
     public let fencingToken: FencingToken
     /// When the engine stops waiting for this attempt and cancels its task.
     public let deadline: Date
+    /// A logger that carries the names of the run and the step.
     public let logger: Logger
 
     package init(
@@ -33,7 +34,9 @@ public struct StepContext: Sendable {
 
 /// Orders the senders of one run: a larger epoch owns the run later, a larger attempt was sent later within it.
 public struct FencingToken: Sendable, Hashable, Comparable, CustomStringConvertible {
+    /// How many times the run has changed its owner.
     public let epoch: Int64
+    /// Counts what was sent within the epoch.
     public let attempt: Int
 
     package init(epoch: Int64, attempt: Int) {

@@ -91,29 +91,118 @@ extension WorkflowContext {
     ) async throws { never() }
 }
 
-// A result where none is recorded, and none where one is.
+// The input is missing.
 extension WorkflowContext {
     @available(
         *, unavailable,
-        message: "a step records a result; for work without one use 'act'"
+        message: "a step records an input and hands it to its body: add 'input:' ('input: Nothing()' if there is none)"
     )
-    public nonisolated(nonsending) func step<Input>(
-        _ name: String, id: String? = nil, key: String? = nil, input: Input, _ effect: Effect<Input, Void>,
-        policy: StepPolicy = .default, approval: ApprovalRequirement? = nil, undoing: UndoEffect<Void> = .idempotent,
-        _ body: @escaping @concurrent @Sendable (Input, StepContext) async throws -> Void,
-        undo: @escaping @concurrent @Sendable (Void, StepContext) async throws -> Void
+    @discardableResult
+    public nonisolated(nonsending) func step<Output>(
+        _ name: String, id: String? = nil, key: String? = nil, _ effect: Effect<Nothing, Output>,
+        policy: StepPolicy = .default, approval: ApprovalRequirement? = nil, irreversible: String,
+        _ body: @escaping @concurrent @Sendable (StepContext) async throws -> Output
+    ) async throws -> Output { never() }
+
+    @available(
+        *, unavailable,
+        message: "a step records an input and hands it to its body: add 'input:' ('input: Nothing()' if there is none)"
+    )
+    @discardableResult
+    public nonisolated(nonsending) func step<Output>(
+        _ name: String, id: String? = nil, key: String? = nil, _ effect: Effect<Nothing, Output>,
+        policy: StepPolicy = .default, approval: ApprovalRequirement? = nil, undoing: UndoEffect<Output> = .idempotent,
+        _ body: @escaping @concurrent @Sendable (StepContext) async throws -> Output,
+        undo: @escaping @concurrent @Sendable (Output, StepContext) async throws -> Void
+    ) async throws -> Output { never() }
+
+    @available(
+        *, unavailable,
+        message: "an act records an input and hands it to its body: add 'input:' ('input: Nothing()' if there is none)"
+    )
+    public nonisolated(nonsending) func act(
+        _ name: String, id: String? = nil, key: String? = nil, _ effect: Effect<Nothing, Void>,
+        policy: StepPolicy = .default, approval: ApprovalRequirement? = nil, irreversible: String,
+        _ body: @escaping @concurrent @Sendable (StepContext) async throws -> Void
     ) async throws { never() }
 
     @available(
         *, unavailable,
-        message: "a step records a result; for work without one use 'act'"
+        message: "an act records an input and hands it to its body: add 'input:' ('input: Nothing()' if there is none)"
     )
-    public nonisolated(nonsending) func step<Input>(
-        _ name: String, id: String? = nil, key: String? = nil, input: Input, _ effect: Effect<Input, Void>,
-        policy: StepPolicy = .default, approval: ApprovalRequirement? = nil, irreversible: String,
-        _ body: @escaping @concurrent @Sendable (Input, StepContext) async throws -> Void
+    public nonisolated(nonsending) func act(
+        _ name: String, id: String? = nil, key: String? = nil, _ effect: Effect<Nothing, Void>,
+        policy: StepPolicy = .default, approval: ApprovalRequirement? = nil, undoing: UndoEffect<Nothing> = .idempotent,
+        _ body: @escaping @concurrent @Sendable (StepContext) async throws -> Void,
+        undo: @escaping @concurrent @Sendable (Nothing, StepContext) async throws -> Void
     ) async throws { never() }
 
+    @available(
+        *, unavailable,
+        message: "a step records an input and hands it to its body: add 'input:' ('input: Nothing()' if there is none)"
+    )
+    @discardableResult
+    public nonisolated(nonsending) func step<Output>(
+        _ name: String, id: String? = nil, key: String? = nil, _ effect: Effect<Nothing, Output>,
+        policy: StepPolicy = .default, approval: ApprovalRequirement? = nil, irreversible: String,
+        _ body: @escaping @concurrent @Sendable (Nothing, StepContext) async throws -> Output
+    ) async throws -> Output { never() }
+
+    @available(
+        *, unavailable,
+        message: "a step records an input and hands it to its body: add 'input:' ('input: Nothing()' if there is none)"
+    )
+    @discardableResult
+    public nonisolated(nonsending) func step<Output>(
+        _ name: String, id: String? = nil, key: String? = nil, _ effect: Effect<Nothing, Output>,
+        policy: StepPolicy = .default, approval: ApprovalRequirement? = nil, undoing: UndoEffect<Output> = .idempotent,
+        _ body: @escaping @concurrent @Sendable (Nothing, StepContext) async throws -> Output,
+        undo: @escaping @concurrent @Sendable (Output, StepContext) async throws -> Void
+    ) async throws -> Output { never() }
+
+    @available(
+        *, unavailable,
+        message: "an act records an input and hands it to its body: add 'input:' ('input: Nothing()' if there is none)"
+    )
+    public nonisolated(nonsending) func act(
+        _ name: String, id: String? = nil, key: String? = nil, _ effect: Effect<Nothing, Void>,
+        policy: StepPolicy = .default, approval: ApprovalRequirement? = nil, irreversible: String,
+        _ body: @escaping @concurrent @Sendable (Nothing, StepContext) async throws -> Void
+    ) async throws { never() }
+
+    @available(
+        *, unavailable,
+        message: "an act records an input and hands it to its body: add 'input:' ('input: Nothing()' if there is none)"
+    )
+    public nonisolated(nonsending) func act(
+        _ name: String, id: String? = nil, key: String? = nil, _ effect: Effect<Nothing, Void>,
+        policy: StepPolicy = .default, approval: ApprovalRequirement? = nil, undoing: UndoEffect<Nothing> = .idempotent,
+        _ body: @escaping @concurrent @Sendable (Nothing, StepContext) async throws -> Void,
+        undo: @escaping @concurrent @Sendable (Nothing, StepContext) async throws -> Void
+    ) async throws { never() }
+
+    @available(
+        *, unavailable,
+        message: "a step says its effect and its undo: step(name, input:, EFFECT) { … } undo: { … }; without an effect: 'read'"
+    )
+    @discardableResult
+    public nonisolated(nonsending) func step<Output>(
+        _ name: String, id: String? = nil, key: String? = nil, policy: StepPolicy = .default,
+        _ body: @escaping @concurrent @Sendable () async throws -> Output
+    ) async throws -> Output { never() }
+
+    @available(
+        *, unavailable,
+        message: "an act says its effect and its undo: act(name, input:, EFFECT) { … } undo: { … }"
+    )
+    public nonisolated(nonsending) func act(
+        _ name: String, id: String? = nil, key: String? = nil, policy: StepPolicy = .default,
+        _ body: @escaping @concurrent @Sendable () async throws -> Void
+    ) async throws { never() }
+}
+
+// A result where none is recorded.
+extension WorkflowContext {
     @available(
         *, unavailable,
         message: "an act records no result; for work with one use 'step'"
@@ -136,40 +225,26 @@ extension WorkflowContext {
         policy: StepPolicy = .default, approval: ApprovalRequirement? = nil, irreversible: String,
         _ body: @escaping @concurrent @Sendable (Input, StepContext) async throws -> Output
     ) async throws -> Output { never() }
-
-    @available(
-        *, unavailable,
-        message: "a read records a result, so its body has to return one; for work outside without a result use 'act'"
-    )
-    public nonisolated(nonsending) func read<Input>(
-        _ name: String, id: String? = nil, input: Input, policy: StepPolicy = .default,
-        _ body: @escaping @concurrent @Sendable (Input, StepContext) async throws -> Void
-    ) async throws { never() }
-
-    @available(
-        *, unavailable,
-        message: "a read records a result, so its body has to return one; for work outside without a result use 'act'"
-    )
-    public nonisolated(nonsending) func read(
-        _ name: String, id: String? = nil, policy: StepPolicy = .default,
-        _ body: @escaping @concurrent @Sendable () async throws -> Void
-    ) async throws { never() }
-
-    @available(
-        *, unavailable,
-        message: "a read records a result, so its body has to return one; for work outside without a result use 'act'"
-    )
-    public nonisolated(nonsending) func read(
-        _ name: String, id: String? = nil, policy: StepPolicy = .default,
-        _ body: @escaping @concurrent @Sendable (StepContext) async throws -> Void
-    ) async throws { never() }
 }
 
 // Values that cannot be recorded.
 extension WorkflowContext {
+    // Beside the next one, since the compiler gives up on the undo's parameter where a body of several statements returns a secret.
     @available(
         *, unavailable,
-        message: "a step's input and result are recorded, so both must be Codable; record a reference to a secret, not the secret"
+        message: "a step records its input and result: both must be Codable; without a result use 'act', of a secret a reference"
+    )
+    @discardableResult
+    public nonisolated(nonsending) func step<Input, Value>(
+        _ name: String, id: String? = nil, key: String? = nil, input: Input, _ effect: Effect<Input, Secret<Value>>,
+        policy: StepPolicy = .default, approval: ApprovalRequirement? = nil, undoing: UndoEffect<Secret<Value>> = .idempotent,
+        _ body: @escaping @concurrent @Sendable (Input, StepContext) async throws -> Secret<Value>,
+        undo: @escaping @concurrent @Sendable (Secret<Value>, StepContext) async throws -> Void
+    ) async throws -> Secret<Value> { never() }
+
+    @available(
+        *, unavailable,
+        message: "a step records its input and result: both must be Codable; without a result use 'act', of a secret a reference"
     )
     @discardableResult
     public nonisolated(nonsending) func step<Input, Output>(
@@ -181,7 +256,7 @@ extension WorkflowContext {
 
     @available(
         *, unavailable,
-        message: "a step's input and result are recorded, so both must be Codable; record a reference to a secret, not the secret"
+        message: "a step records its input and result: both must be Codable; without a result use 'act', of a secret a reference"
     )
     @discardableResult
     public nonisolated(nonsending) func step<Input, Output>(
@@ -192,7 +267,7 @@ extension WorkflowContext {
 
     @available(
         *, unavailable,
-        message: "an act's input is recorded, so it must be Codable; record a reference to a secret, not the secret"
+        message: "an act records its input, so it must be Codable; of a secret record a reference"
     )
     public nonisolated(nonsending) func act<Input>(
         _ name: String, id: String? = nil, key: String? = nil, input: Input, _ effect: Effect<Input, Void>,
@@ -203,7 +278,7 @@ extension WorkflowContext {
 
     @available(
         *, unavailable,
-        message: "an act's input is recorded, so it must be Codable; record a reference to a secret, not the secret"
+        message: "an act records its input, so it must be Codable; of a secret record a reference"
     )
     public nonisolated(nonsending) func act<Input>(
         _ name: String, id: String? = nil, key: String? = nil, input: Input, _ effect: Effect<Input, Void>,
@@ -213,7 +288,7 @@ extension WorkflowContext {
 
     @available(
         *, unavailable,
-        message: "a read's input and result are recorded, so both must be Codable; record a reference to a secret, not the secret"
+        message: "a read records its input and result: both must be Codable; without a result use 'act', of a secret a reference"
     )
     public nonisolated(nonsending) func read<Input, Output>(
         _ name: String, id: String? = nil, input: Input, policy: StepPolicy = .default,
@@ -222,7 +297,7 @@ extension WorkflowContext {
 
     @available(
         *, unavailable,
-        message: "a read's input and result are recorded, so both must be Codable; record a reference to a secret, not the secret"
+        message: "a read records its input and result: both must be Codable; without a result use 'act', of a secret a reference"
     )
     public nonisolated(nonsending) func read<Output>(
         _ name: String, id: String? = nil, policy: StepPolicy = .default,
@@ -231,7 +306,7 @@ extension WorkflowContext {
 
     @available(
         *, unavailable,
-        message: "a read's input and result are recorded, so both must be Codable; record a reference to a secret, not the secret"
+        message: "a read records its input and result: both must be Codable; without a result use 'act', of a secret a reference"
     )
     public nonisolated(nonsending) func read<Output>(
         _ name: String, id: String? = nil, policy: StepPolicy = .default,
