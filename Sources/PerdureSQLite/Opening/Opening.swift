@@ -1,0 +1,77 @@
+internal import Perdure
+internal import PerdureHistory
+internal import PerdureStore
+
+/// What is looked at and set when a file is opened.
+enum Opening {
+    private static let applicationID = SQL("PRAGMA application_id")
+    private static let userVersion = SQL("PRAGMA user_version")
+    private static let anyTable = SQL("SELECT 1 FROM sqlite_schema LIMIT 1")
+    private static let selectIdentity = SQL("SELECT value FROM meta WHERE name = 'identity'")
+    private static let insertIdentity = SQL("INSERT INTO meta (name, value) VALUES ('identity', ?1)")
+
+    /// Refuses files of others and of the future, before anything in them is changed.
+    /// - Returns: whether the file holds a store; false for an empty database.
+    static func check(_ session: Session, path: String) throws -> Bool {
+        let application = try session.first(applicationID) { try $0.integer(0) } ?? 0
+        if application == 0, try !session.exists(anyTable) { return false }
+        guard application == Schema.applicationID else {
+            throw StoreError.unusable(.storeNotOurs, "\(path) is the database of another application. Use another file.")
+        }
+        let version = try version(session)
+        guard version <= Schema.version else {
+            throw StoreError.unusable(
+                .storeTooNew, "\(path) has schema \(version), this program knows up to \(Schema.version). Use a newer release.")
+        }
+        return true
+    }
+
+    /// A client changes no schema: the engine that uses the file may be running.
+    static func checkIsCurrent(_ session: Session, path: String) throws {
+        let version = try version(session)
+        guard version == Schema.version else {
+            throw StoreError.unavailable(
+                "\(path) has schema \(version), this program needs \(Schema.version). Start an engine of this release with it once."
+            )
+        }
+    }
+
+    /// Settings that belong to a connection, or to the file for good.
+    static func setUp(_ session: Session) throws {
+        try session.run("PRAGMA journal_mode = WAL")
+        // Every commit reaches the disk before it returns.
+        try session.run("PRAGMA synchronous = FULL")
+        // A checkpoint every 40 MB, and a log that shrinks to that again after a long reader let it grow.
+        try session.run("PRAGMA wal_autocheckpoint = 10000")
+        try session.run("PRAGMA journal_size_limit = 67108864")
+        try session.run("PRAGMA cache_size = -16384")
+        try session.run("PRAGMA temp_store = MEMORY")
+    }
+
+    /// Brings the schema up to date, in one transaction.
+    static func migrate(_ session: Session, path: String, identity: String) throws {
+        try session.write {
+            // Again, now that nobody else can change it.
+            let holdsStore = try check(session, path: path)
+            let version = holdsStore ? try version(session) : 0
+            for number in version..<Schema.version {
+                try session.run(Schema.migrations[Int(number)])
+            }
+            guard version < Schema.version else { return }
+            if version == 0 { try session.execute(insertIdentity, identity) }
+            try session.run("PRAGMA application_id = \(Schema.applicationID)")
+            try session.run("PRAGMA user_version = \(Schema.version)")
+        }
+    }
+
+    static func identity(_ session: Session, path: String) throws -> String {
+        guard let identity = try session.first(selectIdentity, row: { try $0.text(0) }) else {
+            throw StoreError.corrupt("\(path) does not say its own identity. Restore it from a backup.")
+        }
+        return identity
+    }
+
+    private static func version(_ session: Session) throws -> Int64 {
+        try session.first(userVersion) { try $0.integer(0) } ?? 0
+    }
+}
