@@ -21,6 +21,9 @@ extension Engine {
             state.withLock { $0.table.remove(activation) }
             logger.debug("run closed", metadata: ["run": "\(activation.identity.id)", "state": "\(runState.rawValue)"])
             wakeWaiters(of: activation.identity.id)
+        case .lost:
+            state.withLock { $0.table.remove(activation) }
+            reload(activation.identity.id)
         case .blocked, .gone:
             state.withLock { $0.table.remove(activation) }
         }
@@ -32,6 +35,31 @@ extension Engine {
         }
         drained?.resume()
         if isSaturated { bell.ring() }
+    }
+
+    /// Looks what the store makes of a run that memory and store disagree about. What this node still owns is read again; what it does
+    /// not own is somebody else's.
+    private func reload(_ id: RunID) {
+        Task { [self] in
+            do {
+                guard let record = try await store.run(id), record.owner == node, let head = try await head(of: record) else {
+                    return bell.ring()
+                }
+                try await load(ClaimedRun(record: record, previous: .running, head: head, isTakeover: true), services)
+            } catch {
+                logger.error("a run cannot be read again", metadata: ["run": "\(id)", "error": "\(error)"])
+                scheduler.schedule(at: configuration.clock.now() + .seconds(1)) { [weak self] in self?.reload(id) }
+            }
+        }
+    }
+
+    private func head(of record: RunRecord) async throws(StoreError) -> ChainHead? {
+        var head: ChainHead?
+        while true {
+            let page = try await store.events(of: record.number, after: head?.seq ?? 0, limit: 1_000)
+            if let last = page.last { head = ChainHead(after: last) }
+            if page.count < 1_000 { return head }
+        }
     }
 
     // MARK: Poison

@@ -18,6 +18,10 @@ extension Engine {
             metrics: metrics, observe: { [weak self] activation, event in self?.observe(activation, event) })
     }
 
+    private var hosted: [ClaimRequest.Hosted] {
+        registry.all.map { ClaimRequest.Hosted(workflow: $0.name, version: $0.version.description) }
+    }
+
     /// Claims and wakes, whenever something rings, until its task is cancelled.
     func pump() async {
         let services = services
@@ -37,7 +41,6 @@ extension Engine {
     }
 
     private func claimAll(_ services: ActivationServices, into group: inout DiscardingTaskGroup) async throws(StoreError) {
-        let hosted = registry.all.map { ClaimRequest.Hosted(workflow: $0.name, version: $0.version.description) }
         while true {
             let room = state.withLock { configuration.activeRuns - $0.table.ownedCount - $0.loading - $0.suspects.count }
             let limit = min(Self.claimLimit, room)
@@ -92,7 +95,7 @@ extension Engine {
         }
     }
 
-    private func load(_ claim: ClaimedRun, _ services: ActivationServices) async throws(StoreError) {
+    func load(_ claim: ClaimedRun, _ services: ActivationServices) async throws(StoreError) {
         let record = claim.record
         let events: [Event]
         do {
@@ -192,7 +195,7 @@ extension Engine {
     // MARK: Time
 
     private func schedulePump() async throws(StoreError) {
-        if let next = try await store.nextWake() { ringLater(at: next) }
+        if let next = try await store.nextWake(hosted: hosted) { ringLater(at: next) }
     }
 
     func ringLater(at time: Timestamp) {

@@ -193,7 +193,7 @@ extension Activation {
             services.logger.notice("another owner has moved the run on", metadata: ["run": "\(identity.id)", "refusal": "\(refusal)"])
             closeCode()
             stopBodies()
-            services.observe(self, .gone)
+            services.observe(self, .lost)
         }
     }
 

@@ -132,6 +132,7 @@ package final class Activation: Sendable {
     private func handle(_ mail: Mail) {
         switch mail {
         case .history(let events):
+            if let last = events.last { state.withLock { $0.head = ChainHead(after: last) } }
             for event in events where !feed(event) { break }
         case .caughtUp(let isTakeover, let rows):
             let now = services.clock.now()
