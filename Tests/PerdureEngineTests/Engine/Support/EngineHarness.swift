@@ -102,6 +102,18 @@ final class EngineHarness: Sendable {
         try await ended(process)
     }
 
+    /// Moves time on, again and again, until the engine that was asked to end has ended.
+    func advanceUntilEnded(by duration: Duration) async throws {
+        try await until {
+            guard let process = self.state.withLock({ $0.process }), !process.hasEnded else { return true }
+            self.clock.advance(by: duration)
+            // Whatever the engine scheduled for later in answer to this has to be looked at again.
+            Task { [pulse = self.pulse] in pulse.ring() }
+            return false
+        }
+        state.withLock { $0.process = nil }
+    }
+
     /// Waits until the engine has ended by itself.
     func untilEnded() async throws -> (any Error)? {
         guard let process = state.withLock({ $0.process }) else { return nil }
