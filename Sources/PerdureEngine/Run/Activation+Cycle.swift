@@ -164,11 +164,15 @@ extension Activation {
             services.observe(self, .closed(transition.state, last))
         } else {
             // What came in meanwhile is in the store still, and will be read again by whoever claims the run.
-            state.withLock { state in
-                state.facts = []
-                state.knownRows = []
+            let missedMail = state.withLock { state in
+                defer {
+                    state.facts = []
+                    state.knownRows = []
+                }
+                return !state.facts.isEmpty
             }
             services.observe(self, .released(wakeAt: transition.wakeAt))
+            if missedMail { services.observe(self, .missedMail) }
         }
     }
 
