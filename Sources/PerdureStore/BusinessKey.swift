@@ -20,6 +20,8 @@ package struct BusinessKeyRecord: Sendable, Hashable {
         case open
         /// It happened: the recorded output, to be adopted by others who ask for the same.
         case happened(output: [UInt8])
+        /// Nobody holds it any more; `holder` is the last one that did, `generation` the one that the next taker names.
+        case free
     }
 
     package var key: BusinessKey
