@@ -40,8 +40,10 @@ extension RunMachine {
         return draft(step, step.kinds.inDoubt, attributes, output: failure?.payload)
     }
 
-    func stepCancelled(_ step: StepOperation) -> EventDraft {
-        draft(step, .stepCancelled, ["effect": .string(step.request.effect.name)])
+    func stepCancelled(_ step: StepOperation, isTerminated: Bool = false) -> EventDraft {
+        let attributes = Attributes.make(
+            ("effect", .string(step.request.effect.name)), ("terminated", isTerminated ? .bool(true) : nil))
+        return draft(step, .stepCancelled, attributes)
     }
 
     func succeeded(_ step: StepOperation, _ output: [UInt8]) -> EventDraft {

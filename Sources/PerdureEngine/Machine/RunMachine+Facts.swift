@@ -29,10 +29,11 @@ extension RunMachine {
         case .attemptEnded(let id, _), .probeEnded(let id, _), .due(let id), .keyHeld(let id, _): id
         case .inbox(let row):
             switch row.delivery.kind {
-            case .decision, .keySettled: stepIDs[row.delivery.name]
+            case .decision: stepIDs[row.delivery.name]
             case .retry, .resolve: stuckStep(row.delivery.name)?.id
             case .answer: questionIDs[row.delivery.name]
-            case .signal, .cancel, .terminate: nil
+            // A settled key is only a reason to ask for it again: it must not keep what the store says of the key out of the batch.
+            case .signal, .cancel, .terminate, .keySettled: nil
             }
         }
     }
@@ -51,10 +52,20 @@ extension RunMachine {
         if !drafts.isEmpty { batch.hasDrafts = true }
         if !drafts.events.isEmpty {
             if let subject { batch.spokenFor.insert(subject) }
+            if !drafts.events.allSatisfy(isMereNote) { batch.changesRun = true }
             if !batch.hasOpened { drafts.events.insert(contentsOf: opening(), at: 0) }
             batch.hasOpened = true
         }
         return drafts
+    }
+
+    /// Whether the event changes nothing for the code.
+    private func isMereNote(_ event: EventDraft) -> Bool {
+        switch event.kind {
+        case .signalUndelivered: true
+        case .operatorAction: (try? event.attributes.object())?["refused"] != nil
+        default: false
+        }
     }
 
     private mutating func drafts(about fact: Fact, now: Timestamp, random: Double) -> Drafts {
@@ -81,6 +92,7 @@ extension RunMachine {
         case .inbox(let row):
             draft(row, now: now, into: &drafts)
         case .keyHeld(let id, let holder):
+            if batch.spokenFor.contains(id) { return drafts }
             guard let step = steps[id], [.released, .approved, .awaitingKey].contains(step.phase), !step.isCancelled else {
                 return drafts
             }

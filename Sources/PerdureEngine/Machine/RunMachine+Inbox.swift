@@ -40,13 +40,16 @@ extension RunMachine {
             return
         }
         drafts.consumed.append(row.number)
+        if termination != nil, delivery.kind != .keySettled {
+            // Nothing more is begun, so that what comes in cannot put the end off.
+            let isSignal = delivery.kind == .signal
+            drafts.events.append(
+                isSignal ? signal(row, .signalUndelivered) : refused(row, .runTerminated, "the run is being terminated"))
+            return
+        }
         switch delivery.kind {
         case .signal:
-            let kind: EventKind = rootResult == nil ? .signalReceived : .signalUndelivered
-            drafts.events.append(
-                EventDraft(
-                    kind, subject: delivery.name, attributes: envelope(row),
-                    input: .inline(delivery.payload ?? Array("null".utf8))))
+            drafts.events.append(signal(row, rootResult == nil ? .signalReceived : .signalUndelivered))
         case .cancel:
             if cancelWasRequested || batch.hasCancel {
                 drafts.events.append(refused(row, .runCancelled, "the run is being cancelled already"))
@@ -67,8 +70,13 @@ extension RunMachine {
         case .keySettled:
             if let id = stepIDs[delivery.name], let step = steps[id] { stopAwaitingKey(step) }
         case .terminate:
-            drafts.events.append(refused(row, .runTerminated, "the run is being terminated already"))
+            break
         }
+    }
+
+    private func signal(_ row: InboxRow, _ kind: EventKind) -> EventDraft {
+        let payload = row.delivery.payload ?? Array("null".utf8)
+        return EventDraft(kind, subject: row.delivery.name, attributes: envelope(row), input: .inline(payload))
     }
 
     private func envelope(_ row: InboxRow, _ members: (String, JSONValue?)...) -> Attributes {
@@ -190,15 +198,26 @@ extension RunMachine {
 
     // MARK: Termination
 
-    /// Ends the run without its code: every step that may have been dispatched is put in doubt, then the run is terminated.
+    /// Ends the run without its code: every open step that may have been dispatched is put in doubt, every other one is cancelled.
     func drafts(for termination: InboxRow) -> Drafts {
         var drafts = Drafts()
         drafts.consumed.append(termination.number)
         for id in steps.keys.sorted() {
             guard let step = steps[id] else { continue }
-            // One in doubt already stays so, probed or not.
-            guard step.mayHaveRun, !step.isRead, step.phase != .inDoubt, step.phase != .probing else { continue }
-            drafts.events.append(inDoubt(step, .terminated))
+            switch step.phase {
+            case .inDoubt, .probing, .undoing, .requested, .ended:
+                // In doubt it stays, probed or not; what is being undone has happened, and its undo is looked at by itself.
+                break
+            case .abandoned:
+                drafts.events.append(EventDraft(.approvalCancelled, subject: step.request.subject))
+            case _ where step.mayHaveRun && !step.isRead, .intended where step.family == .undo:
+                drafts.events.append(inDoubt(step, .terminated))
+            case _ where step.family == .step:
+                drafts.events.append(stepCancelled(step, isTerminated: true))
+                settleKey(of: step, .free, into: &drafts)
+            default:
+                break
+            }
         }
         drafts.events.append(
             EventDraft(

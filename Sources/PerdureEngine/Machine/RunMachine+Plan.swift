@@ -20,8 +20,8 @@ extension RunMachine {
         defer { batch = Batch() }
         guard !isReplaying, !isClosed else { return plan }
         if let termination {
-            // What the facts say of steps is fed first: it decides which of them are unsettled.
-            guard batch.spokenFor.allSatisfy({ steps[$0] == nil }) else { return plan }
+            // What else has come about is fed first: it decides which steps are open.
+            if batch.changesRun { return plan }
             plan.drafts = drafts(for: termination)
             if !batch.hasOpened { plan.drafts.events.insert(contentsOf: opening(), at: 0) }
             return plan

@@ -110,6 +110,11 @@ extension RunMachine {
 
     mutating func feedStepCancelled(_ event: Event) throws {
         let step = try step(of: event)
+        if try event.attributes.object()["terminated"]?.boolValue == true {
+            // The code is not told: it never runs again.
+            end(step.id, with: nil)
+            return
+        }
         guard step.isCancelled else { throw unasked(event) }
         end(step.id, with: .cancelled)
     }

@@ -94,6 +94,8 @@ package struct RunMachine: Sendable {
         /// Operations whose state is about to change: a plan made from the state before must not speak of them.
         var spokenFor: Set<OperationID> = []
         var hasDrafts = false
+        /// Something other than a refusal is in it: feeding it may let the code run.
+        var changesRun = false
         /// `run.resumed` or `run.unblocked` have been put in front, where they were needed.
         var hasOpened = false
         var hasCancel = false
