@@ -27,14 +27,16 @@ extension RunMachine {
     package func operation(of fact: Fact) -> OperationID? {
         switch fact {
         case .attemptEnded(let id, _), .probeEnded(let id, _), .due(let id), .keyHeld(let id, _): id
-        case .inbox(let row):
+        // Rows that can only be refused, or only make the run ask again, speak of nothing: they must never be left out of a batch
+        // that closes the run, or keep what the store says of a key out of the next one.
+        case .inbox(let row) where termination == nil:
             switch row.delivery.kind {
-            case .decision: stepIDs[row.delivery.name]
+            case .decision: stepIDs[row.delivery.name].flatMap { steps[$0]?.phase == .awaitingApproval ? $0 : nil }
+            case .answer: questionIDs[row.delivery.name].flatMap { questions[$0]?.phase == .asked ? $0 : nil }
             case .retry, .resolve: stuckStep(row.delivery.name)?.id
-            case .answer: questionIDs[row.delivery.name]
-            // A settled key is only a reason to ask for it again: it must not keep what the store says of the key out of the batch.
             case .signal, .cancel, .terminate, .keySettled: nil
             }
+        case .inbox: nil
         }
     }
 
