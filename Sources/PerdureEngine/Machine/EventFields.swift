@@ -78,6 +78,27 @@ package struct ApprovalView: Sendable, Hashable {
     package func digest(salt: [UInt8]) -> String { SaltedDigest.hex(salt: salt, canonicalBytes: bytes) }
 }
 
+/// How a step goes on that turned out not to have happened.
+enum Continuation: Hashable {
+    /// Another attempt, at once.
+    case atOnce
+    /// Another attempt later, as after an error.
+    case backingOff(until: Timestamp)
+    /// Its attempts are used up.
+    case deadLetter
+    /// The author gets the last error, which is definite now.
+    case failure
+
+    /// How an event names it, where it is neither of the first two.
+    var name: String? {
+        switch self {
+        case .atOnce, .backingOff: nil
+        case .deadLetter: "dead_letter"
+        case .failure: "failure"
+        }
+    }
+}
+
 /// How a step in doubt was cleared up.
 package enum ResolutionKind: String, Sendable, Hashable, CaseIterable, Codable {
     case happened

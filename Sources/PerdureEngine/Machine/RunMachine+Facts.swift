@@ -82,7 +82,7 @@ extension RunMachine {
                 return drafts
             }
             guard let step = steps[id], step.phase == .probing else { return drafts }
-            draft(outcome, of: step, now: now, into: &drafts)
+            draft(outcome, of: step, now: now, random: random, into: &drafts)
         case .due(let id):
             if let timer = timers[id], timer.phase == .started {
                 drafts.events.append(EventDraft(.timerFired, subject: timer.subject))
@@ -167,7 +167,9 @@ extension RunMachine {
     /// How often a probe is asked before a person is.
     static var probeLimit: Int { 8 }
 
-    private mutating func draft(_ outcome: ProbeOutcome, of step: StepOperation, now: Timestamp, into drafts: inout Drafts) {
+    private mutating func draft(
+        _ outcome: ProbeOutcome, of step: StepOperation, now: Timestamp, random: Double, into drafts: inout Drafts
+    ) {
         switch outcome {
         case .happened(let output):
             drafts.events.append(resolved(step, .happened, by: Self.probe, output: output))
@@ -177,8 +179,9 @@ extension RunMachine {
             if let quiet = step.quietAfter, now < quiet {
                 probeLater(step, at: quiet, countsAsTry: false)
             } else {
-                drafts.events.append(resolved(step, .didNotHappen, by: Self.probe))
-                if step.isCancelled { settleKey(of: step, .free, into: &drafts) }
+                let next = afterNothingHappened(to: step, isPerson: false, now: now, random: random)
+                drafts.events.append(resolved(step, .didNotHappen, by: Self.probe, then: next))
+                if step.isCancelled || next == .failure { settleKey(of: step, .free, into: &drafts) }
             }
         case .partly(let details):
             drafts.events.append(inDoubt(step, .partly, details: details))
@@ -190,6 +193,25 @@ extension RunMachine {
                     afterAttempt: (step.doubt?.probeTries ?? 0) + 1, random: 0)
                 probeLater(step, at: now + delay, countsAsTry: true)
             }
+        }
+    }
+
+    /// What follows when it has turned out that a step in doubt did not happen: what would have followed if its last error had said
+    /// so. A person's word lets it start afresh, unless another attempt cannot help.
+    func afterNothingHappened(to step: StepOperation, isPerson: Bool, now: Timestamp, random: Double) -> Continuation {
+        let policy = step.request.policy.retry
+        switch step.doubt?.cause {
+        case .nonRetryable:
+            return step.family == .undo ? .deadLetter : .failure
+        case .noAnswer, .exhausted:
+            let tries = step.failedAttempts - step.forgivenAttempts
+            if let most = policy.maximumAttempts, tries >= most {
+                if policy.exhaustion == .thenThrow { return .failure }
+                return isPerson ? .atOnce : .deadLetter
+            }
+            return isPerson ? .atOnce : .backingOff(until: now + policy.delay(afterAttempt: tries, random: random))
+        default:
+            return .atOnce
         }
     }
 

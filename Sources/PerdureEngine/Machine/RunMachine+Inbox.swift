@@ -171,14 +171,18 @@ extension RunMachine {
             drafts.events.append(refused(row, .answerInvalid, problem))
             return
         }
-        var event = resolved(step, resolution.kind, by: row.delivery.sender, output: carriesOutput ? output : nil)
+        let next = afterNothingHappened(to: step, isPerson: true, now: now, random: 0.5)
+        var event = resolved(
+            step, resolution.kind, by: row.delivery.sender, output: carriesOutput ? output : nil,
+            then: resolution.kind == .didNotHappen ? next : .atOnce)
         event.attributes = envelope(
-            row, ("resolution", .string(resolution.kind.rawValue)), ("reason", resolution.reason.map(JSONValue.string)))
+            row, ("resolution", .string(resolution.kind.rawValue)), ("reason", resolution.reason.map(JSONValue.string)),
+            ("next", (try? event.attributes.object())?["next"]))
         drafts.events.append(event)
         switch resolution.kind {
         case .happened: settleKey(of: step, step.family == .undo ? .free : .happened(output: output), into: &drafts)
         case .abort: settleKey(of: step, step.family == .undo ? .happened(output: step.undoneOutput) : .free, into: &drafts)
-        case .didNotHappen where step.isCancelled: settleKey(of: step, .free, into: &drafts)
+        case .didNotHappen where step.isCancelled || next == .failure: settleKey(of: step, .free, into: &drafts)
         case .didNotHappen, .undo: break
         }
     }
@@ -189,11 +193,18 @@ extension RunMachine {
             .first { [.deadLetter, .inDoubt, .probing].contains($0.phase) }
     }
 
-    func resolved(_ step: StepOperation, _ kind: ResolutionKind, by principal: Principal, output: [UInt8]? = nil) -> EventDraft {
-        EventDraft(
+    func resolved(
+        _ step: StepOperation, _ kind: ResolutionKind, by principal: Principal, output: [UInt8]? = nil,
+        then next: Continuation = .atOnce
+    ) -> EventDraft {
+        var time: Timestamp?
+        if case .backingOff(let until) = next { time = until }
+        return EventDraft(
             step.kinds.resolved, subject: step.request.subject,
-            attributes: ["resolution": .string(kind.rawValue), "by": JSONValue(principal)], output: output.map(StoredValue.inline)
-        )
+            attributes: Attributes.make(
+                ("resolution", .string(kind.rawValue)), ("by", JSONValue(principal)), ("next_at", time.map { JSONValue($0) }),
+                ("next", next.name.map(JSONValue.string))),
+            output: output.map(StoredValue.inline))
     }
 
     // MARK: Termination

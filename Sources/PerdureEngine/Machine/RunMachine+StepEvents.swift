@@ -133,7 +133,8 @@ extension RunMachine {
         steps[step.id]?.mayHaveRun = true
         if let quiet = attributes.timestamp("quiet_after") { steps[step.id]?.quietAfter = quiet }
         let probeIsDone = reason == .partly || reason == .probeFailed || reason == .unrecordable
-        steps[step.id]?.doubt = .init(reason: reason, needsPerson: probeIsDone || !step.request.hasProbe)
+        let cause = step.phase == .inDoubt || step.phase == .probing ? step.doubt?.cause ?? reason : reason
+        steps[step.id]?.doubt = .init(reason: reason, cause: cause, needsPerson: probeIsDone || !step.request.hasProbe)
         enqueue(step.id)
     }
 
@@ -147,18 +148,7 @@ extension RunMachine {
         case .happened:
             try feedHappened(event, output: event.output)
         case .didNotHappen:
-            steps[step.id]?.mayHaveRun = false
-            steps[step.id]?.doubt = nil
-            if step.isCancelled {
-                end(step.id, with: .cancelled)
-            } else {
-                steps[step.id]?.forgivenAttempts = step.failedAttempts
-                steps[step.id]?.allFailuresDefinite = true
-                steps[step.id]?.windowStart = event.at
-                steps[step.id]?.quietAfter = nil
-                try move(step.id, to: .released, by: event)
-                enqueue(step.id)
-            }
+            try feedDidNotHappen(event, attributes, step)
         case .abort:
             let failure = StepFailure(
                 code: StepFailure.aborted,
@@ -183,6 +173,37 @@ extension RunMachine {
         case nil:
             throw Divergence(.unreadable, subject: event.subject, message: "Event \(event.seq) has no known resolution.")
         }
+    }
+
+    private mutating func feedDidNotHappen(_ event: Event, _ attributes: JSONObject, _ step: StepOperation) throws {
+        let id = step.id
+        if step.isCancelled {
+            end(id, with: .cancelled)
+            return
+        }
+        if attributes["next"]?.stringValue == "failure" {
+            let last = step.lastFailure
+            let failure = StepFailure(
+                code: last?.code ?? StepFailure.stepFailed, typeName: last?.typeName ?? "", message: last?.message ?? "",
+                attempts: step.failedAttempts, isDefinite: true, payload: last?.payload)
+            end(id, with: .failure(failure))
+            return
+        }
+        if attributes["next"]?.stringValue == "dead_letter" {
+            try move(id, to: .deadLetter, by: event)
+        } else if let next = attributes.timestamp("next_at") {
+            try move(id, to: .backingOff, by: event)
+            steps[id]?.due = next
+        } else {
+            try move(id, to: .released, by: event)
+            if !probeSettles(event) { steps[id]?.forgivenAttempts = step.failedAttempts }
+        }
+        steps[id]?.mayHaveRun = false
+        steps[id]?.doubt = nil
+        steps[id]?.allFailuresDefinite = true
+        steps[id]?.windowStart = event.at
+        steps[id]?.quietAfter = nil
+        enqueue(id)
     }
 
     private func probeSettles(_ event: Event) -> Bool {

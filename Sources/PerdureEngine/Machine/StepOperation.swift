@@ -72,8 +72,10 @@ package struct StepTransition: Hashable, Sendable, CustomStringConvertible {
         .init(.backingOff, .intended), .init(.backingOff, .running), .init(.backingOff, .backingOff),
         .init(.backingOff, .inDoubt),
         .init(.backingOff, .deadLetter), .init(.backingOff, .undoing), .init(.backingOff, .ended),
-        .init(.inDoubt, .probing), .init(.inDoubt, .released), .init(.inDoubt, .undoing), .init(.inDoubt, .ended),
-        .init(.probing, .inDoubt), .init(.probing, .released), .init(.probing, .undoing), .init(.probing, .ended),
+        .init(.inDoubt, .probing), .init(.inDoubt, .released), .init(.inDoubt, .backingOff), .init(.inDoubt, .deadLetter),
+        .init(.inDoubt, .undoing), .init(.inDoubt, .ended),
+        .init(.probing, .inDoubt), .init(.probing, .released), .init(.probing, .backingOff), .init(.probing, .deadLetter),
+        .init(.probing, .undoing), .init(.probing, .ended),
         .init(.deadLetter, .released), .init(.deadLetter, .undoing), .init(.deadLetter, .ended),
         .init(.undoing, .ended), .init(.abandoned, .intended), .init(.abandoned, .ended),
     ]
@@ -86,6 +88,8 @@ struct StepOperation {
     /// Why a step is in doubt, and who can find out.
     struct Doubt {
         var reason: DoubtReason
+        /// What put it in doubt in the first place, before a probe had its say.
+        var cause: DoubtReason
         /// The probe has nothing more to say.
         var needsPerson: Bool
         var probeTries = 0

@@ -88,7 +88,7 @@ extension MachineDriver {
         throw DriverError("does not come to an end: \(historyText.suffix(12))")
     }
 
-    private func playOneThing() throws -> Bool {
+    func playOneThing() throws -> Bool {
         if let first = running.first {
             running.removeFirst()
             if first.attempt.body.isProbe {

@@ -212,6 +212,17 @@ final class MachineDriver {
                 seq: history.count))
     }
 
+    /// The store's keys as the history left them, for a run that somebody else has brought this far.
+    func adoptKeys() {
+        for event in history where event.kind == .stepIntended {
+            guard let name = (try? event.attributes.object())?["business_key"]?.stringValue else { continue }
+            let key = BusinessKey(namespace: identity.namespace, step: event.subject, key: name)
+            let digest = SaltedDigest.hex(salt: [], canonicalBytes: Code.input(event.subject))
+            keys[key] = BusinessKeyRecord(
+                key: key, generation: 0, holder: identity.id, subject: event.subject, inputDigest: digest, outcome: .open)
+        }
+    }
+
     // MARK: Losing the process
 
     /// The process dies; another one takes the run over.
@@ -238,7 +249,7 @@ final class MachineDriver {
     }
 
     private func leave(build: String?) {
-        seenLive = script.seen
+        if !machine.isReplaying { seenLive = script.seen }
         epoch += 1
         self.build = build ?? self.build
         node = "node-\(epoch)"
