@@ -5,8 +5,8 @@ import PerdureSQLite
 import PerdureStore
 import PerdureStoreConformance
 
-/// One store in a folder of its own.
-struct SQLiteHarness: StoreHarness {
+/// One store in a folder of its own, which goes with it.
+final class SQLiteHarness: StoreHarness {
     let clock = ManualClock()
     let folder: String
     var path: String { folder + "/perdure.db" }
@@ -29,5 +29,7 @@ struct SQLiteHarness: StoreHarness {
         return try await StoreConfiguration.sqlite(path, options: options).open(role)
     }
 
-    func remove() async { try? FileManager.default.removeItem(atPath: folder) }
+    deinit { try? FileManager.default.removeItem(atPath: folder) }
+
+    func remove() async {}
 }

@@ -6,6 +6,7 @@ internal import PerdureStore
 enum Opening {
     private static let applicationID = SQL("PRAGMA application_id")
     private static let userVersion = SQL("PRAGMA user_version")
+    private static let journalMode = SQL("PRAGMA journal_mode = WAL")
     private static let anyTable = SQL("SELECT 1 FROM sqlite_schema LIMIT 1")
     private static let selectIdentity = SQL("SELECT value FROM meta WHERE name = 'identity'")
     private static let insertIdentity = SQL("INSERT INTO meta (name, value) VALUES ('identity', ?1)")
@@ -37,8 +38,11 @@ enum Opening {
     }
 
     /// Settings that belong to a connection, or to the file for good.
-    static func setUp(_ session: Session) throws {
-        try session.run("PRAGMA journal_mode = WAL")
+    static func setUp(_ session: Session, _ options: SQLiteOptions) throws {
+        let mode = try session.first(journalMode) { try $0.text(0) }
+        guard mode == "wal" else {
+            throw StoreError.unavailable("the file cannot be given a write-ahead log; put it on a local disk.")
+        }
         // Every commit reaches the disk before it returns.
         try session.run("PRAGMA synchronous = FULL")
         // A checkpoint every 40 MB, and a log that shrinks to that again after a long reader let it grow.
@@ -46,6 +50,7 @@ enum Opening {
         try session.run("PRAGMA journal_size_limit = 67108864")
         try session.run("PRAGMA cache_size = -16384")
         try session.run("PRAGMA temp_store = MEMORY")
+        if let limit = options.pageLimit { try session.run("PRAGMA max_page_count = \(limit)") }
     }
 
     /// Brings the schema up to date, in one transaction.
