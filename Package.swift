@@ -16,10 +16,10 @@ let settings: [SwiftSetting] =
     ] + (strict ? [.treatAllWarnings(as: .error)] : [])
 
 let log = Target.Dependency.product(name: "Logging", package: "swift-log")
-let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let metrics: [Target.Dependency] = ["Metrics", "CoreMetrics"].map { .product(name: $0, package: "swift-metrics") }
 let tracing = Target.Dependency.product(name: "Tracing", package: "swift-distributed-tracing")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
-let collections = Target.Dependency.product(name: "Collections", package: "swift-collections")
+let collections: [Target.Dependency] = ["DequeModule", "HeapModule"].map { .product(name: $0, package: "swift-collections") }
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -56,7 +56,7 @@ var targets: [Target] = [
     layer("PerdureStore", ["PerdureHistory"]),
     layer("PerdureStoreConformance", ["PerdureStore"]),
     layer("PerdureSQLite", ["PerdureStore", grdb]),
-    layer("PerdureEngine", ["Perdure", "PerdureHistory", "PerdureStore", log, metrics, tracing, lifecycle, collections]),
+    layer("PerdureEngine", ["Perdure", "PerdureHistory", "PerdureStore", log, tracing, lifecycle] + metrics + collections),
     layer("PerdureCommands", ["Perdure", "PerdureEngine", "PerdureSQLite", argumentParser]),
     tests("PerdureTests", ["Perdure"]),
     tests("PerdureHistoryTests", ["PerdureHistory"]),

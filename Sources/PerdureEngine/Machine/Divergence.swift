@@ -1,0 +1,36 @@
+import PerdureHistory
+
+/// History and code do not fit. The run is blocked for this build; nothing of it is lost.
+package struct Divergence: Error, Sendable, Hashable, CustomStringConvertible {
+    package enum Kind: String, Sendable {
+        /// History has something that the code did not ask for, or asked for differently.
+        case mismatch = "history_mismatch"
+        /// Two tasks used one name without `id:`.
+        case nameTaken = "name_taken"
+        /// A name or id that cannot be recorded.
+        case nameInvalid = "name_invalid"
+        /// The context was used from outside the run's own tasks.
+        case contextMisused = "context_misused"
+        /// The code waits for something that is not recorded.
+        case foreignWait = "foreign_wait"
+        /// A value could not be encoded or is too large.
+        case valueRefused = "value_refused"
+        /// A recorded event cannot be understood.
+        case unreadable = "event_unreadable"
+    }
+
+    package let kind: Kind
+    package let subject: String
+    package let message: String
+
+    package init(_ kind: Kind, subject: String, message: String) {
+        self.kind = kind
+        self.subject = subject
+        self.message = message
+    }
+
+    package var description: String { message }
+
+    static let waysOut =
+        "Deploy the version this run was started with, or code that asks for the same; the run then goes on by itself."
+}

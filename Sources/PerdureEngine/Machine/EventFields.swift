@@ -1,0 +1,72 @@
+import Perdure
+import PerdureHistory
+
+// Reading and writing the small facts that stand in an event's attributes. Times are microseconds since 1970.
+
+extension JSONObject {
+    func timestamp(_ key: String) -> Timestamp? { self[key]?.integerValue.map(Timestamp.init(microseconds:)) }
+}
+
+extension Attributes {
+    func timestamp(_ key: String) throws(PayloadError) -> Timestamp? { try object().timestamp(key) }
+}
+
+extension JSONValue {
+    init(_ time: Timestamp) { self = .integer(time.microseconds) }
+    init(_ principal: Principal) {
+        self = .object(
+            JSONObject([
+                ("kind", .string(principal.kind.rawValue)), ("id", .string(principal.id)),
+                ("authentication", .string(principal.authentication)),
+            ]))
+    }
+}
+
+extension Principal {
+    init?(_ value: JSONValue) {
+        guard let object = value.objectValue, let kind = object["kind"]?.stringValue.flatMap(Kind.init), let id = object["id"]?.stringValue
+        else { return nil }
+        self.init(kind, id, authentication: object["authentication"]?.stringValue ?? "unauthenticated")
+    }
+}
+
+extension Event {
+    func inputBytes() throws -> [UInt8] { try bytes(of: input, named: "input") }
+    func outputBytes() throws -> [UInt8] { try bytes(of: output, named: "output") }
+
+    func bytes(of value: StoredValue?, named name: String) throws -> [UInt8] {
+        guard case .inline(let bytes)? = value else {
+            throw Divergence(.unreadable, subject: subject, message: "Event \(seq) (\(kind.rawValue)) has no \(name) that can be read here.")
+        }
+        return bytes
+    }
+}
+
+/// What a person is asked to approve: the canonical call, drawn by the engine.
+package struct ApprovalView: Sendable, Hashable {
+    package let bytes: [UInt8]
+
+    package init(of request: StepRequest, in run: RunIdentity) {
+        let input = (try? JSONValue.parse(request.input, what: "the input of '\(request.subject)'")) ?? .null
+        bytes =
+            JSONValue.object(
+                JSONObject([
+                    ("workflow", .string(run.workflow)), ("version", .string(run.version)), ("namespace", .string(run.namespace)),
+                    ("run", .string(run.id.description)), ("step", .string(request.subject)), ("effect", .string(request.effect.name)),
+                    ("input", input), ("irreversible", request.irreversible.map(JSONValue.string) ?? .null),
+                    ("approver", .string(request.approval?.approver.description ?? "")),
+                ])
+            ).canonicalBytes
+    }
+
+    /// What a decision has to name: it binds the decision to exactly what was shown.
+    package func digest(salt: [UInt8]) -> String { SaltedDigest.hex(salt: salt, canonicalBytes: bytes) }
+}
+
+/// How a step in doubt was cleared up.
+package enum ResolutionKind: String, Sendable, Hashable, CaseIterable, Codable {
+    case happened
+    case didNotHappen = "did_not_happen"
+    case undo
+    case abort
+}

@@ -1,0 +1,96 @@
+import Perdure
+package import PerdureHistory
+package import PerdureStore
+
+/// How an attempt of a step or undo ended in this process.
+package enum AttemptOutcome: Sendable, Hashable {
+    /// Canonical JSON.
+    case succeeded([UInt8])
+    /// It returned, but what it returned cannot be recorded.
+    case unrecordable(String)
+    case failed(AttemptFailure)
+}
+
+/// What is recorded of an error that a body threw.
+package struct AttemptFailure: Sendable, Hashable {
+    package var typeName: String
+    package var message: String
+    /// The error as canonical JSON, if it is `Codable`.
+    package var payload: [UInt8]?
+    package var isDefinite: Bool
+    package var isRetryable: Bool
+    package var retryAfter: Duration?
+
+    package init(
+        typeName: String, message: String, payload: [UInt8]? = nil, isDefinite: Bool = false, isRetryable: Bool = true,
+        retryAfter: Duration? = nil
+    ) {
+        self.typeName = typeName
+        self.message = message
+        self.payload = payload
+        self.isDefinite = isDefinite
+        self.isRetryable = isRetryable
+        self.retryAfter = retryAfter
+    }
+}
+
+/// What a probe found.
+package enum ProbeOutcome: Sendable, Hashable {
+    case happened([UInt8])
+    case didNotHappen
+    case partly(String)
+    case unknown(String)
+}
+
+/// Something that came about outside the run and has to become an event.
+package enum Fact: Sendable {
+    case attemptEnded(OperationID, AttemptOutcome)
+    case probeEnded(OperationID, ProbeOutcome)
+    case due(OperationID)
+    case inbox(InboxRow)
+    /// The store refused an intent because another run holds the business key.
+    case keyHeld(OperationID, BusinessKeyRecord)
+}
+
+/// What a plan wants done once nothing needs to be recorded first.
+package enum RunAction: Sendable, Hashable {
+    case run(OperationID)
+    case probe(OperationID)
+    /// The code no longer wants the step; its body may stop early.
+    case tellBodyToStop(OperationID)
+    /// Ask the store to be told when the business key's holder settles.
+    case awaitKey(OperationID)
+}
+
+/// What is to be committed together, in this order.
+package struct Drafts: Sendable {
+    package var events: [EventDraft] = []
+    package var consumed: [Int64] = []
+    package var takes: [BusinessKeyTake] = []
+    package var settles: [BusinessKeySettlement] = []
+
+    package var isEmpty: Bool { events.isEmpty && consumed.isEmpty }
+
+    mutating func append(_ other: Drafts) {
+        events += other.events
+        consumed += other.consumed
+        takes += other.takes
+        settles += other.settles
+    }
+}
+
+/// Everything needed to run one attempt.
+package struct Attempt: Sendable, Hashable {
+    package enum Body: Sendable, Hashable { case step, undo, stepProbe, undoProbe }
+
+    package var operation: OperationID
+    /// Whose closures are called: for an undo, the step it undoes.
+    package var source: OperationID
+    package var body: Body
+    package var subject: String
+    package var number: Int
+    package var idempotencyKey: String
+    package var deadline: Timestamp
+    /// For an undo: the recorded output of the step.
+    package var output: [UInt8]
+}

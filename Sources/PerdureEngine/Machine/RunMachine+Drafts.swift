@@ -1,0 +1,103 @@
+import Foundation
+import Perdure
+import PerdureHistory
+import PerdureStore
+
+// The texts of the events that the machine proposes.
+extension RunMachine {
+    func intent(_ step: StepOperation, now: Timestamp) -> EventDraft {
+        let deadline = now + step.request.policy.attemptTimeout
+        let attributes = Attributes.make(
+            ("attempt", JSONValue(step.nextAttempt)), ("effect", .string(step.request.effect.name)),
+            ("key", .string(idempotencyKey(of: step))), ("generation", step.keyGeneration == 0 ? nil : JSONValue(step.keyGeneration)),
+            ("business_key", step.request.businessKey.map(JSONValue.string)),
+            ("input_digest", .string(SaltedDigest.hex(salt: identity.salt, canonicalBytes: step.request.input))),
+            ("deadline", JSONValue(deadline)), ("quiet_after", JSONValue(deadline + step.request.policy.grace)),
+            ("irreversible", step.request.irreversible.map(JSONValue.string)), ("build", .string(build)))
+        return draft(step, step.kinds.intent, attributes)
+    }
+
+    func approvalRequest(_ step: StepOperation, now: Timestamp) -> EventDraft {
+        let view = ApprovalView(of: step.request, in: identity)
+        let within = step.request.approval?.within ?? .zero
+        let attributes: Attributes = [
+            "view_digest": .string(view.digest(salt: identity.salt)), "expires_at": JSONValue(now + within),
+            "approver": .string(step.request.approval?.approver.description ?? ""),
+        ]
+        return EventDraft(.approvalRequested, subject: step.request.subject, attributes: attributes, input: .inline(view.bytes))
+    }
+
+    func inDoubt(_ step: StepOperation, _ reason: DoubtReason, _ failure: AttemptFailure? = nil, details: String? = nil) -> EventDraft {
+        let attributes = Attributes.make(
+            ("reason", .string(reason.rawValue)), ("attempt", JSONValue(step.nextAttempt)), ("effect", .string(step.request.effect.name)),
+            ("attempt_failed", failure.map { _ in .bool(true) }), ("type", failure.map { .string($0.typeName) }),
+            ("message", (failure?.message ?? details).map(JSONValue.string)),
+            ("quiet_after", step.quietAfter.map(JSONValue.init)))
+        return draft(step, step.kinds.inDoubt, attributes, output: failure?.payload)
+    }
+
+    func stepCancelled(_ step: StepOperation) -> EventDraft {
+        draft(step, .stepCancelled, ["effect": .string(step.request.effect.name)])
+    }
+
+    func succeeded(_ step: StepOperation, _ output: [UInt8]) -> EventDraft {
+        draft(
+            step, step.kinds.succeeded,
+            ["attempt": JSONValue(step.nextAttempt), "effect": .string(step.request.effect.name)], output: output)
+    }
+
+    func attemptFailed(_ step: StepOperation, _ failure: AttemptFailure, isDefinite: Bool, next: Timestamp?) -> EventDraft {
+        let attributes = Attributes.make(
+            ("attempt", JSONValue(step.nextAttempt)), ("effect", .string(step.request.effect.name)), ("definite", .bool(isDefinite)),
+            ("type", .string(failure.typeName)), ("message", .string(failure.message)), ("next_at", next.map(JSONValue.init)),
+            ("exhausted", next == nil ? .bool(true) : nil))
+        return draft(step, step.kinds.attemptFailed, attributes, output: failure.payload)
+    }
+
+    func failed(_ step: StepOperation, _ failure: AttemptFailure, code: String = StepFailure.stepFailed) -> EventDraft {
+        let attributes: Attributes = [
+            "attempt": JSONValue(step.nextAttempt), "effect": .string(step.request.effect.name), "definite": true, "code": .string(code),
+            "type": .string(failure.typeName), "message": .string(failure.message),
+        ]
+        return draft(step, step.kinds.failed, attributes, output: failure.payload)
+    }
+
+    func failed(_ failure: StepFailure) -> EventDraft {
+        let attributes: Attributes = [
+            "code": .string(failure.code), "type": .string(failure.typeName), "message": .string(failure.message),
+            "definite": .bool(failure.isDefinite), "attempt": JSONValue(failure.attempts),
+        ]
+        return EventDraft(.runFailed, attributes: attributes, output: failure.payload.map { .inline(Array($0)) })
+    }
+
+    private func draft(_ step: StepOperation, _ kind: EventKind, _ attributes: Attributes, output: [UInt8]? = nil) -> EventDraft {
+        EventDraft(
+            kind, subject: step.request.subject, attributes: attributes,
+            input: step.isInputRecorded ? nil : .inline(step.request.input), output: output.map(StoredValue.inline))
+    }
+
+    /// The business key's outcome, in the commit of the event that settles its step.
+    func settleKey(of step: StepOperation, _ end: BusinessKeySettlement.End, into drafts: inout Drafts) {
+        guard let key = step.request.businessKey, holdsKey(step) else { return }
+        drafts.settles.append(
+            BusinessKeySettlement(key: BusinessKey(namespace: identity.namespace, step: step.request.name, key: key), end: end))
+    }
+
+    /// Only a step whose intent was committed has taken its key.
+    private func holdsKey(_ step: StepOperation) -> Bool { step.family == .undo || step.isInputRecorded }
+
+    package func idempotencyKey(of id: OperationID) -> String { steps[id].map(idempotencyKey) ?? "" }
+
+    func idempotencyKey(of step: StepOperation) -> String {
+        let request = step.request
+        let key: String
+        if let business = request.businessKey {
+            key = IdempotencyKey.derive(
+                namespace: identity.namespace, stepName: request.name, businessKey: business, generation: step.keyGeneration)
+        } else {
+            key = IdempotencyKey.derive(
+                namespace: identity.namespace, run: identity.id.description, subject: request.subject, generation: 0)
+        }
+        return step.family == .undo ? IdempotencyKey.undo(of: key) : key
+    }
+}

@@ -1,0 +1,178 @@
+import DequeModule
+import HeapModule
+import Perdure
+package import PerdureHistory
+import PerdureStore
+
+// What came about outside, turned into events. A fact that no longer matters becomes nothing.
+extension RunMachine {
+    /// The times that have come, as facts with the time at which they came, so that they can be ordered among the others.
+    package mutating func dueFacts(now: Timestamp) -> [(at: Timestamp, fact: Fact)] {
+        var facts: [(at: Timestamp, fact: Fact)] = []
+        while let first = dues.min, first.at <= now {
+            dues.removeMin()
+            if let timer = timers[first.id] {
+                if timer.phase == .started { facts.append((first.at, .due(first.id))) }
+            } else if let question = questions[first.id] {
+                if question.phase == .asked { facts.append((first.at, .due(first.id))) }
+            } else if let step = steps[first.id] {
+                if step.phase == .awaitingApproval { facts.append((first.at, .due(first.id))) } else { enqueue(first.id) }
+            }
+        }
+        return facts
+    }
+
+    /// The operation that a fact speaks of. Of several facts about one operation only the first can be taken into a commit; the
+    /// others are looked at again when it has been fed.
+    package func operation(of fact: Fact) -> OperationID? {
+        switch fact {
+        case .attemptEnded(let id, _), .probeEnded(let id, _), .due(let id), .keyHeld(let id, _): id
+        case .inbox(let row):
+            switch row.delivery.kind {
+            case .decision, .retry, .resolve, .keySettled: stepIDs[row.delivery.name] ?? undoIDs[row.delivery.name]
+            case .answer: questionIDs[row.delivery.name]
+            case .signal, .cancel, .terminate: nil
+            }
+        }
+    }
+
+    /// - Parameter random: in 0..<1, spreads retries.
+    package mutating func drafts(for fact: Fact, now: Timestamp, random: Double) -> Drafts {
+        var drafts = Drafts()
+        if isClosed { return drafts }
+        switch fact {
+        case .attemptEnded(let id, let outcome):
+            guard let step = steps[id], step.phase == .running else { return drafts }
+            draft(outcome, of: step, now: now, random: random, into: &drafts)
+        case .probeEnded(let id, let outcome):
+            guard let step = steps[id], step.phase == .probing else { return drafts }
+            draft(outcome, of: step, now: now, into: &drafts)
+        case .due(let id):
+            if let timer = timers[id], timer.phase == .started {
+                drafts.events.append(EventDraft(.timerFired, subject: timer.subject))
+            } else if let question = questions[id], question.phase == .asked {
+                drafts.events.append(EventDraft(.questionExpired, subject: question.request.subject))
+            } else if let step = steps[id], step.phase == .awaitingApproval {
+                drafts.events.append(EventDraft(.approvalExpired, subject: step.request.subject))
+            }
+        case .inbox(let row):
+            draft(row, now: now, into: &drafts)
+        case .keyHeld(let id, let holder):
+            guard let step = steps[id] else { return drafts }
+            draft(holder, of: step, into: &drafts)
+        }
+        return drafts
+    }
+
+    // MARK: Attempts
+
+    private mutating func draft(
+        _ outcome: AttemptOutcome, of step: StepOperation, now: Timestamp, random: Double, into drafts: inout Drafts
+    ) {
+        switch outcome {
+        case .succeeded(let output):
+            drafts.events.append(succeeded(step, output))
+            settleKey(of: step, step.family == .undo ? .free : .happened(output: output), into: &drafts)
+        case .unrecordable(let message) where step.isRead:
+            drafts.events.append(failed(step, AttemptFailure(typeName: "", message: message)))
+        case .unrecordable(let message):
+            drafts.events.append(inDoubt(step, .unrecordable, details: message))
+        case .failed(let failure):
+            draft(failure, of: step, now: now, random: random, into: &drafts)
+        }
+    }
+
+    private mutating func draft(
+        _ failure: AttemptFailure, of step: StepOperation, now: Timestamp, random: Double, into drafts: inout Drafts
+    ) {
+        let isDefinite = step.isRead || failure.isDefinite
+        let policy = step.request.policy.retry
+        if step.isCancelled, isDefinite {
+            drafts.events.append(stepCancelled(step))
+            settleKey(of: step, .free, into: &drafts)
+            return
+        }
+        if !failure.isRetryable {
+            guard isDefinite else {
+                drafts.events.append(inDoubt(step, .nonRetryable, failure))
+                return
+            }
+            drafts.events.append(failed(step, failure))
+            if step.family == .step { settleKey(of: step, .free, into: &drafts) }
+            return
+        }
+        if step.isAtMostOnce, !isDefinite {
+            drafts.events.append(inDoubt(step, .noAnswer, failure))
+            return
+        }
+        let tries = step.nextAttempt - step.forgivenAttempts
+        if let most = policy.maximumAttempts, tries >= most {
+            switch (isDefinite, policy.exhaustion) {
+            case (false, _): drafts.events.append(inDoubt(step, .exhausted, failure))
+            case (true, .thenThrow):
+                drafts.events.append(failed(step, failure))
+                if step.family == .step { settleKey(of: step, .free, into: &drafts) }
+            case (true, .park): drafts.events.append(attemptFailed(step, failure, isDefinite: isDefinite, next: nil))
+            }
+            return
+        }
+        let delay = max(policy.delay(afterAttempt: tries, random: random), failure.retryAfter ?? .zero)
+        drafts.events.append(attemptFailed(step, failure, isDefinite: isDefinite, next: now + delay))
+    }
+
+    // MARK: Probes
+
+    /// How often a probe is asked before a person is.
+    static var probeLimit: Int { 8 }
+
+    private mutating func draft(_ outcome: ProbeOutcome, of step: StepOperation, now: Timestamp, into drafts: inout Drafts) {
+        switch outcome {
+        case .happened(let output):
+            drafts.events.append(resolved(step, .happened, by: Principal(.system, "probe"), output: output))
+            settleKey(of: step, step.family == .undo ? .free : .happened(output: output), into: &drafts)
+        case .didNotHappen:
+            // Believed only once the earlier attempt cannot act any more.
+            if let quiet = step.quietAfter, now < quiet {
+                probeLater(step, at: quiet, countsAsTry: false)
+            } else {
+                drafts.events.append(resolved(step, .didNotHappen, by: Principal(.system, "probe")))
+                if step.isCancelled { settleKey(of: step, .free, into: &drafts) }
+            }
+        case .partly(let details):
+            drafts.events.append(inDoubt(step, .partly, details: details))
+        case .unknown(let details):
+            if (step.doubt?.probeTries ?? 0) + 1 >= Self.probeLimit {
+                drafts.events.append(inDoubt(step, .probeFailed, details: details))
+            } else {
+                let delay = RetryPolicy(maximumDelay: .minutes(1), jitter: 0).delay(afterAttempt: (step.doubt?.probeTries ?? 0) + 1, random: 0)
+                probeLater(step, at: now + delay, countsAsTry: true)
+            }
+        }
+    }
+
+    private mutating func probeLater(_ step: StepOperation, at time: Timestamp, countsAsTry: Bool) {
+        move(step.id, to: .inDoubt)
+        steps[step.id]?.doubt?.probeAt = time
+        if countsAsTry { steps[step.id]?.doubt?.probeTries += 1 }
+        enqueue(step.id)
+    }
+
+    // MARK: Business keys
+
+    private mutating func draft(_ holder: BusinessKeyRecord, of step: StepOperation, into drafts: inout Drafts) {
+        let digest = SaltedDigest.hex(salt: [], canonicalBytes: step.request.input)
+        if holder.inputDigest != digest {
+            let message =
+                "the key '\(holder.key.key)' of step '\(holder.key.step)' was used by run \(holder.holder) with another input; "
+                + "use another key, or the same input"
+            drafts.events.append(failed(step, AttemptFailure(typeName: "", message: message), code: StepFailure.keyConflict))
+        } else if case .happened(let output) = holder.outcome {
+            var event = succeeded(step, output)
+            event.attributes = ["effect": .string(step.request.effect.name), "adopted_from": .string(holder.holder.description)]
+            drafts.events.append(event)
+        } else if step.phase == .released || step.phase == .approved {
+            move(step.id, to: .awaitingKey)
+            enqueue(step.id)
+        }
+    }
+}

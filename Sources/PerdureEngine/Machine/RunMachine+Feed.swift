@@ -1,0 +1,152 @@
+import DequeModule
+import HeapModule
+import Perdure
+package import PerdureHistory
+
+// Feeding events: the only way in which what a run is told changes.
+extension RunMachine {
+    /// Takes in one durable event. The caller then delivers `answers`, cancels the root task if `rootShouldCancel`, lets the code run
+    /// until it rests and calls `rest`.
+    package mutating func feed(_ event: Event) throws(Divergence) {
+        lastEventAt = event.at
+        do {
+            switch event.kind {
+            case .runStarted, .runResumed: try feedOwner(event)
+            case .runBlocked: isBlockedInHistory = true
+            case .runUnblocked: isBlockedInHistory = false
+            case .runParked: isParkedInHistory = true
+            case .runUnparked: isParkedInHistory = false
+            case .runCancelRequested:
+                cancelWasRequested = true
+                rootShouldCancel = true
+            case .runCompleted, .runFailed, .runCancelled, .runTerminated: isClosed = true
+            case .stepIntended, .undoStarted: try feedIntent(event)
+            case .stepAttemptFailed, .undoAttemptFailed: try feedAttemptFailed(event)
+            case .stepSucceeded, .undoSucceeded: try feedHappened(event, output: event.output)
+            case .stepFailed, .undoFailed: try feedFailed(event)
+            case .stepCancelled: try feedStepCancelled(event)
+            case .stepInDoubt, .undoInDoubt: try feedInDoubt(event)
+            case .stepResolved, .undoResolved: try feedResolved(event)
+            case .approvalRequested, .approvalDecided, .approvalExpired, .approvalConsumed, .approvalCancelled, .approvalVoided:
+                try feedApproval(event)
+            case .timerStarted, .timerFired, .timerCancelled: try feedTimer(event)
+            case .questionAsked, .questionAnswered, .questionExpired, .questionCancelled: try feedQuestion(event)
+            case .signalReceived: try feedSignal(event)
+            case .operatorAction: try feedOperatorAction(event)
+            case .signalUndelivered: break
+            case .runPaused, .runUnpaused, .runRepinned, .runForked, .runContinued, .runReset, .runExpired, .runSealed,
+                .approvalEscalated, .childStarted, .childCompleted, .childFailed, .childCancelled, .versionPatched, .statusReported:
+                throw Divergence(
+                    .unreadable, subject: event.subject,
+                    message: "Event \(event.seq) is of kind '\(event.kind.rawValue)', which this release does not know how to replay. "
+                        + "Run it with the release that wrote it, or a later one.")
+            }
+        } catch let error as PayloadError {
+            throw Divergence(.unreadable, subject: event.subject, message: "Event \(event.seq) (\(event.kind.rawValue)): \(error)")
+        } catch let error as Divergence {
+            throw error
+        } catch {
+            throw Divergence(.unreadable, subject: event.subject, message: "Event \(event.seq): \(error)")
+        }
+    }
+
+    private mutating func feedOwner(_ event: Event) throws {
+        let attributes = try event.attributes.object()
+        recordedBuild = attributes["build"]?.stringValue ?? ""
+        recordedNode = attributes["node"]?.stringValue ?? ""
+        if event.kind == .runStarted { starter = attributes["by"].flatMap(Principal.init) }
+    }
+
+    // MARK: Timers
+
+    private mutating func feedTimer(_ event: Event) throws {
+        guard let id = timerIDs[event.subject], let timer = timers[id] else { throw unasked(event) }
+        switch event.kind {
+        case .timerStarted:
+            guard timer.phase == .requested else { throw unasked(event) }
+            let due = try event.attributes.timestamp("due") ?? event.at + timer.duration
+            timers[id]?.phase = .started
+            timers[id]?.due = due
+            wake(id, at: due)
+        case .timerFired where timer.phase == .started:
+            forgetTimer(id)
+            answers.append((id, .done))
+        default:
+            // The code gave up the wait while this event was on its way: it ends what is left of it.
+            guard timer.phase == .abandoned else { throw unasked(event) }
+            forgetTimer(id)
+        }
+    }
+
+    // MARK: Questions
+
+    private mutating func feedQuestion(_ event: Event) throws {
+        guard let id = questionIDs[event.subject], let question = questions[id] else { throw unasked(event) }
+        switch (event.kind, question.phase) {
+        case (.questionAsked, .requested):
+            questions[id]?.phase = .asked
+            if let expires = try event.attributes.timestamp("expires_at") {
+                questions[id]?.expires = expires
+                wake(id, at: expires)
+            }
+        case (.questionAnswered, .asked):
+            forgetQuestion(id)
+            answers.append((id, .value(try event.outputBytes())))
+        case (.questionExpired, .asked):
+            forgetQuestion(id)
+            let failure = StepFailure(code: StepFailure.expired, message: "nobody answered '\(event.subject)' in time")
+            answers.append((id, .failure(failure)))
+        case (.questionAnswered, .abandoned), (.questionExpired, .abandoned), (.questionCancelled, .abandoned):
+            forgetQuestion(id)
+        default:
+            throw unasked(event)
+        }
+    }
+
+    // MARK: Signals
+
+    private mutating func feedSignal(_ event: Event) throws {
+        let payload = try event.inputBytes()
+        if let id = signalWaits[event.subject]?.popFirst() {
+            signalWaitNames[id] = nil
+            answers.append((id, .value(payload)))
+        } else {
+            signalBuffer[event.subject, default: []].append(payload)
+        }
+    }
+
+    // MARK: Interventions
+
+    private mutating func feedOperatorAction(_ event: Event) throws {
+        let attributes = try event.attributes.object()
+        guard attributes["action"]?.stringValue == "retry", attributes["refused"] == nil else { return }
+        guard let id = stepIDs[event.subject] ?? undoIDs[event.subject], let step = steps[id], step.phase == .deadLetter || step.phase == .inDoubt
+        else { return }
+        steps[id]?.forgivenAttempts = step.failedAttempts
+        steps[id]?.doubt = nil
+        steps[id]?.windowStart = event.at
+        move(id, to: .released)
+        enqueue(id)
+    }
+
+    // MARK: Divergence
+
+    /// The event does not belong to anything the code has asked for.
+    func unasked(_ event: Event) -> Divergence {
+        let asked = openSubjects.prefix(5).joined(separator: ", ")
+        let code = asked.isEmpty ? "the code asks for nothing at this point" : "the code asks for \(asked)"
+        return Divergence(
+            .mismatch, subject: event.subject,
+            message: "Event \(event.seq) is \(event.kind.rawValue) of '\(event.subject)', but \(code). \(Divergence.waysOut)")
+    }
+
+    /// What the code waits for, in the order in which it asked.
+    package var openSubjects: [String] {
+        var subjects: [(OperationID, String)] = []
+        for (id, step) in steps { subjects.append((id, "\(step.family == .undo ? "undo of " : "")'\(step.request.subject)'")) }
+        for (id, timer) in timers { subjects.append((id, "timer '\(timer.subject)'")) }
+        for (id, question) in questions { subjects.append((id, "question '\(question.request.subject)'")) }
+        for (id, name) in signalWaitNames { subjects.append((id, "signal '\(name)'")) }
+        return subjects.sorted { $0.0 < $1.0 }.map(\.1)
+    }
+}

@@ -1,0 +1,188 @@
+package import Foundation
+import Perdure
+import PerdureHistory
+import PerdureStore
+
+/// A person's answer to an approval, as it travels through the inbox.
+package struct Decision: Codable, Sendable, Hashable {
+    package var isApproved: Bool
+    /// The digest of the view that the person saw.
+    package var viewDigest: String
+    package var reason: String?
+
+    package init(isApproved: Bool, viewDigest: String, reason: String? = nil) {
+        self.isApproved = isApproved
+        self.viewDigest = viewDigest
+        self.reason = reason
+    }
+}
+
+/// A person's answer to a step in doubt, as it travels through the inbox.
+package struct Resolution: Codable, Sendable, Hashable {
+    package var kind: ResolutionKind
+    /// Canonical JSON of the result, for `happened` and `undo` of a step that has one.
+    package var output: Data?
+    package var reason: String?
+
+    package init(kind: ResolutionKind, output: Data? = nil, reason: String? = nil) {
+        self.kind = kind
+        self.output = output
+        self.reason = reason
+    }
+}
+
+// Messages from outside. Each is checked again here, where it becomes a fact: what was told to the sender at the edge is advice.
+extension RunMachine {
+    mutating func draft(_ row: InboxRow, now: Timestamp, into drafts: inout Drafts) {
+        drafts.consumed.append(row.number)
+        let delivery = row.delivery
+        switch delivery.kind {
+        case .signal:
+            let kind: EventKind = rootResult == nil ? .signalReceived : .signalUndelivered
+            drafts.events.append(
+                EventDraft(
+                    kind, subject: delivery.name, attributes: envelope(row), input: .inline(delivery.payload ?? Array("null".utf8))))
+        case .cancel:
+            guard rootResult == nil, !cancelWasRequested else { return }
+            drafts.events.append(EventDraft(.runCancelRequested, attributes: envelope(row)))
+        case .decision:
+            drafts.events.append(decided(row))
+        case .answer:
+            drafts.events.append(answered(row))
+        case .retry:
+            drafts.events.append(retried(row))
+        case .resolve:
+            draftResolution(row, now: now, into: &drafts)
+        case .keySettled:
+            guard let id = stepIDs[delivery.name], let step = steps[id], step.phase == .awaitingKey else { return }
+            move(id, to: step.request.approval != nil && !step.isApprovalConsumed ? .approved : .released)
+            enqueue(id)
+        case .terminate:
+            drafts.append(termination(by: delivery.sender, at: row.at, reason: delivery.payload))
+        }
+    }
+
+    private func envelope(_ row: InboxRow, _ members: (String, JSONValue?)...) -> Attributes {
+        var object = JSONObject([
+            ("by", JSONValue(row.delivery.sender)), ("delivery", .string(row.delivery.id)), ("accepted_at", JSONValue(row.at)),
+        ])
+        for (name, value) in members where value != nil { object[name] = value }
+        return Attributes(object)
+    }
+
+    /// What was asked for and is not done, and why: nothing that a person does vanishes.
+    private func refused(_ row: InboxRow, _ code: PerdureError.Code, _ message: String) -> EventDraft {
+        EventDraft(
+            .operatorAction, subject: row.delivery.name,
+            attributes: envelope(
+                row, ("action", .string(row.delivery.kind.rawValue)), ("refused", .string(code.rawValue)), ("message", .string(message))))
+    }
+
+    // MARK: Approvals and questions
+
+    private func decided(_ row: InboxRow) -> EventDraft {
+        let delivery = row.delivery
+        guard let id = stepIDs[delivery.name], let step = steps[id], step.phase == .awaitingApproval else {
+            return refused(row, .approvalClosed, "no approval is open for this step")
+        }
+        guard let payload = delivery.payload, let decision = try? Payload(bytes: payload).decode(Decision.self, what: "a decision") else {
+            return refused(row, .approvalMismatch, "the decision cannot be read")
+        }
+        if let expires = step.due, row.at > expires { return refused(row, .approvalClosed, "the approval had expired") }
+        guard decision.viewDigest == step.approvalDigest else {
+            return refused(row, .approvalMismatch, "the decision names another view than the one that was shown")
+        }
+        if decision.isApproved, let starter, starter.id == delivery.sender.id {
+            return refused(row, .approvalNotPermitted, "who started a run cannot approve its actions")
+        }
+        return EventDraft(
+            .approvalDecided, subject: delivery.name,
+            attributes: envelope(
+                row, ("approved", .bool(decision.isApproved)), ("view_digest", .string(decision.viewDigest)),
+                ("reason", decision.reason.map(JSONValue.string))))
+    }
+
+    private func answered(_ row: InboxRow) -> EventDraft {
+        guard let id = questionIDs[row.delivery.name], let question = questions[id], question.phase == .asked else {
+            return refused(row, .questionClosed, "this question is not open")
+        }
+        if let expires = question.expires, row.at > expires { return refused(row, .questionClosed, "the question had expired") }
+        let payload = row.delivery.payload ?? Array("null".utf8)
+        if let reason = question.request.refuses(payload) { return refused(row, .answerInvalid, reason) }
+        return EventDraft(.questionAnswered, subject: row.delivery.name, attributes: envelope(row), output: .inline(payload))
+    }
+
+    // MARK: Stuck steps
+
+    private func retried(_ row: InboxRow) -> EventDraft {
+        guard let step = stuckStep(row) else { return refused(row, .stepNotStuck, "no step or undo of this name waits for a person") }
+        guard step.phase == .deadLetter || !step.isAtMostOnce else {
+            return refused(row, .stepNotStuck, "this step may have happened and must not be repeated blindly; resolve it")
+        }
+        return EventDraft(.operatorAction, subject: row.delivery.name, attributes: envelope(row, ("action", .string("retry"))))
+    }
+
+    private mutating func draftResolution(_ row: InboxRow, now: Timestamp, into drafts: inout Drafts) {
+        guard let step = stuckStep(row) else {
+            drafts.events.append(refused(row, .stepNotStuck, "no step or undo of this name waits for a person"))
+            return
+        }
+        guard let payload = row.delivery.payload, let resolution = try? Payload(bytes: payload).decode(Resolution.self, what: "a resolution")
+        else {
+            drafts.events.append(refused(row, .usage, "the resolution cannot be read"))
+            return
+        }
+        if resolution.kind == .didNotHappen || resolution.kind == .abort, let quiet = step.quietAfter, now < quiet {
+            drafts.events.append(
+                refused(row, .stepNotStuck, "the last attempt may still act until \(quiet); say that it did not happen after that"))
+            return
+        }
+        if resolution.kind == .undo, step.family == .undo || (step.request.undo == nil) {
+            drafts.events.append(refused(row, .stepNotStuck, "this step has no undo"))
+            return
+        }
+        let output = resolution.output.map { Array($0) } ?? Array("{}".utf8)
+        let carriesOutput = resolution.kind == .happened || resolution.kind == .undo
+        var event = resolved(step, resolution.kind, by: row.delivery.sender, output: carriesOutput ? output : nil)
+        event.attributes = envelope(
+            row, ("resolution", .string(resolution.kind.rawValue)), ("reason", resolution.reason.map(JSONValue.string)))
+        drafts.events.append(event)
+        switch resolution.kind {
+        case .happened: settleKey(of: step, step.family == .undo ? .free : .happened(output: output), into: &drafts)
+        case .abort: settleKey(of: step, .free, into: &drafts)
+        case .didNotHappen where step.isCancelled: settleKey(of: step, .free, into: &drafts)
+        case .didNotHappen, .undo: break
+        }
+    }
+
+    private func stuckStep(_ row: InboxRow) -> StepOperation? {
+        [undoIDs[row.delivery.name], stepIDs[row.delivery.name]].compactMap { $0 }.compactMap { steps[$0] }
+            .first { $0.phase == .deadLetter || $0.phase == .inDoubt }
+    }
+
+    func resolved(_ step: StepOperation, _ kind: ResolutionKind, by principal: Principal, output: [UInt8]? = nil) -> EventDraft {
+        EventDraft(
+            step.kinds.resolved, subject: step.request.subject,
+            attributes: ["resolution": .string(kind.rawValue), "by": JSONValue(principal)], output: output.map(StoredValue.inline))
+    }
+
+    // MARK: Termination
+
+    /// Ends the run without its code: every step that may have been dispatched is put in doubt, then the run is terminated.
+    private func termination(by sender: Principal, at time: Timestamp, reason: [UInt8]?) -> Drafts {
+        var drafts = Drafts()
+        for id in steps.keys.sorted() {
+            guard let step = steps[id] else { continue }
+            let mayHaveHappened = step.mayHaveRun || step.phase == .running
+            guard mayHaveHappened, !step.isRead, step.phase != .inDoubt, step.phase != .probing else { continue }
+            drafts.events.append(inDoubt(step, .terminated))
+        }
+        drafts.events.append(
+            EventDraft(
+                .runTerminated,
+                attributes: Attributes.make(
+                    ("by", JSONValue(sender)), ("accepted_at", JSONValue(time)),
+                    ("reason", reason.flatMap { try? JSONValue.parse($0, what: "a reason") }))))
+        return drafts
+    }
+}

@@ -1,0 +1,213 @@
+import Foundation
+import Perdure
+import PerdureHistory
+
+// The events of steps, undos and the approvals that belong to steps.
+extension RunMachine {
+    /// The step or undo that an event speaks of, with its recorded input compared to what the code asks for.
+    private mutating func step(of event: Event) throws -> StepOperation {
+        let isUndo = event.kind.rawValue.hasPrefix("undo.")
+        guard let id = isUndo ? undoIDs[event.subject] : stepIDs[event.subject], let step = steps[id], step.phase != .requested else {
+            throw unasked(event)
+        }
+        if case .inline(let recorded)? = event.input, event.kind != .approvalRequested {
+            if recorded != step.request.input, !step.request.accepts(recorded) {
+                let difference = Payload(bytes: recorded).firstDifference(from: Payload(bytes: step.request.input)) ?? "the inputs differ"
+                throw Divergence(
+                    .mismatch, subject: event.subject,
+                    message: "Step '\(event.subject)' was recorded with another input (event \(event.seq)): \(difference). \(Divergence.waysOut)")
+            }
+            steps[id]?.isInputRecorded = true
+        }
+        return step
+    }
+
+    mutating func feedIntent(_ event: Event) throws {
+        let step = try step(of: event), id = step.id
+        guard step.phase != .abandoned, step.phase != .undoing else { throw unasked(event) }
+        let attributes = try event.attributes.object()
+        move(id, to: .intended)
+        steps[id]?.isInputRecorded = true
+        steps[id]?.mayHaveRun = false
+        steps[id]?.releasedBuild = recordedBuild
+        steps[id]?.needsFreshIntent = false
+        steps[id]?.keyGeneration = Int(attributes["generation"]?.integerValue ?? 0)
+        steps[id]?.deadline = attributes.timestamp("deadline")
+        steps[id]?.quietAfter = attributes.timestamp("quiet_after")
+        if step.failedAttempts == 0 { steps[id]?.windowStart = event.at }
+        enqueue(id)
+    }
+
+    mutating func feedAttemptFailed(_ event: Event) throws {
+        let step = try step(of: event), id = step.id
+        let attributes = try event.attributes.object()
+        let isDefinite = attributes["definite"]?.boolValue ?? false
+        let failure = failure(event, attributes)
+        steps[id]?.failedAttempts += 1
+        steps[id]?.lastFailure = failure
+        steps[id]?.mayHaveRun = !isDefinite
+        if !isDefinite { steps[id]?.allFailuresDefinite = false }
+        if isDefinite, step.allFailuresDefinite { steps[id]?.windowStart = event.at }
+        if let next = attributes.timestamp("next_at") {
+            move(id, to: .backingOff)
+            steps[id]?.due = next
+        } else {
+            move(id, to: .deadLetter)
+        }
+        enqueue(id)
+    }
+
+    /// The step happened: `step.succeeded`, or resolved as happened.
+    mutating func feedHappened(_ event: Event, output: StoredValue?) throws {
+        let step = try step(of: event)
+        let bytes = try event.bytes(of: output, named: "output")
+        if step.family == .undo {
+            undoIsOver(step)
+            return
+        }
+        let attributes = try event.attributes.object()
+        let isAdopted = attributes["adopted_from"] != nil
+        let undo = isAdopted ? nil : step.request.undo
+        if step.isCancelled {
+            if let undo {
+                startUndo(of: step, undo, output: bytes, then: .cancelled)
+            } else {
+                end(step.id, with: .cancelled)
+            }
+            return
+        }
+        if let undo { completed.append(CompletedStep(id: step.id, request: step.request, undo: undo, output: bytes)) }
+        end(step.id, with: .value(bytes))
+    }
+
+    mutating func feedFailed(_ event: Event) throws {
+        let step = try step(of: event)
+        let failure = failure(event, try event.attributes.object())
+        if step.family == .undo {
+            steps[step.id]?.failedAttempts += 1
+            steps[step.id]?.lastFailure = failure
+            steps[step.id]?.mayHaveRun = false
+            move(step.id, to: .deadLetter)
+            enqueue(step.id)
+            return
+        }
+        end(step.id, with: step.isCancelled ? .cancelled : .failure(failure))
+    }
+
+    mutating func feedStepCancelled(_ event: Event) throws {
+        let step = try step(of: event)
+        guard step.isCancelled else { throw unasked(event) }
+        end(step.id, with: .cancelled)
+    }
+
+    mutating func feedInDoubt(_ event: Event) throws {
+        let step = try step(of: event)
+        let attributes = try event.attributes.object()
+        let reason = attributes["reason"]?.stringValue.flatMap(DoubtReason.init) ?? .interrupted
+        if attributes["attempt_failed"]?.boolValue == true {
+            let failure = failure(event, attributes)
+            steps[step.id]?.failedAttempts += 1
+            steps[step.id]?.lastFailure = failure
+            steps[step.id]?.allFailuresDefinite = false
+        }
+        if step.phase != .inDoubt { move(step.id, to: .inDoubt) }
+        steps[step.id]?.mayHaveRun = true
+        let probeIsDone = reason == .partly || reason == .probeFailed || reason == .unrecordable
+        steps[step.id]?.doubt = .init(reason: reason, needsPerson: probeIsDone || !step.request.hasProbe)
+        enqueue(step.id)
+    }
+
+    mutating func feedResolved(_ event: Event) throws {
+        let step = try step(of: event)
+        let attributes = try event.attributes.object()
+        switch attributes["resolution"]?.stringValue.flatMap(ResolutionKind.init) {
+        case .happened:
+            try feedHappened(event, output: event.output)
+        case .didNotHappen:
+            steps[step.id]?.mayHaveRun = false
+            steps[step.id]?.doubt = nil
+            if step.isCancelled {
+                end(step.id, with: .cancelled)
+            } else {
+                steps[step.id]?.forgivenAttempts = step.failedAttempts
+                move(step.id, to: .released)
+                enqueue(step.id)
+            }
+        case .abort:
+            let failure = StepFailure(
+                code: StepFailure.aborted, message: "a person decided that '\(event.subject)' did not happen and that the run ends",
+                attempts: step.failedAttempts)
+            if step.family == .undo {
+                undoIsOver(step)
+            } else {
+                end(step.id, with: step.isCancelled ? .cancelled : .failure(failure))
+            }
+            verdict = verdict ?? failure
+            rootShouldCancel = true
+        case .undo:
+            let failure = StepFailure(
+                code: StepFailure.undone, message: "a person decided to undo '\(event.subject)'", attempts: step.failedAttempts)
+            let answer = step.isCancelled ? Answer.cancelled : .failure(failure)
+            if step.family == .step, let undo = step.request.undo {
+                startUndo(of: step, undo, output: try event.bytes(of: event.output, named: "output"), then: answer)
+            } else {
+                end(step.id, with: answer)
+            }
+        case nil:
+            throw Divergence(.unreadable, subject: event.subject, message: "Event \(event.seq) has no known resolution.")
+        }
+    }
+
+    // MARK: Approvals
+
+    mutating func feedApproval(_ event: Event) throws {
+        let step = try step(of: event), id = step.id
+        let attributes = try event.attributes.object()
+        if step.phase == .abandoned, event.kind != .approvalRequested {
+            end(id, with: nil)
+            return
+        }
+        switch (event.kind, step.phase) {
+        case (.approvalRequested, .released):
+            guard let approval = step.request.approval else { throw unasked(event) }
+            let view = ApprovalView(of: step.request, in: identity)
+            guard event.input == .inline(view.bytes) else {
+                throw Divergence(
+                    .mismatch, subject: event.subject,
+                    message: "The approval of '\(event.subject)' was asked for another call than the code makes now (event \(event.seq)). "
+                        + Divergence.waysOut)
+            }
+            let expires = attributes.timestamp("expires_at") ?? event.at + approval.within
+            move(id, to: .awaitingApproval)
+            steps[id]?.approvalDigest = attributes["view_digest"]?.stringValue ?? ""
+            steps[id]?.due = expires
+            wake(id, at: expires)
+        case (.approvalDecided, .awaitingApproval):
+            if attributes["approved"]?.boolValue == true {
+                move(id, to: .approved)
+                enqueue(id)
+            } else {
+                let reason = attributes["reason"]?.stringValue.map { ": \($0)" } ?? ""
+                let message = "the approval of '\(event.subject)' was denied\(reason)"
+                end(id, with: .failure(StepFailure(code: StepFailure.approvalDenied, message: message)))
+            }
+        case (.approvalExpired, .awaitingApproval):
+            let message = "nobody decided on '\(event.subject)' in time, which counts as a denial"
+            end(id, with: .failure(StepFailure(code: StepFailure.expired, message: message)))
+        case (.approvalConsumed, .approved):
+            steps[id]?.isApprovalConsumed = true
+        default:
+            throw unasked(event)
+        }
+    }
+
+    /// The failure that an event's attributes describe, as the author receives it.
+    func failure(_ event: Event, _ attributes: JSONObject) -> StepFailure {
+        var payload: [UInt8]?
+        if case .inline(let bytes)? = event.output { payload = bytes }
+        return StepFailure(
+            code: attributes["code"]?.stringValue ?? StepFailure.stepFailed, typeName: attributes["type"]?.stringValue ?? "",
+            message: attributes["message"]?.stringValue ?? "", attempts: Int(attributes["attempt"]?.integerValue ?? 0),
+            isDefinite: attributes["definite"]?.boolValue ?? false, payload: payload.map { Data($0) })
+    }
+}

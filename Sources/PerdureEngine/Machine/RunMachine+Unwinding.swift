@@ -1,0 +1,67 @@
+import Perdure
+import PerdureHistory
+
+// Undoing what has happened.
+extension RunMachine {
+    /// Undoes the newest step of the scope that is left, or ends the unwinding.
+    mutating func continueUnwinding(_ id: OperationID) {
+        guard let unwinding = unwindings[id] else { return }
+        guard let index = completed.lastIndex(where: { !$0.isBeingUndone && $0.request.scope.isInside(unwinding.scope) }) else {
+            unwindings[id] = nil
+            answers.append((id, .done))
+            return
+        }
+        completed[index].isBeingUndone = true
+        let step = completed[index]
+        makeUndo(of: step.id, step.request, step.undo, output: step.output, owner: .unwinding(id))
+    }
+
+    /// Undoes a step whose own wait has not ended yet, and ends it then.
+    mutating func startUndo(of step: StepOperation, _ undo: StepRequest.Undo, output: [UInt8], then answer: Answer) {
+        move(step.id, to: .undoing)
+        steps[step.id]?.output = output
+        makeUndo(of: step.id, step.request, undo, output: output, owner: .step(step.id, answer))
+    }
+
+    private mutating func makeUndo(
+        of source: OperationID, _ request: StepRequest, _ undo: StepRequest.Undo, output: [UInt8], owner: StepOperation.Owner
+    ) {
+        let id = makeID()
+        let effect: EffectKind, hasProbe: Bool
+        switch undo {
+        case .idempotent: (effect, hasProbe) = (.idempotent(.forever), false)
+        case .atMostOnce(let probe): (effect, hasProbe) = (.atMostOnce, probe)
+        }
+        var policy = StepPolicy(attemptTimeout: request.policy.attemptTimeout, grace: request.policy.grace, intent: .always)
+        policy.retry.initialDelay = request.policy.retry.initialDelay
+        policy.retry.maximumDelay = request.policy.retry.maximumDelay
+        let undoRequest = StepRequest(
+            subject: request.subject, name: request.name, scope: request.scope, effect: effect, policy: policy, hasProbe: hasProbe,
+            businessKey: request.businessKey, input: request.input, accepts: request.accepts)
+        var operation = StepOperation(id: id, family: .undo, request: undoRequest, source: source, undoneOutput: output, owner: owner)
+        operation.isInputRecorded = true
+        operation.windowStart = lastEventAt
+        operation.releasedBuild = recordedBuild
+        steps[id] = operation
+        undoIDs[request.subject] = id
+        requestedSinceRest.append(id)
+    }
+
+    /// An undo has ended, or a person decided that it is not needed.
+    mutating func undoIsOver(_ undo: StepOperation) {
+        end(undo.id, with: nil)
+        completed.removeAll { $0.id == undo.source }
+        switch undo.owner {
+        case .unwinding(let id)?: continueUnwinding(id)
+        case .step(let id, let answer)?: end(id, with: answer)
+        case nil: break
+        }
+    }
+}
+
+extension String {
+    /// Whether this scope path is the given one or lies within it.
+    func isInside(_ scope: String) -> Bool {
+        scope.isEmpty || self == scope || (hasPrefix(scope) && dropFirst(scope.count).first == "/")
+    }
+}

@@ -1,0 +1,194 @@
+import DequeModule
+import HeapModule
+package import Perdure
+package import PerdureHistory
+package import PerdureStore
+
+/// One run as a pure value: it is fed the events of the history and the requests of the code, and says what has to be recorded and
+/// done. It performs nothing, waits for nothing and knows no clock but the times it is given.
+///
+/// The order of calls, live and on replay alike:
+/// 1. `feed` one event; deliver the answers it gave; let the code run until it rests; `rest`.
+/// 2. Again, until no durable event is left unfed.
+/// 3. `plan`: what the operations at rest need recorded, or, where nothing needs to be recorded first, started.
+/// 4. Commit the plan's drafts together with those of `facts` that came from outside; then from 1.
+///
+/// State changes only by feeding events, with the few exceptions of what exists in this process alone (a running body or probe).
+/// Therefore a refused commit needs no repair: the next plan is made from the same state.
+package struct RunMachine: Sendable {
+    package let identity: RunIdentity
+    package let build: String
+    package let node: String
+
+    // What history says of the run itself.
+    package internal(set) var lastEventAt = Timestamp.epoch
+    package internal(set) var isReplaying = true
+    package internal(set) var isClosed = false
+    package internal(set) var cancelWasRequested = false
+    var starter: Principal?
+    var recordedBuild = ""
+    package internal(set) var recordedNode = ""
+    var isBlockedInHistory = false
+    var isParkedInHistory = false
+    /// A person's `abort` decides how the run ends, whatever the code makes of it.
+    var verdict: StepFailure?
+    var rootResult: RootResult?
+
+    // Operations that are not over.
+    var nextID = 0
+    var steps: [OperationID: StepOperation] = [:]
+    var stepIDs: [String: OperationID] = [:]
+    var undoIDs: [String: OperationID] = [:]
+    var timers: [OperationID: TimerOperation] = [:]
+    var timerIDs: [String: OperationID] = [:]
+    var questions: [OperationID: QuestionOperation] = [:]
+    var questionIDs: [String: OperationID] = [:]
+    var unwindings: [OperationID: Unwinding] = [:]
+    var signalWaits: [String: Deque<OperationID>] = [:]
+    var signalWaitNames: [OperationID: String] = [:]
+    var signalBuffer: [String: Deque<[UInt8]>] = [:]
+
+    /// Steps that happened and can be undone, oldest first.
+    var completed: [CompletedStep] = []
+    /// Operations asked for since the last rest.
+    var requestedSinceRest: [OperationID] = []
+    /// Operations that the next plan has to look at.
+    var queue: [OperationID] = []
+    var dues = Heap<Due>()
+    var busyCount = 0
+    /// Answers that the code has not been given yet, in order.
+    package var answers: [(id: OperationID, answer: Answer)] = []
+    /// Whether the root task is to be cancelled before the next drain.
+    package var rootShouldCancel = false
+    /// Transitions taken, if somebody wants to know.
+    package var trace: Set<StepTransition>?
+
+    package init(identity: RunIdentity, build: String, node: String) {
+        self.identity = identity
+        self.build = build
+        self.node = node
+    }
+
+    /// A step that happened, with what undoing it needs.
+    struct CompletedStep {
+        let id: OperationID
+        let request: StepRequest
+        let undo: StepRequest.Undo
+        let output: [UInt8]
+        var isBeingUndone = false
+    }
+
+    /// When an operation wants to be looked at again.
+    struct Due: Comparable {
+        let at: Timestamp
+        let id: OperationID
+        static func < (left: Due, right: Due) -> Bool { (left.at, left.id) < (right.at, right.id) }
+    }
+
+    /// How the root task ended.
+    package enum RootResult: Sendable, Hashable {
+        case completed([UInt8])
+        case failed(StepFailure)
+        case cancelled
+    }
+}
+
+/// What never changes about a run.
+package struct RunIdentity: Sendable, Hashable {
+    package var id: RunID
+    package var namespace: String
+    package var workflow: String
+    package var version: String
+    package var salt: [UInt8]
+
+    package init(id: RunID, namespace: String, workflow: String, version: String, salt: [UInt8]) {
+        self.id = id
+        self.namespace = namespace
+        self.workflow = workflow
+        self.version = version
+        self.salt = salt
+    }
+
+    package init(_ record: RunRecord) {
+        self.init(id: record.id, namespace: record.namespace, workflow: record.workflow, version: record.version, salt: record.salt)
+    }
+}
+
+extension RunMachine {
+    mutating func makeID() -> OperationID {
+        defer { nextID += 1 }
+        return OperationID(number: nextID)
+    }
+
+    /// The code has come to rest after an event: whatever it asked for and still wants is outstanding from here on.
+    package mutating func rest() {
+        for id in requestedSinceRest {
+            if let phase = steps[id]?.phase, phase == .requested {
+                move(id, to: .released)
+                steps[id]?.windowStart = lastEventAt
+                steps[id]?.releasedBuild = recordedBuild
+            }
+            enqueue(id)
+        }
+        requestedSinceRest.removeAll(keepingCapacity: true)
+    }
+
+    /// The stored history is consumed. What is outstanding now may have been dispatched by whoever owned the run before.
+    package mutating func caughtUp(isTakeover: Bool, now: Timestamp) {
+        isReplaying = false
+        for id in steps.keys.sorted() {
+            guard let step = steps[id] else { continue }
+            switch step.phase {
+            case .released where !step.needsIntent, .intended:
+                steps[id]?.mayHaveRun = true
+            case .backingOff where isTakeover && (step.due ?? .epoch) <= now && !step.isAtMostOnce:
+                steps[id]?.mayHaveRun = true
+            default: break
+            }
+            if steps[id]?.mayHaveRun == true, step.releasedBuild != build, !step.isRead { steps[id]?.needsFreshIntent = true }
+            enqueue(id)
+        }
+    }
+
+    mutating func move(_ id: OperationID, to phase: StepPhase) {
+        guard let from = steps[id]?.phase else { return }
+        let transition = StepTransition(from, phase)
+        assert(StepTransition.all.contains(transition), "the step machine has no transition \(transition)")
+        trace?.insert(transition)
+        let wasBusy = from == .running || from == .probing, isBusy = phase == .running || phase == .probing
+        busyCount += (isBusy ? 1 : 0) - (wasBusy ? 1 : 0)
+        steps[id]?.phase = phase
+    }
+
+    /// Ends a step and gives the code its answer, if somebody waits.
+    mutating func end(_ id: OperationID, with answer: Answer?) {
+        move(id, to: .ended)
+        guard let step = steps.removeValue(forKey: id) else { return }
+        switch step.family {
+        case .step: stepIDs[step.request.subject] = nil
+        case .undo: undoIDs[step.request.subject] = nil
+        }
+        if let answer { answers.append((id, answer)) }
+    }
+
+    mutating func enqueue(_ id: OperationID) {
+        if steps[id]?.isQueued == false {
+            steps[id]?.isQueued = true
+        } else if timers[id]?.isQueued == false {
+            timers[id]?.isQueued = true
+        } else if questions[id]?.isQueued == false {
+            questions[id]?.isQueued = true
+        } else {
+            return
+        }
+        queue.append(id)
+    }
+
+    mutating func wake(_ id: OperationID, at due: Timestamp) { dues.insert(Due(at: due, id: id)) }
+
+    /// Takes the answers that are due to the code.
+    package mutating func takeAnswers() -> [(id: OperationID, answer: Answer)] {
+        defer { answers.removeAll(keepingCapacity: true) }
+        return answers
+    }
+}

@@ -1,0 +1,191 @@
+import Perdure
+import PerdureHistory
+
+/// Where a step or an undo stands. `docs/state-machine.md` draws the transitions; a test fails if one is not covered.
+package enum StepPhase: String, Sendable, Hashable, CaseIterable {
+    /// Asked for by the code; the run has not come to rest since.
+    case requested
+    /// Outstanding at rest: from here on it counts as possibly dispatched unless this process knows better.
+    case released
+    /// `approval.requested` is in history.
+    case awaitingApproval
+    /// An approving `approval.decided` is in history, not consumed.
+    case approved
+    /// Another run holds the business key.
+    case awaitingKey
+    /// The intent of the next attempt is in history.
+    case intended
+    /// This process runs the body.
+    case running
+    /// An attempt failed; the next one is due later.
+    case backingOff
+    /// The effect may have happened, and `step.in_doubt` says so.
+    case inDoubt
+    /// This process runs the probe.
+    case probing
+    /// The attempts are used up, or an undo cannot go on; a person decides.
+    case deadLetter
+    /// It happened although it is no longer wanted, and is being undone before its wait ends.
+    case undoing
+    /// An approval that the code no longer waits for; the event that ends it is still to come.
+    case abandoned
+    /// Over. The operation is forgotten.
+    case ended
+}
+
+/// A pair of phases, as the diagram draws it.
+package struct StepTransition: Hashable, Sendable, CustomStringConvertible {
+    package let from: StepPhase
+    package let to: StepPhase
+
+    package init(_ from: StepPhase, _ to: StepPhase) {
+        self.from = from
+        self.to = to
+    }
+
+    package var description: String { "\(from.rawValue) → \(to.rawValue)" }
+
+    /// Every transition that exists. A move outside this list is a bug of the machine.
+    package static let all: [StepTransition] = [
+        .init(.requested, .released), .init(.requested, .ended),
+        .init(.released, .awaitingApproval), .init(.released, .awaitingKey), .init(.released, .intended), .init(.released, .running),
+        .init(.released, .backingOff), .init(.released, .inDoubt), .init(.released, .deadLetter), .init(.released, .undoing),
+        .init(.released, .ended),
+        .init(.awaitingApproval, .approved), .init(.awaitingApproval, .abandoned), .init(.awaitingApproval, .ended),
+        .init(.approved, .intended), .init(.approved, .awaitingKey), .init(.approved, .abandoned),
+        .init(.awaitingKey, .released), .init(.awaitingKey, .approved), .init(.awaitingKey, .ended),
+        .init(.intended, .intended), .init(.intended, .running), .init(.intended, .backingOff), .init(.intended, .inDoubt), .init(.intended, .deadLetter),
+        .init(.intended, .undoing), .init(.intended, .ended),
+        .init(.running, .backingOff), .init(.running, .inDoubt), .init(.running, .deadLetter), .init(.running, .undoing),
+        .init(.running, .ended),
+        .init(.backingOff, .intended), .init(.backingOff, .running), .init(.backingOff, .backingOff), .init(.backingOff, .inDoubt),
+        .init(.backingOff, .deadLetter), .init(.backingOff, .undoing), .init(.backingOff, .ended),
+        .init(.inDoubt, .probing), .init(.inDoubt, .released), .init(.inDoubt, .undoing), .init(.inDoubt, .ended),
+        .init(.probing, .inDoubt), .init(.probing, .released), .init(.probing, .undoing), .init(.probing, .ended),
+        .init(.deadLetter, .released), .init(.deadLetter, .undoing), .init(.deadLetter, .ended),
+        .init(.undoing, .ended), .init(.abandoned, .ended),
+    ]
+}
+
+/// One step, or one undo, from the moment the code asks until its last event.
+struct StepOperation {
+    enum Family { case step, undo }
+
+    /// Why a step is in doubt, and who can find out.
+    struct Doubt {
+        var reason: DoubtReason
+        /// The probe has nothing more to say.
+        var needsPerson: Bool
+        var probeTries = 0
+        var probeAt: Timestamp?
+    }
+
+    /// Who waits for an undo.
+    enum Owner {
+        case unwinding(OperationID)
+        /// The step that was no longer wanted, and what its wait ends with.
+        case step(OperationID, Answer)
+    }
+
+    let id: OperationID
+    let family: Family
+    let request: StepRequest
+    /// For an undo: the operation whose closures it uses, and the recorded output it receives.
+    let source: OperationID
+    let undoneOutput: [UInt8]
+    let owner: Owner?
+
+    var phase = StepPhase.requested
+    var isCancelled = false
+    var isQueued = false
+    /// The input stands in an event already; later ones need not repeat it.
+    var isInputRecorded = false
+    /// The effect may have happened without a recorded outcome.
+    var mayHaveRun = false
+    var allFailuresDefinite = true
+    var failedAttempts = 0
+    /// Failed attempts that a person's `retry` has forgiven.
+    var forgivenAttempts = 0
+    /// When the step was released, or the last definite failure while all were: the start of the retention window.
+    var windowStart = Timestamp.epoch
+    /// The build under which it was released or intended.
+    var releasedBuild = ""
+    /// An intent has to be committed before it is sent again: the code may have changed since the last time.
+    var needsFreshIntent = false
+    /// When the next attempt or the approval's expiry is due.
+    var due: Timestamp?
+    /// When the last attempt that may have been sent is over for certain.
+    var quietAfter: Timestamp?
+    var deadline: Timestamp?
+    var approvalDigest = ""
+    var isApprovalConsumed = false
+    var doubt: Doubt?
+    var lastFailure: StepFailure?
+    var output: [UInt8] = []
+    var keyGeneration = 0
+    var bodyWasToldToStop = false
+
+    init(
+        id: OperationID, family: Family, request: StepRequest, source: OperationID, undoneOutput: [UInt8] = [], owner: Owner? = nil
+    ) {
+        self.id = id
+        self.family = family
+        self.request = request
+        self.source = source
+        self.undoneOutput = undoneOutput
+        self.owner = owner
+    }
+
+    var isRead: Bool { request.effect == .read }
+    var isAtMostOnce: Bool { request.effect == .atMostOnce }
+    var needsIntent: Bool { request.needsIntent }
+    var nextAttempt: Int { failedAttempts + 1 }
+    var waitsForPerson: Bool { phase == .deadLetter || (phase == .inDoubt && doubt?.needsPerson == true) }
+
+    /// The event kinds of this family, so that steps and undos share one machine.
+    var kinds: StepEventKinds { family == .step ? .step : .undo }
+
+    /// Whether the other side may have forgotten the idempotency key by now.
+    func isOutsideWindow(at now: Timestamp) -> Bool {
+        guard case .idempotent(let retention) = request.effect, let duration = retention.duration else { return false }
+        return now > windowStart + duration
+    }
+}
+
+/// Why nobody knows whether a step happened.
+package enum DoubtReason: String, Sendable, Hashable {
+    /// The process ended between the intent and the outcome.
+    case interrupted
+    /// The last attempt ended without an answer, and another one must not be made blindly.
+    case noAnswer = "no_answer"
+    /// The error says that trying again cannot help, but not that nothing happened.
+    case nonRetryable = "non_retryable"
+    case exhausted
+    /// The other side may have forgotten the idempotency key.
+    case retentionPassed = "retention_passed"
+    /// The effect happened, but its result cannot be recorded.
+    case unrecordable
+    /// The probe found half of it.
+    case partly
+    /// The probe could not find out.
+    case probeFailed = "probe_failed"
+    /// The run was terminated.
+    case terminated
+}
+
+/// The names of a family's events.
+struct StepEventKinds {
+    let intent: EventKind
+    let attemptFailed: EventKind
+    let succeeded: EventKind
+    let failed: EventKind
+    let inDoubt: EventKind
+    let resolved: EventKind
+
+    static let step = StepEventKinds(
+        intent: .stepIntended, attemptFailed: .stepAttemptFailed, succeeded: .stepSucceeded, failed: .stepFailed, inDoubt: .stepInDoubt,
+        resolved: .stepResolved)
+    static let undo = StepEventKinds(
+        intent: .undoStarted, attemptFailed: .undoAttemptFailed, succeeded: .undoSucceeded, failed: .undoFailed, inDoubt: .undoInDoubt,
+        resolved: .undoResolved)
+}
