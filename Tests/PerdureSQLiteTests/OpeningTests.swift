@@ -55,11 +55,27 @@ struct OpeningTests {
     @Test("A schema from a later release is refused by name of its number")
     func tooNew() async throws {
         _ = try await harness.withOneRun()
-        try harness.tamper("PRAGMA user_version = 99")
+        try harness.tamper("PRAGMA user_version = 99", "UPDATE meta SET value = '98' WHERE name = 'oldest_compatible_schema'")
         for role in [StoreConfiguration.Role.engine, .client] {
             let error = try await refusal(role)
             #expect(error.code == .storeTooNew && error.description.contains("schema 99"))
         }
+    }
+
+    @Test("A schema from a later release that still lets this one in is used as it is")
+    func newerButCompatible() async throws {
+        let run = try await harness.withOneRun()
+        try harness.tamper("PRAGMA user_version = 99", "ALTER TABLE runs ADD COLUMN colour TEXT")
+        let found = try await harness.withStore { try await $0.run(run.record.id) }
+        #expect(found == run.record)
+        #expect(try harness.ask("PRAGMA user_version") == "99")
+    }
+
+    @Test("A schema number that cannot be is refused")
+    func negativeSchema() async throws {
+        _ = try await harness.withOneRun()
+        try harness.tamper("PRAGMA user_version = -5")
+        #expect(try await refusal().code == .storeCorrupt)
     }
 
     @Test("A client does not migrate, and says who does")

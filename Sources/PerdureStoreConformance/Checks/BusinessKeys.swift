@@ -52,6 +52,17 @@ extension StoreConformance {
                 return
             }
         },
+        ConformanceCheck("Two steps that take one key in one batch are refused together") { scene in
+            var run = try await scene.owned()
+            var attempt = run
+            let both = attempt.advance([intent, intent], takes: [take(), take("charge#2")])
+            guard case .invalid = try await scene.refusal(of: .advance(both)) else {
+                Issue.record("not refused as invalid")
+                return
+            }
+            #expect(try await scene.store.keyHolder(key) == nil)
+            try await scene.advance(run.advance([intent], takes: [take()]))
+        },
         ConformanceCheck("A waiter is told in the commit in which the key's step happened, and adopts its output") { scene in
             var holder = try await scene.owned()
             let waiter = try await scene.waiting()

@@ -76,6 +76,7 @@ extension StoreConformance {
             #expect(try await listed(RunFilter(states: [.ready, .ready], before: d.number)) == [a.number])
             #expect(try await listed(RunFilter(namespace: "nowhere")).isEmpty)
             #expect(try await listed(RunFilter(limit: 0)).isEmpty)
+            #expect(try await listed(RunFilter(limit: -1)).isEmpty)
         },
         ConformanceCheck("Counts are those of each state, of one namespace or of all") { scene in
             _ = try await scene.create(SampleRun())
