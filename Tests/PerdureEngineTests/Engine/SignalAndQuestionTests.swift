@@ -11,7 +11,7 @@ import Testing
             let gate = harness.gate()
             try await harness.open {
                 Flow { _, context in
-                    try await context.read("wait") { try await gate.pass() ; return 0 }
+                    try await context.act("wait", input: "", .idempotent(retention: .forever), irreversible: "x") { _, _ in try await gate.pass() }
                     var all = ""
                     for _ in 0..<3 { all += try await context.signal(Poke.self) }
                     return all
