@@ -86,6 +86,8 @@ package final class Activation: Sendable {
         let machine = RunMachine(identity: identity, build: services.build, node: services.node.rawValue)
         let start = ChainHead.start(namespace: record.namespace, run: record.id.description)
         state = Mutex(State(machine: machine, head: start, epoch: record.epoch))
+        // Nobody has run a run of the first epoch before: nothing of it is a repetition.
+        if record.epoch == 1 { quiet.turn(on: true) }
         let isLive = quiet
         var logger = services.logger
         logger.handler = QuietLogHandler(base: logger.handler, isLive: isLive)
