@@ -10,8 +10,8 @@ import Synchronization
 extension Engine {
     func observe(_ activation: Activation, _ event: ActivationEvent) {
         switch event {
-        case .released(let wakeAt):
-            let leaving = state.withLock { $0.table.idle(activation, limit: configuration.cachedRuns) }
+        case .released(let epoch, let wakeAt):
+            let leaving = state.withLock { $0.table.idle(activation, epoch: epoch, limit: configuration.cachedRuns) }
             for activation in leaving { activation.post(.leave) }
             if let wakeAt { ringLater(at: wakeAt) }
         case .missedMail:

@@ -61,7 +61,7 @@ extension Engine {
                 resident.post(.leave)
                 return nil
             }
-            state.table.own(resident)
+            state.table.own(resident, epoch: claim.record.epoch)
             return resident
         }
         if let resident {
@@ -137,7 +137,7 @@ extension Engine {
         let (isRunning, late) = state.withLock { state -> (Bool, [InboxRow]) in
             let late = state.rowsForLoading.removeValue(forKey: claim.record.number) ?? []
             guard state.phase == .running else { return (false, []) }
-            state.table.own(activation)
+            state.table.own(activation, epoch: claim.record.epoch)
             return (true, late)
         }
         guard isRunning else { return giveBack(claim, to: RunTransition(to: .ready)) }

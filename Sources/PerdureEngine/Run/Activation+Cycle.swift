@@ -152,9 +152,10 @@ extension Activation {
     }
 
     private func advanced(_ batch: InFlight) {
-        state.withLock { state in
+        let epoch = state.withLock { state in
             state.head = batch.head
             if batch.transition != nil { state.isOwned = false }
+            return state.epoch
         }
         for event in batch.events where !feed(event) { return }
         guard let transition = batch.transition else { return }
@@ -171,7 +172,7 @@ extension Activation {
                 }
                 return !state.facts.isEmpty
             }
-            services.observe(self, .released(wakeAt: transition.wakeAt))
+            services.observe(self, .released(epoch: epoch, wakeAt: transition.wakeAt))
             if missedMail { services.observe(self, .missedMail) }
         }
     }
