@@ -203,6 +203,8 @@ extension Engine {
     // MARK: Time
 
     private func schedulePump() async throws(StoreError) {
+        // What is due cannot be taken now; whatever leaves memory rings.
+        if state.withLock({ $0.isSaturated }) { return }
         if let next = try await store.nextWake(hosted: hosted) { ringLater(at: next) }
     }
 
