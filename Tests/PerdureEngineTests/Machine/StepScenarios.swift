@@ -138,6 +138,20 @@ private let lost = MachineDriver.failure(isRetryable: false)
         #expect(run.historyText.suffix(2) == ["step.failed a", "run.failed"])
     }
 
+    @Test func `attempts are counted across crashes, and one that a crash cut off does not count`() throws {
+        let run = try MachineDriver(.idempotent("a", policy: .retry(.limited(to: 2))))
+        try run.crash()
+        try run.end("a", refused)
+        try run.crash()
+        try run.passUntilDue()
+        try run.crash()
+        #expect(run.calls.map(\.number) == [1, 1, 2, 2])
+        try run.end("a", refused)
+        #expect(run.kinds.last == .runParked)
+        try run.crash()
+        #expect(run.machine.isStuck)
+    }
+
     // MARK: Crashes
 
     @Test func `a read cut off by a crash runs again`() throws {
