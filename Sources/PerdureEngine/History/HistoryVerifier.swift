@@ -50,6 +50,11 @@ package struct HistoryVerifier {
         package internal(set) var isClosed = false
         package internal(set) var isClosedCleanly = false
 
+        /// The report on a history that the store cannot even read.
+        package static func unreadable(_ message: String) -> Report {
+            Report(problems: [Problem(seq: nil, rule: .readable, message: message)])
+        }
+
         package var isSound: Bool { problems.isEmpty }
         /// No completed step was repeated, and nothing that must happen at most once was sent without an intent or sent again blindly.
         package var isProvenOnce: Bool {

@@ -1,4 +1,4 @@
-import Perdure
+package import Perdure
 package import PerdureHistory
 package import PerdureStore
 
@@ -46,10 +46,11 @@ package struct RunExplanation: Sendable {
 
     /// Who could not be authenticated is said to be so.
     package static func name(_ value: JSONValue?) -> String? {
-        value.flatMap(Principal.init).map { who in
-            who.authentication == "unauthenticated" || who.authentication.isEmpty
-                ? "\(who.kind.rawValue) \(who.id) (unauthenticated)" : "\(who.kind.rawValue) \(who.id) (\(who.authentication))"
-        }
+        value.flatMap(Principal.init).map(name)
+    }
+
+    package static func name(_ who: Principal) -> String {
+        "\(who.kind.rawValue) \(who.id) (\(who.authentication.isEmpty ? "unauthenticated" : who.authentication))"
     }
 
     // MARK: The state
