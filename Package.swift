@@ -56,7 +56,8 @@ var targets: [Target] = [
     layer("PerdureStore", ["PerdureHistory"]),
     layer("PerdureStoreConformance", ["PerdureStore"]),
     layer("PerdureSQLite", ["PerdureStore", grdb]),
-    layer("PerdureEngine", ["Perdure", "PerdureHistory", "PerdureStore", log, tracing, lifecycle, crypto] + metrics + collections),
+    layer(
+        "PerdureEngine", ["Perdure", "PerdureHistory", "PerdureStore", log, tracing, lifecycle, crypto] + metrics + collections),
     layer("PerdureCommands", ["Perdure", "PerdureEngine", "PerdureSQLite", argumentParser]),
     tests("PerdureTests", ["Perdure"]),
     tests("PerdureHistoryTests", ["PerdureHistory"], exclude: ["Scripts"]),

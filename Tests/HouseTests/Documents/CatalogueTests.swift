@@ -55,7 +55,8 @@ import Testing
     func states() {
         let page = Repository.text("docs/operations.md") ?? ""
         for state in [
-            "ready", "running", "waiting", "blocked", "parked", "paused", "quarantined", "completed", "failed", "cancelled", "terminated",
+            "ready", "running", "waiting", "blocked", "parked", "paused", "quarantined", "completed", "failed", "cancelled",
+            "terminated",
         ] {
             #expect(page.contains("| `\(state)` |"), "docs/operations.md lacks the state '\(state)'")
         }

@@ -54,7 +54,8 @@ import Testing
     private static func writeHistory(in folder: URL) async throws -> RunID {
         let engine = try await Engine(store: .sqlite(folder.appending(path: "store.db").path)) { Sampler() }
         async let _: Void = engine.run()
-        let run = try await engine.start(Sampler.self, input: Sample(amount: 42, note: "grüße, 世界 🎉"), by: Principal(.human, "ada"))
+        let run = try await engine.start(
+            Sampler.self, input: Sample(amount: 42, note: "grüße, 世界 🎉"), by: Principal(.human, "ada"))
         _ = try await run.result()
         return run.id
     }
@@ -79,9 +80,11 @@ private struct Sampler: Workflow {
     func run(_ sample: Sample, _ context: WorkflowContext) async throws -> String {
         let amount = try await context.read("amount", input: sample) { sample, _ in sample.amount }
         try await context.act(
-            "note", input: sample.note, .atMostOnce(inDoubt: .askPerson), policy: StepPolicy(intent: .always), irreversible: "said"
+            "note", input: sample.note, .atMostOnce(inDoubt: .askPerson), policy: StepPolicy(intent: .always),
+            irreversible: "said"
         ) { _, _ in }
-        try? await context.act("refused", input: Nothing(), .idempotent(retention: .forever), irreversible: "never happens") { _, _ in
+        try? await context.act("refused", input: Nothing(), .idempotent(retention: .forever), irreversible: "never happens") {
+            _, _ in
             throw Refused()
         }
         try await context.sleep(for: .milliseconds(1))

@@ -25,7 +25,7 @@ import Testing
     private static var tagged: [Reference] {
         Repository.tests.flatMap { file in
             file.lines.indices.flatMap { index -> [Reference] in
-                guard let tag = file.lines[index].firstMatch(of: #/^\s*\/\/+ Promises?: ([\d, ]+)$/#) else { return [] }
+                guard let tag = file.lines[index].firstMatch(of: #/^\s*\/+ Promises?: ([\d, ]+)$/#) else { return [] }
                 let function = file.lines[index...].prefix(12).firstMatch
                 return tag.output.1.split(separator: ",").compactMap { Int($0.trimmed) }.map {
                     Reference(promise: $0, file: file.path, function: function ?? "no function follows line \(index + 1)")
@@ -39,11 +39,12 @@ import Testing
         let sections = Self.page.split(separator: "\n### ").dropFirst()
         #expect(sections.compactMap { Int($0.prefix { $0.isNumber }) } == Array(1...50))
         for section in sections {
+            let number = section.prefix { $0.isNumber }
             let status = section.firstMatch(of: #/\n\*\*(Kept|Kept in part|Not built yet)\*\*/#)?.output.1
-            #expect(status != nil, "promise \(section.prefix { $0.isNumber }) has no status")
+            #expect(status != nil, "promise \(number) has no status")
             let hasTests = section.contains("\n- `Tests/")
-            if status == "Kept" { #expect(hasTests, "promise \(section.prefix { $0.isNumber }) is kept by no test") }
-            if status == "Not built yet" { #expect(!hasTests, "promise \(section.prefix { $0.isNumber }) has tests but is not built") }
+            if status == "Kept" { #expect(hasTests, "promise \(number) is kept by no test") }
+            if status == "Not built yet" { #expect(!hasTests, "promise \(number) has tests but is not built") }
         }
     }
 
@@ -59,7 +60,8 @@ import Testing
     @Test("every test that is tagged with a promise is in the list")
     func taggedTestsAreListed() {
         let missing = Set(Self.tagged).subtracting(Self.listed)
-        expectNone(missing.map(\.description).sorted(), "add these to docs/promises.md: python3 Scripts/promises.py --write does it")
+        expectNone(
+            missing.map(\.description).sorted(), "add these to docs/promises.md: python3 Scripts/promises.py --write does it")
     }
 }
 
@@ -67,7 +69,8 @@ extension Collection<Substring> {
     /// The name of the first function declared in these lines.
     fileprivate var firstMatch: String? {
         for line in self {
-            if let match = line.firstMatch(of: #/func (?:`([^`]+)`|(\w+))\s*\(/#) { return String(match.output.1 ?? match.output.2 ?? "") }
+            guard let match = line.firstMatch(of: #/func (?:`([^`]+)`|(\w+))\s*\(/#) else { continue }
+            return String(match.output.1 ?? match.output.2 ?? "")
         }
         return nil
     }

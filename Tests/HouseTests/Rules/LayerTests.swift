@@ -27,7 +27,8 @@ import Testing
         (
             "PerdureCLI",
             [
-                "Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", "PerdureCommands", "PerdureExamples",
+                "Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", "PerdureCommands",
+                "PerdureExamples",
                 "PerdurePeer",
             ],
             ["ArgumentParser", "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOFoundationCompat", "Logging", "ServiceLifecycle"]

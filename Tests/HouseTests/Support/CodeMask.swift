@@ -1,5 +1,5 @@
 /// Blanks out comments and string literals, so that braces and words in them do not count as code. Knows nested comments, raw and
-/// multi-line strings and interpolations; lines stay where they are.
+/// multi-line strings, interpolations and patterns between `#/` and `/#`; lines stay where they are.
 struct CodeMask {
     private let input: [UInt8]
     private var output: [UInt8] = []
@@ -41,11 +41,19 @@ struct CodeMask {
             while index < input.count, input[index] != UInt8(ascii: "\n") { blank() }
         } else if starts(with: "/*", at: index) {
             comment()
+        } else if starts(with: "#/", at: index) {
+            pattern()
         } else if let pounds = poundsOfString() {
             string(pounds)
         } else {
             keep()
         }
+    }
+
+    private mutating func pattern() {
+        blank(2)
+        while index < input.count, !starts(with: "/#", at: index) { blank() }
+        blank(2)
     }
 
     private mutating func comment() {
@@ -83,7 +91,9 @@ struct CodeMask {
             if input[index] == UInt8(ascii: "\\"), pounds(count, at: index + 1) {
                 blank(1 + count)
                 if index < input.count, input[index] == UInt8(ascii: "(") { interpolation() } else { blank() }
-            } else if isLong ? starts(with: "\"\"\"", at: index) : input[index] == UInt8(ascii: "\""), pounds(count, at: index + quotes) {
+            } else if isLong ? starts(with: "\"\"\"", at: index) : input[index] == UInt8(ascii: "\""),
+                pounds(count, at: index + quotes)
+            {
                 return blank(quotes + count)
             } else if !isLong, input[index] == UInt8(ascii: "\n") {
                 return

@@ -11,7 +11,8 @@ enum FunctionFinder {
     /// Words that begin another statement or declaration: a function met before its body had none.
     private static let enders: Set<String> = [
         "func", "init", "deinit", "subscript", "var", "let", "case", "struct", "class", "enum", "actor", "protocol", "extension",
-        "associatedtype", "typealias", "import", "if", "for", "while", "return", "guard", "switch", "public", "package", "private",
+        "associatedtype", "typealias", "import", "if", "for", "while", "return", "guard", "switch", "public", "package",
+        "private",
         "static", "mutating",
     ]
 
@@ -19,7 +20,9 @@ enum FunctionFinder {
         let tokens = tokens(of: code)
         return tokens.indices.compactMap { index -> FunctionSpan? in
             guard keywords.contains(tokens[index].text), index == 0 || tokens[index - 1].text != "." else { return nil }
-            return body(after: index, in: tokens).map { FunctionSpan(line: tokens[index].line, length: $0 - tokens[index].line + 1) }
+            return body(after: index, in: tokens).map {
+                FunctionSpan(line: tokens[index].line, length: $0 - tokens[index].line + 1)
+            }
         }
     }
 

@@ -27,7 +27,9 @@ struct Program {
     /// An executable of this package, which lies beside the tests.
     static func built(_ name: String) throws -> String {
         let beside = [Bundle.main.executableURL, Bundle.main.bundleURL].compactMap { $0?.deletingLastPathComponent() }
-        let places = (beside + Bundle.allBundles.map { $0.bundleURL.deletingLastPathComponent() }).map { $0.appending(path: name).path }
+        let places = (beside + Bundle.allBundles.map { $0.bundleURL.deletingLastPathComponent() }).map {
+            $0.appending(path: name).path
+        }
         guard let found = places.first(where: { FileManager.default.isExecutableFile(atPath: $0) }) else {
             throw Missing(name: name, places: places)
         }
