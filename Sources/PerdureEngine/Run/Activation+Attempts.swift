@@ -71,15 +71,18 @@ extension Activation {
     }
 
     private func awaitKey(_ id: OperationID) {
-        guard let wanted = state.withLock({ $0.machine.businessKey(of: id) }) else { return }
+        let wanted = state.withLock { state in
+            let wanted = state.machine.businessKey(of: id)
+            if wanted != nil { state.untoldWaits.insert(id) } else { state.untoldWaits.remove(id) }
+            return wanted
+        }
+        guard let wanted else { return }
         let key = BusinessKey(namespace: identity.namespace, step: wanted.step, key: wanted.key)
         Task { [self] in
             do {
-                if let record = try await services.store.awaitKey(key, run: number, subject: wanted.subject) {
-                    post(.fact(.keyHeld(id, record), at: services.clock.now()))
-                }
+                post(.keyAwaited(id, try await services.store.awaitKey(key, run: number, subject: wanted.subject)))
             } catch {
-                // Nobody would wake the run: it leaves memory and asks again when it is claimed next.
+                // Nobody would wake the run: it stays in memory and asks again.
                 services.logger.error("cannot wait for a business key", metadata: ["run": "\(identity.id)", "error": "\(error)"])
                 services.scheduler.schedule(at: services.clock.now() + .seconds(1)) { [weak self] in self?.perform(.awaitKey(id), now: .epoch) }
             }
@@ -88,6 +91,11 @@ extension Activation {
 }
 
 extension Fact {
+    /// The message that it is, if it came through the inbox.
+    var row: InboxRow? {
+        if case .inbox(let row) = self { row } else { nil }
+    }
+
     /// The operation whose body has ended, if that is what the fact says.
     var endedBody: OperationID? {
         switch self {

@@ -58,7 +58,7 @@ extension Activation {
         if drafts.isEmpty {
             if !plan.actions.isEmpty { return .act(plan.actions) }
             if state.machine.isStalled { return .rest(isStalled: true, nil) }
-            if state.machine.isBusy || state.machine.hasFinishedRoot { return .rest(isStalled: false, nil) }
+            if state.isBusy || state.machine.hasFinishedRoot { return .rest(isStalled: false, nil) }
             return .rest(isStalled: false, restTransition(&state, newDues: []))
         }
         if !drafts.events.isEmpty, state.machine.recordedNode != services.node.rawValue {
@@ -68,7 +68,8 @@ extension Activation {
         var head = state.head
         let events = head.append(contentsOf: drafts.events, run: identity.id.description, now: now)
         let transition = transition(after: drafts.events, hasFacts: !factDrafts.isEmpty, plan: plan, &state)
-        state.inFlight = InFlight(events: events, head: head, facts: facts, takes: drafts.takes, transition: transition)
+        state.inFlight = InFlight(
+            events: events, head: head, facts: facts, takes: drafts.takes, tellsOthers: !drafts.settles.isEmpty, transition: transition)
         return .commit(
             RunAdvance(
                 run: number, epoch: state.epoch, head: state.head, events: events, transition: transition, consumed: drafts.consumed,
@@ -97,7 +98,7 @@ extension Activation {
     /// How the run's row changes with this commit.
     private func transition(after drafts: [EventDraft], hasFacts: Bool, plan: Plan, _ state: inout State) -> RunTransition? {
         if let last = drafts.last, let final = RunState(final: last.kind) { return RunTransition(to: final) }
-        guard !hasFacts, !plan.defersActions, !state.machine.isBusy, !state.machine.hasFinishedRoot,
+        guard !hasFacts, !plan.defersActions, !state.isBusy, !state.machine.hasFinishedRoot,
             plan.drafts.events.allSatisfy({ Self.wakesNothing($0.kind) })
         else { return nil }
         let dues = plan.drafts.events.compactMap { (try? $0.attributes.timestamp("due")) ?? (try? $0.attributes.timestamp("expires_at")) }
@@ -157,6 +158,7 @@ extension Activation {
             if batch.transition != nil { state.isOwned = false }
             return state.epoch
         }
+        if batch.tellsOthers { services.observe(self, .toldOthers) }
         for event in batch.events where !feed(event) { return }
         guard let transition = batch.transition else { return }
         if let last = batch.events.last, transition.state.isFinal {

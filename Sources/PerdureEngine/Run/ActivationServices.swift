@@ -25,6 +25,8 @@ package struct ActivationServices: Sendable {
 package enum ActivationEvent: Sendable {
     /// The run, owned under this epoch, only waits now, and nobody owns it. It stays in memory until it is taken out.
     case released(epoch: Int64, wakeAt: Timestamp?)
+    /// What was committed has put messages into the inboxes of other runs.
+    case toldOthers
     /// A message came for a run that had just been given up.
     case missedMail
     /// The run has closed with this event.
