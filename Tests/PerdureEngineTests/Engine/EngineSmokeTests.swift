@@ -30,7 +30,9 @@ struct Adder: Workflow {
             let run = try await engine.start(Adder.self, input: 10, by: Principal(.human, "ada"))
             #expect(try await run.result() == 45)
             print("took", ContinuousClock.now - clock)
-            for event in try await engine.client.history(of: run.id) { print(event.seq, event.kind.rawValue, event.subject, event.attributes) }
+            for event in try await engine.client.history(of: run.id) {
+                print(event.seq, event.kind.rawValue, event.subject, event.attributes)
+            }
             group.cancelAll()
         }
     }

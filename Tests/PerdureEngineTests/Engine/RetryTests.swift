@@ -8,7 +8,8 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct RetryTests {
     /// A flow with one step that fails with the given errors before it succeeds.
     private func failing(
-        _ errors: [Hiccup], _ policy: StepPolicy, _ effects: Effects, effect: Effect<String, String> = .idempotent(retention: .forever)
+        _ errors: [Hiccup], _ policy: StepPolicy, _ effects: Effects,
+        effect: Effect<String, String> = .idempotent(retention: .forever)
     ) -> Flow {
         Flow { input, context in
             do {
@@ -74,7 +75,8 @@ import Testing
             let end = clock.now() + .seconds(4 * 3_600)
             try await harness.open {
                 Flow { input, context in
-                    try await context.step("charge", input: input, .idempotent(retention: .forever), irreversible: "x") { text, step in
+                    try await context.step("charge", input: input, .idempotent(retention: .forever), irreversible: "x") {
+                        text, step in
                         effects.add("charge", key: step.idempotencyKey)
                         if clock.now() < end { throw Hiccup() }
                         return text
@@ -129,7 +131,8 @@ import Testing
             let run = try await harness.start()
             try await harness.until(run.id, is: .parked)
             try await harness.engine.client.resolve(
-                run.id, step: "charge", .happened(result: Data(#""by hand""#.utf8)), reason: "asked the bank", by: EngineHarness.bob)
+                run.id, step: "charge", .happened(result: Data(#""by hand""#.utf8)), reason: "asked the bank",
+                by: EngineHarness.bob)
             #expect(try await run.result() == "by hand")
             #expect(try await harness.attributes(.stepResolved, of: run.id)["reason"]?.stringValue == "asked the bank")
         }
@@ -140,7 +143,8 @@ import Testing
             try await harness.open { failing([Hiccup(isDefinite: true)], .plain(attempts: 1), harness.effects) }
             let run = try await harness.start()
             try await harness.until(run.id, is: .parked)
-            try await harness.engine.client.resolve(run.id, step: "charge", .undo(result: Data(#""half""#.utf8)), by: EngineHarness.bob)
+            try await harness.engine.client.resolve(
+                run.id, step: "charge", .undo(result: Data(#""half""#.utf8)), by: EngineHarness.bob)
             #expect(try await run.result().hasPrefix("undone"))
             #expect(harness.effects.all == ["charge", "refund"])
         }
@@ -160,7 +164,9 @@ import Testing
 
     @Test func aPolicyThatThrowsThrowsOnlyAfterADefiniteError() async throws {
         try await withEngines { harness in
-            try await harness.open { failing([Hiccup(isDefinite: true), Hiccup(isDefinite: true)], .plain(attempts: 2, .thenThrow), harness.effects) }
+            try await harness.open {
+                failing([Hiccup(isDefinite: true), Hiccup(isDefinite: true)], .plain(attempts: 2, .thenThrow), harness.effects)
+            }
             let run = try await harness.start()
             try await harness.until(run.id, is: .waiting)
             harness.clock.advance(by: .seconds(1))
@@ -181,12 +187,14 @@ import Testing
         try await withEngines { harness in
             let flow = Flow { input, context in
                 do {
-                    return try await context.step("charge", input: input, .idempotent(retention: .forever), irreversible: "x") { text, _ in
+                    return try await context.step("charge", input: input, .idempotent(retention: .forever), irreversible: "x") {
+                        text, _ in
                         throw Rejected("no money")
                     }
                 } catch let failure as StepFailure {
                     try await context.sleep(for: .seconds(1))
-                    return "\(failure.code) \(failure.typeName) \(failure.decoded(as: Rejected.self)?.reason ?? "-") \(failure.isDefinite)"
+                    return
+                        "\(failure.code) \(failure.typeName) \(failure.decoded(as: Rejected.self)?.reason ?? "-") \(failure.isDefinite)"
                 }
             }
             try await harness.open { flow }
@@ -213,7 +221,9 @@ import Testing
             let gate = harness.gate(), effects = harness.effects
             try await harness.open {
                 Flow { input, context in
-                    try await context.step("slow", input: input, .idempotent(retention: .forever), policy: .plain(), irreversible: "x") { text, step in
+                    try await context.step(
+                        "slow", input: input, .idempotent(retention: .forever), policy: .plain(), irreversible: "x"
+                    ) { text, step in
                         effects.add("slow", key: step.idempotencyKey)
                         if effects.count("slow") == 1 { try await gate.pass() }
                         return text
@@ -261,7 +271,8 @@ import Testing
             let run = try await harness.start()
             try await harness.until(run.id, is: .parked)
             #expect(try await harness.attributes(.stepInDoubt, of: run.id)["reason"]?.stringValue == "unrecordable")
-            try await harness.engine.client.resolve(run.id, step: "big", .happened(result: Data(#""short""#.utf8)), by: EngineHarness.bob)
+            try await harness.engine.client.resolve(
+                run.id, step: "big", .happened(result: Data(#""short""#.utf8)), by: EngineHarness.bob)
             #expect(try await run.result() == "short")
         }
     }
