@@ -77,6 +77,9 @@ extension Engine {
                 do throws(StoreError) {
                     resident.post(.claimed(claim, rows: try await store.inbox(run: claim.record.number)))
                 } catch {
+                    // It does not know that it was claimed, and would never say that it is done.
+                    state.withLock { $0.table.remove(resident) }
+                    resident.post(.leave)
                     cannotLoad(claim, error)
                 }
             }
