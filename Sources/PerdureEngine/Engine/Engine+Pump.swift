@@ -244,6 +244,11 @@ extension Engine {
 }
 
 extension Activation {
-    /// Whether what is in memory is the history up to this event.
-    func stands(on head: ChainHead) -> Bool { state.withLock { !$0.isClosed && $0.head.seq == head.seq && $0.head.hash == head.hash } }
+    /// Whether what is in memory is the history up to this event, and has heard that it was given up. Otherwise that news would come
+    /// after the next claim, and be taken for the end of that one.
+    func stands(on head: ChainHead) -> Bool {
+        state.withLock { state in
+            !state.isClosed && !state.isOwned && state.inFlight == nil && state.head.seq == head.seq && state.head.hash == head.hash
+        }
+    }
 }

@@ -198,10 +198,18 @@ final class EngineHarness: Sendable {
     /// What a failed test prints.
     func describe() async -> String {
         var text = ""
+        if let process = state.withLock({ $0.process }) {
+            text +=
+                "the engine \(process.store.isDoomed ? "was killed" : "lives") and has \(process.hasEnded ? "ended" : "not ended")\n"
+        }
+        text += "the last it said: \(logs.lines.suffix(12))\n"
         do {
             let observer = try await observer()
             for record in try await observer.store.runs(RunFilter(limit: 5)) {
                 text += "\(record.workflow) \(record.id): \(record.state.rawValue) \(record.note ?? "")\n"
+                for row in try await observer.store.inbox(run: record.number) {
+                    text += "  unread \(row.delivery.kind) \(row.delivery.name)\n"
+                }
                 for event in try await observer.history(of: record.id) {
                     text += "  \(event.seq) \(event.kind.rawValue) \(event.subject) \(event.attributes)\n"
                 }
