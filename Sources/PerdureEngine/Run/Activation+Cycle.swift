@@ -50,8 +50,7 @@ extension Activation {
     private func next(_ state: inout State, now: Timestamp) -> Step {
         guard !state.isClosed, state.isOwned, state.inFlight == nil, !state.machine.isReplaying else { return .nothing }
         let (facts, factDrafts) = takeFacts(&state, now: now)
-        let isTerminated = factDrafts.events.last?.kind == .runTerminated
-        let plan = isTerminated ? Plan() : state.machine.plan(now: now)
+        let plan = state.machine.plan(now: now)
         var drafts = factDrafts
         drafts.append(plan.drafts)
         if drafts.isEmpty {
@@ -82,8 +81,7 @@ extension Activation {
         state.facts = []
         var taken: [(at: Timestamp, fact: Fact)] = [], drafts = Drafts(), touched: Set<OperationID> = []
         for (at, fact) in ordered {
-            let isTerminated = drafts.events.last?.kind == .runTerminated
-            if isTerminated || state.machine.operation(of: fact).map({ !touched.insert($0).inserted }) == true {
+            if state.machine.operation(of: fact).map({ !touched.insert($0).inserted }) == true {
                 state.facts.append((at, fact))
                 continue
             }
@@ -164,11 +162,15 @@ extension Activation {
             services.observe(self, .closed(transition.state, last))
         } else {
             // What came in meanwhile is in the store still, and will be read again by whoever claims the run.
-            state.withLock { state in
-                state.facts = []
-                state.knownRows = []
+            let missedMail = state.withLock { state in
+                defer {
+                    state.facts = []
+                    state.knownRows = []
+                }
+                return !state.facts.isEmpty
             }
             services.observe(self, .released(wakeAt: transition.wakeAt))
+            if missedMail { services.observe(self, .missedMail) }
         }
     }
 
@@ -182,7 +184,7 @@ extension Activation {
         case .businessKeyTaken(let record):
             state.withLock { state in
                 state.facts = batch.facts + state.facts
-                guard let take = batch.takes.first(where: { $0.key == record.key }), let id = state.machine.stepID(of: take.subject) else {
+                guard let take = batch.takes.first(where: { $0.key == record.key }), let id = state.machine.operation(taking: take) else {
                     return
                 }
                 state.facts.append((services.clock.now(), .keyHeld(id, record)))
