@@ -47,7 +47,7 @@ public struct TakePayment: Workflow {
             "receipt", key: order.number, input: order, .idempotent(retention: .days(1)), policy: policy,
             irreversible: "the receipt is out"
         ) { order, step in
-            try await peer.mail("receipt", to: "customer@example.org", "order \(order.number)", step)
+            try await peer.mail("receipt", to: "\(order.number)@example.org", "We have received \(order.cents) cents.", step)
         }
         return charge
     }

@@ -66,13 +66,13 @@ final class Show {
     private func play(_ starts: [EngineSetup.Start], killedAfter count: Int) async throws {
         let process = try stage.engine(starts)
         var events = 0, last = "nothing yet"
-        try await watch(process) { report in
+        let wasKilled = try await watch(process) { report in
             guard report.what == .event else { return false }
             events += 1
             last = [report.kind, report.subject].compactMap { $0 }.filter { !$0.isEmpty }.joined(separator: " ")
             return events == count
         }
-        note(.random, "after \(last)")
+        if wasKilled { note(.random, "after \(last)") }
     }
 
     private func playSignal(_ starts: [EngineSetup.Start], _ key: String) async throws {
@@ -95,7 +95,9 @@ final class Show {
     }
 
     /// Follows a process to its end. It is killed where `kills` says so, and asked to end when every run is closed.
-    private func watch(_ process: EngineProcess, kills: (EngineReport) -> Bool) async throws {
+    /// Returns whether it was killed.
+    @discardableResult
+    private func watch(_ process: EngineProcess, kills: (EngineReport) -> Bool) async throws -> Bool {
         areAllStarted = false
         let patience = Self.patience
         let limit = Task { @Sendable in
@@ -105,13 +107,15 @@ final class Show {
         defer { limit.cancel() }
         let start = ContinuousClock.now
         for await report in process.reports {
-            try await take(report)
+            // First, so that nobody has time to do anything in between.
             if kills(report) { process.kill() }
+            try await take(report)
             if areAllStarted, open.isEmpty { process.stop() }
         }
         let status = await process.wait()
         if ContinuousClock.now - start >= patience { throw DemoError("the engine came to no end; open runs: \(open)") }
         guard status == 0 || status == -SIGKILL else { throw DemoError("the engine ended by itself, with status \(status)") }
+        return status == -SIGKILL
     }
 
     private func take(_ report: EngineReport) async throws {

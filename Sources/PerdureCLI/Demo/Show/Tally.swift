@@ -71,7 +71,7 @@ struct Tally {
             let order = key.replacingOccurrences(of: "-again", with: "")
             return [
                 Cell(operation: .charge, resource: order),
-                Cell(operation: .sendMessage, resource: "customer@example.org", detail: "receipt \(order)"),
+                Cell(operation: .sendMessage, resource: "\(order)@example.org", detail: "receipt"),
             ]
         case OnboardCustomer.name:
             return [

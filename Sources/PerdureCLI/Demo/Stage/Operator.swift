@@ -7,6 +7,8 @@ import PerdurePeer
 package actor Operator {
     private let stage: Stage
     private var client: Client?
+    /// What was decided already, though no engine may have taken it in yet.
+    private var decided: Set<String> = []
     private let me = Principal(.human, "ada")
 
     package init(_ stage: Stage) { self.stage = stage }
@@ -24,7 +26,7 @@ package actor Operator {
     package func look(at run: RunID) async throws -> [String] {
         let client = try await connected()
         var done: [String] = []
-        for approval in try await client.pendingApprovals(of: run) {
+        for approval in try await client.pendingApprovals(of: run) where decided.insert(approval.digest).inserted {
             do {
                 try await client.decide(approval, approve: true, reason: "looks right", by: me)
                 done.append("\(me.id) approves \(approval.step)")

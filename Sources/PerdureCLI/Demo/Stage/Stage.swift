@@ -1,5 +1,6 @@
 import AsyncHTTPClient
 import Foundation
+import Logging
 import NIOCore
 import NIOHTTP1
 package import PerdureEngine
@@ -23,8 +24,7 @@ package struct Stage: Sendable {
         let folder = FileManager.default.temporaryDirectory.appending(path: "perdure-demo-\(UUID().uuidString.lowercased())")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
-        let peer = try PeerService(configuration: PeerConfiguration(databasePath: folder.appending(path: "peer.db").path))
-        let bank = try PeerService(configuration: PeerConfiguration(databasePath: folder.appending(path: "bank.db").path))
+        let peer = try service(folder.appending(path: "peer.db")), bank = try service(folder.appending(path: "bank.db"))
         var keyless = Behaviour()
         keyless.keys = .ignore
         try await bank.ledger.setBehaviour(keyless, of: .group("payments"))
@@ -48,6 +48,13 @@ package struct Stage: Sendable {
         #else
             Bundle.main.executablePath ?? CommandLine.arguments[0]
         #endif
+    }
+
+    private static func service(_ ledger: URL) throws -> PeerService {
+        var configuration = PeerConfiguration(databasePath: ledger.path)
+        // Connections that a killed engine leaves behind are no news here.
+        configuration.logger.logLevel = .critical
+        return try PeerService(configuration: configuration)
     }
 
     private static func serve<Result: Sendable>(

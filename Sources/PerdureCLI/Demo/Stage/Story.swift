@@ -24,7 +24,9 @@ extension Story {
     /// All stories, the same for the same seed.
     static func all(seed: UInt64) throws -> [Story] {
         var random = SeededGenerator(seed: seed)
-        return [try rotation(&random), try payments(&random), try onboarding(&random), try races(&random)]
+        return [
+            try rotation(&random), try payments(&random), try onboarding(&random), try races(&random), try storm(&random),
+        ]
     }
 
     static let services = ["billing", "ledger", "search", "mailer", "archive"]
@@ -73,11 +75,11 @@ extension Story {
             kills: [
                 .at(CrashRule(.beforeIntent, .beforeCommit, "step.intended", subject: "charge", workflow: TakePaymentByHand.name)),
                 .at(CrashRule(.afterEffect, .answered, "POST /payments/charges", count: Int.random(in: 1...3, using: &random))),
-                .at(CrashRule(.recovery, .takeover, workflow: TakePayment.name)),
-                .random(after: Int.random(in: 4...12, using: &random)),
                 .at(CrashRule(.timer, .afterCommit, "timer.started")),
+                .at(CrashRule(.recovery, .takeover, workflow: TakePayment.name)),
                 .at(CrashRule(.timer, .beforeCommit, "timer.fired")),
                 .at(CrashRule(.beforeOutcome, .beforeCommit, "step.succeeded", subject: "receipt")),
+                .random(after: Int.random(in: 1...3, using: &random)),
             ],
             trouble: [(.charge, Behaviour(failAfterEffect: 1)), (.sendMessage, Behaviour(dropAfterEffect: 1))])
     }
@@ -115,6 +117,20 @@ extension Story {
                 .at(CrashRule(.recovery, .takeover, workflow: ReserveSeat.name)),
                 .at(CrashRule(.unwinding, .beforeCommit, "undo.succeeded", workflow: ReserveSeat.name)),
             ])
+    }
+}
+
+extension Story {
+    private static func storm(_ random: inout SeededGenerator) throws -> Story {
+        let starts = try (10..<20).map { number in
+            let order = Order(number: "order-\(number)", cents: Int.random(in: 100...99_999, using: &random))
+            let workflow = number.isMultiple(of: 3) ? TakePaymentWithoutKeys.name : TakePayment.name
+            return try EngineSetup.Start(workflow, key: order.number, input: order)
+        }
+        return Story(
+            title: "Ten payments at once, killed at random", starts: starts,
+            kills: (0..<10).map { _ in .random(after: Int.random(in: 3...15, using: &random)) },
+            trouble: [(.charge, Behaviour(failBefore: 3, failAfterEffect: 3)), (.sendMessage, Behaviour(dropAfterEffect: 4))])
     }
 }
 
