@@ -41,7 +41,8 @@ public struct OnboardCustomer: Workflow {
         } undo: { name, step in
             try await peer.mail("apology", to: name, "We are sorry: it did not work out.", step)
         }
-        try await context.step("record", input: "customer \(customer.name)", .idempotent(retention: keys), policy: policy) { name, step in
+        try await context.step("record", input: "customer \(customer.name)", .idempotent(retention: keys), policy: policy) {
+            name, step in
             try await peer.createAccount(name, step)
         } undo: { record, step in
             try await peer.grant("cancelled", to: record, step)

@@ -59,7 +59,8 @@ public struct RotateSecrets: Workflow {
             switches.append(Switch(service: service, key: key))
         }
         try await context.act(
-            "announce", input: Plan(change: rotation.change, switches: switches), .idempotent(retention: .days(1)), policy: policy,
+            "announce", input: Plan(change: rotation.change, switches: switches), .idempotent(retention: .days(1)),
+            policy: policy,
             approval: .required(by: .role("secops"), within: .days(3)), irreversible: "the announcement is out"
         ) { plan, step in
             let services = plan.switches.map(\.service).joined(separator: ", ")

@@ -21,7 +21,8 @@ public struct PeerClient: Sendable {
     }
 
     /// Asks for something to be removed.
-    func delete<Answer: Decodable>(_ path: String, _ step: StepContext, as type: Answer.Type = Answer.self) async throws -> Answer {
+    func delete<Answer: Decodable>(_ path: String, _ step: StepContext, as type: Answer.Type = Answer.self) async throws -> Answer
+    {
         try await call("DELETE", path, nil, step)
     }
 
@@ -30,7 +31,9 @@ public struct PeerClient: Sendable {
         try await call("GET", path, nil, step)
     }
 
-    private func call<Answer: Decodable>(_ method: String, _ path: String, _ body: Data?, _ step: StepContext) async throws -> Answer {
+    private func call<Answer: Decodable>(_ method: String, _ path: String, _ body: Data?, _ step: StepContext) async throws
+        -> Answer
+    {
         var headers = [(name: "Perdure-Attempt", value: "\(step.attempt)")]
         if method != "GET" { headers.append(("Idempotency-Key", step.idempotencyKey)) }
         if body != nil { headers.append(("Content-Type", "application/json")) }

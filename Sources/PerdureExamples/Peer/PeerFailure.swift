@@ -40,7 +40,8 @@ public struct PeerFailure: ClassifiedError, Codable, Hashable, CustomStringConve
     static func refused(_ status: Int, _ reason: String, retryAfter: Int?) -> PeerFailure {
         switch status {
         case 429: PeerFailure(status, reason, isDefinite: true, isRetryable: true, retryAfter: retryAfter)
-        case 409 where retryAfter != nil: PeerFailure(status, reason, isDefinite: false, isRetryable: true, retryAfter: retryAfter)
+        case 409 where retryAfter != nil:
+            PeerFailure(status, reason, isDefinite: false, isRetryable: true, retryAfter: retryAfter)
         case 400..<500: PeerFailure(status, reason, isDefinite: true, isRetryable: false)
         default: PeerFailure(status, reason, isDefinite: false, isRetryable: true, retryAfter: retryAfter)
         }

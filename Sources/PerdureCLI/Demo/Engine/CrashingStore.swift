@@ -57,7 +57,8 @@ final class CrashingStore: Store {
             if moment == .afterCommit {
                 reporter.report(
                     EngineReport(
-                        what: .event, run: record?.id.description, workflow: record?.workflow, key: record?.key, kind: event.kind.rawValue,
+                        what: .event, run: record?.id.description, workflow: record?.workflow, key: record?.key,
+                        kind: event.kind.rawValue,
                         subject: event.subject))
             }
             crash.pass(moment, event.kind.rawValue, subject: event.subject, workflow: record?.workflow ?? "")
@@ -70,7 +71,9 @@ final class CrashingStore: Store {
     func now() -> Timestamp { store.now() }
     func register(_ node: NodeRegistration) async throws(StoreError) { try await store.register(node) }
     func unregister(_ node: NodeID) async throws(StoreError) { try await store.unregister(node) }
-    func nextWake(hosted: [ClaimRequest.Hosted]) async throws(StoreError) -> Timestamp? { try await store.nextWake(hosted: hosted) }
+    func nextWake(hosted: [ClaimRequest.Hosted]) async throws(StoreError) -> Timestamp? {
+        try await store.nextWake(hosted: hosted)
+    }
     func keyHolder(_ key: BusinessKey) async throws(StoreError) -> BusinessKeyRecord? { try await store.keyHolder(key) }
     func awaitKey(_ key: BusinessKey, run: Int64, subject: String) async throws(StoreError) -> BusinessKeyRecord? {
         try await store.awaitKey(key, run: run, subject: subject)

@@ -13,13 +13,17 @@ extension DemoReport {
         let requests = operations.values.reduce(0) { $0 + $1.requests }
         lines.append(pad("all effects", 44) + right(effectsWanted, 6) + right(requests, 10) + right(effectsCounted, 10))
         lines += ["", "The engine was killed with SIGKILL", rule]
-        for boundary in Boundary.allCases { lines.append(pad(boundary.title, 44) + right(killsByBoundary[boundary.rawValue, default: 0], 6)) }
+        for boundary in Boundary.allCases {
+            lines.append(pad(boundary.title, 44) + right(killsByBoundary[boundary.rawValue, default: 0], 6))
+        }
         lines += [rule, pad("all kills", 44) + right(kills, 6), "", "And went on", rule]
         lines.append(pad("runs closed, of \(runs)", 44) + right(runsFinished, 6))
         lines.append(pad("runs taken over from a dead process", 44) + right(resumed, 6))
         lines.append(pad("steps sent again under the same key", 44) + right(stepsResumed, 6))
         lines.append(pad("steps in doubt", 44) + right(inDoubt, 6))
-        for (name, count) in settled.sorted(by: { $0.key < $1.key }) { lines.append(pad("  \(Self.words(name))", 44) + right(count, 6)) }
+        for (name, count) in settled.sorted(by: { $0.key < $1.key }) {
+            lines.append(pad("  \(Self.words(name))", 44) + right(count, 6))
+        }
         lines.append(pad("histories whose hash chain holds, of \(runs)", 44) + right(historiesVerified, 6))
         lines += [rule, "", verdict(colour: colour), ""]
         return lines.joined(separator: "\n")

@@ -28,7 +28,8 @@ struct Tally {
 
     func report(kills: [Boundary], missed: [Boundary], duration: Duration) async throws -> DemoReport {
         var report = DemoReport()
-        report.seconds = Double(duration.components.seconds) + Double(duration.components.attoseconds / 1_000_000_000_000_000) / 1_000
+        report.seconds =
+            Double(duration.components.seconds) + Double(duration.components.attoseconds / 1_000_000_000_000_000) / 1_000
         report.kills = kills.count
         for boundary in Boundary.allCases { report.killsByBoundary[boundary.rawValue] = 0 }
         for boundary in kills { report.killsByBoundary[boundary.rawValue, default: 0] += 1 }
@@ -64,7 +65,9 @@ struct Tally {
     private static func effects(of workflow: String, key: String) -> [Cell] {
         switch workflow {
         case RotateSecrets.name:
-            return Story.services.flatMap { [Cell(operation: .issueKey, resource: $0), Cell(operation: .activateKey, resource: $0)] }
+            return Story.services.flatMap {
+                [Cell(operation: .issueKey, resource: $0), Cell(operation: .activateKey, resource: $0)]
+            }
                 + [Cell(operation: .sendMessage, resource: "owners@example.org", detail: "rotation")]
         case TakePayment.name:
             // Two runs for one order are one payment.
@@ -75,7 +78,8 @@ struct Tally {
             ]
         case OnboardCustomer.name:
             return [
-                Cell(operation: .sendMessage, resource: key, detail: "welcome"), Cell(operation: .createAccount, resource: "customer \(key)"),
+                Cell(operation: .sendMessage, resource: key, detail: "welcome"),
+                Cell(operation: .createAccount, resource: "customer \(key)"),
                 Cell(operation: .createAccount, resource: key), Cell(operation: .grantRole, resource: key, detail: "admin"),
                 Cell(operation: .charge, resource: "first-\(key)"), Cell(operation: .refund, resource: "first-\(key)"),
                 Cell(operation: .removeAccount, resource: key),
@@ -95,7 +99,9 @@ struct Tally {
         for effect in effects {
             let made = effect.resource.split(separator: "-").last.flatMap { Int64($0) }
             let isThing = ["charge-", "account-", "key-"].contains { effect.resource.hasPrefix($0) }
-            var cell = Cell(operation: effect.operation, resource: isThing ? made.flatMap { origins[$0] } ?? effect.resource : effect.resource)
+            var cell = Cell(
+                operation: effect.operation, resource: isThing ? made.flatMap { origins[$0] } ?? effect.resource : effect.resource
+            )
             switch effect.operation {
             case .grantRole: cell.detail = effect.distinction
             case .sendMessage: cell.detail = String(effect.distinction.prefix { $0 != " " })

@@ -56,7 +56,9 @@ package actor Operator {
                 return "\(me.id) has looked at the bank: \(step) of \(order) \(finding)"
             } catch let error as PerdureError where error.code == .stepNotStuck {
                 // The last attempt may still act, or somebody was faster.
-                guard try await client.view(of: run).stuckSteps.contains(where: { $0.subject == step && $0.isInDoubt }) else { return nil }
+                guard try await client.view(of: run).stuckSteps.contains(where: { $0.subject == step && $0.isInDoubt }) else {
+                    return nil
+                }
                 try await Task.sleep(for: .milliseconds(50))
             } catch let error as PerdureError where error.code == .runClosed {
                 return nil
