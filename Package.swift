@@ -28,8 +28,8 @@ func layer(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
-    .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: settings)
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: settings)
 }
 
 var products: [Product] = [
@@ -56,14 +56,18 @@ var targets: [Target] = [
     layer("PerdureStore", ["PerdureHistory"]),
     layer("PerdureStoreConformance", ["PerdureStore"]),
     layer("PerdureSQLite", ["PerdureStore"] + grdb),
-    layer("PerdureEngine", ["Perdure", "PerdureHistory", "PerdureStore", log, tracing, lifecycle] + metrics + collections),
+    layer(
+        "PerdureEngine", ["Perdure", "PerdureHistory", "PerdureStore", log, tracing, lifecycle, crypto] + metrics + collections),
     layer("PerdureCommands", ["Perdure", "PerdureEngine", "PerdureSQLite", argumentParser]),
     tests("PerdureTests", ["Perdure"]),
-    tests("PerdureHistoryTests", ["PerdureHistory"]),
+    tests("PerdureHistoryTests", ["PerdureHistory"], exclude: ["Scripts"]),
     tests("PerdureSQLiteTests", ["PerdureSQLite", "PerdureStoreConformance"] + grdb),
     tests("PerdureEngineTests", ["PerdureEngine", "PerdureSQLite", "PerdureStoreConformance"]),
     tests("PerdureCommandsTests", ["PerdureCommands"]),
-    tests("HouseTests", []),
+    .executableTarget(
+        name: "Quickstart", dependencies: ["Perdure", "PerdureEngine", "PerdureSQLite"], path: "Examples/Quickstart",
+        swiftSettings: settings),
+    tests("HouseTests", ["Perdure", "PerdureEngine", "PerdureSQLite", "Quickstart"]),
 ]
 
 if !coreOnly {
