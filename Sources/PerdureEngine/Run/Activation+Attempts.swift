@@ -77,6 +77,9 @@ extension Activation {
             do {
                 if let record = try await services.store.awaitKey(key, run: number, subject: wanted.subject) {
                     post(.fact(.keyHeld(id, record), at: services.clock.now()))
+                } else {
+                    // From here on the run only waits: it comes to rest, so that nobody who waits for it to rest waits for ever.
+                    post(.wake)
                 }
             } catch {
                 // Nobody would wake the run: it leaves memory and asks again when it is claimed next.

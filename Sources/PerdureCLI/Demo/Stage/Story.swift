@@ -76,7 +76,7 @@ extension Story {
             kills: [
                 .at(
                     CrashRule(.beforeIntent, .beforeCommit, "step.intended", subject: "charge", workflow: TakePaymentByHand.name)),
-                .at(CrashRule(.afterEffect, .answered, "POST /payments/charges"))),
+                .at(CrashRule(.afterEffect, .answered, "POST /payments/charges")),
                 .at(CrashRule(.timer, .afterCommit, "timer.started")),
                 .at(CrashRule(.recovery, .takeover, workflow: TakePayment.name)),
                 .at(CrashRule(.timer, .beforeCommit, "timer.fired")),
