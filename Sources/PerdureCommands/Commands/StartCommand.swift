@@ -72,13 +72,13 @@ struct StartCommand: StoreCommand {
         case .failure(let error): throw error
         case nil:
             environment.print("Stopped; the run goes on when the store is hosted again.")
-            throw ExitStatus.failed
+            throw CommandStatus.failed
         }
     }
 
     private func report(_ outcome: RunOutcome, _ environment: CommandEnvironment) throws {
         environment.print(json ? outcome.json.canonicalText : outcome.text(environment.style))
-        guard outcome.isGood else { throw ExitStatus.failed }
+        guard outcome.isGood else { throw CommandStatus.failed }
     }
 }
 

@@ -30,7 +30,7 @@ struct DecisionOptions: ParsableArguments {
         }
         guard let approval else {
             environment.print("Nothing was decided.")
-            throw ExitStatus.failed
+            throw CommandStatus.failed
         }
         if json {
             var object = RunJSON.approval(approval).objectValue ?? JSONObject()

@@ -38,7 +38,7 @@ enum EventSentence {
     private static func why(_ attributes: JSONObject) -> String { after(": ", attributes["reason"]?.stringValue.map { "\"\($0)\"" }) }
 
     private static func offset(_ attributes: JSONObject, _ key: String, _ start: Timestamp) -> String? {
-        ValueText.time(attributes, key).map { "+" + ReadableTime.span($0.duration(since: start)) }
+        ValueText.time(attributes, key).map { ReadableTime.offset($0, from: start) }
     }
 
     // MARK: Runs
