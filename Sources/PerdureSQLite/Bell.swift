@@ -12,6 +12,8 @@ final class Bell: Sendable {
         var version: Int64?
         var timer: (any DispatchSourceTimer)?
         var isStopped = false
+        /// Whether a look waits for its turn: a busy writer must not find a queue of them.
+        var isAsking = false
     }
 
     private static let dataVersion = SQL("PRAGMA data_version")
@@ -57,15 +59,23 @@ final class Bell: Sendable {
     }
 
     private func ask() {
+        let isFirst = state.withLock { state in
+            defer { state.isAsking = true }
+            return !state.isAsking
+        }
+        guard isFirst else { return }
         connection.enqueue { [weak self] session in
+            guard let self else { return }
             // A failure is found by whoever works with the file; the next look may succeed.
-            guard let self, let version = try? session.first(Self.dataVersion, row: { try $0.integer(0) }) else { return }
+            let version = try? session.first(Self.dataVersion) { try $0.integer(0) }
             for handler in self.heard(version) { handler() }
         }
     }
 
-    private func heard(_ version: Int64) -> [@Sendable () -> Void] {
+    private func heard(_ version: Int64?) -> [@Sendable () -> Void] {
         state.withLock { state in
+            state.isAsking = false
+            guard let version else { return [] }
             defer { state.version = version }
             guard let last = state.version, last != version else { return [] }
             return state.handlers

@@ -11,6 +11,8 @@ package struct SQLiteOptions: Sendable {
     package var bellInterval: Duration = .milliseconds(20)
     /// Size of the write-ahead log, in bytes, from which on a warning is given: somebody reads for too long.
     package var logWarningSize: Int64 = 256 << 20
+    /// How many pages of 4 KiB the file may have; nil leaves it to the disk. What no longer fits is "unavailable", nothing is lost.
+    package var pageLimit: Int64?
     /// Called with a sentence, on any thread, when something should be looked at.
     package var onWarning: @Sendable (String) -> Void = { _ in }
     package var faults: StoreFaults = .none

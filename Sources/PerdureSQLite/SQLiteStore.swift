@@ -20,6 +20,8 @@ package final class SQLiteStore: Store {
     private let lock: EngineLock?
     /// The one living node of this file: whoever registers after it holds the lock, so it is dead by then.
     private let registered = Mutex<NodeID?>(nil)
+    /// What the last claim gave, until its answer is known to have been heard.
+    let unanswered = Mutex<[ClaimedRun]>([])
 
     init(
         path: String, identity: String, options: SQLiteOptions, lock: EngineLock?, writer: Connection, reader: Connection,

@@ -14,8 +14,8 @@ extension Engine {
             let leaving = state.withLock { $0.table.idle(activation, limit: configuration.cachedRuns) }
             for activation in leaving { activation.post(.leave) }
             if let wakeAt { ringLater(at: wakeAt) }
-            // A message may have come in after the run had looked for the last time.
-            bell.ring()
+        case .missedMail:
+            return bell.ring()
         case .closed(let runState, _):
             metrics.closed.increment()
             state.withLock { $0.table.remove(activation) }
@@ -65,12 +65,12 @@ extension Engine {
     // MARK: Poison
 
     /// A run that took its process down twice without getting anywhere comes back alone among its like, and later each time.
-    func suspect(_ claim: ClaimedRun, _ events: [Event], deaths: Int) {
+    func suspect(_ claim: ClaimedRun, _ events: [Event], _ rows: [InboxRow], deaths: Int) {
         let delay = Duration.milliseconds(250 << min(deaths - 2, 6))
         logger.warning(
             "a run was owned by processes that died; it is restarted alone",
             metadata: ["run": "\(claim.record.id)", "deaths": "\(deaths)", "delay": "\(delay)"])
-        state.withLock { $0.suspects.append(.init(claim: claim, events: events)) }
+        state.withLock { $0.suspects.append(.init(claim: claim, events: events, rows: rows)) }
         scheduler.schedule(at: configuration.clock.now() + delay) { [weak self] in self?.startSuspect() }
     }
 
@@ -82,8 +82,7 @@ extension Engine {
             return next
         }
         guard let next, let workflow = registry.find(next.claim.record.workflow, next.claim.record.version) else { return }
-        activate(next.claim, workflow, next.events, [], services)
-        bell.ring()
+        activate(next.claim, workflow, next.events, next.rows, services)
     }
 
     private func nextSuspect(after number: Int64) {
@@ -113,6 +112,8 @@ extension Engine {
             run: claim.record.number, epoch: claim.record.epoch, head: claim.head, events: events, transition: transition, consumed: consumed)
         journal.submit(.advance(advance)) { [self] _ in
             if transition.state.isFinal { wakeWaiters(of: claim.record.id) }
+            // A message that came meanwhile wakes the run anew.
+            if state.withLock({ $0.rowsForLoading.removeValue(forKey: claim.record.number) }) != nil { bell.ring() }
         }
     }
 
@@ -172,13 +173,10 @@ extension Engine {
         for activation in state.withLock({ $0.table.all }) { activation.post(.leave) }
     }
 
+    /// What still runs is handed over. A store that takes nothing at this point is not waited for: what it did not take is found again
+    /// by whoever opens it next, as after a death.
     private func endGrace() {
-        let owned = state.withLock { $0.table.owned }
-        for activation in owned { activation.post(.handOver) }
-        let drained = state.withLock { state in
-            defer { state.drained = nil }
-            return owned.isEmpty ? state.drained : nil
-        }
-        drained?.resume()
+        journal.stopRetrying()
+        for activation in state.withLock({ $0.table.owned }) { activation.post(.handOver) }
     }
 }

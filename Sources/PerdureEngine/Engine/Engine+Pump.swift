@@ -125,7 +125,7 @@ extension Engine {
             return giveBack(claim, to: RunTransition(to: .parked, note: view.parkedReason))
         }
         if view.deathsWithoutProgress >= 2 {
-            return suspect(claim, events, deaths: view.deathsWithoutProgress)
+            return suspect(claim, events, rows, deaths: view.deathsWithoutProgress)
         }
         activate(claim, workflow, events, rows, services)
     }
@@ -134,14 +134,15 @@ extension Engine {
         _ claim: ClaimedRun, _ workflow: RegisteredWorkflow, _ events: [Event], _ rows: [InboxRow], _ services: ActivationServices
     ) {
         let activation = Activation(claim, workflow: workflow, services: services)
-        let isRunning = state.withLock { state in
-            guard state.phase == .running else { return false }
+        let (isRunning, late) = state.withLock { state -> (Bool, [InboxRow]) in
+            let late = state.rowsForLoading.removeValue(forKey: claim.record.number) ?? []
+            guard state.phase == .running else { return (false, []) }
             state.table.own(activation)
-            return true
+            return (true, late)
         }
         guard isRunning else { return giveBack(claim, to: RunTransition(to: .ready)) }
         activation.post(.history(events))
-        activation.post(.caughtUp(isTakeover: claim.isTakeover, rows: rows))
+        activation.post(.caughtUp(isTakeover: claim.isTakeover, rows: rows + late))
     }
 
     enum LoadError: Error {
@@ -186,7 +187,14 @@ extension Engine {
             let last = state.withLock { $0.lastInboxRow }
             let rows = try await store.inbox(ownedBy: node, after: last, limit: Self.pageLimit)
             guard let newest = rows.last?.number else { return }
-            for row in rows { state.withLock { $0.table[row.run] }?.post(.rows([row])) }
+            for row in rows {
+                let resident = state.withLock { state -> Activation? in
+                    if let resident = state.table[row.run] { return resident }
+                    state.rowsForLoading[row.run, default: []].append(row)
+                    return nil
+                }
+                resident?.post(.rows([row]))
+            }
             state.withLock { $0.lastInboxRow = max($0.lastInboxRow, newest) }
             if rows.count < Self.pageLimit { return }
         }

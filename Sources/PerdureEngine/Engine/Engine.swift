@@ -169,6 +169,8 @@ struct EngineState {
     /// Runs that are being read from the store.
     var loading = 0
     var lastInboxRow: Int64 = 0
+    /// Messages for runs that this node owns and that are still being read from the store.
+    var rowsForLoading: [Int64: [InboxRow]] = [:]
     var scheduledPump: Timestamp?
     /// Whether work was left in the store because too much was in memory.
     var isSaturated = false
@@ -181,6 +183,7 @@ struct EngineState {
     struct Suspect {
         let claim: ClaimedRun
         let events: [Event]
+        let rows: [InboxRow]
     }
 }
 

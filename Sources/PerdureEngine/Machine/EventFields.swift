@@ -5,6 +5,9 @@ import PerdureHistory
 
 extension JSONObject {
     func timestamp(_ key: String) -> Timestamp? { self[key]?.integerValue.map(Timestamp.init(microseconds:)) }
+
+    /// Whether there is such a member. Comparing with the literal `nil` does not tell: it is taken for JSON's null.
+    func has(_ key: String) -> Bool { members.contains { $0.key == key } }
 }
 
 extension Attributes {
@@ -12,6 +15,12 @@ extension Attributes {
 }
 
 extension JSONValue {
+    /// This value, or no member at all. (In `condition ? value : nil` the literal would be JSON's null.)
+    func when(_ condition: Bool) -> JSONValue? {
+        guard condition else { return .none }
+        return self
+    }
+
     init(_ time: Timestamp) { self = .integer(time.microseconds) }
     init(_ principal: Principal) {
         self = .object(
@@ -24,7 +33,8 @@ extension JSONValue {
 
 extension Principal {
     init?(_ value: JSONValue) {
-        guard let object = value.objectValue, let kind = object["kind"]?.stringValue.flatMap(Kind.init), let id = object["id"]?.stringValue
+        guard let object = value.objectValue, let kind = object["kind"]?.stringValue.flatMap(Kind.init),
+            let id = object["id"]?.stringValue
         else { return nil }
         self.init(kind, id, authentication: object["authentication"]?.stringValue ?? "unauthenticated")
     }
@@ -36,7 +46,8 @@ extension Event {
 
     func bytes(of value: StoredValue?, named name: String) throws -> [UInt8] {
         guard case .inline(let bytes)? = value else {
-            throw Divergence(.unreadable, subject: subject, message: "Event \(seq) (\(kind.rawValue)) has no \(name) that can be read here.")
+            throw Divergence(
+                .unreadable, subject: subject, message: "Event \(seq) (\(kind.rawValue)) has no \(name) that can be read here.")
         }
         return bytes
     }
@@ -52,15 +63,49 @@ package struct ApprovalView: Sendable, Hashable {
             JSONValue.object(
                 JSONObject([
                     ("workflow", .string(run.workflow)), ("version", .string(run.version)), ("namespace", .string(run.namespace)),
-                    ("run", .string(run.id.description)), ("step", .string(request.subject)), ("effect", .string(request.effect.name)),
+                    ("run", .string(run.id.description)), ("step", .string(request.subject)),
+                    ("effect", .string(request.effect.name)),
                     ("input", input), ("irreversible", request.irreversible.map(JSONValue.string) ?? .null),
                     ("approver", .string(request.approval?.approver.description ?? "")),
                 ])
             ).canonicalBytes
     }
 
+    /// Whether a recorded view shows the same call. Its input may have been written by an older form of the type.
+    func fits(_ recorded: [UInt8], accepting accepts: ([UInt8]) -> Bool) -> Bool {
+        if recorded == bytes { return true }
+        guard case .object(var then)? = try? JSONValue.parse(recorded, what: "a view"),
+            case .object(var now)? = try? JSONValue.parse(bytes, what: "a view"),
+            let input = then["input"], accepts(input.canonicalBytes)
+        else { return false }
+        then["input"] = .null
+        now["input"] = .null
+        return JSONValue.object(then).canonicalBytes == JSONValue.object(now).canonicalBytes
+    }
+
     /// What a decision has to name: it binds the decision to exactly what was shown.
     package func digest(salt: [UInt8]) -> String { SaltedDigest.hex(salt: salt, canonicalBytes: bytes) }
+}
+
+/// How a step goes on that turned out not to have happened.
+enum Continuation: Hashable {
+    /// Another attempt, at once.
+    case atOnce
+    /// Another attempt later, as after an error.
+    case backingOff(until: Timestamp)
+    /// Its attempts are used up.
+    case deadLetter
+    /// The author gets the last error, which is definite now.
+    case failure
+
+    /// How an event names it, where it is neither of the first two.
+    var name: String? {
+        switch self {
+        case .atOnce, .backingOff: nil
+        case .deadLetter: "dead_letter"
+        case .failure: "failure"
+        }
+    }
 }
 
 /// How a step in doubt was cleared up.

@@ -42,11 +42,15 @@ package struct StepRequest: Sendable {
     package var input: [UInt8]
     /// Whether recorded input bytes mean the same to today's type: identical, or equal after decoding and encoding again.
     package var accepts: @Sendable ([UInt8]) -> Bool
+    /// Says in a sentence why the bytes cannot be this step's output, or `nil` if they can. For what a person says it was.
+    package var refusesOutput: @Sendable ([UInt8]) -> String?
 
     package init(
-        subject: String, name: String, scope: String = "", effect: EffectKind, policy: StepPolicy = .default, hasProbe: Bool = false,
-        undo: Undo? = nil, irreversible: String? = nil, approval: ApprovalRequirement? = nil, businessKey: String? = nil, input: [UInt8],
-        accepts: (@Sendable ([UInt8]) -> Bool)? = nil
+        subject: String, name: String, scope: String = "", effect: EffectKind, policy: StepPolicy = .default,
+        hasProbe: Bool = false,
+        undo: Undo? = nil, irreversible: String? = nil, approval: ApprovalRequirement? = nil, businessKey: String? = nil,
+        input: [UInt8],
+        accepts: (@Sendable ([UInt8]) -> Bool)? = nil, refusesOutput: @escaping @Sendable ([UInt8]) -> String? = { _ in nil }
     ) {
         self.subject = subject
         self.name = name
@@ -60,6 +64,7 @@ package struct StepRequest: Sendable {
         self.businessKey = businessKey
         self.input = input
         self.accepts = accepts ?? { $0 == input }
+        self.refusesOutput = refusesOutput
     }
 
     /// Whether an intent is committed before the body runs. A step for which this is false is *plain*.
@@ -78,7 +83,8 @@ package struct QuestionRequest: Sendable {
     package var refuses: @Sendable ([UInt8]) -> String?
 
     package init(
-        subject: String, text: String, approver: Approver, within: Duration? = nil, refuses: @escaping @Sendable ([UInt8]) -> String? = { _ in nil }
+        subject: String, text: String, approver: Approver, within: Duration? = nil,
+        refuses: @escaping @Sendable ([UInt8]) -> String? = { _ in nil }
     ) {
         self.subject = subject
         self.text = text
@@ -91,8 +97,10 @@ package struct QuestionRequest: Sendable {
 /// A wait for time.
 struct TimerOperation {
     enum Phase {
-        /// Asked for; `timer.started` is not in history yet.
+        /// Asked for; the run has not come to rest since.
         case requested
+        /// Outstanding at rest; `timer.started` is not in history yet.
+        case released
         case started
         /// The code no longer waits; the event that ends it is still to come.
         case abandoned
@@ -107,7 +115,8 @@ struct TimerOperation {
 
 /// A wait for a person's answer.
 struct QuestionOperation {
-    enum Phase { case requested, asked, abandoned }
+    /// As for timers.
+    enum Phase { case requested, released, asked, abandoned }
 
     let request: QuestionRequest
     var phase = Phase.requested
@@ -118,4 +127,6 @@ struct QuestionOperation {
 /// The undoing of a scope, newest step first.
 struct Unwinding {
     let scope: String
+    /// Whether the code waits for its end.
+    let isAwaited: Bool
 }

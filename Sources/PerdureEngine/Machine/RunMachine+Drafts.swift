@@ -9,7 +9,8 @@ extension RunMachine {
         let deadline = now + step.request.policy.attemptTimeout
         let attributes = Attributes.make(
             ("attempt", JSONValue(step.nextAttempt)), ("effect", .string(step.request.effect.name)),
-            ("key", .string(idempotencyKey(of: step))), ("generation", step.keyGeneration == 0 ? nil : JSONValue(step.keyGeneration)),
+            ("key", .string(idempotencyKey(of: step))),
+            ("generation", JSONValue(step.keyGeneration).when(step.keyGeneration != 0)),
             ("business_key", step.request.businessKey.map(JSONValue.string)),
             ("input_digest", .string(SaltedDigest.hex(salt: identity.salt, canonicalBytes: step.request.input))),
             ("deadline", JSONValue(deadline)), ("quiet_after", JSONValue(deadline + step.request.policy.grace)),
@@ -27,17 +28,22 @@ extension RunMachine {
         return EventDraft(.approvalRequested, subject: step.request.subject, attributes: attributes, input: .inline(view.bytes))
     }
 
-    func inDoubt(_ step: StepOperation, _ reason: DoubtReason, _ failure: AttemptFailure? = nil, details: String? = nil) -> EventDraft {
+    func inDoubt(_ step: StepOperation, _ reason: DoubtReason, _ failure: AttemptFailure? = nil, details: String? = nil)
+        -> EventDraft
+    {
         let attributes = Attributes.make(
-            ("reason", .string(reason.rawValue)), ("attempt", JSONValue(step.nextAttempt)), ("effect", .string(step.request.effect.name)),
+            ("reason", .string(reason.rawValue)), ("attempt", JSONValue(step.nextAttempt)),
+            ("effect", .string(step.request.effect.name)),
             ("attempt_failed", failure.map { _ in .bool(true) }), ("type", failure.map { .string($0.typeName) }),
             ("message", (failure?.message ?? details).map(JSONValue.string)),
             ("quiet_after", step.quietAfter.map(JSONValue.init)))
         return draft(step, step.kinds.inDoubt, attributes, output: failure?.payload)
     }
 
-    func stepCancelled(_ step: StepOperation) -> EventDraft {
-        draft(step, .stepCancelled, ["effect": .string(step.request.effect.name)])
+    func stepCancelled(_ step: StepOperation, isTerminated: Bool = false) -> EventDraft {
+        let attributes = Attributes.make(
+            ("effect", .string(step.request.effect.name)), ("terminated", JSONValue.bool(true).when(isTerminated)))
+        return draft(step, .stepCancelled, attributes)
     }
 
     func succeeded(_ step: StepOperation, _ output: [UInt8]) -> EventDraft {
@@ -48,15 +54,17 @@ extension RunMachine {
 
     func attemptFailed(_ step: StepOperation, _ failure: AttemptFailure, isDefinite: Bool, next: Timestamp?) -> EventDraft {
         let attributes = Attributes.make(
-            ("attempt", JSONValue(step.nextAttempt)), ("effect", .string(step.request.effect.name)), ("definite", .bool(isDefinite)),
+            ("attempt", JSONValue(step.nextAttempt)), ("effect", .string(step.request.effect.name)),
+            ("definite", .bool(isDefinite)),
             ("type", .string(failure.typeName)), ("message", .string(failure.message)), ("next_at", next.map(JSONValue.init)),
-            ("exhausted", next == nil ? .bool(true) : nil))
+            ("exhausted", JSONValue.bool(true).when(next == nil)))
         return draft(step, step.kinds.attemptFailed, attributes, output: failure.payload)
     }
 
     func failed(_ step: StepOperation, _ failure: AttemptFailure, code: String = StepFailure.stepFailed) -> EventDraft {
         let attributes: Attributes = [
-            "attempt": JSONValue(step.nextAttempt), "effect": .string(step.request.effect.name), "definite": true, "code": .string(code),
+            "attempt": JSONValue(step.nextAttempt), "effect": .string(step.request.effect.name), "definite": true,
+            "code": .string(code),
             "type": .string(failure.typeName), "message": .string(failure.message),
         ]
         return draft(step, step.kinds.failed, attributes, output: failure.payload)

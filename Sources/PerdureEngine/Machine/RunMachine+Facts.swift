@@ -2,7 +2,7 @@ import DequeModule
 import HeapModule
 import Perdure
 package import PerdureHistory
-import PerdureStore
+package import PerdureStore
 
 // What came about outside, turned into events. A fact that no longer matters becomes nothing.
 extension RunMachine {
@@ -23,30 +23,66 @@ extension RunMachine {
     }
 
     /// The operation that a fact speaks of. Of several facts about one operation only the first can be taken into a commit; the
-    /// others are looked at again when it has been fed.
+    /// others are kept and looked at again when it has been fed.
     package func operation(of fact: Fact) -> OperationID? {
         switch fact {
         case .attemptEnded(let id, _), .probeEnded(let id, _), .due(let id), .keyHeld(let id, _): id
-        case .inbox(let row):
+        // Rows that can only be refused, or only make the run ask again, speak of nothing: they must never be left out of a batch
+        // that closes the run, or keep what the store says of a key out of the next one.
+        case .inbox(let row) where termination == nil:
             switch row.delivery.kind {
-            case .decision, .retry, .resolve, .keySettled: stepIDs[row.delivery.name] ?? undoIDs[row.delivery.name]
-            case .answer: questionIDs[row.delivery.name]
-            case .signal, .cancel, .terminate: nil
+            case .decision: stepIDs[row.delivery.name].flatMap { steps[$0]?.phase == .awaitingApproval ? $0 : nil }
+            case .answer: questionIDs[row.delivery.name].flatMap { questions[$0]?.phase == .asked ? $0 : nil }
+            case .retry, .resolve: stuckStep(row.delivery.name)?.id
+            case .signal, .cancel, .terminate, .keySettled: nil
             }
+        case .inbox: nil
         }
     }
 
+    /// The operation whose intent wants to take a business key, for a `keyHeld` after the store has refused it.
+    package func operation(taking take: BusinessKeyTake) -> OperationID? { stepIDs[take.subject] }
+
+    /// Adds a fact to the batch in the making, which `plan` closes. A fact without drafts is done with, but for a `terminate`, which
+    /// is taken in by one of the next plans.
+    ///
     /// - Parameter random: in 0..<1, spreads retries.
     package mutating func drafts(for fact: Fact, now: Timestamp, random: Double) -> Drafts {
+        if isClosed { return Drafts() }
+        let subject = operation(of: fact)
+        var drafts = drafts(about: fact, now: now, random: random)
+        if !drafts.isEmpty { batch.hasDrafts = true }
+        if !drafts.events.isEmpty {
+            if let subject { batch.spokenFor.insert(subject) }
+            if !drafts.events.allSatisfy(isMereNote) { batch.changesRun = true }
+            if !batch.hasOpened { drafts.events.insert(contentsOf: opening(), at: 0) }
+            batch.hasOpened = true
+        }
+        return drafts
+    }
+
+    /// Whether the event changes nothing for the code.
+    private func isMereNote(_ event: EventDraft) -> Bool {
+        switch event.kind {
+        case .signalUndelivered: true
+        case .operatorAction: (try? event.attributes.object().has("refused")) ?? false
+        default: false
+        }
+    }
+
+    private mutating func drafts(about fact: Fact, now: Timestamp, random: Double) -> Drafts {
         var drafts = Drafts()
-        if isClosed { return drafts }
         switch fact {
         case .attemptEnded(let id, let outcome):
             guard let step = steps[id], step.phase == .running else { return drafts }
             draft(outcome, of: step, now: now, random: random, into: &drafts)
         case .probeEnded(let id, let outcome):
+            if strayProbes.remove(id) != nil {
+                enqueue(id)
+                return drafts
+            }
             guard let step = steps[id], step.phase == .probing else { return drafts }
-            draft(outcome, of: step, now: now, into: &drafts)
+            draft(outcome, of: step, now: now, random: random, into: &drafts)
         case .due(let id):
             if let timer = timers[id], timer.phase == .started {
                 drafts.events.append(EventDraft(.timerFired, subject: timer.subject))
@@ -58,7 +94,10 @@ extension RunMachine {
         case .inbox(let row):
             draft(row, now: now, into: &drafts)
         case .keyHeld(let id, let holder):
-            guard let step = steps[id] else { return drafts }
+            if batch.spokenFor.contains(id) { return drafts }
+            guard let step = steps[id], [.released, .approved, .awaitingKey].contains(step.phase), !step.isCancelled else {
+                return drafts
+            }
             draft(holder, of: step, into: &drafts)
         }
         return drafts
@@ -122,21 +161,27 @@ extension RunMachine {
 
     // MARK: Probes
 
+    /// In whose name a probe's finding is recorded.
+    static let probe = Principal(.system, "probe")
+
     /// How often a probe is asked before a person is.
     static var probeLimit: Int { 8 }
 
-    private mutating func draft(_ outcome: ProbeOutcome, of step: StepOperation, now: Timestamp, into drafts: inout Drafts) {
+    private mutating func draft(
+        _ outcome: ProbeOutcome, of step: StepOperation, now: Timestamp, random: Double, into drafts: inout Drafts
+    ) {
         switch outcome {
         case .happened(let output):
-            drafts.events.append(resolved(step, .happened, by: Principal(.system, "probe"), output: output))
+            drafts.events.append(resolved(step, .happened, by: Self.probe, output: output))
             settleKey(of: step, step.family == .undo ? .free : .happened(output: output), into: &drafts)
         case .didNotHappen:
             // Believed only once the earlier attempt cannot act any more.
             if let quiet = step.quietAfter, now < quiet {
                 probeLater(step, at: quiet, countsAsTry: false)
             } else {
-                drafts.events.append(resolved(step, .didNotHappen, by: Principal(.system, "probe")))
-                if step.isCancelled { settleKey(of: step, .free, into: &drafts) }
+                let next = afterNothingHappened(to: step, isPerson: false, now: now, random: random)
+                drafts.events.append(resolved(step, .didNotHappen, by: Self.probe, then: next))
+                if step.isCancelled || next == .failure { settleKey(of: step, .free, into: &drafts) }
             }
         case .partly(let details):
             drafts.events.append(inDoubt(step, .partly, details: details))
@@ -144,9 +189,29 @@ extension RunMachine {
             if (step.doubt?.probeTries ?? 0) + 1 >= Self.probeLimit {
                 drafts.events.append(inDoubt(step, .probeFailed, details: details))
             } else {
-                let delay = RetryPolicy(maximumDelay: .minutes(1), jitter: 0).delay(afterAttempt: (step.doubt?.probeTries ?? 0) + 1, random: 0)
+                let delay = RetryPolicy(maximumDelay: .minutes(1), jitter: 0).delay(
+                    afterAttempt: (step.doubt?.probeTries ?? 0) + 1, random: 0)
                 probeLater(step, at: now + delay, countsAsTry: true)
             }
+        }
+    }
+
+    /// What follows when it has turned out that a step in doubt did not happen: what would have followed if its last error had said
+    /// so. A person's word lets it start afresh, unless another attempt cannot help.
+    func afterNothingHappened(to step: StepOperation, isPerson: Bool, now: Timestamp, random: Double) -> Continuation {
+        let policy = step.request.policy.retry
+        switch step.doubt?.cause {
+        case .nonRetryable:
+            return step.family == .undo ? .deadLetter : .failure
+        case .noAnswer, .exhausted:
+            let tries = step.failedAttempts - step.forgivenAttempts
+            if let most = policy.maximumAttempts, tries >= most {
+                if policy.exhaustion == .thenThrow { return .failure }
+                return isPerson ? .atOnce : .deadLetter
+            }
+            return isPerson ? .atOnce : .backingOff(until: now + policy.delay(afterAttempt: tries, random: random))
+        default:
+            return .atOnce
         }
     }
 
@@ -161,7 +226,12 @@ extension RunMachine {
 
     private mutating func draft(_ holder: BusinessKeyRecord, of step: StepOperation, into drafts: inout Drafts) {
         let digest = SaltedDigest.hex(salt: [], canonicalBytes: step.request.input)
-        if holder.inputDigest != digest {
+        if holder.outcome == .free {
+            // Nobody holds it any more: it is taken with the generation that it has now.
+            steps[step.id]?.keyGeneration = holder.generation
+            stopAwaitingKey(step)
+            enqueue(step.id)
+        } else if holder.inputDigest != digest {
             let message =
                 "the key '\(holder.key.key)' of step '\(holder.key.step)' was used by run \(holder.holder) with another input; "
                 + "use another key, or the same input"
@@ -170,9 +240,16 @@ extension RunMachine {
             var event = succeeded(step, output)
             event.attributes = ["effect": .string(step.request.effect.name), "adopted_from": .string(holder.holder.description)]
             drafts.events.append(event)
-        } else if step.phase == .released || step.phase == .approved {
+        } else if step.phase != .awaitingKey {
             move(step.id, to: .awaitingKey)
             enqueue(step.id)
         }
+    }
+
+    /// Back to where the step stood before the key was refused.
+    mutating func stopAwaitingKey(_ step: StepOperation) {
+        guard step.phase == .awaitingKey else { return }
+        move(step.id, to: step.request.approval != nil && !step.isApprovalConsumed ? .approved : .released)
+        enqueue(step.id)
     }
 }

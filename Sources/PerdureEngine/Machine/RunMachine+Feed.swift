@@ -35,14 +35,17 @@ extension RunMachine {
             case .operatorAction: try feedOperatorAction(event)
             case .signalUndelivered: break
             case .runPaused, .runUnpaused, .runRepinned, .runForked, .runContinued, .runReset, .runExpired, .runSealed,
-                .approvalEscalated, .childStarted, .childCompleted, .childFailed, .childCancelled, .versionPatched, .statusReported:
+                .approvalEscalated, .childStarted, .childCompleted, .childFailed, .childCancelled, .versionPatched,
+                .statusReported:
                 throw Divergence(
                     .unreadable, subject: event.subject,
-                    message: "Event \(event.seq) is of kind '\(event.kind.rawValue)', which this release does not know how to replay. "
+                    message:
+                        "Event \(event.seq) is of kind '\(event.kind.rawValue)', which this release does not know how to replay. "
                         + "Run it with the release that wrote it, or a later one.")
             }
         } catch let error as PayloadError {
-            throw Divergence(.unreadable, subject: event.subject, message: "Event \(event.seq) (\(event.kind.rawValue)): \(error)")
+            throw Divergence(
+                .unreadable, subject: event.subject, message: "Event \(event.seq) (\(event.kind.rawValue)): \(error)")
         } catch let error as Divergence {
             throw error
         } catch {
@@ -55,6 +58,8 @@ extension RunMachine {
         recordedBuild = attributes["build"]?.stringValue ?? ""
         recordedNode = attributes["node"]?.stringValue ?? ""
         if event.kind == .runStarted { starter = attributes["by"].flatMap(Principal.init) }
+        // Whatever is outstanding may be sent by this build from here on.
+        for id in steps.keys where steps[id]?.releasedBuild != recordedBuild { steps[id]?.releasedBuild = "" }
     }
 
     // MARK: Timers
@@ -62,8 +67,11 @@ extension RunMachine {
     private mutating func feedTimer(_ event: Event) throws {
         guard let id = timerIDs[event.subject], let timer = timers[id] else { throw unasked(event) }
         switch event.kind {
+        case .timerStarted where timer.phase == .abandoned:
+            // Given up while this event was on its way; `timer.cancelled` is still to come.
+            enqueue(id)
         case .timerStarted:
-            guard timer.phase == .requested else { throw unasked(event) }
+            guard timer.phase == .released else { throw unasked(event) }
             let due = try event.attributes.timestamp("due") ?? event.at + timer.duration
             timers[id]?.phase = .started
             timers[id]?.due = due
@@ -83,7 +91,9 @@ extension RunMachine {
     private mutating func feedQuestion(_ event: Event) throws {
         guard let id = questionIDs[event.subject], let question = questions[id] else { throw unasked(event) }
         switch (event.kind, question.phase) {
-        case (.questionAsked, .requested):
+        case (.questionAsked, .abandoned):
+            enqueue(id)
+        case (.questionAsked, .released):
             questions[id]?.phase = .asked
             if let expires = try event.attributes.timestamp("expires_at") {
                 questions[id]?.expires = expires
@@ -119,13 +129,19 @@ extension RunMachine {
 
     private mutating func feedOperatorAction(_ event: Event) throws {
         let attributes = try event.attributes.object()
-        guard attributes["action"]?.stringValue == "retry", attributes["refused"] == nil else { return }
-        guard let id = stepIDs[event.subject] ?? undoIDs[event.subject], let step = steps[id], step.phase == .deadLetter || step.phase == .inDoubt
-        else { return }
+        guard attributes["action"]?.stringValue == "retry", !attributes.has("refused") else { return }
+        guard let step = stuckStep(event.subject) else { return }
+        let id = step.id
         steps[id]?.forgivenAttempts = step.failedAttempts
         steps[id]?.doubt = nil
-        steps[id]?.windowStart = event.at
-        move(id, to: .released)
+        if step.isOutsideWindow(at: event.at) {
+            // Whoever sends it again now, although the other side may have forgotten the key, answers for what was before.
+            steps[id]?.allFailuresDefinite = true
+            steps[id]?.windowStart = event.at
+        } else if step.phase == .deadLetter, step.allFailuresDefinite {
+            steps[id]?.windowStart = event.at
+        }
+        try move(id, to: .released, by: event)
         enqueue(id)
     }
 

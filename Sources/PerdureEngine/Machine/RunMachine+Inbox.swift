@@ -34,17 +34,31 @@ package struct Resolution: Codable, Sendable, Hashable {
 // Messages from outside. Each is checked again here, where it becomes a fact: what was told to the sender at the edge is advice.
 extension RunMachine {
     mutating func draft(_ row: InboxRow, now: Timestamp, into drafts: inout Drafts) {
-        drafts.consumed.append(row.number)
         let delivery = row.delivery
+        if delivery.kind == .terminate, termination == nil || termination?.number == row.number {
+            termination = row
+            return
+        }
+        drafts.consumed.append(row.number)
+        if termination != nil, delivery.kind != .keySettled {
+            // Nothing more is begun, so that what comes in cannot put the end off.
+            let isSignal = delivery.kind == .signal
+            drafts.events.append(
+                isSignal ? signal(row, .signalUndelivered) : refused(row, .runTerminated, "the run is being terminated"))
+            return
+        }
         switch delivery.kind {
         case .signal:
-            let kind: EventKind = rootResult == nil ? .signalReceived : .signalUndelivered
-            drafts.events.append(
-                EventDraft(
-                    kind, subject: delivery.name, attributes: envelope(row), input: .inline(delivery.payload ?? Array("null".utf8))))
+            drafts.events.append(signal(row, rootResult == nil ? .signalReceived : .signalUndelivered))
         case .cancel:
-            guard rootResult == nil, !cancelWasRequested else { return }
-            drafts.events.append(EventDraft(.runCancelRequested, attributes: envelope(row)))
+            if cancelWasRequested || batch.hasCancel {
+                drafts.events.append(refused(row, .runCancelled, "the run is being cancelled already"))
+            } else if rootResult != nil {
+                drafts.events.append(refused(row, .runClosed, "the workflow has ended already"))
+            } else {
+                batch.hasCancel = true
+                drafts.events.append(EventDraft(.runCancelRequested, attributes: envelope(row)))
+            }
         case .decision:
             drafts.events.append(decided(row))
         case .answer:
@@ -54,19 +68,22 @@ extension RunMachine {
         case .resolve:
             draftResolution(row, now: now, into: &drafts)
         case .keySettled:
-            guard let id = stepIDs[delivery.name], let step = steps[id], step.phase == .awaitingKey else { return }
-            move(id, to: step.request.approval != nil && !step.isApprovalConsumed ? .approved : .released)
-            enqueue(id)
+            if let id = stepIDs[delivery.name], let step = steps[id] { stopAwaitingKey(step) }
         case .terminate:
-            drafts.append(termination(by: delivery.sender, at: row.at, reason: delivery.payload))
+            break
         }
+    }
+
+    private func signal(_ row: InboxRow, _ kind: EventKind) -> EventDraft {
+        let payload = row.delivery.payload ?? Array("null".utf8)
+        return EventDraft(kind, subject: row.delivery.name, attributes: envelope(row), input: .inline(payload))
     }
 
     private func envelope(_ row: InboxRow, _ members: (String, JSONValue?)...) -> Attributes {
         var object = JSONObject([
             ("by", JSONValue(row.delivery.sender)), ("delivery", .string(row.delivery.id)), ("accepted_at", JSONValue(row.at)),
         ])
-        for (name, value) in members where value != nil { object[name] = value }
+        for case (let name, let value?) in members { object[name] = value }
         return Attributes(object)
     }
 
@@ -75,7 +92,8 @@ extension RunMachine {
         EventDraft(
             .operatorAction, subject: row.delivery.name,
             attributes: envelope(
-                row, ("action", .string(row.delivery.kind.rawValue)), ("refused", .string(code.rawValue)), ("message", .string(message))))
+                row, ("action", .string(row.delivery.kind.rawValue)), ("refused", .string(code.rawValue)),
+                ("message", .string(message))))
     }
 
     // MARK: Approvals and questions
@@ -85,7 +103,9 @@ extension RunMachine {
         guard let id = stepIDs[delivery.name], let step = steps[id], step.phase == .awaitingApproval else {
             return refused(row, .approvalClosed, "no approval is open for this step")
         }
-        guard let payload = delivery.payload, let decision = try? Payload(bytes: payload).decode(Decision.self, what: "a decision") else {
+        guard let payload = delivery.payload,
+            let decision = try? Payload(bytes: payload).decode(Decision.self, what: "a decision")
+        else {
             return refused(row, .approvalMismatch, "the decision cannot be read")
         }
         if let expires = step.due, row.at > expires { return refused(row, .approvalClosed, "the approval had expired") }
@@ -115,7 +135,9 @@ extension RunMachine {
     // MARK: Stuck steps
 
     private func retried(_ row: InboxRow) -> EventDraft {
-        guard let step = stuckStep(row) else { return refused(row, .stepNotStuck, "no step or undo of this name waits for a person") }
+        guard let step = stuckStep(row.delivery.name) else {
+            return refused(row, .stepNotStuck, "no step or undo of this name waits for a person")
+        }
         guard step.phase == .deadLetter || !step.isAtMostOnce else {
             return refused(row, .stepNotStuck, "this step may have happened and must not be repeated blindly; resolve it")
         }
@@ -123,18 +145,20 @@ extension RunMachine {
     }
 
     private mutating func draftResolution(_ row: InboxRow, now: Timestamp, into drafts: inout Drafts) {
-        guard let step = stuckStep(row) else {
+        guard let step = stuckStep(row.delivery.name) else {
             drafts.events.append(refused(row, .stepNotStuck, "no step or undo of this name waits for a person"))
             return
         }
-        guard let payload = row.delivery.payload, let resolution = try? Payload(bytes: payload).decode(Resolution.self, what: "a resolution")
+        guard let payload = row.delivery.payload,
+            let resolution = try? Payload(bytes: payload).decode(Resolution.self, what: "a resolution")
         else {
             drafts.events.append(refused(row, .usage, "the resolution cannot be read"))
             return
         }
         if resolution.kind == .didNotHappen || resolution.kind == .abort, let quiet = step.quietAfter, now < quiet {
             drafts.events.append(
-                refused(row, .stepNotStuck, "the last attempt may still act until \(quiet); say that it did not happen after that"))
+                refused(
+                    row, .stepNotStuck, "the last attempt may still act until \(quiet); say that it did not happen after that"))
             return
         }
         if resolution.kind == .undo, step.family == .undo || (step.request.undo == nil) {
@@ -143,46 +167,75 @@ extension RunMachine {
         }
         let output = resolution.output.map { Array($0) } ?? Array("{}".utf8)
         let carriesOutput = resolution.kind == .happened || resolution.kind == .undo
-        var event = resolved(step, resolution.kind, by: row.delivery.sender, output: carriesOutput ? output : nil)
+        if carriesOutput, step.family == .step, let problem = step.request.refusesOutput(output) {
+            drafts.events.append(refused(row, .answerInvalid, problem))
+            return
+        }
+        let next = afterNothingHappened(to: step, isPerson: true, now: now, random: 0.5)
+        var event = resolved(
+            step, resolution.kind, by: row.delivery.sender, output: carriesOutput ? output : nil,
+            then: resolution.kind == .didNotHappen ? next : .atOnce)
         event.attributes = envelope(
-            row, ("resolution", .string(resolution.kind.rawValue)), ("reason", resolution.reason.map(JSONValue.string)))
+            row, ("resolution", .string(resolution.kind.rawValue)), ("reason", resolution.reason.map(JSONValue.string)),
+            ("next", (try? event.attributes.object())?["next"]))
         drafts.events.append(event)
         switch resolution.kind {
         case .happened: settleKey(of: step, step.family == .undo ? .free : .happened(output: output), into: &drafts)
-        case .abort: settleKey(of: step, .free, into: &drafts)
-        case .didNotHappen where step.isCancelled: settleKey(of: step, .free, into: &drafts)
+        case .abort: settleKey(of: step, step.family == .undo ? .happened(output: step.undoneOutput) : .free, into: &drafts)
+        case .didNotHappen where step.isCancelled || next == .failure: settleKey(of: step, .free, into: &drafts)
         case .didNotHappen, .undo: break
         }
     }
 
-    private func stuckStep(_ row: InboxRow) -> StepOperation? {
-        [undoIDs[row.delivery.name], stepIDs[row.delivery.name]].compactMap { $0 }.compactMap { steps[$0] }
-            .first { $0.phase == .deadLetter || $0.phase == .inDoubt }
+    /// The step or undo of this name that a person can decide on. While an undo is open, its step is not.
+    func stuckStep(_ subject: String) -> StepOperation? {
+        [undoIDs[subject], stepIDs[subject]].compactMap { $0 }.compactMap { steps[$0] }
+            .first { [.deadLetter, .inDoubt, .probing].contains($0.phase) }
     }
 
-    func resolved(_ step: StepOperation, _ kind: ResolutionKind, by principal: Principal, output: [UInt8]? = nil) -> EventDraft {
-        EventDraft(
+    func resolved(
+        _ step: StepOperation, _ kind: ResolutionKind, by principal: Principal, output: [UInt8]? = nil,
+        then next: Continuation = .atOnce
+    ) -> EventDraft {
+        var time: Timestamp?
+        if case .backingOff(let until) = next { time = until }
+        return EventDraft(
             step.kinds.resolved, subject: step.request.subject,
-            attributes: ["resolution": .string(kind.rawValue), "by": JSONValue(principal)], output: output.map(StoredValue.inline))
+            attributes: Attributes.make(
+                ("resolution", .string(kind.rawValue)), ("by", JSONValue(principal)), ("next_at", time.map { JSONValue($0) }),
+                ("next", next.name.map(JSONValue.string))),
+            output: output.map(StoredValue.inline))
     }
 
     // MARK: Termination
 
-    /// Ends the run without its code: every step that may have been dispatched is put in doubt, then the run is terminated.
-    private func termination(by sender: Principal, at time: Timestamp, reason: [UInt8]?) -> Drafts {
+    /// Ends the run without its code: every open step that may have been dispatched is put in doubt, every other one is cancelled.
+    func drafts(for termination: InboxRow) -> Drafts {
         var drafts = Drafts()
+        drafts.consumed.append(termination.number)
         for id in steps.keys.sorted() {
             guard let step = steps[id] else { continue }
-            let mayHaveHappened = step.mayHaveRun || step.phase == .running
-            guard mayHaveHappened, !step.isRead, step.phase != .inDoubt, step.phase != .probing else { continue }
-            drafts.events.append(inDoubt(step, .terminated))
+            switch step.phase {
+            case .inDoubt, .probing, .undoing, .requested, .ended:
+                // In doubt it stays, probed or not; what is being undone has happened, and its undo is looked at by itself.
+                break
+            case .abandoned:
+                drafts.events.append(EventDraft(.approvalCancelled, subject: step.request.subject))
+            case _ where step.mayHaveRun && !step.isRead, .intended where step.family == .undo:
+                drafts.events.append(inDoubt(step, .terminated))
+            case _ where step.family == .step:
+                drafts.events.append(stepCancelled(step, isTerminated: true))
+                settleKey(of: step, .free, into: &drafts)
+            default:
+                break
+            }
         }
         drafts.events.append(
             EventDraft(
                 .runTerminated,
-                attributes: Attributes.make(
-                    ("by", JSONValue(sender)), ("accepted_at", JSONValue(time)),
-                    ("reason", reason.flatMap { try? JSONValue.parse($0, what: "a reason") }))))
+                attributes: envelope(
+                    termination, ("reason", termination.delivery.payload.flatMap { try? JSONValue.parse($0, what: "a reason") })))
+        )
         return drafts
     }
 }

@@ -8,17 +8,34 @@ package struct Plan: Sendable {
     package var actions: [RunAction] = []
     /// Whether there is something to start as soon as the drafts are durable.
     package var defersActions = false
+    /// Operations that the drafts bring to their end without the code.
+    var endings = 0
+    /// Operations that have to wait for the next plan.
+    var deferred: Set<OperationID> = []
 }
 
 extension RunMachine {
-    /// Says what the operations at rest need. Changes nothing that a refused commit would have to take back.
+    /// Closes the batch that the facts since the last plan have begun: says what the operations at rest need beside them. Changes
+    /// nothing that a refused commit would have to take back.
     package mutating func plan(now: Timestamp) -> Plan {
         var plan = Plan()
+        defer { batch = Batch() }
         guard !isReplaying, !isClosed else { return plan }
+        if let termination {
+            // What else has come about is fed first: it decides which steps are open.
+            if batch.changesRun { return plan }
+            plan.drafts = drafts(for: termination)
+            if !batch.hasOpened { plan.drafts.events.insert(contentsOf: opening(), at: 0) }
+            return plan
+        }
         let looked = queue
         queue.removeAll(keepingCapacity: true)
         for id in looked {
             let before = plan.drafts.events.count
+            if batch.spokenFor.contains(id) {
+                queue.append(id)
+                continue
+            }
             if let step = steps[id] {
                 planStep(step, now: now, into: &plan)
             } else if let timer = timers[id] {
@@ -26,7 +43,7 @@ extension RunMachine {
             } else if let question = questions[id] {
                 planQuestion(question, now: now, into: &plan)
             }
-            if plan.drafts.events.count > before {
+            if plan.drafts.events.count > before || plan.deferred.contains(id) {
                 queue.append(id)
             } else {
                 steps[id]?.isQueued = false
@@ -34,11 +51,12 @@ extension RunMachine {
                 questions[id]?.isQueued = false
             }
         }
+        for id in bodiesToStop { plan.actions.append(.tellBodyToStop(id)) }
         planRun(now: now, into: &plan)
-        if plan.drafts.isEmpty { return plan }
+        if plan.drafts.isEmpty, !batch.hasDrafts { return plan }
         // Actions wait until what was said before them is durable; their operations are looked at again then.
         for action in plan.actions { enqueue(action.operation) }
-        plan.defersActions = !plan.actions.isEmpty
+        plan.defersActions = !plan.actions.isEmpty || !plan.deferred.isEmpty
         plan.actions = []
         return plan
     }
@@ -51,19 +69,19 @@ extension RunMachine {
         case .released:
             if step.request.approval != nil, !step.isApprovalConsumed {
                 plan.drafts.events.append(approvalRequest(step, now: now))
-            } else if step.isOutsideWindow(at: now), step.mayHaveRun {
-                plan.drafts.events.append(inDoubt(step, .retentionPassed))
-            } else if step.needsIntent || step.family == .undo || step.needsFreshIntent {
+            } else if step.needsIntent, !isForgotten(step, at: now) {
                 planIntent(step, now: now, into: &plan)
             } else {
-                plan.actions.append(.run(step.id))
+                planResend(step, now: now, into: &plan)
             }
         case .approved:
-            plan.drafts.events.append(EventDraft(.approvalConsumed, subject: step.request.subject))
             planIntent(step, now: now, into: &plan)
         case .intended:
             if step.mayHaveRun, step.isAtMostOnce {
                 plan.drafts.events.append(inDoubt(step, .interrupted))
+            } else if step.isIntentUnsent, let deadline = step.deadline, deadline <= now {
+                // The process stood still since: the attempt would begin with its time used up.
+                planIntent(step, now: now, into: &plan)
             } else {
                 planResend(step, now: now, into: &plan)
             }
@@ -76,7 +94,7 @@ extension RunMachine {
                 planResend(step, now: now, into: &plan)
             }
         case .inDoubt:
-            guard let doubt = step.doubt, !doubt.needsPerson else { return }
+            guard let doubt = step.doubt, !doubt.needsPerson, !strayProbes.contains(step.id) else { return }
             if let at = doubt.probeAt, at > now {
                 wake(step.id, at: at)
             } else {
@@ -90,7 +108,7 @@ extension RunMachine {
     }
 
     private mutating func planResend(_ step: StepOperation, now: Timestamp, into plan: inout Plan) {
-        if step.mayHaveRun, step.isOutsideWindow(at: now) {
+        if isForgotten(step, at: now) {
             plan.drafts.events.append(inDoubt(step, .retentionPassed))
         } else if step.needsFreshIntent {
             planIntent(step, now: now, into: &plan)
@@ -99,11 +117,17 @@ extension RunMachine {
         }
     }
 
+    /// Whether an earlier attempt may have happened, or may still happen, and the other side would not recognise another one.
+    private func isForgotten(_ step: StepOperation, at now: Timestamp) -> Bool {
+        (step.mayHaveRun || !step.allFailuresDefinite) && step.isOutsideWindow(at: now)
+    }
+
     /// A step that the code no longer wants: ended where it surely did not happen, otherwise left to be settled like any other.
     /// Returns whether nothing else is to be done with it.
     private mutating func planCancelled(_ step: StepOperation, into plan: inout Plan) -> Bool {
         if step.phase == .abandoned {
             plan.drafts.events.append(EventDraft(.approvalCancelled, subject: step.request.subject))
+            plan.endings += 1
             return true
         }
         if step.phase == .running, !step.bodyWasToldToStop { plan.actions.append(.tellBodyToStop(step.id)) }
@@ -121,13 +145,21 @@ extension RunMachine {
     }
 
     private mutating func planIntent(_ step: StepOperation, now: Timestamp, into plan: inout Plan) {
-        var take: BusinessKeyTake?
         if step.family == .step, let key = step.request.businessKey {
-            take = BusinessKeyTake(
-                key: BusinessKey(namespace: identity.namespace, step: step.request.name, key: key), generation: step.keyGeneration,
+            let take = BusinessKeyTake(
+                key: BusinessKey(namespace: identity.namespace, step: step.request.name, key: key),
+                generation: step.keyGeneration,
                 subject: step.request.subject, inputDigest: SaltedDigest.hex(salt: [], canonicalBytes: step.request.input))
+            if plan.drafts.takes.contains(where: { $0.key == take.key }) {
+                // Two steps of this run want one key. The second asks when the first has it, and is told to wait.
+                plan.deferred.insert(step.id)
+                return
+            }
+            plan.drafts.takes.append(take)
         }
-        if let take { plan.drafts.takes.append(take) }
+        if step.phase == .approved, !step.isApprovalConsumed {
+            plan.drafts.events.append(EventDraft(.approvalConsumed, subject: step.request.subject))
+        }
         plan.drafts.events.append(intent(step, now: now))
     }
 
@@ -135,13 +167,14 @@ extension RunMachine {
 
     private mutating func planTimer(_ timer: TimerOperation, now: Timestamp, into plan: inout Plan) {
         switch timer.phase {
-        case .requested:
+        case .released:
             let due = now + timer.duration
             let attributes: Attributes = ["due": JSONValue(due)]
             plan.drafts.events.append(EventDraft(.timerStarted, subject: timer.subject, attributes: attributes))
         case .abandoned:
             plan.drafts.events.append(EventDraft(.timerCancelled, subject: timer.subject))
-        case .started:
+            plan.endings += 1
+        case .requested, .started:
             break
         }
     }
@@ -149,7 +182,7 @@ extension RunMachine {
     private mutating func planQuestion(_ question: QuestionOperation, now: Timestamp, into plan: inout Plan) {
         let request = question.request
         switch question.phase {
-        case .requested:
+        case .released:
             let attributes = Attributes.make(
                 ("approver", .string(request.approver.description)),
                 ("expires_at", request.within.map { JSONValue(now + $0) }))
@@ -158,37 +191,47 @@ extension RunMachine {
                 EventDraft(.questionAsked, subject: request.subject, attributes: attributes, input: .inline(text)))
         case .abandoned:
             plan.drafts.events.append(EventDraft(.questionCancelled, subject: request.subject))
-        case .asked:
+            plan.endings += 1
+        case .requested, .asked:
             break
         }
     }
 
     // MARK: The run itself
 
-    private mutating func planRun(now: Timestamp, into plan: inout Plan) {
-        if isBlockedInHistory { plan.drafts.events.insert(EventDraft(.runUnblocked), at: 0) }
-        if let rootResult, remainsOnly(plan.drafts.events.count) {
-            plan.drafts.events.append(finalEvent(rootResult))
-            return
+    /// What has to stand in front of the first event that this process adds: that the run goes on here, and that its history fits.
+    func opening() -> [EventDraft] {
+        var events: [EventDraft] = []
+        if recordedNode != node || recordedBuild != build {
+            events.append(EventDraft(.runResumed, attributes: ["build": .string(build), "node": .string(node)]))
         }
-        let shouldBeParked = plan.drafts.isEmpty && plan.actions.isEmpty && isStuck
-        if shouldBeParked, !isParkedInHistory {
-            let attributes: Attributes = ["reason": .string(stuckReason)]
-            plan.drafts.events.append(EventDraft(.runParked, attributes: attributes))
-        } else if isParkedInHistory, !isStuck {
-            plan.drafts.events.insert(EventDraft(.runUnparked), at: 0)
+        if isBlockedInHistory { events.append(EventDraft(.runUnblocked)) }
+        return events
+    }
+
+    private mutating func planRun(now: Timestamp, into plan: inout Plan) {
+        if let rootResult, isOver(after: plan) {
+            plan.drafts.events.append(finalEvent(rootResult))
+        } else if isParkedInHistory {
+            if !isStuck { plan.drafts.events.insert(EventDraft(.runUnparked), at: 0) }
+        } else if plan.drafts.isEmpty, plan.actions.isEmpty, !batch.hasDrafts, isStuck {
+            plan.drafts.events.append(EventDraft(.runParked, attributes: ["reason": .string(stuckReason)]))
+        }
+        // Another build's body is about to be sent under the old key: the history has to show it.
+        let showsBuild = recordedBuild != build && plan.actions.contains(where: sendsStep)
+        if !batch.hasOpened, !plan.drafts.isEmpty || isBlockedInHistory || showsBuild {
+            plan.drafts.events.insert(contentsOf: opening(), at: 0)
         }
     }
 
-    /// Whether the run is over but for operations that this many drafts bring to their end.
-    private func remainsOnly(_ drafts: Int) -> Bool {
-        guard requestedSinceRest.isEmpty, unwindings.isEmpty else { return false }
-        let open = steps.count + timers.count + questions.count
-        if open == 0 { return true }
-        let abandoned =
-            steps.values.count { $0.phase == .abandoned } + timers.values.count { $0.phase == .abandoned }
-            + questions.values.count { $0.phase == .abandoned }
-        return open == abandoned && drafts >= abandoned
+    private func sendsStep(_ action: RunAction) -> Bool {
+        guard case .run(let id) = action else { return false }
+        return steps[id]?.isRead == false
+    }
+
+    /// Whether every operation that is left ends with the plan's drafts.
+    private func isOver(after plan: Plan) -> Bool {
+        requestedSinceRest.isEmpty && unwindings.isEmpty && steps.count + timers.count + questions.count == plan.endings
     }
 
     private func finalEvent(_ result: RootResult) -> EventDraft {
@@ -198,7 +241,9 @@ extension RunMachine {
         case (nil, .failed(let failure)): failed(failure)
         case (nil, .cancelled) where cancelWasRequested: EventDraft(.runCancelled)
         case (nil, .cancelled):
-            failed(StepFailure(code: StepFailure.stepFailed, typeName: "CancellationError", message: "the workflow threw CancellationError"))
+            failed(
+                StepFailure(
+                    code: StepFailure.stepFailed, typeName: "CancellationError", message: "the workflow threw CancellationError"))
         }
     }
 }

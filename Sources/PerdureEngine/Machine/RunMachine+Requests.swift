@@ -43,16 +43,20 @@ extension RunMachine {
     /// The code left a scope with an error; the empty path is the whole run.
     package mutating func requestUnwinding(of scope: String) -> OperationID {
         let id = makeID()
-        unwindings[id] = Unwinding(scope: scope)
+        unwindings[id] = Unwinding(scope: scope, isAwaited: true)
         continueUnwinding(id)
         return id
     }
 
-    /// The step that asked for this subject, if it is still open.
-    package func stepID(of subject: String) -> OperationID? { stepIDs[subject] }
-
     /// The root task is over. The run closes when every operation is.
-    package mutating func finish(_ result: RootResult) { rootResult = result }
+    package mutating func finish(_ result: RootResult) {
+        rootResult = result
+        guard verdict != nil else { return }
+        // A person has decided that the run fails, which undoes what it did, even if the code made something else of it.
+        let id = makeID()
+        unwindings[id] = Unwinding(scope: "", isAwaited: false)
+        continueUnwinding(id)
+    }
 
     /// The task that waits for an operation was cancelled.
     package mutating func cancel(_ id: OperationID) {
@@ -87,13 +91,21 @@ extension RunMachine {
         case .requested:
             end(id, with: .cancelled)
         case .awaitingApproval, .approved:
-            // An approval ends at once: nothing can have been sent before its decision was consumed.
-            answers.append((id, .cancelled))
-            move(id, to: .abandoned)
-            enqueue(id)
+            abandon(id)
+        case .awaitingKey where step.request.approval != nil && !step.isApprovalConsumed:
+            // Only this process knows of the wait for the key: to history the step is approved.
+            abandon(id)
         default:
             enqueue(id)
         }
+    }
+
+    /// An approval ends at once: nothing can have been sent before its decision was consumed.
+    mutating func abandon(_ id: OperationID) {
+        answers.append((id, .cancelled))
+        steps[id]?.isAnswered = true
+        move(id, to: .abandoned)
+        enqueue(id)
     }
 
     mutating func forgetTimer(_ id: OperationID) {

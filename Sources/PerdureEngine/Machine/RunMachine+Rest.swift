@@ -9,14 +9,13 @@ extension RunMachine {
     package mutating func beginAttempt(_ id: OperationID, now: Timestamp) -> Attempt? {
         guard let step = steps[id], [.released, .intended, .backingOff].contains(step.phase) else { return nil }
         // A recorded deadline belongs to the attempt whose intent it stands in; a later sending has its own.
-        let isFirstSending = step.phase == .intended && !step.mayHaveRun
-        let recorded = isFirstSending ? step.deadline : nil
+        let recorded = step.phase == .intended && step.isIntentUnsent ? step.deadline : nil
         let deadline = recorded ?? now + step.request.policy.attemptTimeout
         move(id, to: .running)
         steps[id]?.mayHaveRun = true
+        steps[id]?.isIntentUnsent = false
         steps[id]?.deadline = deadline
         steps[id]?.quietAfter = deadline + step.request.policy.grace
-        steps[id]?.releasedBuild = build
         steps[id]?.bodyWasToldToStop = false
         return attempt(step, step.family == .step ? .step : .undo, deadline: deadline)
     }
@@ -27,7 +26,10 @@ extension RunMachine {
         return attempt(step, step.family == .step ? .stepProbe : .undoProbe, deadline: now + step.request.policy.attemptTimeout)
     }
 
-    package mutating func toldToStop(_ id: OperationID) { steps[id]?.bodyWasToldToStop = true }
+    package mutating func toldToStop(_ id: OperationID) {
+        steps[id]?.bodyWasToldToStop = true
+        bodiesToStop.removeAll { $0 == id }
+    }
 
     package func businessKey(of id: OperationID) -> (key: String, step: String, subject: String)? {
         guard let step = steps[id], let key = step.request.businessKey else { return nil }
@@ -43,7 +45,7 @@ extension RunMachine {
     // MARK: At rest
 
     /// Whether anything is running in this process on behalf of the run.
-    package var isBusy: Bool { busyCount > 0 }
+    package var isBusy: Bool { busyCount > 0 || !strayProbes.isEmpty }
 
     /// Whether the code waits, but for nothing that could ever come: it awaits something that is not recorded.
     package var isStalled: Bool {
@@ -55,7 +57,9 @@ extension RunMachine {
 
     /// Whether only a person can move the run: at least one step waits for one, and nothing else is open.
     package var isStuck: Bool {
-        guard !isBusy, !isClosed, timers.isEmpty, questions.isEmpty, signalWaitNames.isEmpty, requestedSinceRest.isEmpty else { return false }
+        guard !isBusy, !isClosed, timers.isEmpty, questions.isEmpty, signalWaitNames.isEmpty, requestedSinceRest.isEmpty else {
+            return false
+        }
         var count = 0
         for step in steps.values {
             if step.waitsForPerson { count += 1 } else if step.phase != .undoing { return false }
@@ -66,7 +70,9 @@ extension RunMachine {
     package var stuckReason: String {
         steps.keys.sorted().compactMap { steps[$0] }.filter(\.waitsForPerson).map { step in
             let name = "\(step.family == .undo ? "undo of " : "")'\(step.request.subject)'"
-            if step.phase == .deadLetter { return "\(name) cannot go on: \(step.lastFailure?.message ?? "its attempts are used up")" }
+            if step.phase == .deadLetter {
+                return "\(name) cannot go on: \(step.lastFailure?.message ?? "its attempts are used up")"
+            }
             return "\(name) is in doubt (\(step.doubt?.reason.rawValue ?? "unknown"))"
         }.joined(separator: "; ")
     }
@@ -93,5 +99,5 @@ extension RunMachine {
     }
 
     /// Whether the operations that the next plan looks at could start or record anything.
-    package var hasWork: Bool { !queue.isEmpty || !requestedSinceRest.isEmpty }
+    package var hasWork: Bool { !queue.isEmpty || !requestedSinceRest.isEmpty || !bodiesToStop.isEmpty || termination != nil }
 }

@@ -7,15 +7,20 @@ extension RunMachine {
     /// The step or undo that an event speaks of, with its recorded input compared to what the code asks for.
     private mutating func step(of event: Event) throws -> StepOperation {
         let isUndo = event.kind.rawValue.hasPrefix("undo.")
-        guard let id = isUndo ? undoIDs[event.subject] : stepIDs[event.subject], let step = steps[id], step.phase != .requested else {
+        guard let id = isUndo ? undoIDs[event.subject] : stepIDs[event.subject], let step = steps[id], step.phase != .requested,
+            step.phase != .undoing
+        else {
             throw unasked(event)
         }
         if case .inline(let recorded)? = event.input, event.kind != .approvalRequested {
             if recorded != step.request.input, !step.request.accepts(recorded) {
-                let difference = Payload(bytes: recorded).firstDifference(from: Payload(bytes: step.request.input)) ?? "the inputs differ"
+                let difference =
+                    Payload(bytes: recorded).firstDifference(from: Payload(bytes: step.request.input)) ?? "the inputs differ"
                 throw Divergence(
                     .mismatch, subject: event.subject,
-                    message: "Step '\(event.subject)' was recorded with another input (event \(event.seq)): \(difference). \(Divergence.waysOut)")
+                    message:
+                        "Step '\(event.subject)' was recorded with another input (event \(event.seq)): \(difference). \(Divergence.waysOut)"
+                )
             }
             steps[id]?.isInputRecorded = true
         }
@@ -24,36 +29,42 @@ extension RunMachine {
 
     mutating func feedIntent(_ event: Event) throws {
         let step = try step(of: event), id = step.id
-        guard step.phase != .abandoned, step.phase != .undoing else { throw unasked(event) }
         let attributes = try event.attributes.object()
-        move(id, to: .intended)
+        try move(id, to: .intended, by: event)
+        // A step that was sent before under another intent, or under none, stays possibly dispatched. An at-most-once step is only
+        // intended again when its last attempt surely did nothing.
+        let wasPerhapsSent = !step.isAtMostOnce && (step.hasIntent || !step.needsIntent || step.failedAttempts > 0)
+        if step.isAtMostOnce { steps[id]?.mayHaveRun = false }
+        steps[id]?.isSurelyUnsent = step.isCancelled && !wasPerhapsSent
+        steps[id]?.isIntentUnsent = true
+        if !step.hasIntent, step.needsIntent, step.failedAttempts == 0 { steps[id]?.windowStart = event.at }
+        steps[id]?.hasIntent = true
         steps[id]?.isInputRecorded = true
-        steps[id]?.mayHaveRun = false
-        steps[id]?.releasedBuild = recordedBuild
+        steps[id]?.releasedBuild = attributes["build"]?.stringValue ?? recordedBuild
         steps[id]?.needsFreshIntent = false
         steps[id]?.keyGeneration = Int(attributes["generation"]?.integerValue ?? 0)
         steps[id]?.deadline = attributes.timestamp("deadline")
         steps[id]?.quietAfter = attributes.timestamp("quiet_after")
-        if step.failedAttempts == 0 { steps[id]?.windowStart = event.at }
         enqueue(id)
     }
 
     mutating func feedAttemptFailed(_ event: Event) throws {
         let step = try step(of: event), id = step.id
+        guard step.phase != .inDoubt, step.phase != .probing else { throw unasked(event) }
         let attributes = try event.attributes.object()
         let isDefinite = attributes["definite"]?.boolValue ?? false
-        let failure = failure(event, attributes)
+        let failure = failure(event, attributes), next = attributes.timestamp("next_at")
+        try move(id, to: next == nil ? .deadLetter : .backingOff, by: event)
+        steps[id]?.due = next
         steps[id]?.failedAttempts += 1
         steps[id]?.lastFailure = failure
         steps[id]?.mayHaveRun = !isDefinite
+        steps[id]?.isIntentUnsent = false
+        steps[id]?.releasedBuild = recordedBuild
+        let policy = step.request.policy
+        steps[id]?.quietAfter = isDefinite ? nil : step.quietAfter ?? event.at + policy.attemptTimeout + policy.grace
         if !isDefinite { steps[id]?.allFailuresDefinite = false }
         if isDefinite, step.allFailuresDefinite { steps[id]?.windowStart = event.at }
-        if let next = attributes.timestamp("next_at") {
-            move(id, to: .backingOff)
-            steps[id]?.due = next
-        } else {
-            move(id, to: .deadLetter)
-        }
         enqueue(id)
     }
 
@@ -66,17 +77,20 @@ extension RunMachine {
             return
         }
         let attributes = try event.attributes.object()
-        let isAdopted = attributes["adopted_from"] != nil
+        let isAdopted = attributes.has("adopted_from")
         let undo = isAdopted ? nil : step.request.undo
         if step.isCancelled {
             if let undo {
-                startUndo(of: step, undo, output: bytes, then: .cancelled)
+                try startUndo(of: step, undo, output: bytes, then: .cancelled, by: event)
             } else {
                 end(step.id, with: .cancelled)
             }
             return
         }
-        if let undo { completed.append(CompletedStep(id: step.id, request: step.request, undo: undo, output: bytes)) }
+        if let undo {
+            completed.append(
+                CompletedStep(id: step.id, request: step.request, undo: undo, output: bytes, keyGeneration: step.keyGeneration))
+        }
         end(step.id, with: .value(bytes))
     }
 
@@ -84,10 +98,11 @@ extension RunMachine {
         let step = try step(of: event)
         let failure = failure(event, try event.attributes.object())
         if step.family == .undo {
+            try move(step.id, to: .deadLetter, by: event)
             steps[step.id]?.failedAttempts += 1
             steps[step.id]?.lastFailure = failure
             steps[step.id]?.mayHaveRun = false
-            move(step.id, to: .deadLetter)
+            steps[step.id]?.quietAfter = nil
             enqueue(step.id)
             return
         }
@@ -96,6 +111,11 @@ extension RunMachine {
 
     mutating func feedStepCancelled(_ event: Event) throws {
         let step = try step(of: event)
+        if try event.attributes.object()["terminated"]?.boolValue == true {
+            // The code is not told: it never runs again.
+            end(step.id, with: nil)
+            return
+        }
         guard step.isCancelled else { throw unasked(event) }
         end(step.id, with: .cancelled)
     }
@@ -110,32 +130,30 @@ extension RunMachine {
             steps[step.id]?.lastFailure = failure
             steps[step.id]?.allFailuresDefinite = false
         }
-        if step.phase != .inDoubt { move(step.id, to: .inDoubt) }
+        if step.phase != .inDoubt { try move(step.id, to: .inDoubt, by: event) }
         steps[step.id]?.mayHaveRun = true
+        if let quiet = attributes.timestamp("quiet_after") { steps[step.id]?.quietAfter = quiet }
         let probeIsDone = reason == .partly || reason == .probeFailed || reason == .unrecordable
-        steps[step.id]?.doubt = .init(reason: reason, needsPerson: probeIsDone || !step.request.hasProbe)
+        let cause = step.phase == .inDoubt || step.phase == .probing ? step.doubt?.cause ?? reason : reason
+        steps[step.id]?.doubt = .init(reason: reason, cause: cause, needsPerson: probeIsDone || !step.request.hasProbe)
         enqueue(step.id)
     }
 
     mutating func feedResolved(_ event: Event) throws {
         let step = try step(of: event)
+        guard [.inDoubt, .probing, .deadLetter].contains(step.phase) else { throw unasked(event) }
+        // The probe that found it out is over; one that was overtaken by a person is not.
+        if step.phase == .probing, !probeSettles(event) { strayProbes.insert(step.id) }
         let attributes = try event.attributes.object()
         switch attributes["resolution"]?.stringValue.flatMap(ResolutionKind.init) {
         case .happened:
             try feedHappened(event, output: event.output)
         case .didNotHappen:
-            steps[step.id]?.mayHaveRun = false
-            steps[step.id]?.doubt = nil
-            if step.isCancelled {
-                end(step.id, with: .cancelled)
-            } else {
-                steps[step.id]?.forgivenAttempts = step.failedAttempts
-                move(step.id, to: .released)
-                enqueue(step.id)
-            }
+            try feedDidNotHappen(event, attributes, step)
         case .abort:
             let failure = StepFailure(
-                code: StepFailure.aborted, message: "a person decided that '\(event.subject)' did not happen and that the run ends",
+                code: StepFailure.aborted,
+                message: "a person decided that '\(event.subject)' did not happen and that the run ends",
                 attempts: step.failedAttempts)
             if step.family == .undo {
                 undoIsOver(step)
@@ -149,7 +167,7 @@ extension RunMachine {
                 code: StepFailure.undone, message: "a person decided to undo '\(event.subject)'", attempts: step.failedAttempts)
             let answer = step.isCancelled ? Answer.cancelled : .failure(failure)
             if step.family == .step, let undo = step.request.undo {
-                startUndo(of: step, undo, output: try event.bytes(of: event.output, named: "output"), then: answer)
+                try startUndo(of: step, undo, output: try event.bytes(of: event.output, named: "output"), then: answer, by: event)
             } else {
                 end(step.id, with: answer)
             }
@@ -158,26 +176,69 @@ extension RunMachine {
         }
     }
 
+    private mutating func feedDidNotHappen(_ event: Event, _ attributes: JSONObject, _ step: StepOperation) throws {
+        let id = step.id
+        if step.isCancelled {
+            end(id, with: .cancelled)
+            return
+        }
+        if attributes["next"]?.stringValue == "failure" {
+            let last = step.lastFailure
+            let failure = StepFailure(
+                code: last?.code ?? StepFailure.stepFailed, typeName: last?.typeName ?? "", message: last?.message ?? "",
+                attempts: step.failedAttempts, isDefinite: true, payload: last?.payload)
+            end(id, with: .failure(failure))
+            return
+        }
+        if attributes["next"]?.stringValue == "dead_letter" {
+            try move(id, to: .deadLetter, by: event)
+        } else if let next = attributes.timestamp("next_at") {
+            try move(id, to: .backingOff, by: event)
+            steps[id]?.due = next
+        } else {
+            try move(id, to: .released, by: event)
+            if !probeSettles(event) { steps[id]?.forgivenAttempts = step.failedAttempts }
+        }
+        steps[id]?.mayHaveRun = false
+        steps[id]?.doubt = nil
+        steps[id]?.allFailuresDefinite = true
+        steps[id]?.windowStart = event.at
+        steps[id]?.quietAfter = nil
+        enqueue(id)
+    }
+
+    private func probeSettles(_ event: Event) -> Bool {
+        (try? event.attributes.object())?["by"].flatMap(Principal.init) == Self.probe
+    }
+
     // MARK: Approvals
 
     mutating func feedApproval(_ event: Event) throws {
         let step = try step(of: event), id = step.id
         let attributes = try event.attributes.object()
-        if step.phase == .abandoned, event.kind != .approvalRequested {
-            end(id, with: nil)
-            return
-        }
         switch (event.kind, step.phase) {
+        case (.approvalCancelled, .abandoned), (.approvalExpired, .abandoned), (.approvalVoided, .abandoned):
+            end(id, with: nil)
+        case (.approvalDecided, .abandoned):
+            // A denial ends it; an approval that nobody will use is still to be cancelled.
+            if attributes["approved"]?.boolValue == true { enqueue(id) } else { end(id, with: nil) }
+        case (.approvalConsumed, .abandoned):
+            steps[id]?.isApprovalConsumed = true
         case (.approvalRequested, .released):
             guard let approval = step.request.approval else { throw unasked(event) }
             let view = ApprovalView(of: step.request, in: identity)
-            guard event.input == .inline(view.bytes) else {
+            guard view.fits(try event.inputBytes(), accepting: step.request.accepts) else {
                 throw Divergence(
                     .mismatch, subject: event.subject,
-                    message: "The approval of '\(event.subject)' was asked for another call than the code makes now (event \(event.seq)). "
+                    message:
+                        "The approval of '\(event.subject)' was asked for another call than the code makes now (event \(event.seq)). "
                         + Divergence.waysOut)
             }
             let expires = attributes.timestamp("expires_at") ?? event.at + approval.within
+            if step.isCancelled {
+                abandon(id)
+                return
+            }
             move(id, to: .awaitingApproval)
             steps[id]?.approvalDigest = attributes["view_digest"]?.stringValue ?? ""
             steps[id]?.due = expires
@@ -194,6 +255,9 @@ extension RunMachine {
         case (.approvalExpired, .awaitingApproval):
             let message = "nobody decided on '\(event.subject)' in time, which counts as a denial"
             end(id, with: .failure(StepFailure(code: StepFailure.expired, message: message)))
+        case (.approvalVoided, .awaitingApproval), (.approvalVoided, .approved), (.approvalVoided, .awaitingKey):
+            let message = "the approval of '\(event.subject)' was voided, which counts as a denial"
+            end(id, with: .failure(StepFailure(code: StepFailure.approvalDenied, message: message)))
         case (.approvalConsumed, .approved):
             steps[id]?.isApprovalConsumed = true
         default:

@@ -8,23 +8,27 @@ extension RunMachine {
         guard let unwinding = unwindings[id] else { return }
         guard let index = completed.lastIndex(where: { !$0.isBeingUndone && $0.request.scope.isInside(unwinding.scope) }) else {
             unwindings[id] = nil
-            answers.append((id, .done))
+            if unwinding.isAwaited { answers.append((id, .done)) }
             return
         }
         completed[index].isBeingUndone = true
         let step = completed[index]
-        makeUndo(of: step.id, step.request, step.undo, output: step.output, owner: .unwinding(id))
+        makeUndo(
+            of: step.id, step.request, step.undo, output: step.output, keyGeneration: step.keyGeneration, owner: .unwinding(id))
     }
 
     /// Undoes a step whose own wait has not ended yet, and ends it then.
-    mutating func startUndo(of step: StepOperation, _ undo: StepRequest.Undo, output: [UInt8], then answer: Answer) {
-        move(step.id, to: .undoing)
-        steps[step.id]?.output = output
-        makeUndo(of: step.id, step.request, undo, output: output, owner: .step(step.id, answer))
+    mutating func startUndo(
+        of step: StepOperation, _ undo: StepRequest.Undo, output: [UInt8], then answer: Answer, by event: Event
+    ) throws(Divergence) {
+        try move(step.id, to: .undoing, by: event)
+        makeUndo(
+            of: step.id, step.request, undo, output: output, keyGeneration: step.keyGeneration, owner: .step(step.id, answer))
     }
 
     private mutating func makeUndo(
-        of source: OperationID, _ request: StepRequest, _ undo: StepRequest.Undo, output: [UInt8], owner: StepOperation.Owner
+        of source: OperationID, _ request: StepRequest, _ undo: StepRequest.Undo, output: [UInt8], keyGeneration: Int,
+        owner: StepOperation.Owner
     ) {
         let id = makeID()
         let effect: EffectKind, hasProbe: Bool
@@ -36,10 +40,14 @@ extension RunMachine {
         policy.retry.initialDelay = request.policy.retry.initialDelay
         policy.retry.maximumDelay = request.policy.retry.maximumDelay
         let undoRequest = StepRequest(
-            subject: request.subject, name: request.name, scope: request.scope, effect: effect, policy: policy, hasProbe: hasProbe,
+            subject: request.subject, name: request.name, scope: request.scope, effect: effect, policy: policy,
+            hasProbe: hasProbe,
             businessKey: request.businessKey, input: request.input, accepts: request.accepts)
-        var operation = StepOperation(id: id, family: .undo, request: undoRequest, source: source, undoneOutput: output, owner: owner)
+        var operation = StepOperation(
+            id: id, family: .undo, request: undoRequest, source: source, undoneOutput: output, owner: owner)
         operation.isInputRecorded = true
+        // Its key is made from the step's, generation and all.
+        operation.keyGeneration = keyGeneration
         operation.windowStart = lastEventAt
         operation.releasedBuild = recordedBuild
         steps[id] = operation

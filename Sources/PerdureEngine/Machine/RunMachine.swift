@@ -10,11 +10,13 @@ package import PerdureStore
 /// The order of calls, live and on replay alike:
 /// 1. `feed` one event; deliver the answers it gave; let the code run until it rests; `rest`.
 /// 2. Again, until no durable event is left unfed.
-/// 3. `plan`: what the operations at rest need recorded, or, where nothing needs to be recorded first, started.
-/// 4. Commit the plan's drafts together with those of `facts` that came from outside; then from 1.
+/// 3. `drafts(for:)` each fact that came from outside, then `plan`: what the operations at rest need recorded, or, where nothing
+///    needs to be recorded first, started.
+/// 4. Commit the drafts of the facts and those of the plan, in this order; then from 1.
 ///
-/// State changes only by feeding events, with the few exceptions of what exists in this process alone (a running body or probe).
-/// Therefore a refused commit needs no repair: the next plan is made from the same state.
+/// State changes only by feeding events, with the few exceptions of what exists in this process alone (a running body or probe, a
+/// wait for a business key). Therefore a refused commit needs no repair: the facts are offered again and the next plan is made
+/// from the same state. What the code is told depends on events only, never on those exceptions.
 package struct RunMachine: Sendable {
     package let identity: RunIdentity
     package let build: String
@@ -30,6 +32,8 @@ package struct RunMachine: Sendable {
     package internal(set) var recordedNode = ""
     var isBlockedInHistory = false
     var isParkedInHistory = false
+    /// A `terminate` that is taken in as soon as no outcome of a step stands in the same batch.
+    var termination: InboxRow?
     /// A person's `abort` decides how the run ends, whatever the code makes of it.
     var verdict: StepFailure?
     var rootResult: RootResult?
@@ -56,6 +60,12 @@ package struct RunMachine: Sendable {
     var queue: [OperationID] = []
     var dues = Heap<Due>()
     var busyCount = 0
+    /// Probes that still run although a person has answered before them. Their answers no longer count.
+    var strayProbes: Set<OperationID> = []
+    /// Bodies that still run although their step is over.
+    var bodiesToStop: [OperationID] = []
+    /// What the facts of the batch in the making speak of; forgotten when `plan` closes the batch.
+    var batch = Batch()
     /// Answers that the code has not been given yet, in order.
     package var answers: [(id: OperationID, answer: Answer)] = []
     /// Whether the root task is to be cancelled before the next drain.
@@ -75,7 +85,20 @@ package struct RunMachine: Sendable {
         let request: StepRequest
         let undo: StepRequest.Undo
         let output: [UInt8]
+        let keyGeneration: Int
         var isBeingUndone = false
+    }
+
+    /// A batch of drafts in the making.
+    struct Batch {
+        /// Operations whose state is about to change: a plan made from the state before must not speak of them.
+        var spokenFor: Set<OperationID> = []
+        var hasDrafts = false
+        /// Something other than a refusal is in it: feeding it may let the code run.
+        var changesRun = false
+        /// `run.resumed` or `run.unblocked` have been put in front, where they were needed.
+        var hasOpened = false
+        var hasCancel = false
     }
 
     /// When an operation wants to be looked at again.
@@ -110,7 +133,8 @@ package struct RunIdentity: Sendable, Hashable {
     }
 
     package init(_ record: RunRecord) {
-        self.init(id: record.id, namespace: record.namespace, workflow: record.workflow, version: record.version, salt: record.salt)
+        self.init(
+            id: record.id, namespace: record.namespace, workflow: record.workflow, version: record.version, salt: record.salt)
     }
 }
 
@@ -127,6 +151,10 @@ extension RunMachine {
                 move(id, to: .released)
                 steps[id]?.windowStart = lastEventAt
                 steps[id]?.releasedBuild = recordedBuild
+            } else if timers[id]?.phase == .requested {
+                timers[id]?.phase = .released
+            } else if questions[id]?.phase == .requested {
+                questions[id]?.phase = .released
             }
             enqueue(id)
         }
@@ -138,12 +166,20 @@ extension RunMachine {
         isReplaying = false
         for id in steps.keys.sorted() {
             guard let step = steps[id] else { continue }
-            switch step.phase {
-            case .released where !step.needsIntent, .intended:
+            let wasPerhapsSent =
+                switch step.phase {
+                case .released: !step.needsIntent
+                case .intended: !step.isSurelyUnsent
+                case .backingOff: isTakeover && (step.due ?? .epoch) <= now && !step.isAtMostOnce
+                default: false
+                }
+            if wasPerhapsSent {
                 steps[id]?.mayHaveRun = true
-            case .backingOff where isTakeover && (step.due ?? .epoch) <= now && !step.isAtMostOnce:
-                steps[id]?.mayHaveRun = true
-            default: break
+                steps[id]?.isIntentUnsent = false
+                // An attempt that no event speaks of was sent by now at the latest.
+                if !step.isAtMostOnce {
+                    steps[id]?.quietAfter = now + step.request.policy.attemptTimeout + step.request.policy.grace
+                }
             }
             if steps[id]?.mayHaveRun == true, step.releasedBuild != build, !step.isRead { steps[id]?.needsFreshIntent = true }
             enqueue(id)
@@ -153,22 +189,30 @@ extension RunMachine {
     mutating func move(_ id: OperationID, to phase: StepPhase) {
         guard let from = steps[id]?.phase else { return }
         let transition = StepTransition(from, phase)
-        assert(StepTransition.all.contains(transition), "the step machine has no transition \(transition)")
+        assert(transition.isLegal, "the step machine has no transition \(transition)")
         trace?.insert(transition)
         let wasBusy = from == .running || from == .probing, isBusy = phase == .running || phase == .probing
         busyCount += (isBusy ? 1 : 0) - (wasBusy ? 1 : 0)
         steps[id]?.phase = phase
     }
 
+    /// The same because of an event. Histories come from disk: one that does not fit is told, not trapped on.
+    mutating func move(_ id: OperationID, to phase: StepPhase, by event: Event) throws(Divergence) {
+        guard let from = steps[id]?.phase, StepTransition(from, phase).isLegal else { throw unasked(event) }
+        move(id, to: phase)
+    }
+
     /// Ends a step and gives the code its answer, if somebody waits.
     mutating func end(_ id: OperationID, with answer: Answer?) {
+        let wasRunning = steps[id]?.phase == .running
         move(id, to: .ended)
         guard let step = steps.removeValue(forKey: id) else { return }
+        if wasRunning, step.isCancelled, !step.bodyWasToldToStop { bodiesToStop.append(id) }
         switch step.family {
         case .step: stepIDs[step.request.subject] = nil
         case .undo: undoIDs[step.request.subject] = nil
         }
-        if let answer { answers.append((id, answer)) }
+        if let answer, !step.isAnswered { answers.append((id, answer)) }
     }
 
     mutating func enqueue(_ id: OperationID) {

@@ -2,7 +2,7 @@ import Perdure
 import PerdureHistory
 
 /// Where a step or an undo stands. `docs/state-machine.md` draws the transitions; a test fails if one is not covered.
-package enum StepPhase: String, Sendable, Hashable, CaseIterable {
+package enum StepPhase: UInt8, Sendable, Hashable, CaseIterable {
     /// Asked for by the code; the run has not come to rest since.
     case requested
     /// Outstanding at rest: from here on it counts as possibly dispatched unless this process knows better.
@@ -27,7 +27,7 @@ package enum StepPhase: String, Sendable, Hashable, CaseIterable {
     case deadLetter
     /// It happened although it is no longer wanted, and is being undone before its wait ends.
     case undoing
-    /// An approval that the code no longer waits for; the event that ends it is still to come.
+    /// A step whose approval the code no longer waits for: its wait has ended, the event that ends it is still to come.
     case abandoned
     /// Over. The operation is forgotten.
     case ended
@@ -43,27 +43,41 @@ package struct StepTransition: Hashable, Sendable, CustomStringConvertible {
         self.to = to
     }
 
-    package var description: String { "\(from.rawValue) → \(to.rawValue)" }
+    package var description: String { "\(from) → \(to)" }
+
+    /// Whether the step machine has this transition.
+    package var isLegal: Bool { Self.table[Int(from.rawValue)] & (1 << UInt16(to.rawValue)) != 0 }
+
+    /// `all`, as one bit for each target phase.
+    private static let table: [UInt16] = all.reduce(into: Array(repeating: 0, count: StepPhase.allCases.count)) {
+        table, transition in
+        table[Int(transition.from.rawValue)] |= 1 << UInt16(transition.to.rawValue)
+    }
 
     /// Every transition that exists. A move outside this list is a bug of the machine.
     package static let all: [StepTransition] = [
         .init(.requested, .released), .init(.requested, .ended),
-        .init(.released, .awaitingApproval), .init(.released, .awaitingKey), .init(.released, .intended), .init(.released, .running),
+        .init(.released, .awaitingApproval), .init(.released, .awaitingKey), .init(.released, .intended),
+        .init(.released, .running),
         .init(.released, .backingOff), .init(.released, .inDoubt), .init(.released, .deadLetter), .init(.released, .undoing),
-        .init(.released, .ended),
+        .init(.released, .abandoned), .init(.released, .ended),
         .init(.awaitingApproval, .approved), .init(.awaitingApproval, .abandoned), .init(.awaitingApproval, .ended),
-        .init(.approved, .intended), .init(.approved, .awaitingKey), .init(.approved, .abandoned),
-        .init(.awaitingKey, .released), .init(.awaitingKey, .approved), .init(.awaitingKey, .ended),
-        .init(.intended, .intended), .init(.intended, .running), .init(.intended, .backingOff), .init(.intended, .inDoubt), .init(.intended, .deadLetter),
-        .init(.intended, .undoing), .init(.intended, .ended),
+        .init(.approved, .intended), .init(.approved, .awaitingKey), .init(.approved, .abandoned), .init(.approved, .ended),
+        .init(.awaitingKey, .released), .init(.awaitingKey, .approved), .init(.awaitingKey, .abandoned),
+        .init(.awaitingKey, .ended),
+        .init(.intended, .intended), .init(.intended, .running), .init(.intended, .backingOff), .init(.intended, .inDoubt),
+        .init(.intended, .deadLetter), .init(.intended, .undoing), .init(.intended, .ended),
         .init(.running, .backingOff), .init(.running, .inDoubt), .init(.running, .deadLetter), .init(.running, .undoing),
         .init(.running, .ended),
-        .init(.backingOff, .intended), .init(.backingOff, .running), .init(.backingOff, .backingOff), .init(.backingOff, .inDoubt),
+        .init(.backingOff, .intended), .init(.backingOff, .running), .init(.backingOff, .backingOff),
+        .init(.backingOff, .inDoubt),
         .init(.backingOff, .deadLetter), .init(.backingOff, .undoing), .init(.backingOff, .ended),
-        .init(.inDoubt, .probing), .init(.inDoubt, .released), .init(.inDoubt, .undoing), .init(.inDoubt, .ended),
-        .init(.probing, .inDoubt), .init(.probing, .released), .init(.probing, .undoing), .init(.probing, .ended),
+        .init(.inDoubt, .probing), .init(.inDoubt, .released), .init(.inDoubt, .backingOff), .init(.inDoubt, .deadLetter),
+        .init(.inDoubt, .undoing), .init(.inDoubt, .ended),
+        .init(.probing, .inDoubt), .init(.probing, .released), .init(.probing, .backingOff), .init(.probing, .deadLetter),
+        .init(.probing, .undoing), .init(.probing, .ended),
         .init(.deadLetter, .released), .init(.deadLetter, .undoing), .init(.deadLetter, .ended),
-        .init(.undoing, .ended), .init(.abandoned, .ended),
+        .init(.undoing, .ended), .init(.abandoned, .intended), .init(.abandoned, .ended),
     ]
 }
 
@@ -74,6 +88,8 @@ struct StepOperation {
     /// Why a step is in doubt, and who can find out.
     struct Doubt {
         var reason: DoubtReason
+        /// What put it in doubt in the first place, before a probe had its say.
+        var cause: DoubtReason
         /// The probe has nothing more to say.
         var needsPerson: Bool
         var probeTries = 0
@@ -97,18 +113,26 @@ struct StepOperation {
 
     var phase = StepPhase.requested
     var isCancelled = false
+    /// The code has its answer already; the event that ends the step gives no other one.
+    var isAnswered = false
     var isQueued = false
     /// The input stands in an event already; later ones need not repeat it.
     var isInputRecorded = false
-    /// The effect may have happened without a recorded outcome.
+    /// The effect may have happened without a recorded outcome. Known to this process, or assumed of the one before.
     var mayHaveRun = false
+    /// An intent of this step is in history.
+    var hasIntent = false
+    /// This process has seen the intent become durable and has sent nothing since.
+    var isIntentUnsent = false
+    /// The code had given the step up before its intent became durable: no process ever sends such an attempt.
+    var isSurelyUnsent = false
     var allFailuresDefinite = true
     var failedAttempts = 0
     /// Failed attempts that a person's `retry` has forgiven.
     var forgivenAttempts = 0
     /// When the step was released, or the last definite failure while all were: the start of the retention window.
     var windowStart = Timestamp.epoch
-    /// The build under which it was released or intended.
+    /// The build under which it was released or intended; empty if several builds may have sent it since.
     var releasedBuild = ""
     /// An intent has to be committed before it is sent again: the code may have changed since the last time.
     var needsFreshIntent = false
@@ -121,12 +145,12 @@ struct StepOperation {
     var isApprovalConsumed = false
     var doubt: Doubt?
     var lastFailure: StepFailure?
-    var output: [UInt8] = []
     var keyGeneration = 0
     var bodyWasToldToStop = false
 
     init(
-        id: OperationID, family: Family, request: StepRequest, source: OperationID, undoneOutput: [UInt8] = [], owner: Owner? = nil
+        id: OperationID, family: Family, request: StepRequest, source: OperationID, undoneOutput: [UInt8] = [],
+        owner: Owner? = nil
     ) {
         self.id = id
         self.family = family
@@ -183,9 +207,11 @@ struct StepEventKinds {
     let resolved: EventKind
 
     static let step = StepEventKinds(
-        intent: .stepIntended, attemptFailed: .stepAttemptFailed, succeeded: .stepSucceeded, failed: .stepFailed, inDoubt: .stepInDoubt,
+        intent: .stepIntended, attemptFailed: .stepAttemptFailed, succeeded: .stepSucceeded, failed: .stepFailed,
+        inDoubt: .stepInDoubt,
         resolved: .stepResolved)
     static let undo = StepEventKinds(
-        intent: .undoStarted, attemptFailed: .undoAttemptFailed, succeeded: .undoSucceeded, failed: .undoFailed, inDoubt: .undoInDoubt,
+        intent: .undoStarted, attemptFailed: .undoAttemptFailed, succeeded: .undoSucceeded, failed: .undoFailed,
+        inDoubt: .undoInDoubt,
         resolved: .undoResolved)
 }

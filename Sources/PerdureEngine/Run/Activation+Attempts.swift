@@ -39,14 +39,10 @@ extension Activation {
             case .step, .undo: fact = .attemptEnded(attempt.operation, await call.run(attempt, context, limit: limit))
             case .stepProbe, .undoProbe: fact = .probeEnded(attempt.operation, await call.probe(attempt, context, limit: limit))
             }
-            state.withLock { $0.bodies[attempt.operation] = nil }
             post(.fact(fact, at: services.clock.now()))
         }
-        state.withLock { state in
-            // It may have ended already, which its fact in the mailbox then says.
-            let hasEnded = state.mailbox.contains { if case .fact(let fact, _) = $0 { fact.isEnd(of: attempt.operation) } else { false } }
-            if !hasEnded { state.bodies[attempt.operation] = Body(task: task, deadline: attempt.deadline) }
-        }
+        // Its end is mail, which this thread reads later: the entry cannot come too late.
+        state.withLock { $0.bodies[attempt.operation] = Body(task: task, deadline: attempt.deadline) }
     }
 
     private func bodyLogger(_ attempt: Attempt) -> Logger {
@@ -92,10 +88,11 @@ extension Activation {
 }
 
 extension Fact {
-    func isEnd(of operation: OperationID) -> Bool {
+    /// The operation whose body has ended, if that is what the fact says.
+    var endedBody: OperationID? {
         switch self {
-        case .attemptEnded(let id, _), .probeEnded(let id, _): id == operation
-        case .due, .inbox, .keyHeld: false
+        case .attemptEnded(let id, _), .probeEnded(let id, _): id
+        case .due, .inbox, .keyHeld: nil
         }
     }
 }

@@ -50,8 +50,9 @@ extension Activation {
     private func next(_ state: inout State, now: Timestamp) -> Step {
         guard !state.isClosed, state.isOwned, state.inFlight == nil, !state.machine.isReplaying else { return .nothing }
         let (facts, factDrafts) = takeFacts(&state, now: now)
-        let isTerminated = factDrafts.events.last?.kind == .runTerminated
-        let plan = isTerminated ? Plan() : state.machine.plan(now: now)
+        var plan = state.machine.plan(now: now)
+        // A run that is about to be handed over starts nothing any more. It may end.
+        if state.mustHandOver, plan.drafts.events.last?.kind.isFinal != true { plan = Plan() }
         var drafts = factDrafts
         drafts.append(plan.drafts)
         if drafts.isEmpty {
@@ -82,8 +83,7 @@ extension Activation {
         state.facts = []
         var taken: [(at: Timestamp, fact: Fact)] = [], drafts = Drafts(), touched: Set<OperationID> = []
         for (at, fact) in ordered {
-            let isTerminated = drafts.events.last?.kind == .runTerminated
-            if isTerminated || state.machine.operation(of: fact).map({ !touched.insert($0).inserted }) == true {
+            if state.machine.operation(of: fact).map({ !touched.insert($0).inserted }) == true {
                 state.facts.append((at, fact))
                 continue
             }
@@ -164,11 +164,15 @@ extension Activation {
             services.observe(self, .closed(transition.state, last))
         } else {
             // What came in meanwhile is in the store still, and will be read again by whoever claims the run.
-            state.withLock { state in
-                state.facts = []
-                state.knownRows = []
+            let missedMail = state.withLock { state in
+                defer {
+                    state.facts = []
+                    state.knownRows = []
+                }
+                return !state.facts.isEmpty
             }
             services.observe(self, .released(wakeAt: transition.wakeAt))
+            if missedMail { services.observe(self, .missedMail) }
         }
     }
 
@@ -182,7 +186,7 @@ extension Activation {
         case .businessKeyTaken(let record):
             state.withLock { state in
                 state.facts = batch.facts + state.facts
-                guard let take = batch.takes.first(where: { $0.key == record.key }), let id = state.machine.stepID(of: take.subject) else {
+                guard let take = batch.takes.first(where: { $0.key == record.key }), let id = state.machine.operation(taking: take) else {
                     return
                 }
                 state.facts.append((services.clock.now(), .keyHeld(id, record)))
@@ -229,7 +233,8 @@ extension Activation {
     /// first. Returns whether the run is given up.
     private func handOver(now: Timestamp) -> Bool {
         let advance = state.withLock { state -> RunAdvance? in
-            guard state.mustHandOver, !state.isClosed, state.isOwned, state.inFlight == nil else { return nil }
+            // What has ended meanwhile is recorded first: its outcome is known, and would be in doubt otherwise.
+            guard state.mustHandOver, !state.isClosed, state.isOwned, state.inFlight == nil, state.facts.isEmpty else { return nil }
             var head = state.head
             let drafts = state.machine.handOverDrafts(now: now)
             let events = head.append(contentsOf: drafts, run: identity.id.description, now: now)

@@ -149,8 +149,18 @@ package final class Activation: Sendable {
                 state.take(rows)
             }
         case .committed(let result): committed(result)
-        case .fact(let fact, let time): state.withLock { $0.facts.append((time, fact)) }
-        case .rows(let rows): state.withLock { $0.take(rows) }
+        case .fact(let fact, let time):
+            state.withLock { state in
+                if let operation = fact.endedBody { state.bodies[operation] = nil }
+                state.facts.append((time, fact))
+            }
+        case .rows(let rows):
+            let isOwned = state.withLock { state in
+                state.take(rows)
+                return state.isOwned
+            }
+            // The run was given up while the message was on its way: somebody has to claim it again.
+            if !isOwned { services.observe(self, .missedMail) }
         case .wake: state.withLock { $0.scheduledWake = nil }
         case .leave: leave()
         case .handOver: state.withLock { $0.mustHandOver = true }
@@ -294,9 +304,9 @@ package final class Activation: Sendable {
     static let callLimitAfterClose = 100
 
     private func leave() {
-        let mayLeave = state.withLock { state in !state.isClosed && state.inFlight == nil && state.bodies.isEmpty }
-        guard mayLeave else { return }
+        guard !state.withLock({ $0.isClosed }) else { return }
         closeCode()
+        stopBodies()
         services.observe(self, .gone)
     }
 }

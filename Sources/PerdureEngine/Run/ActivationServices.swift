@@ -25,6 +25,8 @@ package struct ActivationServices: Sendable {
 package enum ActivationEvent: Sendable {
     /// The run only waits now, and nobody owns it. It stays in memory until it is taken out.
     case released(wakeAt: Timestamp?)
+    /// A message came for a run that had just been given up.
+    case missedMail
     /// The run has closed with this event.
     case closed(RunState, Event)
     /// The run does not fit this build.

@@ -8,30 +8,35 @@ extension CommitGroup {
     private static let isOfRun = SQL("SELECT 1 FROM inbox WHERE number = ?1 AND run = ?2")
 
     func advance(_ advance: RunAdvance, _ session: Session) throws -> CommitResult {
-        guard let gate = try session.gate(advance.run) else { return .refused(.runUnknown) }
-        guard isEngine, gate.state == .running, let owner = gate.owner, owner == node, gate.epoch == advance.epoch,
-            gate.seq == advance.head.seq, gate.hash == advance.head.hash
-        else {
-            return try wasApplied(advance, gate, session) ? .advanced : .refused(.conflict)
+        switch try session.gate(advance.run, node: isEngine ? node : nil, epoch: advance.epoch, head: advance.head) {
+        case .open: break
+        case .shut: return try wasApplied(advance, session) ? .advanced : .refused(.conflict)
+        case .runUnknown: return .refused(.runUnknown)
         }
-        if let refusal = try refusal(advance, gate, session) { return .refused(refusal) }
+        let touchesKeys = !advance.takes.isEmpty || !advance.settles.isEmpty
+        let holder = touchesKeys ? try session.run(advance.run)?.id : nil
+        if let refusal = try refusal(advance, holder, session) { return .refused(refusal) }
 
         try session.append(advance.events, to: advance.run)
         try consume(advance, session)
-        for take in advance.takes { try session.take(take, holder: gate.id) }
+        if let holder {
+            for take in advance.takes { try session.take(take, holder: holder) }
+        }
         // Before what it sends: a message must not land in the inbox of a run that this very commit closes.
         if let transition = advance.transition { try session.move(advance.run, transition, now: now) }
-        for settlement in advance.settles { try session.settle(settlement, holder: gate.id, now: now) }
+        if let holder {
+            for settlement in advance.settles { try session.settle(settlement, holder: holder, now: now) }
+        }
         // What is addressed to a run that is gone has nobody to be told to; it does not undo the sender's own progress.
         for delivery in advance.deliveries { _ = try session.deliver(delivery, now: now) }
         return .advanced
     }
 
     /// Everything an advance can be refused for, before anything of it is written.
-    private func refusal(_ advance: RunAdvance, _ gate: RunGate, _ session: Session) throws -> CommitRefusal? {
+    private func refusal(_ advance: RunAdvance, _ holder: RunID?, _ session: Session) throws -> CommitRefusal? {
         if let first = advance.events.first {
-            guard first.seq == gate.seq + 1, Session.areInSequence(advance.events) else {
-                return .invalid("the events do not follow event \(gate.seq)")
+            guard first.seq == advance.head.seq + 1, Session.areInSequence(advance.events) else {
+                return .invalid("the events do not follow event \(advance.head.seq)")
             }
         }
         if let transition = advance.transition {
@@ -44,8 +49,9 @@ extension CommitGroup {
                 if !unread.isEmpty { return .unreadInbox(unread) }
             }
         }
+        guard let holder else { return nil }
         for take in advance.takes {
-            if let holder = try session.obstacle(to: take, by: gate.id) { return .businessKeyTaken(holder) }
+            if let record = try session.obstacle(to: take, by: holder) { return .businessKeyTaken(record) }
         }
         return nil
     }
@@ -61,14 +67,14 @@ extension CommitGroup {
     }
 
     /// Whether this very advance was made durable before, and only its answer got lost.
-    private func wasApplied(_ advance: RunAdvance, _ gate: RunGate, _ session: Session) throws -> Bool {
+    private func wasApplied(_ advance: RunAdvance, _ session: Session) throws -> Bool {
         if let last = advance.events.last {
             // The run may have gone on since. The hash covers everything before it.
             return try session.hash(of: advance.run, seq: last.seq) == last.hash
         }
-        guard let transition = advance.transition, gate.epoch == advance.epoch, gate.hash == advance.head.hash,
-            gate.seq == advance.head.seq
+        guard let transition = advance.transition, let row = try session.run(advance.run), row.epoch == advance.epoch,
+            let head = try session.head(of: advance.run), head.seq == advance.head.seq, head.hash == advance.head.hash
         else { return false }
-        return gate.state == transition.state && gate.wakeAt == transition.wakeAt
+        return row.state == transition.state && row.wakeAt == transition.wakeAt
     }
 }

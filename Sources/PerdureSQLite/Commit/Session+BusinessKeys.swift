@@ -43,8 +43,13 @@ extension Session {
                 take.inputDigest)
             return
         }
-        // Otherwise the same step of the same run has it already.
-        guard row.record.outcome == .free else { return }
+        guard row.record.outcome == .free else {
+            // Nobody else has it, that was asked before; two steps of one batch may still want the same.
+            guard row.record.subject == take.subject else {
+                throw BadRow("two steps of one run take the business key '\(key.key)' of step '\(key.step)'")
+            }
+            return
+        }
         try execute(Self.takeKey, row.number, holder.description, take.subject, take.inputDigest)
     }
 

@@ -2,21 +2,19 @@ internal import Perdure
 internal import PerdureHistory
 internal import PerdureStore
 
-/// What a commit must find to be allowed: the run's row and the last event of its history.
-struct RunGate {
-    let id: RunID
-    let state: RunState
-    let epoch: Int64
-    let owner: NodeID?
-    let wakeAt: Timestamp?
-    let seq: Int64
-    let hash: EventHash
+/// Whether a commit may go on top of a run's history.
+enum RunGate {
+    case open
+    /// Another owner, another epoch, or another last event.
+    case shut
+    case runUnknown
 }
 
 extension Session {
+    // Compared by SQLite and as bytes: this runs for every advance, and nothing else of the row is needed.
     private static let selectGate = SQL(
         """
-        SELECT runs.id, runs.state, runs.epoch, runs.owner, runs.wake_at, events.seq, events.hash
+        SELECT runs.state = 'running' AND runs.owner = ?2 AND runs.epoch = ?3 AND events.seq = ?4, events.hash
         FROM runs JOIN events ON events.run = runs.number
         WHERE runs.number = ?1 ORDER BY events.seq DESC LIMIT 1
         """)
@@ -34,17 +32,16 @@ extension Session {
     private static let insertRequest = SQL("INSERT INTO open_requests (position, run, subject, kind) VALUES (?1, ?2, ?3, ?4)")
     private static let deleteRequest = SQL("DELETE FROM open_requests WHERE run = ?1 AND subject = ?2 AND kind = ?3")
 
-    func gate(_ run: Int64) throws -> RunGate? {
-        try first(Self.selectGate, run) { row in
-            let id = try row.text(0)
-            let state = try row.text(1)
-            guard let id = RunID(id), let state = RunState(rawValue: state) else {
-                throw BadRow("run number \(run): its id '\(id)' or its state '\(state)' is malformed")
-            }
-            return RunGate(
-                id: id, state: state, epoch: try row.integer(2), owner: try row.optionalText(3).map(NodeID.init(rawValue:)),
-                wakeAt: try row.optionalInteger(4).map(Timestamp.init(microseconds:)), seq: try row.integer(5),
-                hash: try EventHash(row, 6))
+    func gate(_ run: Int64, node: NodeID?, epoch: Int64, head: ChainHead) throws -> RunGate {
+        let matches = try first(Self.selectGate, run, node, epoch, head.seq) { row in
+            // Null if nobody owns the run.
+            guard try row.optionalInteger(0) == 1 else { return false }
+            return try row.withBytes(1) { stored in head.hash.withUnsafeBytes { stored.elementsEqual($0) } }
+        }
+        return switch matches {
+        case true?: .open
+        case false?: .shut
+        case nil: .runUnknown
         }
     }
 

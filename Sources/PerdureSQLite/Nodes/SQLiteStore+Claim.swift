@@ -1,6 +1,7 @@
 internal import Perdure
 internal import PerdureHistory
 package import PerdureStore
+internal import Synchronization
 
 extension SQLiteStore {
     package func claim(_ request: ClaimRequest) async throws(StoreError) -> [ClaimedRun] {
@@ -10,14 +11,26 @@ extension SQLiteStore {
         }
         guard request.limit > 0 else { return [] }
         let now = now()
-        return try await write { session in
+        let claims = try await write { session in
+            // A claim whose answer was lost owns its runs all the same: its repeat gets them, or nobody ever would.
+            let lost = try self.unanswered.withLock { claims in try claims.filter { try session.isStill($0) } }
+            if !lost.isEmpty { return lost }
             let candidates = try ClaimCandidates(request: request, now: now).find(session)
-            return try candidates.compactMap { try session.claim($0, request, now: now) }
+            let claims = try candidates.compactMap { try session.claim($0, request, now: now) }
+            self.unanswered.withLock { $0 = claims }
+            return claims
         }
+        unanswered.withLock { $0 = [] }
+        return claims
     }
 }
 
 extension Session {
+    /// Whether nothing has happened to the run since the claim.
+    fileprivate func isStill(_ claim: ClaimedRun) throws -> Bool {
+        try run(claim.record.number) == claim.record && head(of: claim.record.number) == claim.head
+    }
+
     private static let lastEvent = SQL("SELECT seq, at, hash FROM events WHERE run = ?1 ORDER BY seq DESC LIMIT 1")
     private static let own = SQL(
         """

@@ -27,8 +27,8 @@ extension SQLiteStore {
             try session.execute(Self.endOthers, node.id, now)
             try session.execute(Self.forgetIdle)
             try session.execute(Self.insert, node.id, node.build, node.host, Int(node.processID), now)
-            self.setNode(node.id)
         }
+        setNode(node.id)
     }
 
     package func unregister(_ node: NodeID) async throws(StoreError) {
@@ -38,7 +38,7 @@ extension SQLiteStore {
             try session.execute(Self.end, node, now)
             // Runs that it still owns, against the rule, stay takeable: their owner is remembered as ended.
             try session.execute(Self.forgetIdle)
-            if self.node == node { self.setNode(nil) }
         }
+        if self.node == node { setNode(nil) }
     }
 }

@@ -28,7 +28,7 @@ extension SQLiteStore {
                     throw StoreError.unusable(.storeMissing, "\(file.path) holds no store yet. Start an engine with it first.")
                 }
                 try Opening.checkIsCurrent(session, path: file.path)
-                try Opening.setUp(session)
+                try Opening.setUp(session, options)
             }
             return try await assemble(file, writer: writer, lock: nil, options: options)
         }
@@ -40,7 +40,7 @@ extension SQLiteStore {
         let identity = UUID().uuidString.lowercased()
         let writer = try await connect(file, options) { session in
             _ = try Opening.check(session, path: file.path)
-            try Opening.setUp(session)
+            try Opening.setUp(session, options)
             try Opening.migrate(session, path: file.path, identity: identity)
         }
         return try await assemble(file, writer: writer, lock: lock, options: options)

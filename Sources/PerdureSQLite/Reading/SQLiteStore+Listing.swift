@@ -27,8 +27,10 @@ extension SQLiteStore {
     package func runs(_ filter: RunFilter) async throws(StoreError) -> [RunRecord] {
         try await read(on: browser) { session in
             let before = filter.before ?? .max
+            // SQLite takes a negative limit for none.
+            let limit = max(0, filter.limit)
             guard !filter.states.isEmpty else {
-                return try session.all(Self.newest, before, filter.namespace, filter.workflow, filter.limit) { try RunRecord($0) }
+                return try session.all(Self.newest, before, filter.namespace, filter.workflow, limit) { try RunRecord($0) }
             }
             // The index by state and namespace gives each pair in order; few pages of them merge cheaply.
             return try session.read {
@@ -36,12 +38,12 @@ extension SQLiteStore {
                 for state in Set(filter.states) {
                     let namespaces = try filter.namespace.map { [$0] } ?? Self.namespaces(of: state, session)
                     for namespace in namespaces {
-                        found += try session.all(Self.newestInState, state, namespace, before, filter.workflow, filter.limit) {
+                        found += try session.all(Self.newestInState, state, namespace, before, filter.workflow, limit) {
                             try RunRecord($0)
                         }
                     }
                 }
-                return Array(found.sorted { $0.number > $1.number }.prefix(max(0, filter.limit)))
+                return Array(found.sorted { $0.number > $1.number }.prefix(limit))
             }
         }
     }
@@ -70,7 +72,7 @@ extension SQLiteStore {
 
     package func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest] {
         try await read(on: browser) { session in
-            try session.all(Self.open, namespace, limit) { row in
+            try session.all(Self.open, namespace, max(0, limit)) { row in
                 let run = try RunRecord(row)
                 return OpenRequest(run: run, event: try Event(row, run: run.number, from: RunRecord.columnCount))
             }

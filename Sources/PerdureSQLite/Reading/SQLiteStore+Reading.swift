@@ -12,7 +12,9 @@ extension SQLiteStore {
     private static let due = SQL("SELECT min(wake_at) FROM runs WHERE wake_at IS NOT NULL AND workflow = ?1 AND version = ?2")
 
     package func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
-        try await read(on: reader) { session in try session.all(Self.page, run, seq, limit) { try Event($0, run: run) } }
+        try await read(on: reader) { session in
+            try session.all(Self.page, run, seq, max(0, limit)) { try Event($0, run: run) }
+        }
     }
 
     package func inbox(run: Int64) async throws(StoreError) -> [InboxRow] {
@@ -20,7 +22,9 @@ extension SQLiteStore {
     }
 
     package func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> [InboxRow] {
-        try await read(on: reader) { session in try session.all(Self.owned, node, number, limit) { try InboxRow($0) } }
+        try await read(on: reader) { session in
+            try session.all(Self.owned, node, number, max(0, limit)) { try InboxRow($0) }
+        }
     }
 
     package func nextWake(hosted: [ClaimRequest.Hosted]) async throws(StoreError) -> Timestamp? {

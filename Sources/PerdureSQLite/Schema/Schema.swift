@@ -6,6 +6,9 @@ enum Schema {
     /// The newest version this code writes: the length of the list of migrations.
     static var version: Int64 { Int64(migrations.count) }
 
+    /// The oldest version whose code can work with a file of this one.
+    static let oldestCompatible: Int64 = 1
+
     /// One script for each version, applied in order and never changed once released.
     static let migrations: [String] = [version1]
 }
