@@ -35,7 +35,8 @@ package enum CommandLineTool<App: PerdureApp> {
             let style = environment.style
             let cause = error.cause.map { " (\($0))" } ?? ""
             environment.writeError(
-                "\(style.red("error:")) \(error.message)\(cause)\n\(style.dim("code: \(error.code), see docs/errors/\(error.code).md"))\n")
+                "\(style.red("error:")) \(error.message)\(cause)\n\(style.dim("code: \(error.code), see docs/errors/\(error.code).md"))\n"
+            )
             return CommandStatus(error.code)
         case is CancellationError:
             return .failed
@@ -57,14 +58,16 @@ struct Root<App: PerdureApp>: ParsableCommand {
             commandName: programName,
             abstract: App.abstract,
             discussion: """
-                Every command works on one store: --store, or the variable PERDURE_STORE, or perdure.db in the current folder. One
-                process at a time hosts workflows on a store ('run', or 'start' where nobody else does); the others work beside it.
+                Every command works on one store: --store, or the variable PERDURE_STORE, or perdure.db in the current folder. \
+                One process at a time hosts workflows on a store ('run', or 'start' where nobody else does); the others work \
+                beside it.
 
                 Exit status:
                 \(codes)
                 """,
             subcommands: [
-                RunCommand.self, StartCommand.self, ListCommand.self, ShowCommand.self, ExplainCommand.self, ApprovalsCommand.self,
+                RunCommand.self, StartCommand.self, ListCommand.self, ShowCommand.self, ExplainCommand.self,
+                ApprovalsCommand.self,
                 ApproveCommand.self, DenyCommand.self, AnswerCommand.self, SignalCommand.self, CancelCommand.self,
                 TerminateCommand.self, RetryCommand.self, ResolveCommand.self, VerifyCommand.self,
             ])

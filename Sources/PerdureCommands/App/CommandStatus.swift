@@ -30,7 +30,8 @@ package enum CommandStatus: Int32, Error, Sendable, CaseIterable {
             self = .conflict
         case .usage, .nameInvalid, .inputUndecodable, .valueNotEncodable, .payloadTooLarge, .answerInvalid, .workflowDuplicate:
             self = .usage
-        case .storeNotOurs, .storeTooNew, .storeReadOnly, .storeLocked, .storeCorrupt, .storeUnavailable, .storeMissing: self = .store
+        case .storeNotOurs, .storeTooNew, .storeReadOnly, .storeLocked, .storeCorrupt, .storeUnavailable, .storeMissing:
+            self = .store
         default: self = .failed
         }
     }

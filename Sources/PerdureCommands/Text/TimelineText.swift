@@ -10,7 +10,8 @@ package enum TimelineText {
         let rows = events.map { event in Row(event, start: start) }
         let widths = (
             seq: rows.map(\.seq.count).max() ?? 1, time: rows.map(\.time.count).max() ?? 1,
-            subject: min(32, rows.map(\.subject.count).max() ?? 1))
+            subject: min(32, rows.map(\.subject.count).max() ?? 1)
+        )
         var lines = [RunText.headline(record, style: style), RunText.times(record, events, style: style), ""]
         for row in rows {
             let place = "\(row.seq.indented(to: widths.seq))  \(row.time.indented(to: widths.time))"
@@ -55,7 +56,8 @@ package enum TimelineText {
 enum RunText {
     static func headline(_ record: RunRecord, style: Style) -> String {
         let key = record.key.map { "  key \($0.shortened(to: 60))" } ?? ""
-        return "\(style.bold(record.id.description))  \(record.workflow) \(record.version)\(key)  \(style.state(record.state.rawValue))"
+        return
+            "\(style.bold(record.id.description))  \(record.workflow) \(record.version)\(key)  \(style.state(record.state.rawValue))"
     }
 
     static func times(_ record: RunRecord, _ events: [Event], style: Style) -> String {

@@ -54,7 +54,8 @@ import Testing
             #expect(reply.status == .conflict && reply.errors.contains("approval_mismatch"))
             let listed = await desk.type("approvals", "--json").json?.arrayValue?.first
             let digest = try #require(listed?["digest"]?.stringValue)
-            #expect(await desk.type("approve", run, "charge", "--yes", "--digest", digest, "--json").json?["decision"] == "approved")
+            #expect(
+                await desk.type("approve", run, "charge", "--yes", "--digest", digest, "--json").json?["decision"] == "approved")
         }
     }
 

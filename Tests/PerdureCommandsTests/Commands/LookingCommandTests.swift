@@ -100,7 +100,9 @@ import Testing
     @Test func helpSaysWhatTheCommandStatusMeans() async throws {
         let desk = try Desk()
         let help = await desk.type("--help")
-        #expect(help.status == .success && help.output.contains("Exit status:") && help.output.contains("5  the store cannot be used"))
+        #expect(
+            help.status == .success && help.output.contains("Exit status:") && help.output.contains("5  the store cannot be used")
+        )
         #expect(await desk.type("approve", "--help").output.contains("Whoever started a run cannot approve its actions"))
         let unknown = await desk.type("lst")
         #expect(unknown.status == .usage && unknown.errors.contains("lst"))

@@ -35,7 +35,9 @@ import Testing
             #expect(await desk.type("approvals", "--json").json?.arrayValue?.first?["kind"] == "in_doubt")
             let retried = await desk.type("retry", run, "send")
             #expect(retried.status == .conflict && retried.errors.contains("resolve"))
-            #expect(await desk.type("resolve", run, "send", "--happened", "--result", #""r-1""#, "--reason", "seen").status == .success)
+            #expect(
+                await desk.type("resolve", run, "send", "--happened", "--result", #""r-1""#, "--reason", "seen").status
+                    == .success)
             try await desk.untilClosed(run)
             let shown = await desk.type("show", run).output
             #expect(shown.contains(#"it happened, says human ada (unauthenticated): "seen" → "r-1""#))
@@ -48,6 +50,9 @@ import Testing
         let desk = try Desk()
         try await desk.hosting { engine in
             let run = try await parked(desk, engine, "doubt")
+            let early = await desk.type("resolve", run, "send", "--abort")
+            #expect(early.status == .conflict && early.errors.contains("may still act until"))
+            desk.clock.advance(by: .seconds(120))
             #expect(await desk.type("resolve", run, "send", "--abort").status == .success)
             try await desk.untilClosed(run)
             #expect(await desk.type("explain", run).output.contains("failed"))

@@ -19,6 +19,14 @@ final class Desk: Sendable {
 
     let folder: URL
     let path: String
+    let clock = ShiftedClock()
+
+    var store: StoreConfiguration { .sqlite(path, clock: { [clock] in clock.now() }) }
+    private var engine: EngineConfiguration {
+        var configuration = EngineConfiguration()
+        configuration.clock = clock
+        return configuration
+    }
 
     init() throws {
         folder = FileManager.default.temporaryDirectory.appending(path: "perdure-commands-\(UUID())")
@@ -38,6 +46,9 @@ final class Desk: Sendable {
             program: "app", user: user, write: { output.append($0) }, writeError: { errors.append($0) },
             workflows: { TestApp.workflows })
         environment.variables = ["PERDURE_STORE": path]
+        environment.engine = engine
+        environment.now = { [clock] in clock.now() }
+        environment.openStore = { [clock] in .sqlite($0, clock: { clock.now() }) }
         environment.readInput = { Data(input.utf8) }
         if let answer { environment.ask = { _ in answer } }
         change(&environment)
@@ -47,7 +58,7 @@ final class Desk: Sendable {
 
     /// Hosts the workflows while the body works.
     func hosting(_ body: (Engine) async throws -> Void) async throws {
-        let engine = try await Engine(store: .sqlite(path)) { TestApp.workflows }
+        let engine = try await Engine(store: store, configuration: engine) { TestApp.workflows }
         try await withThrowingTaskGroup { group in
             group.addTask { try await engine.run() }
             try await body(engine)
@@ -66,14 +77,9 @@ final class Desk: Sendable {
     }
 
     func until(_ run: String, _ condition: (RunRecord, RunView) -> Bool) async throws {
-        let client = try await Client(.sqlite(path))
+        let client = try await Client(store)
         let id = try #require(RunID(run))
-        let (rings, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-        client.store.onOutsideDelivery { continuation.yield() }
-        continuation.yield()
-        for await _ in rings {
-            if condition(try await client.record(id), try await client.view(of: id)) { break }
-        }
+        try await RunWatch(client: client).wait { condition(try await $0.record(id), try await $0.view(of: id)) }
         await client.close()
     }
 

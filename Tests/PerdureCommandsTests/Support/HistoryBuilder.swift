@@ -5,7 +5,7 @@ import PerdureStore
 
 /// Writes a history by hand, each event a second after the one before.
 struct HistoryBuilder {
-    static let run = RunID("0193a5b0-0000-7000-8000-000000000001")!
+    static let run = RunID(milliseconds: 1_733_700_000_000, random: (0, 1))
     static let start = Timestamp(microseconds: 1_772_366_400_000_000)
 
     var record: RunRecord
@@ -17,7 +17,8 @@ struct HistoryBuilder {
         let salt = [UInt8](repeating: 7, count: 16)
         record = RunRecord(
             id: Self.run, namespace: "default", workflow: workflow, version: "2.1", key: key,
-            inputDigest: SaltedDigest.hex(salt: salt, canonicalBytes: Array(input.utf8)), salt: salt, state: .waiting, createdAt: Self.start)
+            inputDigest: SaltedDigest.hex(salt: salt, canonicalBytes: Array(input.utf8)), salt: salt, state: .waiting,
+            createdAt: Self.start)
         head = .start(namespace: "default", run: Self.run.description)
         add(
             .runStarted,
@@ -32,10 +33,12 @@ struct HistoryBuilder {
 
     @discardableResult
     mutating func add(
-        _ kind: EventKind, _ subject: String = "", _ attributes: [String: JSONValue] = [:], input: String? = nil, output: String? = nil
+        _ kind: EventKind, _ subject: String = "", _ attributes: [String: JSONValue] = [:], input: String? = nil,
+        output: String? = nil
     ) -> Event {
         let draft = EventDraft(
-            kind, subject: subject, attributes: Attributes(JSONObject(attributes.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })),
+            kind, subject: subject,
+            attributes: Attributes(JSONObject(attributes.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })),
             input: input.map { .inline(Array($0.utf8)) }, output: output.map { .inline(Array($0.utf8)) })
         let event = head.append(draft, run: Self.run.description, now: now)
         events.append(event)
@@ -48,7 +51,9 @@ struct HistoryBuilder {
     }
 
     mutating func add(_ kind: EventKind, _ attributes: [String: JSONValue]) { add(kind, "", attributes) }
-    mutating func add(_ kind: EventKind, _ attributes: [String: JSONValue], input: String) { add(kind, "", attributes, input: input) }
+    mutating func add(_ kind: EventKind, _ attributes: [String: JSONValue], input: String) {
+        add(kind, "", attributes, input: input)
+    }
 
     mutating func pass(_ duration: Duration) { now = now + duration }
 
@@ -74,14 +79,20 @@ struct HistoryBuilder {
     mutating func ask(_ subject: String, view: String = #"{"input":12}"#) {
         add(
             .approvalRequested, subject,
-            ["approver": "role:finance", "view_digest": .string(digest(view)), "expires_at": Self.time(after: .seconds(259_200))],
+            [
+                "approver": "role:finance", "view_digest": .string(digest(view)),
+                "expires_at": Self.time(after: .seconds(259_200)),
+            ],
             input: view)
     }
 
     mutating func decide(_ subject: String, approved: Bool = true, view: String = #"{"input":12}"#) {
         add(
             .approvalDecided, subject,
-            ["approved": .bool(approved), "view_digest": .string(digest(view)), "by": Self.who("human", "ada"), "reason": "looks right"])
+            [
+                "approved": .bool(approved), "view_digest": .string(digest(view)), "by": Self.who("human", "ada"),
+                "reason": "looks right",
+            ])
     }
 
     func verify() -> HistoryVerifier.Report { HistoryVerifier.verify(record, events) }

@@ -23,7 +23,9 @@ struct Ship: Workflow {
     static let name = "ship"
     static let version: WorkflowVersion = "2.1"
     func run(_ order: Order, _ context: WorkflowContext) async throws -> String {
-        try await context.act("reserve", input: order.item, .idempotent(retention: .forever)) { _, _ in } undo: { _, _ in }
+        try await context.act("reserve", input: order.item, .idempotent(retention: .forever)) { _, _ in
+        } undo: { _, _ in
+        }
         try await context.act(
             "charge", input: order.amount, .atMostOnce(inDoubt: .askPerson),
             approval: .required(by: .role("finance"), within: .days(3)), irreversible: "money has moved"
@@ -42,7 +44,9 @@ struct Wait: Workflow {
     static let name = "wait"
     static let version: WorkflowVersion = "1"
     func run(_ input: Nothing, _ context: WorkflowContext) async throws -> Int {
-        try await context.act("prepare", input: 1, .idempotent(retention: .forever)) { _, _ in } undo: { _, _ in }
+        try await context.act("prepare", input: 1, .idempotent(retention: .forever)) { _, _ in
+        } undo: { _, _ in
+        }
         return try await context.signal(Go.self)
     }
 }
@@ -63,8 +67,11 @@ struct Doubt: Workflow {
     struct NoAnswer: Error {}
     func run(_ input: Nothing, _ context: WorkflowContext) async throws -> String {
         try await context.step(
-            "send", input: 7, .atMostOnce(inDoubt: .askPerson), policy: StepPolicy(attemptTimeout: .milliseconds(1), grace: .zero)
-        ) { _, _ -> String in throw NoAnswer() } undo: { _, _ in }
+            "send", input: 7, .atMostOnce(inDoubt: .askPerson), policy: StepPolicy(attemptTimeout: .minutes(1), grace: .zero)
+        ) { _, _ -> String in
+            throw NoAnswer()
+        } undo: { _, _ in
+        }
     }
 }
 
@@ -74,7 +81,9 @@ struct Stuck: Workflow {
     static let version: WorkflowVersion = "1"
     struct Busy: ClassifiedError { var isDefinite: Bool { true } }
     func run(_ input: Nothing, _ context: WorkflowContext) async throws -> Int {
-        try await context.step("call", input: 1, .idempotent(retention: .forever), policy: .retry(.never), irreversible: "no undo") {
+        try await context.step(
+            "call", input: 1, .idempotent(retention: .forever), policy: .retry(.never), irreversible: "no undo"
+        ) {
             _, step in
             if step.attempt == 1 { throw Busy() }
             return step.attempt

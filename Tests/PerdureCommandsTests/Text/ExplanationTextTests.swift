@@ -41,7 +41,9 @@ import Testing
         history.record.note = "'charge' is in doubt (interrupted)"
         let text = explain(history)
         #expect(text.contains("is parked: nothing but a person's decision moves it."))
-        #expect(text.contains("Step 'charge' is in doubt (the process ended between the intent and the outcome): it may have happened."))
+        #expect(
+            text.contains(
+                "Step 'charge' is in doubt (the process ended between the intent and the outcome): it may have happened."))
         for words in ["--happened --result JSON", "--did-not-happen", "--undo --result JSON", "--abort"] {
             #expect(text.contains("app resolve \(run) charge \(words)"))
         }

@@ -38,7 +38,7 @@ import Testing
         let history = Self.history()
         let view = history.digest(#"{"input":12}"#).prefix(12)
         let expected = """
-            0193a5b0-0000-7000-8000-000000000001  ship 2.1  key order-7  cancelled
+            \(HistoryBuilder.run)  ship 2.1  key order-7  cancelled
             started 2026-03-01 12:00:00Z by workload shop (unauthenticated), took 2h
 
              1    +0.000s  run           started with {"amount":12,"item":"book"}

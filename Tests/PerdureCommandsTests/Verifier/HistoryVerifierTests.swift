@@ -53,7 +53,9 @@ import Testing
         #expect(history.verify().isSound && history.verify().isClosedCleanly)
     }
 
-    private func expect(_ rule: HistoryVerifier.Rule, at seq: Int64?, _ history: HistoryBuilder, sourceLocation: SourceLocation = #_sourceLocation) {
+    private func expect(
+        _ rule: HistoryVerifier.Rule, at seq: Int64?, _ history: HistoryBuilder, sourceLocation: SourceLocation = #_sourceLocation
+    ) {
         let first = history.verify().problems.first
         #expect(first?.rule == rule && first?.seq == seq, "found \(String(describing: first))", sourceLocation: sourceLocation)
     }
