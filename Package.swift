@@ -16,20 +16,20 @@ let settings: [SwiftSetting] =
     ] + (strict ? [.treatAllWarnings(as: .error)] : [])
 
 let log = Target.Dependency.product(name: "Logging", package: "swift-log")
-let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let metrics: [Target.Dependency] = ["Metrics", "CoreMetrics"].map { .product(name: $0, package: "swift-metrics") }
 let tracing = Target.Dependency.product(name: "Tracing", package: "swift-distributed-tracing")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let collections: [Target.Dependency] = ["DequeModule", "HeapModule"].map { .product(name: $0, package: "swift-collections") }
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
-let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let grdb: [Target.Dependency] = ["GRDB", "GRDBSQLite"].map { .product(name: $0, package: "GRDB.swift") }
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
 func layer(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
-    .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: settings)
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: settings)
 }
 
 var products: [Product] = [
@@ -55,15 +55,19 @@ var targets: [Target] = [
     layer("PerdureHistory", ["Perdure", crypto]),
     layer("PerdureStore", ["PerdureHistory"]),
     layer("PerdureStoreConformance", ["PerdureStore"]),
-    layer("PerdureSQLite", ["PerdureStore", grdb]),
-    layer("PerdureEngine", ["Perdure", "PerdureHistory", "PerdureStore", log, metrics, tracing, lifecycle] + collections),
+    layer("PerdureSQLite", ["PerdureStore"] + grdb),
+    layer(
+        "PerdureEngine", ["Perdure", "PerdureHistory", "PerdureStore", log, tracing, lifecycle, crypto] + metrics + collections),
     layer("PerdureCommands", ["Perdure", "PerdureEngine", "PerdureSQLite", argumentParser]),
     tests("PerdureTests", ["Perdure"]),
-    tests("PerdureHistoryTests", ["PerdureHistory"]),
-    tests("PerdureSQLiteTests", ["PerdureSQLite", "PerdureStoreConformance"]),
+    tests("PerdureHistoryTests", ["PerdureHistory"], exclude: ["Scripts"]),
+    tests("PerdureSQLiteTests", ["PerdureSQLite", "PerdureStoreConformance"] + grdb),
     tests("PerdureEngineTests", ["PerdureEngine", "PerdureSQLite", "PerdureStoreConformance"]),
     tests("PerdureCommandsTests", ["PerdureCommands"]),
-    tests("HouseTests", []),
+    .executableTarget(
+        name: "Quickstart", dependencies: ["Perdure", "PerdureEngine", "PerdureSQLite"], path: "Examples/Quickstart",
+        swiftSettings: settings),
+    tests("HouseTests", ["Perdure", "PerdureEngine", "PerdureSQLite", "Quickstart"]),
 ]
 
 if !coreOnly {
@@ -75,7 +79,7 @@ if !coreOnly {
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.24.0"),
     ]
     targets += [
-        layer("PerdurePeer", [hummingbird, grdb, log]),
+        layer("PerdurePeer", [hummingbird, log] + grdb),
         layer("PerdureExamples", ["Perdure", httpClient]),
         .executableTarget(
             name: "PerdureCLI",

@@ -1,5 +1,6 @@
 /// Who may decide or answer.
 public struct Approver: Sendable, Hashable, CustomStringConvertible {
+    /// `role:NAME` or `anyone`, as history records it.
     public let description: String
     /// Anyone who holds this role in the namespace. Recorded and shown; checked once the installation knows roles.
     public static func role(_ name: String) -> Approver { Approver(description: "role:\(name)") }
@@ -21,13 +22,16 @@ public struct ApprovalRequirement: Sendable, Hashable {
 
 /// Who did something, and how that is known.
 public struct Principal: Sendable, Hashable, Codable, CustomStringConvertible {
+    /// What sort of principal acts.
     public enum Kind: String, Sendable, Codable { case human, agent, workload, policy, timer, system }
+    /// What sort of principal this is.
     public let kind: Kind
     /// A name that is stable for this principal: an operating system user, a subject of an issuer, a SPIFFE id.
     public let id: String
     /// How it was authenticated, or `unauthenticated`.
     public let authentication: String
 
+    /// Names a principal. `authentication` says how it is known, `unauthenticated` by default.
     public init(_ kind: Kind, _ id: String, authentication: String = "unauthenticated") {
         self.kind = kind
         self.id = id

@@ -17,7 +17,9 @@ extension ClassifiedError {
 
 /// A ready-made error for "the other side refused, nothing happened, and asking again is of no use".
 public struct Rejected: ClassifiedError, Codable, Hashable, CustomStringConvertible {
+    /// What the other side said.
     public let reason: String
+    /// A refusal for this reason.
     public init(_ reason: String) { self.reason = reason }
     public var isDefinite: Bool { true }
     public var isRetryable: Bool { false }

@@ -1,10 +1,15 @@
 extension Duration {
-    /// 60 seconds each.
-    public static func minutes(_ minutes: some BinaryInteger) -> Duration { .seconds(Int64(minutes) * 60) }
-    /// 3,600 seconds each.
-    public static func hours(_ hours: some BinaryInteger) -> Duration { .seconds(Int64(hours) * 3_600) }
-    /// 86,400 seconds each, whatever a calendar says.
-    public static func days(_ days: some BinaryInteger) -> Duration { .seconds(Int64(days) * 86_400) }
+    /// 60 seconds each; saturates instead of trapping.
+    public static func minutes(_ minutes: some BinaryInteger) -> Duration { saturating(minutes, times: 60) }
+    /// 3,600 seconds each; saturates instead of trapping.
+    public static func hours(_ hours: some BinaryInteger) -> Duration { saturating(hours, times: 3_600) }
+    /// 86,400 seconds each, whatever a calendar says; saturates instead of trapping.
+    public static func days(_ days: some BinaryInteger) -> Duration { saturating(days, times: 86_400) }
+
+    private static func saturating(_ count: some BinaryInteger, times seconds: Int64) -> Duration {
+        let (product, overflow) = Int64(clamping: count).multipliedReportingOverflow(by: seconds)
+        return .seconds(overflow ? (count < 0 ? .min : .max) : product)
+    }
 }
 
 extension Duration {

@@ -10,7 +10,8 @@ package enum Name {
 
     /// The name of a step, timer, scope or question: readable text without the characters that subjects are built with.
     package static func isOperationName(_ name: String) -> Bool {
-        (1...128).contains(name.utf8.count) && isClean(name) && !name.unicodeScalars.contains { "/#[]".unicodeScalars.contains($0) }
+        (1...128).contains(name.utf8.count) && isClean(name)
+            && !name.unicodeScalars.contains { "/#[]".unicodeScalars.contains($0) }
     }
 
     /// An `id:`, a workflow key or a business key: any text of 1 to 256 bytes without control characters.

@@ -4,11 +4,14 @@
 public struct PerdureError: Error, Sendable, CustomStringConvertible {
     /// What went wrong: the stable part that programs may compare.
     public struct Code: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
+        /// The code as text, as pages and logs name it.
         public let rawValue: String
+        /// A code with this text.
         public init(rawValue: String) { self.rawValue = rawValue }
         public var description: String { rawValue }
     }
 
+    /// What went wrong.
     public let code: Code
     /// One or two sentences: what happened and what to do about it.
     public let message: String

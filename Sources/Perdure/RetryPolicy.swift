@@ -1,3 +1,5 @@
+import Foundation
+
 /// When a failed attempt of a step is tried again.
 ///
 /// The delay before attempt n + 1 is `initialDelay × multiplier^(n − 1)`, at most `maximumDelay`, made shorter or longer by up to
@@ -24,6 +26,7 @@ public struct RetryPolicy: Sendable, Hashable {
     /// Default: `.park`.
     public var exhaustion: Exhaustion
 
+    /// Values outside a property's range are moved to its nearest end.
     public init(
         initialDelay: Duration = .seconds(1), multiplier: Double = 2, maximumDelay: Duration = .minutes(5), jitter: Double = 0.2,
         maximumAttempts: Int? = nil, exhaustion: Exhaustion = .park
@@ -52,11 +55,13 @@ public struct RetryPolicy: Sendable, Hashable {
 
     /// The delay after the given attempt (1 is the first). `random` is in 0..<1.
     package func delay(afterAttempt attempt: Int, random: Double) -> Duration {
-        let base = Double(initialDelay.microseconds), most = Double(maximumDelay.microseconds)
-        var delay = base
-        for _ in 1..<max(2, min(attempt, 64)) where attempt > 1 { delay = min(delay * multiplier, most) }
-        delay = min(delay, most) * (1 + jitter * (2 * random - 1))
-        return .microseconds(Int64(max(delay, 1)))
+        // The properties may have been set to anything since; the initialiser puts them right.
+        let policy = RetryPolicy(
+            initialDelay: initialDelay, multiplier: multiplier, maximumDelay: maximumDelay, jitter: jitter)
+        let growth = pow(policy.multiplier, Double(max(attempt, 1) - 1))
+        let delay = min(Double(policy.initialDelay.microseconds) * growth, Double(policy.maximumDelay.microseconds))
+        let jittered = (delay * (1 + policy.jitter * (2 * random - 1))).rounded(.down)
+        return .microseconds(max(Int64(exactly: jittered) ?? .max, 1))
     }
 }
 
@@ -70,16 +75,20 @@ public struct StepPolicy: Sendable, Hashable {
         case always
     }
 
+    /// When a failed attempt is tried again. Default: `RetryPolicy.default`.
     public var retry: RetryPolicy
     /// How long one attempt may take before its task is cancelled. The attempt counts as ended when its closure has returned.
     /// After a crash, "it did not happen" is believed only when this time and `grace` have passed. Default: 5 min.
     public var attemptTimeout: Duration
     /// How much longer than the attempt's deadline the other side may still act. Default: 10 s.
     public var grace: Duration
+    /// Default: `.automatic`.
     public var intent: Intent
 
+    /// Values outside a property's range are moved to its nearest end.
     public init(
-        retry: RetryPolicy = .default, attemptTimeout: Duration = .minutes(5), grace: Duration = .seconds(10), intent: Intent = .automatic
+        retry: RetryPolicy = .default, attemptTimeout: Duration = .minutes(5), grace: Duration = .seconds(10),
+        intent: Intent = .automatic
     ) {
         self.retry = retry
         self.attemptTimeout = max(attemptTimeout, .milliseconds(1))
@@ -87,6 +96,8 @@ public struct StepPolicy: Sendable, Hashable {
         self.intent = intent
     }
 
+    /// Retried without limit, 5 min for an attempt, an intent where it is needed.
     public static let `default` = StepPolicy()
+    /// The default policy with other retries.
     public static func retry(_ policy: RetryPolicy) -> StepPolicy { StepPolicy(retry: policy) }
 }

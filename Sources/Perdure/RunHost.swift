@@ -11,7 +11,9 @@ package protocol RunHost: AnyObject, Sendable {
     /// Takes the identity of a timer for the calling task, so that a child task can wait for it under that name.
     func identifyTimer(_ name: String, id: String?) throws -> String
 
-    func perform<Output: Codable & Sendable>(_ call: StepCall, isolation: (any Actor)?, returning: Output.Type) async throws -> Output
+    func perform<Output: Codable & Sendable>(
+        _ call: StepCall, isolation: (any Actor)?, returning: Output.Type
+    ) async throws -> Output
     func sleep(_ subject: String, for duration: Duration, isolation: (any Actor)?) async throws
     func signal<Payload: Codable & Sendable>(_ name: String, isolation: (any Actor)?, as: Payload.Type) async throws -> Payload
     func ask<Answer: Codable & Sendable>(_ call: QuestionCall, isolation: (any Actor)?, as: Answer.Type) async throws -> Answer

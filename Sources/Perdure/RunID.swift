@@ -21,7 +21,8 @@ public struct RunID: Hashable, Sendable, Codable, LosslessStringConvertible {
             return String(repeating: "0", count: max(0, digits - text.count)) + text
         }
         let first = hex(high, 16), second = hex(low, 16)
-        description = "\(first.prefix(8))-\(first.dropFirst(8).prefix(4))-\(first.suffix(4))-\(second.prefix(4))-\(second.suffix(12))"
+        description =
+            "\(first.prefix(8))-\(first.dropFirst(8).prefix(4))-\(first.suffix(4))-\(second.prefix(4))-\(second.suffix(12))"
     }
 
     public init(from decoder: any Decoder) throws {

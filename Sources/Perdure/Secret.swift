@@ -2,6 +2,7 @@
 /// prints as `•••`. Use a reference to the secret as a value, and fetch the secret inside the step that needs it.
 public struct Secret<Value: Sendable>: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     private let value: Value
+    /// Wraps the value. What else holds it is the caller's care.
     public init(_ value: Value) { self.value = value }
 
     /// Lends the value to the closure.

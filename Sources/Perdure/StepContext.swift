@@ -15,10 +15,12 @@ public struct StepContext: Sendable {
     public let fencingToken: FencingToken
     /// When the engine stops waiting for this attempt and cancels its task.
     public let deadline: Date
+    /// A logger that carries the names of the run and the step.
     public let logger: Logger
 
     package init(
-        runID: RunID, step: String, idempotencyKey: String, attempt: Int, fencingToken: FencingToken, deadline: Date, logger: Logger
+        runID: RunID, step: String, idempotencyKey: String, attempt: Int, fencingToken: FencingToken, deadline: Date,
+        logger: Logger
     ) {
         self.runID = runID
         self.step = step
@@ -32,7 +34,9 @@ public struct StepContext: Sendable {
 
 /// Orders the senders of one run: a larger epoch owns the run later, a larger attempt was sent later within it.
 public struct FencingToken: Sendable, Hashable, Comparable, CustomStringConvertible {
+    /// How many times the run has changed its owner.
     public let epoch: Int64
+    /// Counts what was sent within the epoch.
     public let attempt: Int
 
     package init(epoch: Int64, attempt: Int) {
@@ -40,6 +44,8 @@ public struct FencingToken: Sendable, Hashable, Comparable, CustomStringConverti
         self.attempt = attempt
     }
 
-    public static func < (left: FencingToken, right: FencingToken) -> Bool { (left.epoch, left.attempt) < (right.epoch, right.attempt) }
+    public static func < (left: FencingToken, right: FencingToken) -> Bool {
+        (left.epoch, left.attempt) < (right.epoch, right.attempt)
+    }
     public var description: String { "\(epoch).\(attempt)" }
 }

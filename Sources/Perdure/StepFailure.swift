@@ -1,4 +1,4 @@
-public import Foundation
+package import Foundation
 
 /// Why a wait of a workflow ended without a value, in the form that history holds. Author code receives this same form while
 /// a run is live and when it is replayed, so that a `catch` always decides alike.
@@ -16,7 +16,9 @@ public struct StepFailure: Error, Sendable, Hashable, Codable, CustomStringConve
     /// The error itself as canonical JSON, if it was `Codable`.
     package let payload: Data?
 
-    package init(code: String, typeName: String = "", message: String, attempts: Int = 0, isDefinite: Bool = true, payload: Data? = nil) {
+    package init(
+        code: String, typeName: String = "", message: String, attempts: Int = 0, isDefinite: Bool = true, payload: Data? = nil
+    ) {
         self.code = code
         self.typeName = typeName
         self.message = message

@@ -17,25 +17,29 @@ public protocol Workflow: Sendable {
     func run(_ input: Input, _ context: WorkflowContext) async throws -> Output
 }
 
-/// The version of a workflow: numbers separated by dots, compared number by number, so that `1.10` comes after `1.9`.
+/// The version of a workflow: numbers separated by dots, compared number by number, so that `1.10` comes after `1.9`. A part that is
+/// no number comes after every number.
 public struct WorkflowVersion: Hashable, Sendable, Codable, Comparable, ExpressibleByStringLiteral, CustomStringConvertible {
+    /// The version as it was written.
     public let description: String
 
+    /// Takes any text; registering a workflow whose version is not valid throws `name_invalid`.
     public init(_ description: String) { self.description = description }
     public init(stringLiteral value: String) { description = value }
 
-    public static func < (left: WorkflowVersion, right: WorkflowVersion) -> Bool {
-        let left = left.components, right = right.components
+    public static func < (leftVersion: WorkflowVersion, rightVersion: WorkflowVersion) -> Bool {
+        let left = leftVersion.components, right = rightVersion.components
         for index in 0..<max(left.count, right.count) {
             let l = index < left.count ? left[index] : "0", r = index < right.count ? right[index] : "0"
-            if l == r { continue }
-            if let l = Int(l), let r = Int(r) {
-                if l == r { continue }
-                return l < r
+            switch (Int(l), Int(r)) {
+            case (let l?, let r?): if l != r { return l < r }
+            case (_?, nil): return true
+            case (nil, _?): return false
+            case (nil, nil): if l != r { return l < r }
             }
-            return l < r
         }
-        return false
+        // `1` and `1.0` are two versions; the order has to decide between them.
+        return leftVersion.description < rightVersion.description
     }
 
     /// Whether the text can be a version: 1 to 64 bytes, dot-separated parts of letters, digits, `-` and `_`.
@@ -54,5 +58,6 @@ public struct WorkflowVersion: Hashable, Sendable, Codable, Comparable, Expressi
 
 /// The output or input of a workflow or step that has nothing to say. `Void` cannot be recorded; this can.
 public struct Nothing: Codable, Sendable, Hashable {
+    /// The only value there is.
     public init() {}
 }

@@ -23,8 +23,8 @@ extension WorkflowContext {
     ///   is thrown. Without it the question stays open.
     /// - Throws: `CancellationError` at once when the task is cancelled.
     public nonisolated(nonsending) func ask<Answer: Codable & Sendable>(
-        _ name: String, id: String? = nil, _ question: String, as type: Answer.Type = Answer.self, of approver: Approver = .anyone,
-        within: Duration? = nil
+        _ name: String, id: String? = nil, _ question: String, as type: Answer.Type = Answer.self,
+        of approver: Approver = .anyone, within: Duration? = nil
     ) async throws -> Answer {
         let call = QuestionCall(name: name, id: id, text: question, approver: approver, within: within)
         return try await host.ask(call, isolation: #isolation, as: type)
@@ -33,9 +33,11 @@ extension WorkflowContext {
     /// Runs the body and cancels it when the time is over. A step inside ends only with its recorded outcome, so the call may return
     /// later than the limit; `StepPolicy.attemptTimeout` bounds one attempt.
     ///
-    /// Names used inside belong to this call: its own name is a part of their path.
+    /// The body is a child task, so it hands results back by returning them and not by changing variables around it. Names used
+    /// inside belong to this call: its own name is a part of their path.
     ///
-    /// - Throws: `StepFailure` with code `timed_out` when the limit passed first, else what the body throws.
+    /// - Throws: `StepFailure` with code `timed_out` when the limit passed first, else what the body throws. When the task is
+    ///   cancelled, so is the body, and `CancellationError` is thrown when the body has ended.
     public nonisolated(nonsending) func timeout<Result: Sendable>(
         _ limit: Duration, name: String = "timeout", id: String? = nil, _ body: @escaping @Sendable () async throws -> Result
     ) async throws -> Result {
@@ -56,6 +58,10 @@ extension WorkflowContext {
 extension WorkflowContext {
     /// A unit that unwinds alone: if the body throws, the steps completed inside are undone in reverse order, durably, and then the
     /// error is thrown on. Names inside are separate from those outside.
+    ///
+    /// The undos are retried without limit and are not told of cancellations.
+    ///
+    /// - Throws: What the body throws, when everything inside is settled and undone; also when the task is cancelled.
     public nonisolated(nonsending) func scope<Result>(
         _ name: String, id: String? = nil, _ body: () async throws -> Result
     ) async throws -> Result {
@@ -71,6 +77,8 @@ extension WorkflowContext {
     }
 
     /// Lets the body use the context although the task is cancelled, for work that has to be done on the way out.
+    ///
+    /// The steps inside run and are retried as usual. Only the body's errors are thrown.
     public nonisolated(nonsending) func uncancelled<Result>(_ body: () async throws -> Result) async rethrows -> Result {
         try await RunTask.$ignoresCancellation.withValue(true) { try await body() }
     }

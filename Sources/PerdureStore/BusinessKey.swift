@@ -1,5 +1,5 @@
 package import Perdure
-package import PerdureHistory
+import PerdureHistory
 
 /// A name the business gives to one effect ("charge order 7"), unique in its namespace and for its step name, across runs.
 package struct BusinessKey: Sendable, Hashable {

@@ -1,4 +1,4 @@
-package import Perdure
+import Perdure
 package import PerdureHistory
 
 /// A node's wish for work.

@@ -1,4 +1,4 @@
-package import Perdure
+import Perdure
 package import PerdureHistory
 
 /// One thing to be made durable. Items of one commit share a transaction, not their fate.

@@ -54,7 +54,8 @@ package struct RunRecord: Sendable, Hashable {
     package var note: String?
 
     package init(
-        number: Int64 = 0, id: RunID, namespace: String, workflow: String, version: String, key: String?, inputDigest: String, salt: [UInt8],
+        number: Int64 = 0, id: RunID, namespace: String, workflow: String, version: String, key: String?, inputDigest: String,
+        salt: [UInt8],
         state: RunState, epoch: Int64 = 0, owner: NodeID? = nil, wakeAt: Timestamp? = nil, createdAt: Timestamp,
         closedAt: Timestamp? = nil, note: String? = nil
     ) {
@@ -109,7 +110,9 @@ package struct RunFilter: Sendable, Hashable {
     package var before: Int64?
     package var limit: Int
 
-    package init(namespace: String? = nil, workflow: String? = nil, states: [RunState] = [], before: Int64? = nil, limit: Int = 100) {
+    package init(
+        namespace: String? = nil, workflow: String? = nil, states: [RunState] = [], before: Int64? = nil, limit: Int = 100
+    ) {
         self.namespace = namespace
         self.workflow = workflow
         self.states = states

@@ -29,12 +29,14 @@ package protocol Store: Sendable {
     /// same transaction. Oldest cause first.
     func claim(_ request: ClaimRequest) async throws(StoreError) -> [ClaimedRun]
 
-    /// The earliest time at which an unowned run becomes due, if any.
-    func nextWake() async throws(StoreError) -> Timestamp?
+    /// The earliest time at which an unowned run of these workflows becomes due, if any; it may be past. Others are left out, since
+    /// a due run that nobody here can claim would have the caller ask again for ever.
+    func nextWake(hosted: [ClaimRequest.Hosted]) async throws(StoreError) -> Timestamp?
 
-    /// Takes a business key for a step of a run, or says who holds it.
+    /// Who holds a business key, or held it last; `nil` if it was never taken.
     func keyHolder(_ key: BusinessKey) async throws(StoreError) -> BusinessKeyRecord?
-    /// Asks to be told by an inbox row when the key's holder settles. Answers with the record if it is settled already.
+    /// Asks to be told by an inbox row when the key's holder settles. Answers with the record, and asks for nothing, if there is
+    /// nobody to wait for: it happened already, or the key is free.
     func awaitKey(_ key: BusinessKey, run: Int64, subject: String) async throws(StoreError) -> BusinessKeyRecord?
 
     /// Marks a run whose history is broken. It is not an event: nothing is appended to a chain that does not hold.

@@ -1,4 +1,4 @@
-package import Perdure
+import Perdure
 
 /// Where histories are kept. A store's module adds the function that makes one, such as `.sqlite("perdure.db")`.
 public struct StoreConfiguration: Sendable {

@@ -6,6 +6,8 @@ import PerdureStore
 package struct Plan: Sendable {
     package var drafts = Drafts()
     package var actions: [RunAction] = []
+    /// Whether there is something to start as soon as the drafts are durable.
+    package var defersActions = false
     /// Operations that the drafts bring to their end without the code.
     var endings = 0
     /// Operations that have to wait for the next plan.
@@ -54,6 +56,7 @@ extension RunMachine {
         if plan.drafts.isEmpty, !batch.hasDrafts { return plan }
         // Actions wait until what was said before them is durable; their operations are looked at again then.
         for action in plan.actions { enqueue(action.operation) }
+        plan.defersActions = !plan.actions.isEmpty || !plan.deferred.isEmpty
         plan.actions = []
         return plan
     }

@@ -22,16 +22,12 @@ package struct Timestamp: Hashable, Sendable, Comparable {
 
     /// The time `duration` later; parts below a microsecond are dropped, beyond the range it saturates.
     package static func + (time: Timestamp, duration: Duration) -> Timestamp {
-        let (sum, overflow) = time.microseconds.addingReportingOverflow(duration.clampedMicroseconds)
-        guard overflow else { return Timestamp(microseconds: sum) }
-        return time.microseconds < 0 ? .distantPast : .distantFuture
+        Timestamp(microseconds: Int64(clamping: Int128(time.microseconds) + duration.wholeMicroseconds))
     }
 
     /// The time `duration` earlier; parts below a microsecond are dropped, beyond the range it saturates.
     package static func - (time: Timestamp, duration: Duration) -> Timestamp {
-        let (difference, overflow) = time.microseconds.subtractingReportingOverflow(duration.clampedMicroseconds)
-        guard overflow else { return Timestamp(microseconds: difference) }
-        return time.microseconds < 0 ? .distantPast : .distantFuture
+        Timestamp(microseconds: Int64(clamping: Int128(time.microseconds) - duration.wholeMicroseconds))
     }
 
     /// The time from `earlier` to this; negative if `earlier` is later. Exact over the whole range.
@@ -99,10 +95,12 @@ extension Timestamp: CustomStringConvertible {
 extension Duration {
     /// Whole microseconds, rounded towards zero, saturating at the range of `Int64`.
     package var clampedMicroseconds: Int64 {
+        Int64(clamping: wholeMicroseconds)
+    }
+
+    /// Whole microseconds, rounded towards zero; no `Duration` is too long for 128 bits.
+    fileprivate var wholeMicroseconds: Int128 {
         let (seconds, attoseconds) = components
-        let (scaled, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000)
-        let (sum, tooLarge) = scaled.addingReportingOverflow(attoseconds / 1_000_000_000_000)
-        guard overflow || tooLarge else { return sum }
-        return seconds < 0 ? .min : .max
+        return Int128(seconds) * 1_000_000 + Int128(attoseconds / 1_000_000_000_000)
     }
 }

@@ -79,7 +79,7 @@ package struct DecimalText: Hashable, Sendable {
         if negative { bytes.append(UInt8(ascii: "-")) }
         let count = digits.count
         switch point {
-        case count...21 where count <= 21:
+        case ...21 where point >= count:
             bytes.append(contentsOf: digits)
             bytes.append(contentsOf: repeatElement(Self.zero, count: point - count))
         case 1...21:

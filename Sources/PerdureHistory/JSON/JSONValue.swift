@@ -67,8 +67,9 @@ extension JSONValue {
     }
 }
 
+// Not by nil: `object["key"] == nil` would then ask whether the member is a JSON null, and be false where there is none.
 extension JSONValue: ExpressibleByStringInterpolation, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral,
-    ExpressibleByFloatLiteral, ExpressibleByNilLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
+    ExpressibleByFloatLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
 {
     package init(stringLiteral value: String) {
         self = .string(value)
@@ -84,10 +85,6 @@ extension JSONValue: ExpressibleByStringInterpolation, ExpressibleByIntegerLiter
 
     package init(floatLiteral value: Double) {
         self = .number(value)
-    }
-
-    package init(nilLiteral: ()) {
-        self = .null
     }
 
     package init(arrayLiteral elements: JSONValue...) {

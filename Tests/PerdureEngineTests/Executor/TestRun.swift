@@ -9,6 +9,15 @@ final class Log: Sendable {
     func add(_ line: String) { lines.withLock { $0.append(line) } }
 }
 
+/// One wait that whoever likes can end.
+final class Wait: Sendable {
+    private let continuation = Mutex<CheckedContinuation<Void, Never>?>(nil)
+    func untilResumed() async {
+        await withCheckedContinuation { waiting in continuation.withLock { $0 = waiting } }
+    }
+    func resume() { continuation.withLock { $0.take() }?.resume() }
+}
+
 /// A run reduced to what its executor needs: a root task, and waits that the test ends by name inside of a drain.
 final class TestRun: Sendable {
     let executor: RunExecutor

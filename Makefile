@@ -1,0 +1,57 @@
+# What can be done in this checkout. `make` alone lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# One after the other: each of them uses every core.
+.NOTPARALLEL:
+
+# Where Scripts/prepare.sh puts the Python that the tests call, if the system's lacks something.
+export PATH := $(CURDIR)/.build-tools/python/bin:$(PATH)
+
+LINTED = Package.swift Sources Tests Examples
+
+.PHONY: help run test core-test check lint strict-build strict-test release-test house format clean
+
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Build and run the demo: workflows whose process is killed again and again, and effects counted at the other side
+	@Scripts/prepare.sh build
+	swift run perdure demo
+
+test: ## Run every test (debug)
+	@Scripts/prepare.sh test
+	swift test
+
+core-test: ## Run the tests of the core alone, without HTTP server and client (debug, builds in .build-core)
+	@Scripts/prepare.sh test
+	PERDURE_CORE=1 swift test --scratch-path .build-core
+
+check: lint strict-test release-test ## Run everything that CI runs
+	@echo "check: everything passed"
+
+lint: ## Check the formatting
+	@Scripts/prepare.sh build
+	swift format lint --strict --recursive --parallel $(LINTED)
+
+# Warnings are errors in our own targets. The tests of the house (file sizes, layers, links, pages) are among the tests.
+strict-test:
+	@Scripts/prepare.sh test
+	PERDURE_STRICT=1 swift build --build-tests
+	PERDURE_STRICT=1 swift test --skip-build
+
+# The order in which tasks of a run take turns must not depend on the optimiser.
+release-test: ## Run the executor's tests in a release build of the core (builds in .build-release)
+	@Scripts/prepare.sh test
+	PERDURE_CORE=1 swift test -c release --scratch-path .build-release --filter 'PerdureEngineTests.*(Executor|TaskFirstQueue|JobTaskID|ForeignAwait|ContextMisuse|EngineThreads|Watchdog)'
+
+house: ## Run only the tests of the house rules: sizes, layers, documentation
+	@Scripts/prepare.sh test
+	swift test --filter HouseTests
+
+format: ## Format all sources in place
+	swift format format --in-place --recursive --parallel $(LINTED)
+
+clean: ## Remove everything that was built
+	rm -rf .build .build-core .build-release .build-tools

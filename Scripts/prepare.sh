@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Makes sure that what a build or the tests need is there. Installs it where that is possible without asking,
+# and otherwise says the one command that does.
+#
+#   Scripts/prepare.sh build   Swift and the headers of SQLite
+#   Scripts/prepare.sh test    the same, and Python with the package rfc8785
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+fail() {
+    printf '\n%s\n' "$*" >&2
+    exit 1
+}
+
+# How to become root, if there is a way that does not ask for a password.
+root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+        sudo -n "$@"
+    else
+        return 1
+    fi
+}
+
+install_packages() {
+    if ! command -v apt-get >/dev/null; then
+        fail "Missing: $*. Install the package that provides it on this system, then try again."
+    fi
+    echo "Installing $*"
+    # The lists may be absent, as in a fresh container, or older than the mirror.
+    if ! root apt-get update -qq || ! root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@"
+    then
+        fail "Could not install $*. Run this, then try again:
+
+    sudo apt-get update && sudo apt-get install -y $*"
+    fi
+}
+
+need_swift() {
+    command -v swift >/dev/null || fail "Swift is not installed. Install Swift 6.2 or later from https://www.swift.org/install, then try again."
+    local version major minor
+    version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p' | head -n 1)
+    major=${version%%.*}
+    minor=${version#*.}
+    if [ -z "$version" ] || [ "$major" -lt 6 ] || { [ "$major" -eq 6 ] && [ "$minor" -lt 2 ]; }; then
+        fail "Perdure needs Swift 6.2 or later; this is ${version:-unknown}. Get it from https://www.swift.org/install."
+    fi
+}
+
+need_sqlite() {
+    [ "$(uname)" = Linux ] || return 0
+    if [ -e /usr/include/sqlite3.h ] || pkg-config --exists sqlite3 2>/dev/null; then return 0; fi
+    install_packages libsqlite3-dev
+}
+
+# The package goes into an environment of this checkout: Debian and Ubuntu do not let pip change the system's own Python.
+need_python() {
+    local environment=.build-tools/python
+    if [ -x "$environment/bin/python3" ] && "$environment/bin/python3" -c 'import rfc8785' 2>/dev/null; then return 0; fi
+    if command -v python3 >/dev/null && python3 -c 'import rfc8785, sqlite3' 2>/dev/null; then return 0; fi
+    command -v python3 >/dev/null || install_packages python3 python3-venv
+    if ! python3 -m venv --clear "$environment" >/dev/null 2>&1; then
+        install_packages python3-venv
+        python3 -m venv --clear "$environment" || fail "python3 cannot make a virtual environment in $environment."
+    fi
+    if ! "$environment/bin/python3" -m pip install --quiet --disable-pip-version-check rfc8785; then
+        fail "The Python package rfc8785 could not be downloaded. One test compares our canonical JSON with it. Either go online, or
+leave that comparison out:
+
+    PERDURE_SKIP_INDEPENDENT=1 make test"
+    fi
+}
+
+case "${1:-}" in
+build)
+    need_swift
+    need_sqlite
+    ;;
+test)
+    need_swift
+    need_sqlite
+    [ "${PERDURE_SKIP_INDEPENDENT:-}" = 1 ] || need_python
+    ;;
+*) fail "usage: Scripts/prepare.sh build|test" ;;
+esac

@@ -1,0 +1,31 @@
+#!/usr/bin/env python3
+"""Checks the hash chains in a Perdure SQLite file without Perdure: verify_history.py FILE [RUN-ID]"""
+import hashlib, sqlite3, struct, sys
+
+def prefixed(data): return struct.pack(">I", len(data)) + data
+def null(): return b"\x00" + prefixed(b"")
+def integer(value): return b"\x01" + prefixed(struct.pack(">q", value))
+def text(value): return null() if value is None else b"\x02" + prefixed(value)
+def value(stored, size):
+    if stored is None: return null()
+    if size is None: return b"\x03" + prefixed(stored)
+    return b"\x04" + prefixed(struct.pack(">q", size) + stored)
+
+def problem(run, namespace, events):
+    head, last = hashlib.sha256(prefixed(namespace) + prefixed(run)).digest(), None
+    for expected, (seq, at, kind, subject, attributes, i, i_size, o, o_size, codec, key, stored) in enumerate(events, 1):
+        if seq != expected: return f"event {expected}: event {seq} stands in its place"
+        if last is not None and at < last: return f"event {seq}: its time is before the previous event's"
+        fields = [text(run), integer(seq), integer(at), text(kind), text(subject), text(attributes), value(i, i_size),
+                  value(o, o_size), integer(codec), text(key)]
+        head, last = hashlib.sha256(b"\x01" + head + b"".join(fields)).digest(), at
+        if head != stored: return f"event {seq}: its hash does not fit its fields and the event before"
+    return None if last is not None else "it has no events"
+
+db = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True)
+db.text_factory = bytes  # what was hashed are bytes
+runs = [r for r in db.execute("SELECT number, id, namespace FROM runs ORDER BY number") if r[1].decode() in sys.argv[2:] or not sys.argv[2:]]
+columns = "seq, at, kind, subject, attributes, input, input_size, output, output_size, codec, key_id, hash"
+found = [(id.decode(), problem(id, space, db.execute(f"SELECT {columns} FROM events WHERE run = ? ORDER BY seq", (n,)))) for n, id, space in runs]
+for run, reason in found: print(f"run {run}: {reason or 'ok'}")
+sys.exit(1 if not found or any(reason for _, reason in found) else 0)

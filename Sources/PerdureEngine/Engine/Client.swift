@@ -1,0 +1,236 @@
+public import Foundation
+public import Perdure
+package import PerdureHistory
+public import PerdureStore
+
+/// Looks at runs and sends them messages, from any process. What it sends is durable when a call returns, and reaches the run as
+/// soon as an engine is there.
+public struct Client: Sendable {
+    package let store: any Store
+    /// Where messages go in: the store itself, or the engine's journal.
+    let deliver: @Sendable (CommitItem) async throws -> CommitResult
+
+    /// Opens a store beside the engine that may be using it.
+    public init(_ configuration: StoreConfiguration) async throws {
+        do {
+            let store = try await configuration.open(.client)
+            self.init(store: store) { item in
+                do {
+                    guard let result = try await store.commit([item]).first else {
+                        throw PerdureError(.storeUnavailable, "The store gave no answer; try again.")
+                    }
+                    return result
+                } catch let error as StoreError {
+                    throw error.publicError
+                }
+            }
+        } catch let error as StoreError {
+            throw error.publicError
+        }
+    }
+
+    init(store: any Store, deliver: @escaping @Sendable (CommitItem) async throws -> CommitResult) {
+        self.store = store
+        self.deliver = deliver
+    }
+
+    /// Ends the use of the store.
+    public func close() async { await store.close() }
+
+    // MARK: Looking
+
+    /// - Throws: `PerdureError` with `run_unknown`.
+    public func run(_ id: RunID) async throws -> RunInfo { RunInfo(try await record(id)) }
+
+    /// Runs, newest first.
+    public func runs(workflow: String? = nil, limit: Int = 100) async throws -> [RunInfo] {
+        try await guarded { try await store.runs(RunFilter(workflow: workflow, limit: limit)) }.map(RunInfo.init)
+    }
+
+    public func pendingApprovals(of id: RunID) async throws -> [PendingApproval] {
+        try await view(of: id).openApprovals.compactMap { step in
+            guard let approval = step.approval else { return nil }
+            return PendingApproval(
+                run: id, step: step.subject, view: Data(approval.view), digest: approval.digest, approver: approval.approver,
+                requestedAt: approval.requestedAt.date, expiresAt: approval.expires?.date)
+        }
+    }
+
+    public func pendingQuestions(of id: RunID) async throws -> [PendingQuestion] {
+        try await view(of: id).openQuestions.map {
+            PendingQuestion(run: id, name: $0.subject, text: $0.text, approver: $0.approver, expiresAt: $0.expires?.date)
+        }
+    }
+
+    // MARK: Messages
+
+    /// Sends a signal. A repeated `id` is delivered once; without one, every call is a signal of its own.
+    ///
+    /// - Throws: `PerdureError` with `run_unknown` or `run_closed`.
+    public func signal<S: Signal>(
+        _ run: RunID, _ type: S.Type, _ payload: S.Payload, id: String? = nil, by sender: Principal
+    ) async throws {
+        let bytes: Payload
+        do {
+            bytes = try Payload.encode(payload, what: "the payload of signal '\(S.name)'")
+        } catch {
+            throw PerdureError(error)
+        }
+        try await send(run, .signal, name: S.name, payload: bytes.bytes, id: id, by: sender)
+    }
+
+    /// Sends a signal whose payload is given as JSON.
+    public func signal(_ run: RunID, name: String, json: Data, id: String? = nil, by sender: Principal) async throws {
+        guard Name.isIdentifier(name) else {
+            throw PerdureError(.nameInvalid, "'\(name)' cannot be a signal's name: use 1 to 128 letters, digits, '-', '_' and '.'.")
+        }
+        try await send(run, .signal, name: name, payload: try canonical(json, what: "the payload of signal '\(name)'"), id: id, by: sender)
+    }
+
+    /// Decides on an approval that was looked at. Only this very view is approved; a changed one is refused.
+    ///
+    /// - Throws: `PerdureError` with `approval_unknown`, `approval_closed`, `approval_mismatch` or `approval_not_permitted`.
+    public func decide(_ approval: PendingApproval, approve: Bool, reason: String? = nil, by sender: Principal) async throws {
+        let view = try await view(of: approval.run)
+        guard let open = view.step(approval.step)?.approval else {
+            throw PerdureError(.approvalUnknown, "Run \(approval.run) has asked for no approval of '\(approval.step)'.")
+        }
+        guard open.isOpen, open.expires.map({ store.now() <= $0 }) ?? true else {
+            throw PerdureError(.approvalClosed, "The approval of '\(approval.step)' is decided or has expired; look at the run again.")
+        }
+        guard open.digest == approval.digest else {
+            throw PerdureError(
+                .approvalMismatch, "What was shown for '\(approval.step)' is not what would be executed; look at the approval again.")
+        }
+        if approve, let starter = view.starter, starter.id == sender.id {
+            throw PerdureError(
+                .approvalNotPermitted, "\(sender.id) started this run and cannot approve its actions; somebody else has to.")
+        }
+        let decision = Decision(isApproved: approve, viewDigest: approval.digest, reason: reason)
+        try await send(approval.run, .decision, name: approval.step, payload: try encoded(decision), by: sender)
+    }
+
+    /// Answers a question with JSON.
+    public func answer(_ run: RunID, question: String, json: Data, by sender: Principal) async throws {
+        let view = try await view(of: run)
+        guard let open = view.questions.last(where: { $0.subject == question }) else {
+            throw PerdureError(.questionUnknown, "Run \(run) has not asked '\(question)'.")
+        }
+        guard open.isOpen else { throw PerdureError(.questionClosed, "The question '\(question)' is answered or has expired.") }
+        try await send(run, .answer, name: question, payload: try canonical(json, what: "the answer"), by: sender)
+    }
+
+    /// Asks the run to end. It gets `CancellationError` where it waits, and undoes what it has done.
+    public func cancel(_ run: RunID, by sender: Principal) async throws { try await send(run, .cancel, by: sender) }
+
+    /// Ends the run without its code: nothing is undone, and what may have happened is in doubt.
+    public func terminate(_ run: RunID, reason: String? = nil, by sender: Principal) async throws {
+        try await send(run, .terminate, payload: try reason.map { try encoded($0) }, by: sender)
+    }
+
+    /// Lets a dead letter try again, or a run that was parked because it takes its process down (no step).
+    public func retry(_ run: RunID, step: String? = nil, by sender: Principal) async throws {
+        if let step { _ = try await stuck(run, step) }
+        try await send(run, .retry, name: step ?? "", by: sender)
+    }
+
+    /// Clears up a step in doubt or a dead letter.
+    public func resolve(
+        _ run: RunID, step: String, _ resolution: StepResolution, reason: String? = nil, by sender: Principal
+    ) async throws {
+        let stuck = try await stuck(run, step)
+        let kind: ResolutionKind, result: Data?
+        switch resolution {
+        case .happened(let output): (kind, result) = (.happened, output)
+        case .didNotHappen: (kind, result) = (.didNotHappen, nil)
+        case .undo(let output): (kind, result) = (.undo, output)
+        case .abort: (kind, result) = (.abort, nil)
+        }
+        if kind == .didNotHappen || kind == .abort, let quiet = stuck.quietAfter, store.now() < quiet {
+            throw PerdureError(
+                .stepNotStuck, "The last attempt of '\(step)' may still act until \(quiet); say that it did not happen after that.")
+        }
+        let output = try result.map { Data(try canonical($0, what: "the result of '\(step)'")) }
+        try await send(run, .resolve, name: step, payload: try encoded(Resolution(kind: kind, output: output, reason: reason)), by: sender)
+    }
+
+    // MARK: Parts
+
+    package func record(_ id: RunID) async throws -> RunRecord {
+        guard let record = try await guarded({ try await store.run(id) }) else {
+            throw PerdureError(.runUnknown, "There is no run \(id) in this store.", metadata: [("run", id.description)])
+        }
+        return record
+    }
+
+    /// The whole history, read in pages.
+    package func history(of id: RunID) async throws -> [Event] {
+        let record = try await record(id)
+        return try await guarded {
+            var events: [Event] = []
+            while true {
+                let page = try await store.events(of: record.number, after: events.last?.seq ?? 0, limit: 1_000)
+                events += page
+                if page.count < 1_000 { return events }
+            }
+        }
+    }
+
+    package func view(of id: RunID) async throws -> RunView { RunView(try await history(of: id)) }
+
+    private func stuck(_ run: RunID, _ step: String) async throws -> RunView.Step {
+        let view = try await view(of: run)
+        guard let known = view.undo(step).flatMap({ $0.isStuck ? $0 : nil }) ?? view.step(step) else {
+            throw PerdureError(.stepUnknown, "Run \(run) has no step '\(step)'.")
+        }
+        guard known.isStuck else {
+            throw PerdureError(.stepNotStuck, "Step '\(step)' of run \(run) is neither in doubt nor a dead letter.")
+        }
+        return known
+    }
+
+    private func send(
+        _ run: RunID, _ kind: InboxKind, name: String = "", payload: [UInt8]? = nil, id: String? = nil, by sender: Principal
+    ) async throws {
+        if let id, !Name.isKey(id) {
+            throw PerdureError(.nameInvalid, "The delivery id cannot be recorded: use 1 to 256 bytes without control characters.")
+        }
+        if let payload, payload.count > Payload.defaultLimit {
+            throw PerdureError(PayloadError.tooLarge(what: "the message", size: payload.count, limit: Payload.defaultLimit))
+        }
+        let delivery = Delivery(
+            to: run, id: id.map { "\(kind.rawValue):\(name):\($0)" } ?? UUID().uuidString.lowercased(), kind: kind, name: name, payload: payload,
+            sender: sender)
+        switch try await deliver(.deliver(delivery)) {
+        case .delivered: return
+        case .refused(.runUnknown): throw PerdureError(.runUnknown, "There is no run \(run) in this store.", metadata: [("run", run.description)])
+        case .refused(.runClosed):
+            throw PerdureError(.runClosed, "Run \(run) is closed; nothing can be sent to it any more.", metadata: [("run", run.description)])
+        case let other: throw PerdureError(.storeUnavailable, "The store did not accept the message: \(other)")
+        }
+    }
+
+    private func canonical(_ json: Data, what: String) throws -> [UInt8] {
+        do {
+            return try JSONValue.parse(Array(json), what: what).canonicalBytes
+        } catch {
+            throw PerdureError(error)
+        }
+    }
+
+    private func encoded(_ value: some Encodable) throws -> [UInt8] {
+        do {
+            return try Payload.encode(value, what: "a message").bytes
+        } catch {
+            throw PerdureError(error)
+        }
+    }
+
+    package func guarded<T>(_ body: () async throws -> T) async throws -> T {
+        do {
+            return try await body()
+        } catch let error as StoreError {
+            throw error.publicError
+        }
+    }
+}

@@ -1,0 +1,229 @@
+import CoreMetrics
+import Foundation
+import Logging
+import Perdure
+import PerdureHistory
+import PerdureStore
+import Synchronization
+
+// Finding work in the store and bringing runs into memory.
+extension Engine {
+    private static let claimLimit = 256
+    private static let pageLimit = 1_000
+
+    var services: ActivationServices {
+        ActivationServices(
+            store: store, journal: journal, threads: threads, watchdog: watchdog, scheduler: scheduler, clock: configuration.clock,
+            random: configuration.random, node: node, build: build, payloadLimit: configuration.payloadLimit, logger: logger,
+            metrics: metrics, observe: { [weak self] activation, event in self?.observe(activation, event) })
+    }
+
+    private var hosted: [ClaimRequest.Hosted] {
+        registry.all.map { ClaimRequest.Hosted(workflow: $0.name, version: $0.version.description) }
+    }
+
+    /// Claims and wakes, whenever something rings, until its task is cancelled.
+    func pump() async {
+        let services = services
+        await withDiscardingTaskGroup { group in
+            for await _ in bell.rings {
+                if Task.isCancelled { break }
+                do {
+                    try await claimAll(services, into: &group)
+                    try await readInboxes()
+                    try await schedulePump()
+                } catch {
+                    logger.error("the store cannot be asked for work; asking again", metadata: ["error": "\(error)"])
+                    ringLater(at: configuration.clock.now() + .milliseconds(200))
+                }
+            }
+        }
+    }
+
+    private func claimAll(_ services: ActivationServices, into group: inout DiscardingTaskGroup) async throws(StoreError) {
+        while true {
+            let room = state.withLock { configuration.activeRuns - $0.table.ownedCount - $0.loading - $0.suspects.count }
+            let limit = min(Self.claimLimit, room)
+            state.withLock { $0.isSaturated = limit <= 0 }
+            guard limit > 0, !Task.isCancelled else { return }
+            let claims = try await store.claim(ClaimRequest(node: node, build: build, hosted: hosted, limit: limit))
+            for claim in claims { take(claim, services, into: &group) }
+            if claims.count < limit { return }
+        }
+    }
+
+    private func take(_ claim: ClaimedRun, _ services: ActivationServices, into group: inout DiscardingTaskGroup) {
+        if claim.isTakeover { metrics.takeovers.increment() }
+        let resident = state.withLock { state -> Activation? in
+            guard let resident = state.table[claim.record.number] else { return nil }
+            if claim.isTakeover || resident.stands(on: claim.head) == false {
+                state.table.remove(resident)
+                resident.post(.leave)
+                return nil
+            }
+            state.table.own(resident, epoch: claim.record.epoch)
+            return resident
+        }
+        if let resident {
+            group.addTask { [self] in
+                do throws(StoreError) {
+                    resident.post(.claimed(claim, rows: try await store.inbox(run: claim.record.number)))
+                } catch {
+                    cannotLoad(claim, error)
+                }
+            }
+            return
+        }
+        state.withLock { $0.loading += 1 }
+        group.addTask { [self] in
+            do throws(StoreError) {
+                try await load(claim, services)
+            } catch {
+                cannotLoad(claim, error)
+            }
+            state.withLock { $0.loading -= 1 }
+        }
+    }
+
+    /// The run is owned but not in memory: it is given back, or, if the store does not even take that, found again at the next start.
+    private func cannotLoad(_ claim: ClaimedRun, _ error: StoreError) {
+        logger.error("a run cannot be read", metadata: ["run": "\(claim.record.id)", "error": "\(error)"])
+        let advance = RunAdvance(
+            run: claim.record.number, epoch: claim.record.epoch, head: claim.head, events: [], transition: RunTransition(to: .ready))
+        scheduler.schedule(at: configuration.clock.now() + .seconds(1)) { [self] in
+            journal.submit(.advance(advance)) { [self] _ in bell.ring() }
+        }
+    }
+
+    func load(_ claim: ClaimedRun, _ services: ActivationServices) async throws(StoreError) {
+        let record = claim.record
+        let events: [Event]
+        do {
+            events = try await verifiedHistory(of: record)
+        } catch let error {
+            switch error {
+            case .broken(let message):
+                metrics.quarantined.increment()
+                logger.critical("a run's history is broken; the run is quarantined", metadata: ["run": "\(record.id)", "error": "\(message)"])
+                try await store.quarantine(record.number, reason: message)
+                wakeWaiters(of: record.id)
+                return
+            case .store(let error):
+                throw error
+            }
+        }
+        let rows = try await store.inbox(run: record.number)
+        let view = RunView(events)
+        let isTerminated = rows.contains { $0.delivery.kind == .terminate }
+        guard let workflow = registry.find(record.workflow, record.version), !(isTerminated && claim.previous == .blocked) else {
+            return terminateWithoutCode(claim, view, rows)
+        }
+        if view.deathsWithoutProgress >= configuration.poisonLimit, !rows.contains(where: { $0.delivery.kind == .retry }) {
+            return park(poisoned: claim, deaths: view.deathsWithoutProgress)
+        }
+        if view.isPoisoned, !rows.contains(where: { $0.delivery.kind == .retry || $0.delivery.kind == .terminate }) {
+            return giveBack(claim, to: RunTransition(to: .parked, note: view.parkedReason))
+        }
+        if view.deathsWithoutProgress >= 2 {
+            return suspect(claim, events, rows, deaths: view.deathsWithoutProgress)
+        }
+        activate(claim, workflow, events, rows, services)
+    }
+
+    func activate(
+        _ claim: ClaimedRun, _ workflow: RegisteredWorkflow, _ events: [Event], _ rows: [InboxRow], _ services: ActivationServices
+    ) {
+        let activation = Activation(claim, workflow: workflow, services: services)
+        let (isRunning, late) = state.withLock { state -> (Bool, [InboxRow]) in
+            let late = state.rowsForLoading.removeValue(forKey: claim.record.number) ?? []
+            guard state.phase == .running else { return (false, []) }
+            state.table.own(activation, epoch: claim.record.epoch)
+            return (true, late)
+        }
+        guard isRunning else { return giveBack(claim, to: RunTransition(to: .ready)) }
+        activation.post(.history(events))
+        activation.post(.caughtUp(isTakeover: claim.isTakeover, rows: rows + late))
+    }
+
+    enum LoadError: Error {
+        case broken(String)
+        case store(StoreError)
+    }
+
+    /// The whole history, with its chain checked event by event and its beginning compared to the run's row.
+    private func verifiedHistory(of record: RunRecord) async throws(LoadError) -> [Event] {
+        var events: [Event] = []
+        var head = ChainHead.start(namespace: record.namespace, run: record.id.description)
+        while true {
+            let page: [Event]
+            do throws(StoreError) {
+                page = try await store.events(of: record.number, after: head.seq, limit: Self.pageLimit)
+            } catch {
+                if case .corrupt(let message) = error { throw .broken(message) }
+                throw .store(error)
+            }
+            do throws(ChainBreak) {
+                head = try EventChain.verify(page, run: record.id.description, from: head)
+            } catch {
+                throw .broken(error.description)
+            }
+            events += page
+            if page.count < Self.pageLimit { break }
+        }
+        guard let first = events.first, first.kind == .runStarted else {
+            throw .broken("The history of run \(record.id) does not begin with run.started.")
+        }
+        let attributes = (try? first.attributes.object()) ?? JSONObject()
+        guard attributes["workflow"]?.stringValue == record.workflow, attributes["version"]?.stringValue == record.version else {
+            throw .broken("The row of run \(record.id) names another workflow or version than its history.")
+        }
+        return events
+    }
+
+    // MARK: Messages to runs that are owned
+
+    private func readInboxes() async throws(StoreError) {
+        while true {
+            let last = state.withLock { $0.lastInboxRow }
+            let rows = try await store.inbox(ownedBy: node, after: last, limit: Self.pageLimit)
+            guard let newest = rows.last?.number else { return }
+            for row in rows {
+                let resident = state.withLock { state -> Activation? in
+                    if let resident = state.table[row.run] { return resident }
+                    state.rowsForLoading[row.run, default: []].append(row)
+                    return nil
+                }
+                resident?.post(.rows([row]))
+            }
+            state.withLock { $0.lastInboxRow = max($0.lastInboxRow, newest) }
+            if rows.count < Self.pageLimit { return }
+        }
+    }
+
+    // MARK: Time
+
+    private func schedulePump() async throws(StoreError) {
+        // What is due cannot be taken now; whatever leaves memory rings.
+        if state.withLock({ $0.isSaturated }) { return }
+        if let next = try await store.nextWake(hosted: hosted) { ringLater(at: next) }
+    }
+
+    func ringLater(at time: Timestamp) {
+        let isNeeded = state.withLock { state in
+            if let scheduled = state.scheduledPump, scheduled <= time { return false }
+            state.scheduledPump = time
+            return true
+        }
+        guard isNeeded else { return }
+        scheduler.schedule(at: time) { [weak self] in
+            guard let self else { return }
+            state.withLock { if $0.scheduledPump == time { $0.scheduledPump = nil } }
+            bell.ring()
+        }
+    }
+}
+
+extension Activation {
+    /// Whether what is in memory is the history up to this event.
+    func stands(on head: ChainHead) -> Bool { state.withLock { !$0.isClosed && $0.head.seq == head.seq && $0.head.hash == head.hash } }
+}

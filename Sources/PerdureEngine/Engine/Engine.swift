@@ -1,0 +1,197 @@
+import CoreMetrics
+import Foundation
+public import Logging
+import Perdure
+import PerdureHistory
+public import PerdureStore
+public import ServiceLifecycle
+import Synchronization
+
+/// Hosts workflows over a store: starts runs, brings them back after crashes, wakes them when something is due.
+///
+/// ```swift
+/// let engine = try await Engine(store: .sqlite("perdure.db")) { RotateSecret(vault: vault) }
+/// async let running: Void = engine.run()
+/// let run = try await engine.start(RotateSecret.self, input: request, key: "db-2026-11", by: Principal(.human, "ada"))
+/// let report = try await run.result()
+/// ```
+public final class Engine: Service {
+    public let configuration: EngineConfiguration
+    /// Looks at runs and sends them messages; what is sent through it reaches runs of this engine at once.
+    public let client: Client
+
+    package let node: NodeID
+    package let build: String
+    let store: any Store
+    let registry: WorkflowRegistry
+    let logger: Logger
+    let journal: Journal
+    let scheduler: Scheduler
+    let threads: EngineThreads
+    let watchdog: Watchdog
+    let metrics = EngineMetrics()
+    let bell: Bell
+    let state: Mutex<EngineState>
+
+    /// Opens the store and takes it for this process.
+    ///
+    /// - Parameters:
+    ///   - store: Where histories are kept; an embedded store belongs to one engine at a time.
+    ///   - workflows: One value for each version of each workflow that this process hosts.
+    /// - Throws: `PerdureError` for names that are invalid or registered twice, and for a store that cannot be used; its code says why.
+    public init(
+        store: StoreConfiguration, configuration: EngineConfiguration = EngineConfiguration(), logger: Logger = Logger(label: "perdure"),
+        @WorkflowBuilder workflows: () throws -> [RegisteredWorkflow]
+    ) async throws {
+        registry = try WorkflowRegistry(try workflows())
+        guard Name.isIdentifier(configuration.namespace) else {
+            throw PerdureError(
+                .nameInvalid,
+                "'\(configuration.namespace)' cannot be a namespace: use 1 to 128 letters, digits, '-', '_' and '.'.")
+        }
+        self.configuration = configuration
+        self.logger = logger
+        build = configuration.build ?? BuildFingerprint.current
+        let clock = configuration.clock
+        let now = clock.now()
+        node = NodeID(
+            rawValue: RunID(milliseconds: now.microseconds / 1_000, random: (configuration.random(), configuration.random())).description)
+        do {
+            self.store = try await store.open(.engine)
+            let process = ProcessInfo.processInfo
+            try await self.store.register(
+                NodeRegistration(id: node, build: build, host: process.hostName, processID: process.processIdentifier))
+        } catch let error as StoreError {
+            throw error.publicError
+        }
+        scheduler = Scheduler(clock: clock)
+        threads = EngineThreads(count: max(1, configuration.threads))
+        watchdog = Watchdog(limit: configuration.watchdogLimit, now: { .now }) { report in
+            logger.warning(
+                "workflow code has not come to rest; work that takes long belongs in a step",
+                metadata: ["run": "\(report.label)", "for": "\(report.duration)"])
+        }
+        let scheduler = scheduler
+        journal = Journal(store: self.store, logger: logger) { duration in
+            await withCheckedContinuation { continuation in
+                scheduler.schedule(at: clock.now() + duration) { continuation.resume() }
+            }
+        }
+        let bell = Bell(), journal = journal
+        self.bell = bell
+        state = Mutex(EngineState())
+        client = Client(store: self.store) { item in
+            guard let result = await journal.submit(item) else {
+                throw PerdureError(.engineStopped, "The engine has stopped; nothing was accepted.")
+            }
+            bell.ring()
+            return result
+        }
+        self.store.onOutsideDelivery { bell.ring() }
+    }
+
+    /// Runs until it is cancelled or gracefully shut down; throws if the store fails for good.
+    ///
+    /// At shutdown no new work is taken; steps that are being executed get `shutdownGrace` to end, and what they leave is handed over
+    /// to whoever opens the store next. An engine runs once.
+    public func run() async throws {
+        try state.withLock { state in
+            guard state.phase == .idle else {
+                throw PerdureError(.engineStopped, "An engine runs once: make a new one.")
+            }
+            state.phase = .running
+        }
+        logger.info("engine starts", metadata: ["node": "\(node)", "build": "\(build)"])
+        scheduler.start()
+        var failure: StoreError?
+        do {
+            try await withThrowingTaskGroup { group in
+                group.addTask { [self] in try await journal.run() }
+                group.addTask { [self] in
+                    await untilShutdown()
+                    await drain()
+                    journal.close()
+                }
+                bell.ring()
+                try await group.waitForAll()
+            }
+        } catch let error as StoreError {
+            failure = error
+        }
+        await stop()
+        if let failure { throw failure.publicError }
+    }
+
+    /// Takes in work until shutdown begins.
+    private func untilShutdown() async {
+        await cancelWhenGracefulShutdown { [self] in
+            await withTaskGroup { group in
+                group.addTask { [self] in await pump() }
+                group.addTask { [self] in await watchThreads() }
+                await group.waitForAll()
+            }
+        }
+    }
+
+    private func watchThreads() async {
+        while (try? await Task.sleep(for: .seconds(1))) != nil {
+            watchdog.check(now: .now)
+            let count = state.withLock { $0.table.count }
+            metrics.resident.record(count)
+        }
+    }
+
+    private func stop() async {
+        let waiters = state.withLock { state in
+            state.phase = .stopped
+            defer { state.waiters = [:] }
+            return state.waiters.values.flatMap { $0 }
+        }
+        for waiter in waiters { waiter.resume() }
+        await scheduler.stop()
+        await threads.stop()
+        do {
+            try await store.unregister(node)
+        } catch {
+            logger.warning("the store did not take leave of this node", metadata: ["error": "\(error)"])
+        }
+        await store.close()
+        logger.info("engine has stopped", metadata: ["node": "\(node)"])
+    }
+}
+
+/// What an engine keeps in mind.
+struct EngineState {
+    enum Phase { case idle, running, draining, stopped }
+
+    var phase = Phase.idle
+    var table = RunTable()
+    /// Runs that are being read from the store.
+    var loading = 0
+    var lastInboxRow: Int64 = 0
+    /// Messages for runs that this node owns and that are still being read from the store.
+    var rowsForLoading: [Int64: [InboxRow]] = [:]
+    var scheduledPump: Timestamp?
+    /// Whether work was left in the store because too much was in memory.
+    var isSaturated = false
+    var waiters: [RunID: [CheckedContinuation<Void, Never>]] = [:]
+    /// Runs under suspicion of taking the process down: at most one of them is in memory at a time.
+    var suspects: [Suspect] = []
+    var activeSuspect: Int64?
+    var drained: CheckedContinuation<Void, Never>?
+
+    struct Suspect {
+        let claim: ClaimedRun
+        let events: [Event]
+        let rows: [InboxRow]
+    }
+}
+
+/// Wakes the pump; rings that come while it is busy become one.
+final class Bell: Sendable {
+    let rings: AsyncStream<Void>
+    private let continuation: AsyncStream<Void>.Continuation
+
+    init() { (rings, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1)) }
+    func ring() { continuation.yield() }
+}

@@ -1,0 +1,43 @@
+import Perdure
+package import PerdureHistory
+import Foundation
+
+/// How an engine runs. The defaults suit a service that embeds it.
+public struct EngineConfiguration: Sendable {
+    /// The namespace of the runs started here. Default: `default`.
+    public var namespace = "default"
+    /// Threads that run workflow code. Default: one for each core.
+    public var threads = max(1, ProcessInfo.processInfo.activeProcessorCount)
+    /// How many runs that only wait are kept in memory, ready to go on. Default: 1,000.
+    public var cachedRuns = 1_000
+    /// How many runs may be taken on before others have come to rest. Default: 2,000.
+    public var activeRuns = 2_000
+    /// The largest input or output in bytes. Default: 8 MiB.
+    public var payloadLimit = Payload.defaultLimit
+    /// How long `run()` waits at a graceful shutdown for steps that are being executed. Default: 30 s.
+    public var shutdownGrace: Duration = .seconds(30)
+    /// How long workflow code may compute between two waits before a warning names it. Default: 5 s.
+    public var watchdogLimit: Duration = .seconds(5)
+    /// How often a run may take its process down, without progress in between, before it is parked. Default: 3.
+    public var poisonLimit = 3
+    /// What tells two builds of the executable apart. Default: a digest of the executable.
+    public var build: String?
+
+    package var clock: any EngineClock = SystemClock()
+    package var random: @Sendable () -> UInt64 = { .random(in: .min ... .max) }
+
+    public init() {}
+}
+
+/// The engine's time. Injected, so that tests need none.
+package protocol EngineClock: Sendable {
+    func now() -> Timestamp
+    /// Calls the handler whenever the time was moved by hand.
+    func onChange(_ handler: @escaping @Sendable () -> Void)
+}
+
+package struct SystemClock: EngineClock {
+    package init() {}
+    package func now() -> Timestamp { Timestamp(Date()) }
+    package func onChange(_ handler: @escaping @Sendable () -> Void) {}
+}

@@ -1,0 +1,15 @@
+import Metrics
+
+/// What an engine counts. Names are stable; `docs/operations.md` lists them.
+struct EngineMetrics: Sendable {
+    let events = Counter(label: "perdure_events_total")
+    let attempts = Counter(label: "perdure_step_attempts_total")
+    let started = Counter(label: "perdure_runs_started_total")
+    let closed = Counter(label: "perdure_runs_closed_total")
+    let blocked = Counter(label: "perdure_runs_blocked_total")
+    let quarantined = Counter(label: "perdure_runs_quarantined_total")
+    let poisoned = Counter(label: "perdure_runs_poisoned_total")
+    let takeovers = Counter(label: "perdure_takeovers_total")
+    let swallowedEvictions = Counter(label: "perdure_swallowed_evictions_total")
+    let resident = Gauge(label: "perdure_resident_runs")
+}

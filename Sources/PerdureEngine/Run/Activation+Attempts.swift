@@ -1,0 +1,174 @@
+import CoreMetrics
+import Foundation
+import Logging
+import Perdure
+import PerdureHistory
+import PerdureStore
+import Synchronization
+
+// Running the bodies of steps, undos and probes, away from the workflow's code.
+extension Activation {
+    func perform(_ action: RunAction, now: Timestamp) {
+        switch action {
+        case .run(let id):
+            start(state.withLock { $0.machine.beginAttempt(id, now: now) })
+        case .probe(let id):
+            start(state.withLock { $0.machine.beginProbe(id, now: now) })
+        case .tellBodyToStop(let id):
+            state.withLock { state -> Task<Void, Never>? in
+                state.machine.toldToStop(id)
+                state.bodies[id]?.isStopped = true
+                return state.bodies[id]?.task
+            }?.cancel()
+        case .awaitKey(let id):
+            awaitKey(id)
+        }
+    }
+
+    private func start(_ attempt: Attempt?) {
+        guard let attempt,
+            let (call, epoch, number) = state.withLock({ state -> (StepCall, Int64, Int)? in
+                state.lastBody += 1
+                return state.calls[attempt.source].map { ($0, state.epoch, state.lastBody) }
+            })
+        else { return }
+        services.metrics.attempts.increment()
+        let context = StepContext(
+            runID: identity.id, step: attempt.subject, idempotencyKey: attempt.idempotencyKey, attempt: attempt.number,
+            fencingToken: FencingToken(epoch: epoch, attempt: attempt.number), deadline: attempt.deadline.date,
+            logger: bodyLogger(attempt))
+        let limit = services.payloadLimit
+        let task = Task.detached { [self] in
+            let fact: Fact
+            switch attempt.body {
+            case .step, .undo: fact = .attemptEnded(attempt.operation, await call.run(attempt, context, limit: limit))
+            case .stepProbe, .undoProbe: fact = .probeEnded(attempt.operation, await call.probe(attempt, context, limit: limit))
+            }
+            post(.fact(fact, at: services.clock.now(), body: number))
+        }
+        // Its end is mail, which this thread reads later: the entry cannot come too late.
+        state.withLock { $0.bodies[attempt.operation] = Body(number: number, task: task, deadline: attempt.deadline) }
+    }
+
+    private func bodyLogger(_ attempt: Attempt) -> Logger {
+        var logger = services.logger
+        logger[metadataKey: "run"] = "\(identity.id)"
+        logger[metadataKey: "step"] = "\(attempt.subject)"
+        logger[metadataKey: "attempt"] = "\(attempt.number)"
+        return logger
+    }
+
+    /// Cancels the tasks of attempts whose deadline has passed. An attempt is over only when its body has returned.
+    func stopOverdueBodies(now: Timestamp) {
+        let overdue = state.withLock { state -> [Task<Void, Never>] in
+            guard !state.bodies.isEmpty else { return [] }
+            let ids = state.bodies.filter { !$0.value.isStopped && $0.value.deadline <= now }.map(\.key).sorted()
+            for id in ids { state.bodies[id]?.isStopped = true }
+            return ids.compactMap { state.bodies[$0]?.task }
+        }
+        for task in overdue { task.cancel() }
+    }
+
+    /// Tells every body to stop: its outcome does not count any more.
+    func stopBodies() {
+        let tasks = state.withLock { state in state.bodies.sorted { $0.key < $1.key }.map(\.value.task) }
+        for task in tasks { task.cancel() }
+    }
+
+    /// Asks the store to tell when the key's holder settles. The run stays owned until the answer is there, so that it cannot be missed.
+    private func awaitKey(_ id: OperationID) {
+        guard let wanted = state.withLock({ state in
+            state.keyWaits += 1
+            return state.machine.businessKey(of: id)
+        }) else { return post(.keyAwaited) }
+        askForKey(id, BusinessKey(namespace: identity.namespace, step: wanted.step, key: wanted.key), wanted.subject)
+    }
+
+    private func askForKey(_ id: OperationID, _ key: BusinessKey, _ subject: String) {
+        Task { [self] in
+            do {
+                if let record = try await services.store.awaitKey(key, run: number, subject: subject) {
+                    post(.fact(.keyHeld(id, record), at: services.clock.now()))
+                } else {
+                    post(.keyAwaited)
+                }
+            } catch {
+                services.logger.error("cannot wait for a business key", metadata: ["run": "\(identity.id)", "error": "\(error)"])
+                services.scheduler.schedule(at: services.clock.now() + .seconds(1)) { [weak self] in self?.askForKey(id, key, subject) }
+            }
+        }
+    }
+}
+
+extension Fact {
+    /// The operation whose body has ended, if that is what the fact says.
+    var endedBody: OperationID? {
+        switch self {
+        case .attemptEnded(let id, _), .probeEnded(let id, _): id
+        case .due, .inbox, .keyHeld: nil
+        }
+    }
+}
+
+extension StepCall {
+    /// Runs the body or the undo, and says how it ended in the form that history holds.
+    func run(_ attempt: Attempt, _ context: StepContext, limit: Int) async -> AttemptOutcome {
+        let value: Value
+        do {
+            if attempt.body == .undo {
+                guard let undo else { return .failed(AttemptFailure(typeName: "", message: "there is no undo", isDefinite: true, isRetryable: false)) }
+                try await undo.body(try decodedOutput(attempt.output, of: attempt.subject), context)
+                value = Nothing()
+            } else {
+                value = try await body(context)
+            }
+        } catch {
+            return .failed(AttemptFailure(error))
+        }
+        do {
+            return .succeeded(try Payload.encode(value, limit: limit, what: "the output of step '\(attempt.subject)'").bytes)
+        } catch {
+            return .unrecordable("\(error)")
+        }
+    }
+
+    func probe(_ attempt: Attempt, _ context: StepContext, limit: Int) async -> ProbeOutcome {
+        do {
+            let answer: ProbeAnswer<Value>
+            if attempt.body == .undoProbe {
+                guard let probe = undo?.probe else { return .unknown("there is no probe") }
+                answer = try await probe(try decodedOutput(attempt.output, of: attempt.subject), context)
+            } else {
+                guard let probe else { return .unknown("there is no probe") }
+                answer = try await probe(context)
+            }
+            switch answer {
+            case .happened(let value):
+                return .happened(try Payload.encode(value, limit: limit, what: "the output that a probe of '\(attempt.subject)' found").bytes)
+            case .didNotHappen: return .didNotHappen
+            case .partly(let details): return .partly(details)
+            case .unknown: return .unknown("the other side cannot say")
+            }
+        } catch {
+            return .unknown("\(error)")
+        }
+    }
+
+    private func decodedOutput(_ bytes: [UInt8], of subject: String) throws -> Value {
+        func decode<T: Codable & Sendable>(_ type: T.Type) throws -> Value {
+            try Payload(bytes: bytes).decode(type, what: "the recorded output of step '\(subject)'")
+        }
+        return try decode(outputType)
+    }
+}
+
+extension AttemptFailure {
+    /// What history keeps of an error: its name, its text, itself if it is `Codable`, and what it means for the effect.
+    init(_ error: any Error) {
+        let classified = error as? any ClassifiedError
+        let payload = (error as? any Error & Encodable).flatMap { try? Payload.encode($0, limit: 64 * 1_024, what: "an error").bytes }
+        self.init(
+            typeName: "\(type(of: error))", message: String("\(error)".prefix(2_000)), payload: payload,
+            isDefinite: classified?.isDefinite ?? false, isRetryable: classified?.isRetryable ?? true, retryAfter: classified?.retryAfter)
+    }
+}

@@ -1,0 +1,288 @@
+import CoreMetrics
+import Foundation
+import Logging
+import Perdure
+import PerdureHistory
+import PerdureStore
+import Synchronization
+
+// From facts and plans to commits, and back to the code.
+extension Activation {
+    /// What a cycle came to.
+    private enum Step {
+        case nothing
+        case commit(RunAdvance)
+        case act([RunAction])
+        case rest(isStalled: Bool, RunTransition?)
+    }
+
+    /// Takes what has gathered and what the operations need, and commits it; or starts what may start; or gives the run up.
+    func cycle() {
+        let now = services.clock.now()
+        if let failure = lateFailure() { return block(failure) }
+        if handOver(now: now) { return }
+        stopOverdueBodies(now: now)
+        switch state.withLock({ next(&$0, now: now) }) {
+        case .nothing:
+            return
+        case .commit(let advance):
+            submit(advance)
+        case .act(let actions):
+            for action in actions { perform(action, now: now) }
+            // What was started ends by mail. What was not (a body told to stop) leaves nothing to wait for.
+            if state.withLock({ !$0.machine.isBusy && $0.keyWaits == 0 }) { return cycle() }
+            scheduleWake()
+        case .rest(isStalled: true, _):
+            noteStall()
+        case .rest(_, let transition?):
+            release(transition)
+        case .rest(_, nil):
+            scheduleWake()
+        }
+    }
+
+    private func noteStall() {
+        block(
+            Divergence(
+                .foreignWait, subject: "",
+                message: "The workflow waits, but for nothing that is recorded, so nothing could ever wake it. Wait with the context's "
+                    + "'sleep', 'signal' or 'ask', and do work of the outside inside 'read', 'step' or 'act'."))
+    }
+
+    private func next(_ state: inout State, now: Timestamp) -> Step {
+        guard !state.isClosed, state.isOwned, state.inFlight == nil, !state.machine.isReplaying else { return .nothing }
+        let (facts, factDrafts) = takeFacts(&state, now: now)
+        var plan = state.machine.plan(now: now)
+        // A run that is about to be handed over starts nothing any more. It may end.
+        if state.mustHandOver, plan.drafts.events.last?.kind.isFinal != true { plan = Plan() }
+        var drafts = factDrafts
+        drafts.append(plan.drafts)
+        if drafts.isEmpty {
+            if !plan.actions.isEmpty { return .act(plan.actions) }
+            if state.machine.isStalled { return .rest(isStalled: true, nil) }
+            if state.machine.isBusy || state.keyWaits > 0 { return .rest(isStalled: false, nil) }
+            return .rest(isStalled: false, restTransition(&state, newDues: []))
+        }
+        var head = state.head
+        let events = head.append(contentsOf: drafts.events, run: identity.id.description, now: now)
+        let transition = transition(after: drafts.events, hasFacts: !factDrafts.isEmpty, plan: plan, &state)
+        state.inFlight = InFlight(events: events, head: head, facts: facts, takes: drafts.takes, transition: transition)
+        return .commit(
+            RunAdvance(
+                run: number, epoch: state.epoch, head: state.head, events: events, transition: transition, consumed: drafts.consumed,
+                takes: drafts.takes, settles: drafts.settles))
+    }
+
+    /// Turns the facts that have gathered into drafts, in the order of their causes; of several about one operation the first.
+    private func takeFacts(_ state: inout State, now: Timestamp) -> ([(at: Timestamp, fact: Fact)], Drafts) {
+        state.facts += state.machine.dueFacts(now: now)
+        guard !state.facts.isEmpty else { return ([], Drafts()) }
+        let ordered = state.facts.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(\.element)
+        state.facts = []
+        var taken: [(at: Timestamp, fact: Fact)] = [], drafts = Drafts(), touched: Set<OperationID> = []
+        for (at, fact) in ordered {
+            if state.machine.operation(of: fact).map({ !touched.insert($0).inserted }) == true {
+                state.facts.append((at, fact))
+                continue
+            }
+            let random = Double(services.random() >> 11) * 0x1p-53
+            drafts.append(state.machine.drafts(for: fact, now: now, random: random))
+            taken.append((at, fact))
+        }
+        return (taken, drafts)
+    }
+
+    /// How the run's row changes with this commit.
+    private func transition(after drafts: [EventDraft], hasFacts: Bool, plan: Plan, _ state: inout State) -> RunTransition? {
+        if let last = drafts.last, let final = RunState(final: last.kind) { return RunTransition(to: final) }
+        guard !hasFacts, !plan.defersActions, !state.machine.isBusy, !state.machine.hasFinishedRoot, state.keyWaits == 0,
+            plan.drafts.events.allSatisfy({ Self.wakesNothing($0.kind) })
+        else { return nil }
+        let dues = plan.drafts.events.compactMap { (try? $0.attributes.timestamp("due")) ?? (try? $0.attributes.timestamp("expires_at")) }
+        let isParked = plan.drafts.events.contains { $0.kind == .runParked }
+        return restTransition(&state, newDues: dues, isParked: isParked)
+    }
+
+    private func restTransition(_ state: inout State, newDues: [Timestamp], isParked: Bool = false) -> RunTransition {
+        let wakeAt = ([state.machine.nextDue()].compactMap { $0 } + newDues).min()
+        if isParked || state.machine.isStuck { return RunTransition(to: .parked, wakeAt: wakeAt, note: state.machine.stuckReason) }
+        return RunTransition(to: .waiting, wakeAt: wakeAt)
+    }
+
+    /// Events that only record what the run waits for: feeding them starts nothing.
+    private static func wakesNothing(_ kind: EventKind) -> Bool {
+        switch kind {
+        case .timerStarted, .approvalRequested, .questionAsked, .runParked: true
+        default: false
+        }
+    }
+
+    private func release(_ transition: RunTransition) {
+        let advance = state.withLock { state -> RunAdvance? in
+            guard state.inFlight == nil, state.isOwned, !state.isClosed else { return nil }
+            state.inFlight = InFlight(events: [], head: state.head, facts: [], takes: [], transition: transition)
+            return RunAdvance(run: number, epoch: state.epoch, head: state.head, events: [], transition: transition)
+        }
+        if let advance { submit(advance) }
+    }
+
+    private func submit(_ advance: RunAdvance) {
+        services.journal.submit(.advance(advance)) { [self] result in post(.committed(result)) }
+    }
+
+    // MARK: Coming back from the store
+
+    func committed(_ result: CommitResult?) {
+        guard let batch = state.withLock({ state in
+            defer { state.inFlight = nil }
+            return state.inFlight
+        }) else { return }
+        switch result {
+        case .advanced:
+            services.metrics.events.increment(by: batch.events.count)
+            advanced(batch)
+        case .refused(let refusal):
+            refused(refusal, batch)
+        case .created, .keyTaken, .delivered, nil:
+            closeCode()
+            stopBodies()
+            services.observe(self, .gone)
+        }
+    }
+
+    private func advanced(_ batch: InFlight) {
+        let epoch = state.withLock { state in
+            state.head = batch.head
+            if batch.transition != nil { state.isOwned = false }
+            return state.epoch
+        }
+        for event in batch.events where !feed(event) { break }
+        guard let transition = batch.transition else { return }
+        if let last = batch.events.last, transition.state.isFinal {
+            closeCode()
+            stopBodies()
+            services.observe(self, .closed(transition.state, last))
+        } else {
+            // What came in meanwhile is in the store still, and will be read again by whoever claims the run.
+            let missedMail = state.withLock { state in
+                defer { state.facts = [] }
+                return !state.facts.isEmpty
+            }
+            services.observe(self, .released(epoch: epoch, wakeAt: transition.wakeAt))
+            if missedMail { services.observe(self, .missedMail) }
+        }
+    }
+
+    private func refused(_ refusal: CommitRefusal, _ batch: InFlight) {
+        switch refusal {
+        case .unreadInbox(let rows):
+            state.withLock { state in
+                state.facts = batch.facts + state.facts
+                state.take(rows)
+            }
+        case .businessKeyTaken(let record):
+            state.withLock { state in
+                state.facts = batch.facts + state.facts
+                guard let take = batch.takes.first(where: { $0.key == record.key }), let id = state.machine.operation(taking: take) else {
+                    return
+                }
+                state.facts.append((services.clock.now(), .keyHeld(id, record)))
+            }
+        case .invalid(let reason):
+            block(Divergence(.valueRefused, subject: "", message: "The store cannot hold what the run wants to record: \(reason)."))
+        case .conflict, .runUnknown, .runClosed:
+            services.logger.notice("another owner has moved the run on", metadata: ["run": "\(identity.id)", "refusal": "\(refusal)"])
+            closeCode()
+            stopBodies()
+            services.observe(self, .lost)
+        }
+    }
+
+    // MARK: Blocking
+
+    /// History and code do not fit, or the code did something that cannot be replayed. Nothing of this activation counts; the run
+    /// waits for another build. What bodies may have done by now is committed as intents first, so that no build can miss it.
+    func block(_ divergence: Divergence) {
+        let (isOver, advance) = state.withLock { state -> (Bool, RunAdvance?) in
+            guard !state.isClosed, state.inFlight == nil else { return (true, nil) }
+            guard state.isOwned else { return (false, nil) }
+            let now = services.clock.now()
+            var head = state.head
+            let attributes: Attributes = [
+                "build": .string(services.build), "reason": .string(divergence.kind.rawValue), "message": .string(divergence.message),
+            ]
+            let drafts =
+                state.machine.handOverDrafts(now: now)
+                + [EventDraft(.runBlocked, subject: divergence.subject, attributes: attributes)]
+            let events = head.append(contentsOf: drafts, run: identity.id.description, now: now)
+            return (
+                false,
+                RunAdvance(
+                    run: number, epoch: state.epoch, head: state.head, events: events,
+                    transition: RunTransition(to: .blocked, note: divergence.message, blockedBuild: services.build))
+            )
+        }
+        if isOver { return }
+        closeCode()
+        stopBodies()
+        // A run that nobody owns cannot be blocked by this activation; whoever claims it next meets the same.
+        guard let advance else { return services.observe(self, .gone) }
+        services.metrics.blocked.increment()
+        services.logger.error("a run is blocked", metadata: ["run": "\(identity.id)", "reason": "\(divergence.message)"])
+        services.journal.submit(.advance(advance)) { [self] result in
+            if case .advanced? = result {
+                services.observe(self, .blocked(divergence))
+            } else {
+                services.observe(self, result == nil ? .gone : .lost)
+            }
+        }
+    }
+
+    // MARK: Handing over
+
+    /// Gives the run up although bodies are being executed, if the engine asks for it. What they may have done is committed as intents
+    /// first. Returns whether the run is given up.
+    private func handOver(now: Timestamp) -> Bool {
+        let advance = state.withLock { state -> RunAdvance? in
+            // What has ended meanwhile is recorded first: its outcome is known, and would be in doubt otherwise.
+            guard state.mustHandOver, !state.isClosed, state.isOwned, state.inFlight == nil, state.facts.isEmpty else { return nil }
+            var head = state.head
+            let drafts = state.machine.handOverDrafts(now: now)
+            let events = head.append(contentsOf: drafts, run: identity.id.description, now: now)
+            return RunAdvance(
+                run: number, epoch: state.epoch, head: state.head, events: events, transition: RunTransition(to: .ready))
+        }
+        guard let advance else { return false }
+        closeCode()
+        stopBodies()
+        services.journal.submit(.advance(advance)) { [self] _ in services.observe(self, .gone) }
+        return true
+    }
+
+    // MARK: Time
+
+    /// Asks to be woken when the next thing is due.
+    private func scheduleWake() {
+        let wake = state.withLock { state -> Timestamp? in
+            let deadlines = state.bodies.values.filter { !$0.isStopped }.map(\.deadline)
+            guard let next = ([state.machine.nextDue()].compactMap { $0 } + deadlines).min() else { return nil }
+            if let scheduled = state.scheduledWake, scheduled <= next { return nil }
+            state.scheduledWake = next
+            return next
+        }
+        if let wake { services.scheduler.schedule(at: wake) { [weak self] in self?.post(.wake) } }
+    }
+}
+
+extension RunState {
+    /// The state that a final event leaves the run in.
+    init?(final kind: EventKind) {
+        switch kind {
+        case .runCompleted: self = .completed
+        case .runFailed: self = .failed
+        case .runCancelled: self = .cancelled
+        case .runTerminated: self = .terminated
+        default: return nil
+        }
+    }
+}

@@ -1,0 +1,350 @@
+import CoreMetrics
+import Foundation
+package import Logging
+import Perdure
+import PerdureHistory
+package import PerdureStore
+import Synchronization
+
+/// One run in memory: its machine, its code at some point between two waits, and what is under way on its behalf.
+///
+/// Everything happens on one engine thread at a time (`process`). Other threads only leave mail. While the code runs it calls back
+/// on that same thread (see `Activation+Host.swift`), so the lock is taken for moments and never held across the code.
+package final class Activation: Sendable {
+    /// What other threads have to say.
+    enum Mail: Sendable {
+        case history([Event])
+        /// The stored history is complete; these inbox rows are unread.
+        case caughtUp(isTakeover: Bool, rows: [InboxRow])
+        /// The run was claimed again while its activation was still in memory.
+        case claimed(ClaimedRun, rows: [InboxRow])
+        case committed(CommitResult?)
+        /// What came about outside; with the number of the body whose end it is, if it is one.
+        case fact(Fact, at: Timestamp, body: Int? = nil)
+        /// The store will tell when the business key's holder settles.
+        case keyAwaited
+        case rows([InboxRow])
+        case wake
+        case leave
+        /// The engine shuts down and does not wait for bodies any longer.
+        case handOver
+    }
+
+    /// A batch on its way to the store.
+    struct InFlight {
+        var events: [Event]
+        var head: ChainHead
+        var facts: [(at: Timestamp, fact: Fact)]
+        var takes: [BusinessKeyTake]
+        var transition: RunTransition?
+    }
+
+    struct Body {
+        let number: Int
+        let task: Task<Void, Never>
+        let deadline: Timestamp
+        var isStopped = false
+    }
+
+    struct State {
+        var machine: RunMachine
+        var identities = IdentityTable()
+        var head: ChainHead
+        var epoch: Int64
+        var isOwned = true
+        /// The code gets nothing any more, and nothing it does counts.
+        var isClosed = false
+        var mustHandOver = false
+        var failure: Divergence?
+        var callsAfterClose = 0
+
+        var mailbox: [Mail] = []
+        var isScheduled = false
+        var facts: [(at: Timestamp, fact: Fact)] = []
+        var knownRows: Set<Int64> = []
+        var inFlight: InFlight?
+        var scheduledWake: Timestamp?
+
+        var root: Task<Void, Never>?
+        var calls: [OperationID: StepCall] = [:]
+        var waiting: [OperationID: UnsafeContinuation<Answer?, Never>] = [:]
+        var ready: [OperationID: Answer] = [:]
+        var bodies: [OperationID: Body] = [:]
+        var lastBody = 0
+        /// Questions to the store about business keys that are not answered yet.
+        var keyWaits = 0
+    }
+
+    package let number: Int64
+    package let identity: RunIdentity
+    let workflow: RegisteredWorkflow
+    let services: ActivationServices
+    let quiet = QuietLogHandler.Switch()
+    package let logger: Logger
+    let executor: RunExecutor
+    let state: Mutex<State>
+
+    package init(_ claim: ClaimedRun, workflow: RegisteredWorkflow, services: ActivationServices) {
+        let record = claim.record
+        number = record.number
+        identity = RunIdentity(record)
+        self.workflow = workflow
+        self.services = services
+        let machine = RunMachine(identity: identity, build: services.build, node: services.node.rawValue)
+        let start = ChainHead.start(namespace: record.namespace, run: record.id.description)
+        state = Mutex(State(machine: machine, head: start, epoch: record.epoch))
+        // Nobody has run a run of the first epoch before: nothing of it is a repetition.
+        if record.epoch == 1 { quiet.turn(on: true) }
+        let isLive = quiet
+        var logger = services.logger
+        logger.handler = QuietLogHandler(base: logger.handler, isLive: isLive)
+        logger[metadataKey: "run"] = "\(record.id)"
+        logger[metadataKey: "workflow"] = "\(record.workflow)"
+        self.logger = logger
+        let wake = WeakActivation()
+        executor = RunExecutor { _ in wake.value?.post(.wake) }
+        wake.value = self
+    }
+
+    /// Leaves mail and makes sure that an engine thread comes to read it.
+    func post(_ mail: Mail) {
+        let mustSchedule = state.withLock { state in
+            state.mailbox.append(mail)
+            if state.isScheduled { return false }
+            state.isScheduled = true
+            return true
+        }
+        if mustSchedule { services.threads.submit { [self] in process() } }
+    }
+
+    /// Reads the mail, then lets the run go on as far as it can.
+    private func process() {
+        services.watchdog.watch(identity.id.description) {
+            while let mail = nextMail() { handle(mail) }
+        }
+    }
+
+    /// The next piece of mail; when there is none, the run takes a step of its own; when there is none of these either, it rests.
+    private func nextMail() -> Mail? {
+        while true {
+            let mail = state.withLock { state in state.mailbox.isEmpty ? nil : state.mailbox.removeFirst() }
+            if let mail { return mail }
+            cycle()
+            let rests = state.withLock { state in
+                if state.mailbox.isEmpty { state.isScheduled = false }
+                return !state.isScheduled
+            }
+            if rests { return nil }
+        }
+    }
+
+    private func handle(_ mail: Mail) {
+        switch mail {
+        case .history(let events):
+            if let last = events.last { state.withLock { $0.head = ChainHead(after: last) } }
+            for event in events where !feed(event) { break }
+        case .caughtUp(let isTakeover, let rows):
+            let now = services.clock.now()
+            state.withLock { state in
+                guard !state.isClosed else { return }
+                state.machine.caughtUp(isTakeover: isTakeover, now: now)
+                state.take(rows)
+            }
+            quiet.turn(on: true)
+        case .claimed(let claim, let rows): claimed(claim, rows)
+        case .committed(let result): committed(result)
+        case .fact(let fact, let time, let body):
+            state.withLock { state in
+                if let body, let operation = fact.endedBody, state.bodies[operation]?.number == body { state.bodies[operation] = nil }
+                if case .keyHeld = fact { state.keyWaits -= 1 }
+                state.facts.append((time, fact))
+            }
+        case .keyAwaited: state.withLock { $0.keyWaits -= 1 }
+        case .rows(let rows):
+            let isOwned = state.withLock { state in
+                state.take(rows)
+                return state.isOwned
+            }
+            // The run was given up while the message was on its way: somebody has to claim it again.
+            if !isOwned { services.observe(self, .missedMail) }
+        case .wake: state.withLock { $0.scheduledWake = nil }
+        case .leave: leave()
+        case .handOver: state.withLock { $0.mustHandOver = true }
+        }
+    }
+
+    private func claimed(_ claim: ClaimedRun, _ rows: [InboxRow]) {
+        let isClosed = state.withLock { state in
+            guard !state.isClosed else { return true }
+            state.isOwned = true
+            state.epoch = claim.record.epoch
+            // Only what is unread now counts; what was seen before may have been read under another owner.
+            state.facts.removeAll { if case .inbox = $0.fact { true } else { false } }
+            for row in rows { state.knownRows.remove(row.number) }
+            state.take(rows)
+            return false
+        }
+        // It left memory while the claim was on its way: the run is read anew.
+        if isClosed { services.observe(self, .lost) }
+    }
+
+    // MARK: Feeding
+
+    /// Feeds one durable event and lets the code run until it rests. Returns whether the run can go on.
+    @discardableResult
+    func feed(_ event: Event) -> Bool {
+        let fed = state.withLock { state -> Result<(answers: [(id: OperationID, answer: Answer)], cancelsRoot: Bool), Divergence>? in
+            guard !state.isClosed else { return nil }
+            do throws(Divergence) {
+                try state.machine.feed(event)
+                defer { state.machine.rootShouldCancel = false }
+                return .success((state.machine.takeAnswers(), state.machine.rootShouldCancel))
+            } catch {
+                return .failure(error)
+            }
+        }
+        switch fed {
+        case nil: return false
+        case .failure(let divergence):
+            block(divergence)
+            return false
+        case .success(let (answers, cancelsRoot)):
+            executor.drain {
+                if event.kind == .runStarted { startRoot(event) }
+                for (id, answer) in answers { deliver(answer, to: id) }
+                if cancelsRoot { state.withLock { $0.root }?.cancel() }
+            }
+            return rested()
+        }
+    }
+
+    /// The code is at rest. What it did is looked at before anything of it counts.
+    private func rested() -> Bool {
+        if executor.takeForeignEnqueue() { noteForeignWait() }
+        let failure = state.withLock { state -> Divergence? in
+            state.machine.rest()
+            return state.failure
+        }
+        guard let failure else { return true }
+        block(failure)
+        return false
+    }
+
+    /// A reason to stop that came about while the code was at rest.
+    func lateFailure() -> Divergence? {
+        if executor.takeForeignEnqueue() { noteForeignWait() }
+        return state.withLock { $0.isClosed ? nil : $0.failure }
+    }
+
+    private func noteForeignWait() {
+        note(
+            Divergence(
+                .foreignWait, subject: "",
+                message: "The workflow awaits something outside the run: a sleep of Swift's, another task, a busy actor. Replays cannot "
+                    + "repeat that. Do it inside 'read', 'step' or 'act', and wait with the context's 'sleep', 'signal' or 'ask'."))
+    }
+
+    /// Remembers the first reason why this activation cannot go on.
+    func note(_ divergence: Divergence) {
+        state.withLock { if $0.failure == nil { $0.failure = divergence } }
+    }
+
+    // MARK: The root task
+
+    /// Starts the workflow's code. Called while draining.
+    private func startRoot(_ started: Event) {
+        guard case .inline(let bytes)? = started.input else {
+            return note(Divergence(.unreadable, subject: "", message: "Event \(started.seq) has no input that can be read here."))
+        }
+        let input = Payload(bytes: bytes)
+        do {
+            try workflow.checkInput(input)
+        } catch {
+            return note(Divergence(.mismatch, subject: "", message: "\(error) \(Divergence.waysOut)"))
+        }
+        let task = Task(executorPreference: executor) { [self] in await runRoot(input) }
+        state.withLock { $0.root = task }
+    }
+
+    private func runRoot(_ input: Payload) async {
+        var result: RunMachine.RootResult
+        do {
+            result = .completed(try await workflow.run(input, WorkflowContext(host: self), services.payloadLimit).bytes)
+        } catch {
+            do {
+                try await unwind("")
+            } catch {
+                return  // taken out of memory
+            }
+            result = Self.result(of: error)
+        }
+        state.withLock { if !$0.isClosed { $0.machine.finish(result) } }
+    }
+
+    private static func result(of error: any Error) -> RunMachine.RootResult {
+        switch error {
+        case is CancellationError: .cancelled
+        case let failure as StepFailure: .failed(failure)
+        case let error as PayloadError: .failed(StepFailure(code: PerdureError.Code.valueNotEncodable.rawValue, message: "\(error)"))
+        default:
+            .failed(
+                StepFailure(
+                    code: "workflow_failed", typeName: "\(type(of: error))", message: "\(error)",
+                    payload: (error as? any Error & Encodable).flatMap { try? Payload.encode($0, limit: 64 * 1_024, what: "an error") }
+                        .map { Data($0.bytes) }))
+        }
+    }
+
+    // MARK: Leaving memory
+
+    /// Takes the code out of memory: every wait throws, and whatever the code does from here on is ignored.
+    func closeCode() {
+        quiet.turn(on: false)
+        let (root, waiting) = state.withLock { state -> (Task<Void, Never>?, [UnsafeContinuation<Answer?, Never>]) in
+            state.isClosed = true
+            defer {
+                state.waiting = [:]
+                state.ready = [:]
+                state.calls = [:]
+                state.root = nil
+            }
+            return (state.root, state.waiting.sorted { $0.key < $1.key }.map(\.value))
+        }
+        executor.drain {
+            root?.cancel()
+            for continuation in waiting { continuation.resume(returning: nil) }
+        }
+        if state.withLock({ $0.callsAfterClose > Self.callLimitAfterClose }) {
+            services.metrics.swallowedEvictions.increment()
+            services.logger.warning(
+                "a workflow swallows cancellation in a loop; its code stays in memory",
+                metadata: ["run": "\(identity.id)", "workflow": "\(identity.workflow)"])
+        }
+    }
+
+    static let callLimitAfterClose = 100
+
+    private func leave() {
+        guard !state.withLock({ $0.isClosed }) else { return }
+        closeCode()
+        stopBodies()
+        services.observe(self, .gone)
+    }
+}
+
+/// Lets the executor's handler reach the activation that owns it.
+private final class WeakActivation: Sendable {
+    private struct Reference { weak var value: Activation? }
+    private let reference = Mutex(Reference())
+    var value: Activation? {
+        get { reference.withLock { $0.value } }
+        set { reference.withLock { $0.value = newValue } }
+    }
+}
+
+extension Activation.State {
+    /// Takes unread inbox rows in, each once.
+    mutating func take(_ rows: [InboxRow]) {
+        for row in rows where knownRows.insert(row.number).inserted { facts.append((row.at, .inbox(row))) }
+    }
+}

@@ -1,0 +1,38 @@
+import Logging
+import Perdure
+package import PerdureHistory
+package import PerdureStore
+
+/// What the live runs of one engine share.
+package struct ActivationServices: Sendable {
+    let store: any Store
+    let journal: Journal
+    let threads: EngineThreads
+    let watchdog: Watchdog
+    let scheduler: Scheduler
+    let clock: any EngineClock
+    let random: @Sendable () -> UInt64
+    let node: NodeID
+    let build: String
+    let payloadLimit: Int
+    let logger: Logger
+    let metrics: EngineMetrics
+    /// Told, on an engine thread, what has become of a run.
+    let observe: @Sendable (Activation, ActivationEvent) -> Void
+}
+
+/// What an engine has to know about one of its live runs.
+package enum ActivationEvent: Sendable {
+    /// The run, owned under this epoch, only waits now, and nobody owns it. It stays in memory until it is taken out.
+    case released(epoch: Int64, wakeAt: Timestamp?)
+    /// A message came for a run that had just been given up.
+    case missedMail
+    /// The run has closed with this event.
+    case closed(RunState, Event)
+    /// The run does not fit this build.
+    case blocked(Divergence)
+    /// The store has the run on another head or under another owner than this activation believed.
+    case lost
+    /// Out of memory, without anything having been recorded: another node has the run, or it was asked to leave.
+    case gone
+}

@@ -1,0 +1,49 @@
+internal import Perdure
+internal import PerdureHistory
+internal import PerdureStore
+
+extension CommitGroup {
+    // Says nothing and changes nothing if the id or the key is taken; everything else that is wrong is an error.
+    private static let insert = SQL(
+        """
+        INSERT INTO runs (id, namespace, workflow, version, key, input_digest, salt, state, epoch, owner, wake_at, since, created_at,
+            closed_at, note)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+        ON CONFLICT DO NOTHING
+        """)
+
+    func create(_ run: NewRun, _ session: Session) throws -> CommitResult {
+        guard let first = run.events.first, first.seq == 1, Session.areInSequence(run.events) else {
+            return .refused(.invalid("a new run needs its first event, and the others in sequence"))
+        }
+        var record = run.record
+        // An owner that is not this node would be one that nobody can tell dead from alive.
+        guard record.owner == nil || (isEngine && record.owner == node) else { return .refused(.conflict) }
+        let inserted = try session.execute(
+            Self.insert, record.id.description, record.namespace, record.workflow, record.version, record.key, record.inputDigest,
+            record.salt, record.state, record.epoch, record.owner, record.wakeAt, record.createdAt, record.createdAt,
+            record.closedAt,
+            record.note)
+        guard inserted == 1 else { return try existing(record, first: first, session) }
+        record.number = session.lastInsertedRow
+        try session.append(run.events, to: record.number)
+        if record.state.isFinal { try session.forget(record.number) }
+        return .created(record)
+    }
+
+    /// The id or the key is there already: the same call again, or another run.
+    private func existing(_ record: RunRecord, first: Event, _ session: Session) throws -> CommitResult {
+        if let same = try session.run(record.id) {
+            guard try session.hash(of: same.number, seq: 1) == first.hash else {
+                return .refused(.invalid("the run id \(record.id) belongs to another run"))
+            }
+            return .created(same)
+        }
+        if let key = record.key,
+            let holder = try session.run(namespace: record.namespace, workflow: record.workflow, key: key)
+        {
+            return .keyTaken(holder)
+        }
+        return .refused(.conflict)
+    }
+}

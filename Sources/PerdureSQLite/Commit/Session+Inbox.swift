@@ -1,0 +1,37 @@
+internal import Perdure
+internal import PerdureHistory
+internal import PerdureStore
+
+extension Session {
+    private static let target = SQL("SELECT number, state FROM runs WHERE id = ?1")
+    private static let insertDelivery = SQL(
+        """
+        INSERT INTO inbox (run, delivery_id, at, kind, name, payload, sender) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+        ON CONFLICT DO NOTHING
+        """)
+    private static let isKnown = SQL("SELECT 1 FROM inbox WHERE run = ?1 AND delivery_id = ?2")
+    private static let unread = SQL(
+        """
+        SELECT \(InboxRow.columns) FROM inbox JOIN runs ON runs.number = inbox.run
+        WHERE inbox.run = ?1 AND inbox.consumed = 0 ORDER BY inbox.number
+        """)
+
+    /// Takes a message in, once for each delivery id.
+    func deliver(_ delivery: Delivery, now: Timestamp) throws -> CommitResult {
+        let target = try first(Self.target, delivery.run.description) { (try $0.integer(0), try $0.text(1)) }
+        guard let (run, state) = target else { return .refused(.runUnknown) }
+        if RunState(rawValue: state)?.isFinal ?? false {
+            // Taken in before, if its answer was lost: the run may well have closed because of it.
+            return try exists(Self.isKnown, run, delivery.id) ? .delivered(isDuplicate: true) : .refused(.runClosed)
+        }
+        let inserted = try execute(
+            Self.insertDelivery, run, delivery.id, now, delivery.kind.rawValue, delivery.name,
+            delivery.payload.map(Readable.init),
+            delivery.sender.storedText)
+        return .delivered(isDuplicate: inserted == 0)
+    }
+
+    func inbox(of run: Int64) throws -> [InboxRow] {
+        try all(Self.unread, run) { try InboxRow($0) }
+    }
+}

@@ -1,0 +1,92 @@
+internal import Perdure
+internal import PerdureHistory
+internal import PerdureStore
+
+/// Whether a commit may go on top of a run's history.
+enum RunGate {
+    case open
+    /// Another owner, another epoch, or another last event.
+    case shut
+    case runUnknown
+}
+
+extension Session {
+    // Compared by SQLite and as bytes: this runs for every advance, and nothing else of the row is needed.
+    private static let selectGate = SQL(
+        """
+        SELECT runs.state = 'running' AND runs.owner = ?2 AND runs.epoch = ?3 AND events.seq = ?4, events.hash
+        FROM runs JOIN events ON events.run = runs.number
+        WHERE runs.number = ?1 ORDER BY events.seq DESC LIMIT 1
+        """)
+    private static let selectHash = SQL("SELECT hash FROM events WHERE run = ?1 AND seq = ?2")
+    private static let updateState = SQL(
+        """
+        UPDATE runs SET state = ?2, owner = CASE WHEN ?2 = 'running' THEN owner END, wake_at = ?3, note = ?4, since = ?5,
+            closed_at = CASE WHEN ?6 THEN ?5 END
+        WHERE number = ?1
+        """)
+    private static let insertBlockedBuild = SQL("INSERT OR IGNORE INTO blocked_builds (run, build) VALUES (?1, ?2)")
+    private static let deleteBlockedBuilds = SQL("DELETE FROM blocked_builds WHERE run = ?1")
+    private static let deleteWaits = SQL("DELETE FROM business_key_waiters WHERE run = ?1")
+    private static let deleteRequests = SQL("DELETE FROM open_requests WHERE run = ?1")
+    private static let insertRequest = SQL("INSERT INTO open_requests (position, run, subject, kind) VALUES (?1, ?2, ?3, ?4)")
+    private static let deleteRequest = SQL("DELETE FROM open_requests WHERE run = ?1 AND subject = ?2 AND kind = ?3")
+
+    func gate(_ run: Int64, node: NodeID?, epoch: Int64, head: ChainHead) throws -> RunGate {
+        let matches = try first(Self.selectGate, run, node, epoch, head.seq) { row in
+            // Null if nobody owns the run.
+            guard try row.optionalInteger(0) == 1 else { return false }
+            return try row.withBytes(1) { stored in head.hash.withUnsafeBytes { stored.elementsEqual($0) } }
+        }
+        return switch matches {
+        case true?: .open
+        case false?: .shut
+        case nil: .runUnknown
+        }
+    }
+
+    func hash(of run: Int64, seq: Int64) throws -> EventHash? {
+        try first(Self.selectHash, run, seq) { try EventHash($0, 0) }
+    }
+
+    static func areInSequence(_ events: [Event]) -> Bool {
+        zip(events, events.dropFirst()).allSatisfy { $1.seq == $0.seq + 1 }
+    }
+
+    /// Appends to the history and keeps the list of open requests, which is only a view of it.
+    func append(_ events: [Event], to run: Int64) throws {
+        for event in events {
+            try event.insert(into: self, run: run)
+            switch event.kind {
+            case .approvalRequested, .questionAsked:
+                try execute(Self.insertRequest, lastInsertedRow, run, event.subject, event.kind.rawValue)
+            case .approvalDecided, .approvalExpired, .approvalCancelled, .approvalVoided:
+                try execute(Self.deleteRequest, run, event.subject, EventKind.approvalRequested.rawValue)
+            case .questionAnswered, .questionExpired, .questionCancelled:
+                try execute(Self.deleteRequest, run, event.subject, EventKind.questionAsked.rawValue)
+            default: break
+            }
+        }
+    }
+
+    /// Changes the run's row, and what hangs on its state.
+    func move(_ run: Int64, _ transition: RunTransition, now: Timestamp) throws {
+        let state = transition.state
+        try execute(Self.updateState, run, state, transition.wakeAt, transition.note, now, state.isFinal)
+        switch state {
+        case .blocked:
+            if let build = transition.blockedBuild { try execute(Self.insertBlockedBuild, run, build) }
+        case .running: break
+        default:
+            // Some build has carried the run on; whether another one fits is an open question again.
+            try execute(Self.deleteBlockedBuilds, run)
+        }
+        if state.isFinal { try forget(run) }
+    }
+
+    /// Drops what a closed run no longer waits for.
+    func forget(_ run: Int64) throws {
+        try execute(Self.deleteWaits, run)
+        try execute(Self.deleteRequests, run)
+    }
+}

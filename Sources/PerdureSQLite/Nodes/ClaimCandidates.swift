@@ -1,0 +1,126 @@
+internal import PerdureHistory
+internal import PerdureStore
+
+/// Finds the runs that have something to do for a node, oldest cause first.
+///
+/// What a run may be claimed for depends on its state:
+/// - ready, waiting, parked: any unread inbox row; waiting and parked also their due time;
+/// - blocked: a build it has not met, which then reads the inbox as well; for the others only an unread `terminate`;
+/// - paused: only an unread `terminate`;
+/// - running: only if the owner has died.
+///
+/// All but `terminate` need code for the run's workflow. Each cause has an index that begins with the workflow, so that runs which
+/// nobody hosts cost nothing however many are due.
+struct ClaimCandidates {
+    let request: ClaimRequest
+    let now: Timestamp
+
+    private struct Found: Hashable {
+        let run: Int64
+        let cause: Timestamp
+    }
+
+    private static let ready = SQL(
+        "SELECT number, since FROM runs WHERE state = 'ready' AND workflow = ?1 AND version = ?2 ORDER BY since LIMIT ?3")
+    private static let due = SQL(
+        """
+        SELECT number, wake_at FROM runs WHERE wake_at IS NOT NULL AND workflow = ?1 AND version = ?2 AND wake_at <= ?4
+        ORDER BY wake_at LIMIT ?3
+        """)
+    private static let blocked = SQL(
+        """
+        SELECT number, since FROM runs WHERE state = 'blocked' AND workflow = ?1 AND version = ?2
+            AND NOT EXISTS (SELECT 1 FROM blocked_builds WHERE run = runs.number AND build = ?4)
+        ORDER BY since LIMIT ?3
+        """)
+    private static let deadNodes = SQL("SELECT id FROM nodes WHERE ended_at IS NOT NULL")
+    private static let orphaned = SQL(
+        "SELECT number, since FROM runs WHERE owner = ?1 AND workflow = ?2 AND version = ?3 ORDER BY since LIMIT ?4")
+    private static let told = SQL(
+        """
+        SELECT inbox.run, inbox.at, inbox.kind, runs.workflow, runs.version
+        FROM inbox INDEXED BY inbox_arrivals JOIN runs ON runs.number = inbox.run
+        WHERE inbox.consumed = 0 AND (
+            runs.state IN ('ready', 'waiting', 'parked')
+            OR runs.state IN ('blocked', 'paused') AND inbox.kind = 'terminate'
+            OR runs.state = 'running' AND inbox.kind = 'terminate'
+                AND runs.owner IN (SELECT id FROM nodes WHERE ended_at IS NOT NULL))
+        ORDER BY inbox.number
+        """)
+
+    func find(_ session: Session) throws -> [Int64] {
+        let found = try request.only.map { try among($0, session) } ?? everywhere(session)
+        var oldest: [Int64: Timestamp] = [:]
+        for one in found { oldest[one.run] = min(one.cause, oldest[one.run] ?? one.cause) }
+        return oldest.map { Found(run: $0.key, cause: $0.value) }
+            .sorted { ($0.cause, $0.run) < ($1.cause, $1.run) }
+            .prefix(request.limit).map(\.run)
+    }
+
+    /// The oldest of each cause, at most the limit of each.
+    private func everywhere(_ session: Session) throws -> [Found] {
+        var found: [Found] = []
+        let limit = request.limit
+        let deadNodes = try session.all(Self.deadNodes) { try $0.text(0) }
+        for hosted in request.hosted {
+            found += try session.all(Self.ready, hosted.workflow, hosted.version, limit, row: Self.read)
+            found += try session.all(Self.due, hosted.workflow, hosted.version, limit, now, row: Self.read)
+            found += try session.all(Self.blocked, hosted.workflow, hosted.version, limit, request.build, row: Self.read)
+            for node in deadNodes {
+                found += try session.all(Self.orphaned, node, hosted.workflow, hosted.version, limit, row: Self.read)
+            }
+        }
+        return try found + told(session)
+    }
+
+    private static func read(_ row: Statement) throws(BadRow) -> Found {
+        Found(run: try row.integer(0), cause: Timestamp(microseconds: try row.integer(1)))
+    }
+
+    /// Runs with unread inbox rows. Rows of runs that cannot be claimed are passed over, each time; they are as many as people have
+    /// sent to blocked, paused and unhosted runs.
+    private func told(_ session: Session) throws -> [Found] {
+        let hosted = Set(request.hosted)
+        var found: [Found] = []
+        var runs: Set<Int64> = []
+        try session.forEach(Self.told) { row in
+            let one = try Self.read(row)
+            let isTerminate = try row.text(2) == InboxKind.terminate.rawValue
+            guard try isTerminate || hosted.contains(.init(workflow: row.text(3), version: row.text(4))) else { return true }
+            if runs.insert(one.run).inserted { found.append(one) }
+            return runs.count < request.limit
+        }
+        return found
+    }
+
+    // MARK: Given runs
+
+    private static let causeOfOne = SQL(
+        """
+        SELECT runs.number, CASE WHEN runs.wake_at IS NOT NULL THEN runs.wake_at ELSE runs.since END
+        FROM runs
+        WHERE runs.number = ?1 AND (
+            ?2 AND (
+                runs.state = 'ready'
+                OR runs.wake_at <= ?3
+                OR runs.state IN ('waiting', 'parked') AND EXISTS (SELECT 1 FROM inbox WHERE run = runs.number AND consumed = 0)
+                OR runs.state = 'blocked'
+                    AND NOT EXISTS (SELECT 1 FROM blocked_builds WHERE run = runs.number AND build = ?4)
+                OR runs.state = 'running' AND runs.owner IN (SELECT id FROM nodes WHERE ended_at IS NOT NULL))
+            OR EXISTS (SELECT 1 FROM inbox WHERE run = runs.number AND consumed = 0 AND kind = 'terminate') AND (
+                runs.state IN ('ready', 'waiting', 'parked', 'blocked', 'paused')
+                OR runs.state = 'running' AND runs.owner IN (SELECT id FROM nodes WHERE ended_at IS NOT NULL)))
+        """)
+    private static let workflow = SQL("SELECT workflow, version FROM runs WHERE number = ?1")
+
+    private func among(_ runs: [Int64], _ session: Session) throws -> [Found] {
+        let hosted = Set(request.hosted)
+        return try runs.compactMap { run in
+            let workflow = try session.first(Self.workflow, run) {
+                ClaimRequest.Hosted(workflow: try $0.text(0), version: try $0.text(1))
+            }
+            guard let workflow else { return nil }
+            return try session.first(Self.causeOfOne, run, hosted.contains(workflow), now, request.build, row: Self.read)
+        }
+    }
+}

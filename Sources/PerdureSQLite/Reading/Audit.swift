@@ -1,0 +1,119 @@
+internal import PerdureHistory
+
+/// The rules that hold in a sound store whatever happened to its processes. Each check gives one sentence for each breach.
+///
+/// Several of them are kept by the schema as well; a file can be changed by hand.
+enum Audit {
+    static let checks: [SQL] = [damage, rows, nodes, inbox, consumed, history, ends, blocked, requests, strays, waiters]
+
+    private static let final = "('completed', 'failed', 'cancelled', 'terminated')"
+    private static let finalKinds = list(EventKind.allCases.filter(\.isFinal))
+    private static let afterFinal = list(EventKind.allCases.filter(\.mayFollowFinal))
+
+    private static func list(_ kinds: [EventKind]) -> String {
+        "(" + kinds.map { "'\($0.rawValue)'" }.joined(separator: ", ") + ")"
+    }
+
+    private static let damage = SQL(
+        "SELECT 'the file is damaged: ' || quick_check FROM pragma_quick_check(20) WHERE quick_check <> 'ok'")
+
+    private static let rows = SQL(
+        """
+        SELECT 'run ' || id || ' is ' || state || ' but ' || CASE
+            WHEN (owner IS NOT NULL) <> (state = 'running') THEN CASE WHEN owner IS NULL THEN 'has no owner' ELSE 'has an owner' END
+            WHEN wake_at IS NOT NULL AND state NOT IN ('waiting', 'parked') THEN 'has a time to wake'
+            WHEN state IN \(final) THEN 'has no closing time'
+            ELSE 'has a closing time' END
+        FROM runs
+        WHERE (owner IS NOT NULL) <> (state = 'running')
+            OR (wake_at IS NOT NULL AND state NOT IN ('waiting', 'parked'))
+            OR (state <> 'quarantined' AND (closed_at IS NOT NULL) <> (state IN \(final)))
+        """)
+
+    private static let nodes = SQL(
+        """
+        SELECT 'run ' || id || ' is owned by ' || owner || ', a node that the store does not know' FROM runs
+        WHERE owner IS NOT NULL AND owner NOT IN (SELECT id FROM nodes)
+        UNION ALL
+        SELECT count(*) || ' nodes are registered at once' FROM nodes WHERE ended_at IS NULL HAVING count(*) > 1
+        """)
+
+    private static let inbox = SQL(
+        """
+        SELECT 'run ' || runs.id || ' is ' || runs.state || ' but has not read inbox row ' || inbox.number
+        FROM inbox JOIN runs ON runs.number = inbox.run WHERE inbox.consumed = 0 AND runs.state IN \(final)
+        """)
+
+    private static let consumed = SQL(
+        "SELECT 'inbox row ' || number || ' was read but keeps its payload' FROM inbox WHERE consumed <> 0 AND payload IS NOT NULL"
+    )
+
+    private static let history = SQL(
+        """
+        SELECT 'run ' || runs.id || CASE
+            WHEN count(events.seq) = 0 THEN ' has no events'
+            ELSE ' has ' || count(events.seq) || ' events from seq ' || min(events.seq) || ' to ' || max(events.seq) END
+        FROM runs LEFT JOIN events ON events.run = runs.number GROUP BY runs.number
+        HAVING count(events.seq) = 0 OR min(events.seq) <> 1 OR max(events.seq) <> count(events.seq)
+        """)
+
+    /// The last event that is not a mere epilogue says whether and how the run ended. `continued` counts as completed.
+    private static let ends = SQL(
+        """
+        SELECT 'run ' || id || ' is ' || state || ' but its history ends with ' || kind FROM (
+            SELECT runs.id, runs.state, (
+                SELECT events.kind FROM events WHERE events.run = runs.number AND events.kind NOT IN \(afterFinal)
+                ORDER BY events.seq DESC LIMIT 1) AS kind
+            FROM runs WHERE runs.state <> 'quarantined')
+        WHERE CASE WHEN state IN \(final)
+            THEN kind <> 'run.' || state AND NOT (state = 'completed' AND kind = 'run.continued')
+            ELSE kind IN \(finalKinds) END
+        """)
+
+    private static let blocked = SQL(
+        """
+        SELECT 'run ' || id || ' is blocked but for no build' FROM runs
+        WHERE state = 'blocked' AND NOT EXISTS (SELECT 1 FROM blocked_builds WHERE run = runs.number)
+        UNION ALL
+        SELECT 'run ' || runs.id || ' is ' || runs.state || ' but still marked as blocked for ' || blocked_builds.build
+        FROM blocked_builds JOIN runs ON runs.number = blocked_builds.run
+        WHERE runs.state NOT IN ('blocked', 'running', 'quarantined')
+        """)
+
+    private static let requests = SQL(
+        """
+        WITH open (position, run) AS (
+            SELECT asked.position, asked.run FROM events AS asked JOIN runs ON runs.number = asked.run
+            WHERE asked.kind IN ('approval.requested', 'question.asked') AND runs.state NOT IN \(final) AND runs.closed_at IS NULL
+                AND NOT EXISTS (
+                    SELECT 1 FROM events AS ended
+                    WHERE ended.run = asked.run AND ended.seq > asked.seq AND ended.subject = asked.subject
+                        AND CASE asked.kind
+                            WHEN 'question.asked' THEN
+                                ended.kind IN ('question.answered', 'question.expired', 'question.cancelled')
+                            ELSE ended.kind IN ('approval.decided', 'approval.expired', 'approval.cancelled', 'approval.voided')
+                            END))
+        SELECT 'run ' || runs.id || ' has an open request at position ' || open.position || ' that is not listed'
+        FROM open JOIN runs ON runs.number = open.run WHERE open.position NOT IN (SELECT position FROM open_requests)
+        UNION ALL
+        SELECT 'the request at position ' || position || ' of run number ' || run || ' is listed but not open'
+        FROM open_requests WHERE position NOT IN (SELECT position FROM open)
+        """)
+
+    private static let strays = SQL(
+        """
+        SELECT 'event ' || seq || ' belongs to run number ' || run || ', which does not exist' FROM events
+        WHERE run NOT IN (SELECT number FROM runs)
+        UNION ALL
+        SELECT 'inbox row ' || number || ' belongs to run number ' || run || ', which does not exist' FROM inbox
+        WHERE run NOT IN (SELECT number FROM runs)
+        """)
+
+    private static let waiters = SQL(
+        """
+        SELECT 'run number ' || w.run || ' waits for a business key that ' ||
+            CASE WHEN k.number IS NULL THEN 'does not exist' WHEN k.state <> 'open' THEN 'is settled' ELSE 'it cannot use any more' END
+        FROM business_key_waiters AS w LEFT JOIN business_keys AS k ON k.number = w.key LEFT JOIN runs AS r ON r.number = w.run
+        WHERE k.number IS NULL OR k.state <> 'open' OR r.number IS NULL OR r.state IN \(final)
+        """)
+}

@@ -1,0 +1,58 @@
+package import Perdure
+package import PerdureHistory
+package import PerdureStore
+
+extension SQLiteStore {
+    private static let page = SQL("SELECT \(Event.columns) FROM events WHERE run = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3")
+    private static let owned = SQL(
+        """
+        SELECT \(InboxRow.columns) FROM inbox INDEXED BY inbox_arrivals JOIN runs ON runs.number = inbox.run
+        WHERE inbox.consumed = 0 AND inbox.number > ?2 AND runs.owner = ?1 ORDER BY inbox.number LIMIT ?3
+        """)
+    private static let due = SQL("SELECT min(wake_at) FROM runs WHERE wake_at IS NOT NULL AND workflow = ?1 AND version = ?2")
+
+    package func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
+        try await read(on: reader) { session in
+            try session.all(Self.page, run, seq, max(0, limit)) { try Event($0, run: run) }
+        }
+    }
+
+    package func inbox(run: Int64) async throws(StoreError) -> [InboxRow] {
+        try await read(on: reader) { try $0.inbox(of: run) }
+    }
+
+    package func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> [InboxRow] {
+        try await read(on: reader) { session in
+            try session.all(Self.owned, node, number, max(0, limit)) { try InboxRow($0) }
+        }
+    }
+
+    package func nextWake(hosted: [ClaimRequest.Hosted]) async throws(StoreError) -> Timestamp? {
+        try await read(on: reader) { session in
+            try hosted.compactMap { hosted in
+                try session.first(Self.due, hosted.workflow, hosted.version) { try $0.optionalInteger(0) } ?? nil
+            }.min().map(Timestamp.init(microseconds:))
+        }
+    }
+
+    package func keyHolder(_ key: BusinessKey) async throws(StoreError) -> BusinessKeyRecord? {
+        try await read(on: reader) { try $0.businessKey(key)?.record }
+    }
+
+    package func awaitKey(_ key: BusinessKey, run: Int64, subject: String) async throws(StoreError) -> BusinessKeyRecord? {
+        try await write { try $0.awaitKey(key, run: run, subject: subject) }
+    }
+
+    package func quarantine(_ run: Int64, reason: String) async throws(StoreError) {
+        let now = now()
+        try await write { try $0.quarantine(run, reason: reason, now: now) }
+    }
+
+    package func run(_ id: RunID) async throws(StoreError) -> RunRecord? {
+        try await read(on: reader) { try $0.run(id) }
+    }
+
+    package func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord? {
+        try await read(on: reader) { try $0.run(namespace: namespace, workflow: workflow, key: key) }
+    }
+}

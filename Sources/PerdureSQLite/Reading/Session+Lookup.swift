@@ -1,0 +1,17 @@
+internal import Perdure
+internal import PerdureHistory
+internal import PerdureStore
+
+extension Session {
+    private static let byNumber = SQL("SELECT \(RunRecord.columns) FROM runs WHERE number = ?1")
+    private static let byID = SQL("SELECT \(RunRecord.columns) FROM runs WHERE id = ?1")
+    private static let byKey = SQL("SELECT \(RunRecord.columns) FROM runs WHERE namespace = ?1 AND workflow = ?2 AND key = ?3")
+
+    func run(_ number: Int64) throws -> RunRecord? { try first(Self.byNumber, number) { try RunRecord($0) } }
+
+    func run(_ id: RunID) throws -> RunRecord? { try first(Self.byID, id.description) { try RunRecord($0) } }
+
+    func run(namespace: String, workflow: String, key: String) throws -> RunRecord? {
+        try first(Self.byKey, namespace, workflow, key) { try RunRecord($0) }
+    }
+}

@@ -1,0 +1,93 @@
+internal import PerdureHistory
+internal import PerdureStore
+
+extension Event {
+    static let columns = """
+        events.seq, events.at, events.kind, events.subject, events.attributes, events.input, events.input_size, events.output,
+        events.output_size, events.codec, events.key_id, events.hash
+        """
+
+    /// Written for every event, so bound by hand.
+    static let insert = SQL(
+        """
+        INSERT INTO events (run, seq, at, kind, subject, attributes, input, input_size, output, output_size, codec, key_id, hash)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+        """)
+
+    // Looked up once for each event that is read; the compiler's own search compares one name after the other.
+    private static let kinds = Dictionary(uniqueKeysWithValues: EventKind.allCases.map { ($0.rawValue, $0) })
+
+    func insert(into session: Session, run: Int64) throws {
+        let statement = try session.prepared(Self.insert)
+        try statement.bind(1, run)
+        try statement.bind(2, seq)
+        try statement.bind(3, at.microseconds)
+        try statement.bind(4, kind.rawValue)
+        try statement.bind(5, subject)
+        try statement.bind(6, attributes.text)
+        try bind(input, to: statement, at: 7)
+        try bind(output, to: statement, at: 9)
+        try statement.bind(11, Int64(codec.rawValue))
+        try statement.bind(12, keyID)
+        let bound = hash.withUnsafeBytes { bytes in Result { () throws(SQLFailure) in try statement.bindBlob(13, bytes) } }
+        try bound.get()
+        _ = try statement.step()
+    }
+
+    /// The bytes, or for a spilled value its digest with the size beside it.
+    private func bind(_ value: StoredValue?, to statement: Statement, at index: Int32) throws {
+        switch value {
+        case nil:
+            try statement.bindNull(index)
+            try statement.bindNull(index + 1)
+        case .inline(let bytes):
+            try statement.bind(index, payload: bytes, readable: codec == .canonicalJSON)
+            try statement.bindNull(index + 1)
+        case .spilled(let digest, let size):
+            try statement.bindBlob(index, digest)
+            try statement.bind(index + 1, size)
+        }
+    }
+
+    /// Reads ``columns``. `run` is only for the message.
+    init(_ row: Statement, run: Int64, from column: Int32 = 0) throws(BadRow) {
+        let seq = try row.integer(column)
+        do throws(BadRow) {
+            let kindName = try row.text(column + 2)
+            guard let kind = Self.kinds[kindName] else { throw BadRow("its kind '\(kindName)' is unknown") }
+            let codecNumber = try row.integer(column + 9)
+            guard let codec = UInt8(exactly: codecNumber).flatMap(PayloadCodec.init(rawValue:)) else {
+                throw BadRow("its codec \(codecNumber) is unknown")
+            }
+            self.init(
+                seq: seq, at: Timestamp(microseconds: try row.integer(column + 1)), kind: kind, subject: try row.text(column + 3),
+                attributes: Attributes(storedText: try row.text(column + 4)), input: try StoredValue(row, column + 5),
+                output: try StoredValue(row, column + 7), codec: codec, keyID: try row.optionalText(column + 10),
+                hash: try EventHash(row, column + 11))
+        } catch {
+            throw BadRow("event \(seq) of run number \(run): \(error)")
+        }
+    }
+}
+
+extension StoredValue {
+    /// A value and, in the next column, the size of a spilled one.
+    fileprivate init?(_ row: Statement, _ column: Int32) throws(BadRow) {
+        let size = try row.optionalInteger(column + 1)
+        guard let bytes = try row.optionalBytes(column) else { return nil }
+        guard let size else {
+            self = .inline(bytes)
+            return
+        }
+        guard bytes.count == EventHash.byteCount, size >= 0 else { throw BadRow("the pointer to its value is malformed") }
+        self = .spilled(digest: bytes, size: size)
+    }
+}
+
+extension EventHash {
+    init(_ row: Statement, _ column: Int32) throws(BadRow) {
+        let hash = try row.withBytes(column) { EventHash($0) }
+        guard let hash else { throw BadRow("its hash is not 32 bytes long") }
+        self = hash
+    }
+}

@@ -1,0 +1,41 @@
+internal import Perdure
+internal import PerdureHistory
+internal import PerdureStore
+
+extension InboxRow {
+    /// With the public id of the run: join `runs`.
+    static let columns =
+        "inbox.number, inbox.run, runs.id, inbox.at, inbox.delivery_id, inbox.kind, inbox.name, inbox.payload, inbox.sender"
+
+    init(_ row: Statement) throws(BadRow) {
+        let number = try row.integer(0)
+        do throws(BadRow) {
+            let id = try row.text(2)
+            guard let runID = RunID(id) else { throw BadRow("the id '\(id)' of its run is not a UUID") }
+            let kindName = try row.text(5)
+            guard let kind = InboxKind(rawValue: kindName) else { throw BadRow("its kind '\(kindName)' is unknown") }
+            self.init(
+                number: number, run: try row.integer(1), at: Timestamp(microseconds: try row.integer(3)),
+                delivery: Delivery(
+                    to: runID, id: try row.text(4), kind: kind, name: try row.text(6), payload: try row.optionalBytes(7),
+                    sender: try Principal(stored: try row.text(8))))
+        } catch {
+            throw BadRow("inbox row \(number): \(error)")
+        }
+    }
+}
+
+extension Principal {
+    var storedText: String {
+        JSONValue.object(["kind": .string(kind.rawValue), "id": .string(id), "authentication": .string(authentication)])
+            .canonicalText
+    }
+
+    init(stored text: String) throws(BadRow) {
+        guard let object = try? JSONValue.parse(Array(text.utf8)), let id = object["id"]?.stringValue,
+            let kind = object["kind"]?.stringValue.flatMap(Kind.init(rawValue:)),
+            let authentication = object["authentication"]?.stringValue
+        else { throw BadRow("its sender '\(text)' is not a principal") }
+        self.init(kind, id, authentication: authentication)
+    }
+}

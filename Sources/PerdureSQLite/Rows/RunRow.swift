@@ -1,0 +1,33 @@
+internal import Perdure
+internal import PerdureHistory
+internal import PerdureStore
+
+extension RunRecord {
+    static let columns = """
+        runs.number, runs.id, runs.namespace, runs.workflow, runs.version, runs.key, runs.input_digest, runs.salt, runs.state,
+        runs.epoch, runs.owner, runs.wake_at, runs.created_at, runs.closed_at, runs.note
+        """
+    static let columnCount: Int32 = 15
+
+    /// Reads ``columns``, checking everything that the row claims.
+    init(_ row: Statement, from column: Int32 = 0) throws(BadRow) {
+        let number = try row.integer(column)
+        do throws(BadRow) {
+            let id = try row.text(column + 1)
+            guard let runID = RunID(id) else { throw BadRow("its id '\(id)' is not a UUID") }
+            let state = try row.text(column + 8)
+            guard let state = RunState(rawValue: state) else { throw BadRow("its state '\(state)' is unknown") }
+            self.init(
+                number: number, id: runID, namespace: try row.text(column + 2), workflow: try row.text(column + 3),
+                version: try row.text(column + 4), key: try row.optionalText(column + 5), inputDigest: try row.text(column + 6),
+                salt: try row.bytes(column + 7), state: state, epoch: try row.integer(column + 9),
+                owner: try row.optionalText(column + 10).map(NodeID.init(rawValue:)),
+                wakeAt: try row.optionalInteger(column + 11).map(Timestamp.init(microseconds:)),
+                createdAt: Timestamp(microseconds: try row.integer(column + 12)),
+                closedAt: try row.optionalInteger(column + 13).map(Timestamp.init(microseconds:)),
+                note: try row.optionalText(column + 14))
+        } catch {
+            throw BadRow("run number \(number): \(error)")
+        }
+    }
+}

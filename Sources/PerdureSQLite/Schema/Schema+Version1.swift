@@ -1,0 +1,118 @@
+extension Schema {
+    /// The first schema.
+    ///
+    /// Events are appended in the order in which they come; a table clustered by run would dirty a page of its own for every run in
+    /// every commit. A run's row changes only with its state. Times are microseconds since 1970. The partial indexes answer "what
+    /// is there to do" without looking at what is at rest.
+    static let version1 = """
+        CREATE TABLE meta (
+            name TEXT PRIMARY KEY,
+            value TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE nodes (
+            id TEXT PRIMARY KEY,
+            build TEXT NOT NULL,
+            host TEXT NOT NULL,
+            process_id INTEGER NOT NULL,
+            started_at INTEGER NOT NULL,
+            ended_at INTEGER
+        ) STRICT;
+
+        CREATE TABLE runs (
+            number INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            namespace TEXT NOT NULL,
+            workflow TEXT NOT NULL,
+            version TEXT NOT NULL,
+            key TEXT,
+            input_digest TEXT NOT NULL,
+            salt BLOB NOT NULL,
+            state TEXT NOT NULL CHECK (state IN ('ready', 'running', 'waiting', 'blocked', 'parked', 'paused', 'quarantined',
+                'completed', 'failed', 'cancelled', 'terminated')),
+            epoch INTEGER NOT NULL,
+            owner TEXT CHECK ((owner IS NOT NULL) = (state = 'running')),
+            wake_at INTEGER CHECK (wake_at IS NULL OR state IN ('waiting', 'parked')),
+            since INTEGER NOT NULL,
+            created_at INTEGER NOT NULL,
+            closed_at INTEGER CHECK (state = 'quarantined'
+                OR (closed_at IS NOT NULL) = (state IN ('completed', 'failed', 'cancelled', 'terminated'))),
+            note TEXT
+        ) STRICT;
+        CREATE UNIQUE INDEX runs_keys ON runs (namespace, workflow, key) WHERE key IS NOT NULL;
+        CREATE INDEX runs_states ON runs (state, namespace);
+        CREATE INDEX runs_ready ON runs (workflow, version, since) WHERE state = 'ready';
+        CREATE INDEX runs_blocked ON runs (workflow, version, since) WHERE state = 'blocked';
+        CREATE INDEX runs_due ON runs (workflow, version, wake_at) WHERE wake_at IS NOT NULL;
+        CREATE INDEX runs_owned ON runs (owner, workflow, version, since) WHERE owner IS NOT NULL;
+
+        CREATE TABLE events (
+            position INTEGER PRIMARY KEY,
+            run INTEGER NOT NULL,
+            seq INTEGER NOT NULL,
+            at INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            attributes TEXT NOT NULL,
+            input ANY,
+            input_size INTEGER,
+            output ANY,
+            output_size INTEGER,
+            codec INTEGER NOT NULL,
+            key_id TEXT,
+            hash BLOB NOT NULL
+        ) STRICT;
+        CREATE UNIQUE INDEX events_places ON events (run, seq);
+
+        CREATE TABLE open_requests (
+            position INTEGER PRIMARY KEY,
+            run INTEGER NOT NULL,
+            subject TEXT NOT NULL,
+            kind TEXT NOT NULL
+        ) STRICT;
+        CREATE INDEX open_requests_subjects ON open_requests (run, subject);
+
+        CREATE TABLE inbox (
+            number INTEGER PRIMARY KEY,
+            run INTEGER NOT NULL,
+            delivery_id TEXT NOT NULL,
+            at INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            name TEXT NOT NULL,
+            payload ANY,
+            sender TEXT NOT NULL,
+            consumed INTEGER NOT NULL DEFAULT 0
+        ) STRICT;
+        CREATE UNIQUE INDEX inbox_deliveries ON inbox (run, delivery_id);
+        CREATE INDEX inbox_unread ON inbox (run) WHERE consumed = 0;
+        CREATE INDEX inbox_arrivals ON inbox (number) WHERE consumed = 0;
+
+        CREATE TABLE blocked_builds (
+            run INTEGER NOT NULL,
+            build TEXT NOT NULL,
+            PRIMARY KEY (run, build)
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE business_keys (
+            number INTEGER PRIMARY KEY,
+            namespace TEXT NOT NULL,
+            step TEXT NOT NULL,
+            key TEXT NOT NULL,
+            generation INTEGER NOT NULL,
+            holder TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            input_digest TEXT NOT NULL,
+            state TEXT NOT NULL CHECK (state IN ('open', 'happened', 'free')),
+            output ANY CHECK ((output IS NOT NULL) = (state = 'happened'))
+        ) STRICT;
+        CREATE UNIQUE INDEX business_keys_names ON business_keys (namespace, step, key);
+
+        CREATE TABLE business_key_waiters (
+            key INTEGER NOT NULL,
+            run INTEGER NOT NULL,
+            subject TEXT NOT NULL,
+            PRIMARY KEY (key, run, subject)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX business_key_waiters_runs ON business_key_waiters (run);
+        """
+}

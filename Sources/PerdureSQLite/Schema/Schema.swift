@@ -1,0 +1,14 @@
+/// The numbers by which a file is known to be ours, and of which age.
+enum Schema {
+    /// "PRDU", in the header of the file.
+    static let applicationID: Int64 = 0x5052_4455
+
+    /// The newest version this code writes: the length of the list of migrations.
+    static var version: Int64 { Int64(migrations.count) }
+
+    /// The oldest version whose code can work with a file of this one.
+    static let oldestCompatible: Int64 = 1
+
+    /// One script for each version, applied in order and never changed once released.
+    static let migrations: [String] = [version1]
+}

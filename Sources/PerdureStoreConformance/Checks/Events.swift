@@ -1,0 +1,80 @@
+internal import Perdure
+internal import PerdureHistory
+internal import PerdureStore
+internal import Testing
+
+extension StoreConformance {
+    static let events: [ConformanceCheck] = [
+        ConformanceCheck("Every column of an event reads back exactly, whatever it holds") { scene in
+            var run = try await scene.owned()
+            let digest = Array(run.head.hash.bytes)
+            let drafts = [
+                EventDraft(.stepSucceeded, subject: "grüße/日本語#1", attributes: ["who": "Zoë 👩‍🚀", "n": -1]),
+                EventDraft(.stepSucceeded, subject: "e\u{301}", attributes: ["e\u{301}": "decomposed stays decomposed"]),
+                EventDraft(.stepSucceeded, subject: "\u{e9}"),
+                EventDraft(.statusReported, input: .inline([]), output: nil),
+                EventDraft(.statusReported, input: nil, output: .inline([])),
+                EventDraft(
+                    .stepFailed, subject: "quote ' \" ; --", input: .inline(Array("null".utf8)), output: .inline([0, 1, 0xFF])),
+                EventDraft(.stepSucceeded, input: .inline(Array(0...255)), output: .inline([0xC3, 0x28])),
+                EventDraft(
+                    .stepSucceeded, input: .spilled(digest: digest, size: 70_000), output: .spilled(digest: digest, size: 0)),
+                EventDraft(.stepSucceeded, output: .inline([UInt8](repeating: 120, count: 1_000_000))),
+                EventDraft(.timerStarted, attributes: ["due": .integer(.max)]),
+            ]
+            try await scene.advance(run.advance(drafts, at: Timestamp(microseconds: 1_770_000_000_123_457)))
+            #expect(try await scene.history(run) == run.events)
+        },
+        ConformanceCheck("Every kind of event reads back") { scene in
+            var run = try await scene.owned()
+            let drafts = EventKind.allCases.filter { !$0.isFinal }.map { EventDraft($0, subject: $0.rawValue) }
+            try await scene.advance(run.advance(drafts))
+            #expect(try await scene.history(run) == run.events)
+        },
+        ConformanceCheck("What is read back verifies as a chain from the start") { scene in
+            var run = try await scene.owned()
+            for number in 0..<20 { try await scene.advance(run.advance([EventDraft(.stepSucceeded, subject: "s\(number)")])) }
+            let start = ChainHead.start(namespace: run.record.namespace, run: run.record.id.description)
+            let head = try EventChain.verify(try await scene.history(run), run: run.record.id.description, from: start)
+            #expect(head == run.head)
+        },
+        ConformanceCheck("A history is read in pages of any size, in order") { scene in
+            var run = try await scene.owned()
+            try await scene.advance(run.advance((1...24).map { EventDraft(.stepSucceeded, subject: "s\($0)") }))
+            for size in [1, 7, 25, 100] {
+                var read: [Event] = []
+                while true {
+                    let page = try await scene.store.events(of: run.number, after: read.last?.seq ?? 0, limit: size)
+                    #expect(page.count <= size)
+                    if page.isEmpty { break }
+                    read += page
+                }
+                #expect(read == run.events)
+            }
+            #expect(try await scene.store.events(of: run.number, after: 25, limit: 10).isEmpty)
+            #expect(try await scene.store.events(of: 999, after: 0, limit: 10).isEmpty)
+        },
+        ConformanceCheck("Histories of runs that are written in turns do not mix") { scene in
+            var first = try await scene.owned(), second = try await scene.owned()
+            for number in 0..<5 {
+                _ = try await scene.store.commit([
+                    .advance(first.advance([EventDraft(.stepSucceeded, subject: "a\(number)")])),
+                    .advance(second.advance([EventDraft(.stepSucceeded, subject: "b\(number)")])),
+                ])
+            }
+            #expect(try await scene.history(first) == first.events)
+            #expect(try await scene.history(second) == second.events)
+        },
+        ConformanceCheck("Everything is there again for the next process") { scene in
+            var run = try await scene.owned(key: "k")
+            try await scene.advance(
+                run.advance([EventDraft(.stepSucceeded, subject: "a")], to: .init(to: .waiting, wakeAt: scene.clock.now)))
+            let identity = scene.store.identity
+            let before = try await scene.record(run)
+            try await scene.restart(as: NodeID(rawValue: "node-2"))
+            #expect(try await scene.history(run) == run.events)
+            #expect(try await scene.record(run) == before)
+            #expect(scene.store.identity == identity)
+        },
+    ]
+}

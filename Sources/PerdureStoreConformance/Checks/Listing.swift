@@ -1,0 +1,97 @@
+internal import Perdure
+internal import PerdureHistory
+internal import PerdureStore
+internal import Testing
+
+extension StoreConformance {
+    /// What waits for people.
+    static let attention: [ConformanceCheck] = [
+        ConformanceCheck("Approvals and questions are open until they are decided, oldest first") { scene in
+            var first = try await scene.owned(), second = try await scene.owned()
+            try await scene.advance(first.advance([EventDraft(.approvalRequested, subject: "switch#1")]))
+            try await scene.advance(
+                second.advance([EventDraft(.questionAsked, subject: "which"), EventDraft(.questionAsked, subject: "when")]))
+            var open = try await scene.store.openRequests(namespace: nil, limit: 10)
+            #expect(open.map(\.event.subject) == ["switch#1", "which", "when"])
+            #expect(open.first == OpenRequest(run: first.record, event: first.events[1]))
+            #expect(try await scene.store.openRequests(namespace: "default", limit: 2).count == 2)
+            #expect(try await scene.store.openRequests(namespace: "other", limit: 10).isEmpty)
+            try await scene.advance(
+                first.advance([
+                    EventDraft(.approvalEscalated, subject: "switch#1"), EventDraft(.approvalDecided, subject: "switch#1"),
+                ]))
+            try await scene.advance(second.advance([EventDraft(.questionExpired, subject: "which")]))
+            open = try await scene.store.openRequests(namespace: nil, limit: 10)
+            #expect(open.map(\.event.subject) == ["when"])
+        },
+        ConformanceCheck("An approval and a question of one subject do not answer each other") { scene in
+            var run = try await scene.owned()
+            try await scene.advance(
+                run.advance([EventDraft(.approvalRequested, subject: "a"), EventDraft(.questionAsked, subject: "a")]))
+            try await scene.advance(run.advance([EventDraft(.questionAnswered, subject: "a")]))
+            #expect(try await scene.store.openRequests(namespace: nil, limit: 10).map(\.event.kind) == [.approvalRequested])
+        },
+        ConformanceCheck("A request that is made again after its end is open again, once") { scene in
+            var run = try await scene.owned()
+            let ask = EventDraft(.approvalRequested, subject: "a")
+            try await scene.advance(run.advance([ask, EventDraft(.approvalVoided, subject: "a"), ask]))
+            #expect(try await scene.store.openRequests(namespace: nil, limit: 10).map(\.event.seq) == [4])
+        },
+        ConformanceCheck("A closed run asks nobody any more") { scene in
+            var run = try await scene.owned()
+            try await scene.advance(run.advance([EventDraft(.questionAsked, subject: "a")]))
+            try await scene.advance(run.advance([EventDraft(.runTerminated)], to: .init(to: .terminated)))
+            #expect(try await scene.store.openRequests(namespace: nil, limit: 10).isEmpty)
+        },
+    ]
+
+    static let listing: [ConformanceCheck] = [
+        ConformanceCheck("Runs are listed newest first, in pages") { scene in
+            var numbers: [Int64] = []
+            for _ in 0..<7 { numbers.append(try await scene.create(SampleRun()).number) }
+            var read: [Int64] = []
+            var filter = RunFilter(limit: 3)
+            while true {
+                let page = try await scene.store.runs(filter)
+                #expect(page.count <= 3)
+                guard let last = page.last else { break }
+                read += page.map(\.number)
+                filter.before = last.number
+            }
+            #expect(read == numbers.reversed())
+        },
+        ConformanceCheck("Filters by namespace, workflow and states hold together, and page alike") { scene in
+            let a = try await scene.create(SampleRun(namespace: "x"))
+            let b = try await scene.waiting(workflow: "farewell")
+            let c = try await scene.resting(.init(to: .parked))
+            let d = try await scene.create(SampleRun(workflow: "farewell", namespace: "x"))
+            let e = try await scene.resting(.init(to: .failed))
+            func listed(_ filter: RunFilter) async throws -> [Int64] { try await scene.store.runs(filter).map(\.number) }
+            #expect(try await listed(RunFilter(namespace: "x")) == [d.number, a.number])
+            #expect(try await listed(RunFilter(workflow: "farewell")) == [d.number, b.number])
+            #expect(try await listed(RunFilter(namespace: "x", workflow: "farewell", states: [.ready])) == [d.number])
+            #expect(try await listed(RunFilter(states: [.ready, .parked, .failed])) == [e, d, c, a].map(\.number))
+            #expect(try await listed(RunFilter(states: [.ready, .parked, .failed], limit: 2)) == [e.number, d.number])
+            #expect(try await listed(RunFilter(states: [.ready, .parked, .failed], before: d.number)) == [c.number, a.number])
+            #expect(try await listed(RunFilter(states: [.ready, .ready], before: d.number)) == [a.number])
+            #expect(try await listed(RunFilter(namespace: "nowhere")).isEmpty)
+            #expect(try await listed(RunFilter(limit: 0)).isEmpty)
+            #expect(try await listed(RunFilter(limit: -1)).isEmpty)
+        },
+        ConformanceCheck("Counts are those of each state, of one namespace or of all") { scene in
+            _ = try await scene.create(SampleRun())
+            _ = try await scene.create(SampleRun(namespace: "x"))
+            _ = try await scene.waiting()
+            _ = try await scene.resting(.init(to: .completed))
+            #expect(try await scene.store.counts(namespace: nil) == [.ready: 2, .waiting: 1, .completed: 1])
+            #expect(try await scene.store.counts(namespace: "x") == [.ready: 1])
+            #expect(try await scene.store.counts(namespace: "nowhere").isEmpty)
+        },
+        ConformanceCheck("What does not exist is nil, not an error") { scene in
+            #expect(try await scene.store.run(Sample.runID()) == nil)
+            #expect(try await scene.store.run(namespace: "default", workflow: "greeting", key: "k") == nil)
+            #expect(try await scene.store.inbox(run: 1).isEmpty)
+            try await scene.store.quarantine(1, reason: "nothing there")
+        },
+    ]
+}

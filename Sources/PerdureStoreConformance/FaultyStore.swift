@@ -1,0 +1,115 @@
+package import Perdure
+package import PerdureHistory
+package import PerdureStore
+internal import Synchronization
+
+/// A store whose calls fail by plan: before they do anything, or after, with their answer lost. Deliveries may also be made twice,
+/// and come late. What it tells its callers is true: "unavailable" changed nothing, "outcome unknown" may be repeated.
+package final class FaultyStore: Store {
+    private let inner: any Store
+    private let plan: Mutex<Plan>
+    /// The claim whose answer was lost. Its repeat gets it, as every store must give it.
+    private let lostClaim = Mutex<[ClaimedRun]?>(nil)
+
+    package init(_ inner: any Store, _ plan: Plan) {
+        self.inner = inner
+        self.plan = Mutex(plan)
+    }
+
+    package var identity: String { inner.identity }
+    package func now() -> Timestamp { inner.now() }
+
+    /// Runs a call that changes something.
+    private func change<Answer>(_ call: () async throws(StoreError) -> Answer) async throws(StoreError) -> Answer {
+        switch plan.withLock({ $0.nextFault() }) {
+        case nil: return try await call()
+        case .refuse: throw .unavailable("refused by plan")
+        case .loseAnswer:
+            _ = try await call()
+            throw .outcomeUnknown("the answer was lost by plan")
+        }
+    }
+
+    package func commit(_ items: [CommitItem]) async throws(StoreError) -> [CommitResult] {
+        let isDelivery = items.contains { if case .deliver = $0 { true } else { false } }
+        if isDelivery {
+            for _ in 0..<plan.withLock({ $0.turnsLost() }) { await Task.yield() }
+            if plan.withLock({ $0.duplicates() }) { _ = try await inner.commit(items) }
+        }
+        return try await change { () throws(StoreError) in try await inner.commit(items) }
+    }
+
+    package func claim(_ request: ClaimRequest) async throws(StoreError) -> [ClaimedRun] {
+        let claimed = try await change { () throws(StoreError) in
+            if let lost = lostClaim.withLock({ $0 }) { return lost }
+            let claimed = try await inner.claim(request)
+            lostClaim.withLock { $0 = claimed }
+            return claimed
+        }
+        lostClaim.withLock { $0 = nil }
+        return claimed
+    }
+
+    package func register(_ node: NodeRegistration) async throws(StoreError) {
+        try await change { () throws(StoreError) in try await inner.register(node) }
+    }
+
+    package func unregister(_ node: NodeID) async throws(StoreError) {
+        try await change { () throws(StoreError) in try await inner.unregister(node) }
+    }
+
+    package func awaitKey(_ key: BusinessKey, run: Int64, subject: String) async throws(StoreError) -> BusinessKeyRecord? {
+        try await change { () throws(StoreError) in try await inner.awaitKey(key, run: run, subject: subject) }
+    }
+
+    package func quarantine(_ run: Int64, reason: String) async throws(StoreError) {
+        try await change { () throws(StoreError) in try await inner.quarantine(run, reason: reason) }
+    }
+
+    /// Rings twice: a spurious call is allowed.
+    package func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) {
+        inner.onOutsideDelivery {
+            handler()
+            handler()
+        }
+    }
+
+    package func close() async { await inner.close() }
+}
+
+/// Reading passes through unharmed.
+extension FaultyStore {
+    package func nextWake(hosted: [ClaimRequest.Hosted]) async throws(StoreError) -> Timestamp? {
+        try await inner.nextWake(hosted: hosted)
+    }
+
+    package func keyHolder(_ key: BusinessKey) async throws(StoreError) -> BusinessKeyRecord? { try await inner.keyHolder(key) }
+
+    package func run(_ id: RunID) async throws(StoreError) -> RunRecord? { try await inner.run(id) }
+
+    package func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord? {
+        try await inner.run(namespace: namespace, workflow: workflow, key: key)
+    }
+
+    package func runs(_ filter: RunFilter) async throws(StoreError) -> [RunRecord] { try await inner.runs(filter) }
+
+    package func counts(namespace: String?) async throws(StoreError) -> [RunState: Int] {
+        try await inner.counts(namespace: namespace)
+    }
+
+    package func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
+        try await inner.events(of: run, after: seq, limit: limit)
+    }
+
+    package func inbox(run: Int64) async throws(StoreError) -> [InboxRow] { try await inner.inbox(run: run) }
+
+    package func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> [InboxRow] {
+        try await inner.inbox(ownedBy: node, after: number, limit: limit)
+    }
+
+    package func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest] {
+        try await inner.openRequests(namespace: namespace, limit: limit)
+    }
+
+    package func audit() async throws(StoreError) -> [String] { try await inner.audit() }
+}

@@ -1,0 +1,135 @@
+import Dispatch
+import Foundation
+import Testing
+
+@testable import PerdureEngine
+
+@Suite struct EngineThreadsTests {
+    @Test func `one thread starts work in the order it was submitted`() async {
+        let threads = EngineThreads(count: 1)
+        let log = Log()
+        await withCheckedContinuation { continuation in
+            for item in 0..<5 { threads.submit { log.add("\(item)") } }
+            threads.submit { continuation.resume() }
+        }
+        #expect(log.all == ["0", "1", "2", "3", "4"])
+        await threads.stop()
+    }
+
+    @Test func `two threads work side by side`() async {
+        let threads = EngineThreads(count: 2)
+        let first = DispatchSemaphore(value: 0)
+        let second = DispatchSemaphore(value: 0)
+        // Each waits for the other: with one thread this would never end.
+        await withCheckedContinuation { continuation in
+            threads.submit {
+                first.signal()
+                second.wait()
+                continuation.resume()
+            }
+            threads.submit {
+                first.wait()
+                second.signal()
+            }
+        }
+        await threads.stop()
+    }
+
+    @Test func `stopping waits for the current item and drops the others`() async {
+        let threads = EngineThreads(count: 1)
+        let log = Log()
+        let gate = DispatchSemaphore(value: 0)
+        await withCheckedContinuation { started in
+            threads.submit {
+                started.resume()
+                gate.wait()
+                log.add("current")
+            }
+        }
+        threads.submit { log.add("waiting") }
+        async let stopped: Void = threads.stop()
+        while threads.submit({ log.add("late") }) { await Task.yield() }
+        gate.signal()
+        await stopped
+        #expect(log.all == ["current"])
+        #expect(!threads.submit {})
+        await threads.stop()
+    }
+
+    @Test func `stopping can block instead`() {
+        let threads = EngineThreads(count: 3)
+        threads.stop()
+        #expect(!threads.submit {})
+    }
+
+    @Test func `a pool that is dropped ends its threads and drops what waits`() async {
+        let gate = DispatchSemaphore(value: 0)
+        let log = Log()
+        await withCheckedContinuation { continuation in
+            let threads = EngineThreads(count: 1)
+            let token = Token { continuation.resume() }
+            threads.submit { gate.wait() }
+            threads.submit {
+                log.add("ran")
+                token.keepAlive()
+            }
+        }
+        gate.signal()
+        #expect(log.all == [])
+    }
+
+    @Test func `work that recurses deeply has the stack for it`() async {
+        let threads = EngineThreads(count: 1)
+        let depth = await withCheckedContinuation { continuation in
+            threads.submit { continuation.resume(returning: descend(bytes: 3 << 20)) }
+        }
+        #expect(depth >= 3 << 20)
+        await threads.stop()
+    }
+
+    @Test func `threads carry the name of the pool`() async {
+        let threads = EngineThreads(count: 1, name: "runs")
+        let name = await withCheckedContinuation { continuation in
+            threads.submit { continuation.resume(returning: Thread.current.name) }
+        }
+        #expect(name == "runs-1")
+        await threads.stop()
+    }
+
+    @Test func `runs are drained on the threads of the pool`() async {
+        let threads = EngineThreads(count: 2)
+        let run = TestRun()
+        await withCheckedContinuation { continuation in
+            threads.submit {
+                run.start { run in
+                    run.note("started")
+                    try await run.wait("signal")
+                    run.note("woken")
+                }
+                threads.submit {
+                    run.wake("signal")
+                    continuation.resume()
+                }
+            }
+        }
+        #expect(run.log.all == ["started", "woken"])
+        #expect(!run.executor.takeForeignEnqueue())
+        await threads.stop()
+    }
+}
+
+private final class Token: Sendable {
+    private let onEnd: @Sendable () -> Void
+    init(onEnd: @escaping @Sendable () -> Void) { self.onEnd = onEnd }
+    func keepAlive() {}
+    deinit { onEnd() }
+}
+
+/// Goes down until this much of the stack is in use.
+private func descend(bytes: Int, from top: UInt? = nil) -> Int {
+    withUnsafeTemporaryAllocation(byteCount: 1024, alignment: 8) { buffer in
+        let here = UInt(bitPattern: buffer.baseAddress)
+        let used = Int((top ?? here) - here)
+        return used >= bytes ? used : descend(bytes: bytes, from: top ?? here)
+    }
+}

@@ -1,0 +1,9 @@
+import PerdureStoreConformance
+import Testing
+
+struct ConformanceTests {
+    @Test("SQLite keeps what a store promises", arguments: StoreConformance.checks)
+    func keeps(_ promise: ConformanceCheck) async throws {
+        try await promise.run(on: SQLiteHarness())
+    }
+}

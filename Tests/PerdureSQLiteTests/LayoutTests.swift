@@ -1,0 +1,61 @@
+import Perdure
+import PerdureHistory
+import PerdureSQLite
+import PerdureStore
+import PerdureStoreConformance
+import Testing
+
+/// What a person with `sqlite3` relies on.
+struct LayoutTests {
+    let harness: SQLiteHarness
+
+    init() throws { harness = try SQLiteHarness() }
+
+    @Test("Values are readable text that SQL functions for JSON understand")
+    func readable() async throws {
+        _ = try await harness.withOneRun()
+        #expect(try harness.ask("SELECT output FROM events WHERE seq = 3") == #"{"number":2}"#)
+        #expect(try harness.ask("SELECT typeof(output) FROM events WHERE seq = 3") == "text")
+        #expect(try harness.ask("SELECT json_extract(output, '$.number') FROM events WHERE seq = 6") == "5")
+        #expect(try harness.ask("SELECT json_extract(attributes, '$.build') FROM events WHERE seq = 1") == "b1")
+        #expect(try harness.ask("SELECT group_concat(kind, ' ') FROM events WHERE seq < 3") == "run.started step.succeeded")
+        #expect(try harness.ask("SELECT state || ' ' || owner FROM runs") == "running node-1")
+    }
+
+    @Test("Events stand in the order of their commits, whichever run they belong to")
+    func appended() async throws {
+        try await harness.withStore { store in
+            try await store.register(SQLiteHarness.node)
+            var runs: [SampleRun] = []
+            for _ in 0..<3 {
+                var run = SampleRun(owner: SQLiteHarness.node.id)
+                guard case .created(let record) = try await store.commit([run.creation]).first else { throw CannotGoOn() }
+                run.record = record
+                runs.append(run)
+            }
+            for _ in 0..<2 {
+                var items: [CommitItem] = []
+                for index in runs.indices { items.append(.advance(runs[index].advance([EventDraft(.statusReported)]))) }
+                _ = try await store.commit(items)
+            }
+        }
+        let places = "SELECT run || '.' || seq AS place FROM events ORDER BY position"
+        let found = try harness.ask("SELECT group_concat(place, ' ') FROM (\(places))")
+        #expect(found == "1.1 2.1 3.1 1.2 2.2 3.2 1.3 2.3 3.3")
+    }
+
+    @Test("A read message keeps its id and gives up its payload")
+    func consumed() async throws {
+        var run = try await harness.withOneRun()
+        let payload = Array(#""personal""#.utf8)
+        try await harness.withStore { store in
+            try await store.register(SQLiteHarness.node)
+            _ = try await store.commit([
+                .deliver(Delivery(to: run.record.id, id: "d", kind: .signal, payload: payload, sender: Sample.person))
+            ])
+            let rows = try await store.inbox(run: run.number)
+            _ = try await store.commit([.advance(run.advance([EventDraft(.signalReceived)], consuming: rows.map(\.number)))])
+        }
+        #expect(try harness.ask("SELECT delivery_id || ' ' || consumed || ' ' || typeof(payload) FROM inbox") == "d 1 null")
+    }
+}
