@@ -67,7 +67,10 @@ var targets: [Target] = [
     .executableTarget(
         name: "Quickstart", dependencies: ["Perdure", "PerdureEngine", "PerdureSQLite"], path: "Examples/Quickstart",
         swiftSettings: settings),
-    tests("HouseTests", ["Perdure", "PerdureEngine", "PerdureSQLite", "Quickstart"]),
+    .target(
+        name: "DocumentedExamples", dependencies: ["Perdure", "PerdureEngine", "PerdureSQLite", "PerdureCommands"],
+        path: "Examples/Documents", swiftSettings: settings),
+    tests("HouseTests", ["Perdure", "PerdureEngine", "PerdureSQLite", "Quickstart", "DocumentedExamples"]),
 ]
 
 if !coreOnly {

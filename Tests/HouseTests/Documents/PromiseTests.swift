@@ -61,7 +61,7 @@ import Testing
     func taggedTestsAreListed() {
         let missing = Set(Self.tagged).subtracting(Self.listed)
         expectNone(
-            missing.map(\.description).sorted(), "add these to docs/promises.md: python3 Scripts/promises.py --write does it")
+            missing.map(\.description).sorted(), "add these to docs/promises.md: python3 Scripts/update_docs.py --write")
     }
 }
 

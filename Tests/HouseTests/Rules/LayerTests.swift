@@ -12,7 +12,7 @@ import Testing
         ("Perdure", [], ["Logging"]),
         ("PerdureHistory", ["Perdure"], ["Crypto"]),
         ("PerdureStore", ["Perdure", "PerdureHistory"], []),
-        ("PerdureStoreConformance", ["Perdure", "PerdureHistory", "PerdureStore"], []),
+        ("PerdureStoreConformance", ["Perdure", "PerdureHistory", "PerdureStore"], ["Testing"]),
         ("PerdureSQLite", ["Perdure", "PerdureHistory", "PerdureStore"], ["GRDB", "GRDBSQLite"]),
         (
             "PerdureEngine", ["Perdure", "PerdureHistory", "PerdureStore"],
