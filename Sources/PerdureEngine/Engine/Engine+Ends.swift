@@ -173,13 +173,10 @@ extension Engine {
         for activation in state.withLock({ $0.table.all }) { activation.post(.leave) }
     }
 
+    /// What still runs is handed over. A store that takes nothing at this point is not waited for: what it did not take is found again
+    /// by whoever opens it next, as after a death.
     private func endGrace() {
-        let owned = state.withLock { $0.table.owned }
-        for activation in owned { activation.post(.handOver) }
-        let drained = state.withLock { state in
-            defer { state.drained = nil }
-            return owned.isEmpty ? state.drained : nil
-        }
-        drained?.resume()
+        journal.stopRetrying()
+        for activation in state.withLock({ $0.table.owned }) { activation.post(.handOver) }
     }
 }

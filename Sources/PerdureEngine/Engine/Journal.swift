@@ -16,6 +16,7 @@ package final class Journal: Sendable {
         var completions: [Completion] = []
         var waiter: CheckedContinuation<Void, Never>?
         var isClosed = false
+        var mayRetry = true
     }
 
     private let store: any Store
@@ -50,8 +51,8 @@ package final class Journal: Sendable {
         await withCheckedContinuation { continuation in submit(item) { continuation.resume(returning: $0) } }
     }
 
-    /// Writes until it is closed; then writes what is left, once, and returns. Returns early, failing what waits, if the store is
-    /// corrupt or closed.
+    /// Writes until it is closed; then writes what is left and returns. Fails what waits, and throws, if the store is corrupt or
+    /// closed, or if it cannot commit after `stopRetrying`.
     package func run() async throws(StoreError) {
         while let (items, completions) = await next() {
             do {
@@ -73,6 +74,9 @@ package final class Journal: Sendable {
         }
         waiter?.resume()
     }
+
+    /// From now on a store that cannot commit counts as one that has failed for good.
+    package func stopRetrying() { state.withLock { $0.mayRetry = false } }
 
     private func next() async -> ([CommitItem], [Completion])? {
         while true {
@@ -107,6 +111,7 @@ package final class Journal: Sendable {
             } catch {
                 switch error {
                 case .unavailable, .outcomeUnknown:
+                    guard state.withLock({ $0.mayRetry }) else { throw error }
                     failures += 1
                     logger.error("the store cannot commit; runs wait until it can", metadata: ["error": "\(error)", "items": "\(items.count)"])
                     await pause(min(.seconds(1), .milliseconds(10 << min(failures, 7))))

@@ -20,6 +20,10 @@ package struct RunView: Sendable {
         package var hasOpenIntent = false
         package var isExhausted = false
         package var isOver = false
+        /// The effect is recorded as having happened, by its own outcome or by a person's word.
+        package var hasHappened = false
+        /// The run that did the work, if this one took over its outcome.
+        package var adoptedFrom: String?
         package var approval: Approval?
 
         /// A person has to say what became of it.
@@ -158,8 +162,12 @@ package struct RunView: Sendable {
         case .stepSucceeded, .undoSucceeded, .stepFailed, .stepCancelled:
             steps[index].isOver = true
             steps[index].hasOpenIntent = false
+            steps[index].hasHappened = event.kind == .stepSucceeded || event.kind == .undoSucceeded
+            steps[index].adoptedFrom = attributes["adopted_from"]?.stringValue
         case .stepResolved, .undoResolved:
-            steps[index].isOver = attributes["resolution"]?.stringValue != ResolutionKind.didNotHappen.rawValue
+            let resolution = attributes["resolution"]?.stringValue.flatMap(ResolutionKind.init)
+            steps[index].isOver = resolution != .didNotHappen
+            steps[index].hasHappened = resolution == .happened || resolution == .undo
             steps[index].hasOpenIntent = false
             steps[index].doubt = nil
         case .undoFailed:
@@ -194,6 +202,13 @@ package struct RunView: Sendable {
     package var stuckSteps: [Step] { steps.filter(\.isStuck) }
     /// Steps whose effect may have happened and whose outcome is not recorded, as far as a history can tell.
     package var unsettledSteps: [Step] { steps.filter { !$0.isOver && $0.hasOpenIntent && $0.effect != EffectKind.read.name } }
+    /// Effects that the run has had and still has: what happened, has an effect, and was not undone.
+    package var standingEffects: [Step] {
+        steps.filter { step in
+            !step.isUndo && step.hasHappened && step.effect != EffectKind.read.name && step.adoptedFrom == nil
+                && undo(step.subject)?.hasHappened != true
+        }
+    }
     /// The run is over and nothing about it is in doubt.
     package var isClosedCleanly: Bool { final != nil && !steps.contains(where: \.isInDoubt) }
 }

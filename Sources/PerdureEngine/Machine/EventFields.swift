@@ -5,6 +5,9 @@ import PerdureHistory
 
 extension JSONObject {
     func timestamp(_ key: String) -> Timestamp? { self[key]?.integerValue.map(Timestamp.init(microseconds:)) }
+
+    /// Whether there is such a member. Comparing with the literal `nil` does not tell: it is taken for JSON's null.
+    func has(_ key: String) -> Bool { members.contains { $0.key == key } }
 }
 
 extension Attributes {
@@ -12,6 +15,12 @@ extension Attributes {
 }
 
 extension JSONValue {
+    /// This value, or no member at all. (In `condition ? value : nil` the literal would be JSON's null.)
+    func when(_ condition: Bool) -> JSONValue? {
+        guard condition else { return .none }
+        return self
+    }
+
     init(_ time: Timestamp) { self = .integer(time.microseconds) }
     init(_ principal: Principal) {
         self = .object(
@@ -69,8 +78,8 @@ package struct ApprovalView: Sendable, Hashable {
             case .object(var now)? = try? JSONValue.parse(bytes, what: "a view"),
             let input = then["input"], accepts(input.canonicalBytes)
         else { return false }
-        then["input"] = nil
-        now["input"] = nil
+        then["input"] = .null
+        now["input"] = .null
         return JSONValue.object(then).canonicalBytes == JSONValue.object(now).canonicalBytes
     }
 

@@ -10,7 +10,7 @@ extension RunMachine {
         let attributes = Attributes.make(
             ("attempt", JSONValue(step.nextAttempt)), ("effect", .string(step.request.effect.name)),
             ("key", .string(idempotencyKey(of: step))),
-            ("generation", step.keyGeneration == 0 ? nil : JSONValue(step.keyGeneration)),
+            ("generation", JSONValue(step.keyGeneration).when(step.keyGeneration != 0)),
             ("business_key", step.request.businessKey.map(JSONValue.string)),
             ("input_digest", .string(SaltedDigest.hex(salt: identity.salt, canonicalBytes: step.request.input))),
             ("deadline", JSONValue(deadline)), ("quiet_after", JSONValue(deadline + step.request.policy.grace)),
@@ -42,7 +42,7 @@ extension RunMachine {
 
     func stepCancelled(_ step: StepOperation, isTerminated: Bool = false) -> EventDraft {
         let attributes = Attributes.make(
-            ("effect", .string(step.request.effect.name)), ("terminated", isTerminated ? .bool(true) : nil))
+            ("effect", .string(step.request.effect.name)), ("terminated", JSONValue.bool(true).when(isTerminated)))
         return draft(step, .stepCancelled, attributes)
     }
 
@@ -57,7 +57,7 @@ extension RunMachine {
             ("attempt", JSONValue(step.nextAttempt)), ("effect", .string(step.request.effect.name)),
             ("definite", .bool(isDefinite)),
             ("type", .string(failure.typeName)), ("message", .string(failure.message)), ("next_at", next.map(JSONValue.init)),
-            ("exhausted", next == nil ? .bool(true) : nil))
+            ("exhausted", JSONValue.bool(true).when(next == nil)))
         return draft(step, step.kinds.attemptFailed, attributes, output: failure.payload)
     }
 

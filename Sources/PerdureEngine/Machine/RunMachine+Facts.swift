@@ -65,7 +65,7 @@ extension RunMachine {
     private func isMereNote(_ event: EventDraft) -> Bool {
         switch event.kind {
         case .signalUndelivered: true
-        case .operatorAction: (try? event.attributes.object())?["refused"] != nil
+        case .operatorAction: (try? event.attributes.object().has("refused")) ?? false
         default: false
         }
     }

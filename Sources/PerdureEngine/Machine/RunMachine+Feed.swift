@@ -129,7 +129,7 @@ extension RunMachine {
 
     private mutating func feedOperatorAction(_ event: Event) throws {
         let attributes = try event.attributes.object()
-        guard attributes["action"]?.stringValue == "retry", attributes["refused"] == nil else { return }
+        guard attributes["action"]?.stringValue == "retry", !attributes.has("refused") else { return }
         guard let step = stuckStep(event.subject) else { return }
         let id = step.id
         steps[id]?.forgivenAttempts = step.failedAttempts

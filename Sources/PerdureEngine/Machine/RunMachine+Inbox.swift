@@ -83,7 +83,7 @@ extension RunMachine {
         var object = JSONObject([
             ("by", JSONValue(row.delivery.sender)), ("delivery", .string(row.delivery.id)), ("accepted_at", JSONValue(row.at)),
         ])
-        for (name, value) in members where value != nil { object[name] = value }
+        for case (let name, let value?) in members { object[name] = value }
         return Attributes(object)
     }
 

@@ -50,6 +50,7 @@ extension RunMachine {
 
     mutating func feedAttemptFailed(_ event: Event) throws {
         let step = try step(of: event), id = step.id
+        guard step.phase != .inDoubt, step.phase != .probing else { throw unasked(event) }
         let attributes = try event.attributes.object()
         let isDefinite = attributes["definite"]?.boolValue ?? false
         let failure = failure(event, attributes), next = attributes.timestamp("next_at")
@@ -76,7 +77,7 @@ extension RunMachine {
             return
         }
         let attributes = try event.attributes.object()
-        let isAdopted = attributes["adopted_from"] != nil
+        let isAdopted = attributes.has("adopted_from")
         let undo = isAdopted ? nil : step.request.undo
         if step.isCancelled {
             if let undo {

@@ -50,7 +50,9 @@ extension Activation {
     private func next(_ state: inout State, now: Timestamp) -> Step {
         guard !state.isClosed, state.isOwned, state.inFlight == nil, !state.machine.isReplaying else { return .nothing }
         let (facts, factDrafts) = takeFacts(&state, now: now)
-        let plan = state.machine.plan(now: now)
+        var plan = state.machine.plan(now: now)
+        // A run that is about to be handed over starts nothing any more. It may end.
+        if state.mustHandOver, plan.drafts.events.last?.kind.isFinal != true { plan = Plan() }
         var drafts = factDrafts
         drafts.append(plan.drafts)
         if drafts.isEmpty {
@@ -231,7 +233,8 @@ extension Activation {
     /// first. Returns whether the run is given up.
     private func handOver(now: Timestamp) -> Bool {
         let advance = state.withLock { state -> RunAdvance? in
-            guard state.mustHandOver, !state.isClosed, state.isOwned, state.inFlight == nil else { return nil }
+            // What has ended meanwhile is recorded first: its outcome is known, and would be in doubt otherwise.
+            guard state.mustHandOver, !state.isClosed, state.isOwned, state.inFlight == nil, state.facts.isEmpty else { return nil }
             var head = state.head
             let drafts = state.machine.handOverDrafts(now: now)
             let events = head.append(contentsOf: drafts, run: identity.id.description, now: now)

@@ -42,6 +42,13 @@ extension MachineDriver {
         try settle()
     }
 
+    /// Until the run becomes due by itself.
+    func passUntilDue() throws {
+        guard let due = machine.nextDue() else { throw DriverError("the run waits for no time") }
+        now = max(now, due)
+        try settle()
+    }
+
     // MARK: People
 
     func send(_ kind: InboxKind, _ name: String = "", _ payload: String? = nil, by sender: Principal? = nil) throws {

@@ -57,8 +57,9 @@ final class MachineDriver {
     private(set) var build: String
     private(set) var node = "node-1"
 
-    convenience init(_ code: Code, build: String = "build-a") throws {
+    convenience init(_ code: Code, build: String = "build-a", keys: [BusinessKeyRecord] = []) throws {
         self.init(code, build: build, history: [], calls: [])
+        for record in keys { self.keys[record.key] = record }
         try commit(
             Drafts(events: [
                 EventDraft(
@@ -183,6 +184,9 @@ final class MachineDriver {
         commits.append(history.count)
         for event in events { try feed(event) }
     }
+
+    /// An event that somebody else than this machine has written.
+    func record(_ draft: EventDraft) throws { try commit(Drafts(events: [draft])) }
 
     private func act(_ action: RunAction) {
         switch action {

@@ -1,0 +1,81 @@
+package import Foundation
+package import Logging
+package import PerdureEngine
+package import PerdureHistory
+internal import PerdureSQLite
+package import PerdureStore
+package import ServiceLifecycle
+
+/// Everything that a command has from outside: what it prints to, what it reads, who uses it, what time it is. Tests bring their own.
+package struct CommandEnvironment: Sendable {
+    /// The name under which the program was called, for the commands that texts suggest.
+    package var program: String
+    package var write: @Sendable (String) -> Void
+    package var writeError: @Sendable (String) -> Void
+    /// Everything on standard input.
+    package var readInput: @Sendable () throws -> Data
+    /// Asks a question and returns one line; `nil` where no person sits.
+    package var ask: (@Sendable (String) -> String?)?
+    /// Whether output goes to a terminal.
+    package var isTerminal: Bool
+    package var variables: [String: String]
+    /// The user of the operating system.
+    package var user: String
+    package var now: @Sendable () -> Timestamp
+    package var openStore: @Sendable (String) -> StoreConfiguration
+    package var workflows: @Sendable () async throws -> [RegisteredWorkflow]
+    package var engine: EngineConfiguration
+    package var logger: Logger
+    /// Runs beside a hosted engine; when one of them returns, the engine shuts down.
+    package var companions: [any Service]
+    /// Whether `SIGINT` and `SIGTERM` shut down a hosted engine.
+    package var handlesSignals: Bool
+
+    package init(
+        program: String, user: String, write: @escaping @Sendable (String) -> Void, writeError: @escaping @Sendable (String) -> Void,
+        workflows: @escaping @Sendable () async throws -> [RegisteredWorkflow]
+    ) {
+        self.program = program
+        self.user = user
+        self.write = write
+        self.writeError = writeError
+        self.workflows = workflows
+        readInput = { try FileHandle.standardInput.readToEnd() ?? Data() }
+        isTerminal = false
+        variables = [:]
+        now = { Timestamp(Date()) }
+        openStore = { .sqlite($0) }
+        engine = EngineConfiguration()
+        logger = Logger(label: "perdure") { _ in SwiftLogNoOpLogHandler() }
+        companions = []
+        handlesSignals = false
+    }
+
+    /// The environment of this process.
+    static func process<App: PerdureApp>(_ app: App.Type) -> CommandEnvironment {
+        let program = CommandLine.arguments.first.map { URL(fileURLWithPath: $0).lastPathComponent } ?? "perdure"
+        var environment = CommandEnvironment(
+            program: program, user: ProcessInfo.processInfo.userName, write: { Self.put($0, to: .standardOutput) },
+            writeError: { Self.put($0, to: .standardError) }, workflows: { try await App.workflows })
+        environment.variables = ProcessInfo.processInfo.environment
+        environment.isTerminal = isatty(STDOUT_FILENO) == 1
+        environment.engine = App.configuration
+        environment.handlesSignals = true
+        environment.logger = Logger(label: "perdure") { StreamLogHandler.standardError(label: $0) }
+        if isatty(STDIN_FILENO) == 1, isatty(STDERR_FILENO) == 1 {
+            environment.ask = { question in
+                Self.put(question, to: .standardError)
+                return readLine()
+            }
+        }
+        return environment
+    }
+
+    /// A reader that went away (`app list | head`) is no failure of ours.
+    private static func put(_ text: String, to file: FileHandle) { try? file.write(contentsOf: Data(text.utf8)) }
+
+    package var style: Style { Style(isOn: isTerminal && (variables["NO_COLOR"] ?? "").isEmpty && variables["TERM"] != "dumb") }
+
+    func print(_ text: String) { write(text.hasSuffix("\n") ? text : text + "\n") }
+    func print(json: JSONValue) { print(json.canonicalText) }
+}

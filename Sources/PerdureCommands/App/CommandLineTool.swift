@@ -1,0 +1,76 @@
+internal import ArgumentParser
+internal import Foundation
+internal import Perdure
+internal import PerdureEngine
+internal import PerdureHistory
+
+/// A command over a store. It gets all it needs from its environment, so that it can be tested without a process.
+protocol StoreCommand: ParsableCommand {
+    func run(in environment: CommandEnvironment) async throws
+}
+
+/// The command line of one app, from words to an exit status.
+package enum CommandLineTool<App: PerdureApp> {
+    package static func run(_ arguments: [String], _ environment: CommandEnvironment) async -> ExitStatus {
+        do {
+            var command = try Root<App>.parseAsRoot(arguments)
+            if let command = command as? any StoreCommand {
+                try await command.run(in: environment)
+            } else {
+                try command.run()
+            }
+            return .success
+        } catch {
+            return report(error, environment)
+        }
+    }
+
+    private static func report(_ error: any Error, _ environment: CommandEnvironment) -> ExitStatus {
+        switch error {
+        case let status as ExitStatus:
+            return status
+        case let error as PayloadError:
+            return report(PerdureError(error), environment)
+        case let error as PerdureError:
+            let style = environment.style
+            let cause = error.cause.map { " (\($0))" } ?? ""
+            environment.writeError(
+                "\(style.red("error:")) \(error.message)\(cause)\n\(style.dim("code: \(error.code), see docs/errors/\(error.code).md"))\n")
+            return ExitStatus(error.code)
+        case is CancellationError:
+            return .failed
+        default:
+            // The parser's own: help that was asked for, or words that make no sense.
+            let isClean = Root<App>.exitCode(for: error).isSuccess
+            let message = Root<App>.fullMessage(for: error)
+            if isClean { environment.print(message) } else { environment.writeError(message + "\n") }
+            return isClean ? .success : .usage
+        }
+    }
+}
+
+/// The program itself.
+struct Root<App: PerdureApp>: ParsableCommand {
+    static var configuration: CommandConfiguration {
+        let codes = ExitStatus.allCases.map { "  \($0.rawValue)  \($0.meaning)" }.joined(separator: "\n")
+        return CommandConfiguration(
+            commandName: programName,
+            abstract: App.abstract,
+            discussion: """
+                Every command works on one store: --store, or the variable PERDURE_STORE, or perdure.db in the current folder. One
+                process at a time hosts workflows on a store ('run', or 'start' where nobody else does); the others work beside it.
+
+                Exit status:
+                \(codes)
+                """,
+            subcommands: [
+                RunCommand.self, StartCommand.self, ListCommand.self, ShowCommand.self, ExplainCommand.self, ApprovalsCommand.self,
+                ApproveCommand.self, DenyCommand.self, AnswerCommand.self, SignalCommand.self, CancelCommand.self,
+                TerminateCommand.self, RetryCommand.self, ResolveCommand.self, VerifyCommand.self,
+            ])
+    }
+
+    private static var programName: String {
+        CommandLine.arguments.first.map { URL(fileURLWithPath: $0).lastPathComponent } ?? "perdure"
+    }
+}

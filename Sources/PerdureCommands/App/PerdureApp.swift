@@ -1,0 +1,38 @@
+internal import Foundation
+internal import Logging
+public import PerdureEngine
+
+/// What a `PerdureApp` lists: workflows as values, one for each version that it hosts.
+public typealias Workflows = [RegisteredWorkflow]
+
+/// An executable that has every command over its own workflows.
+///
+/// ```swift
+/// @main struct App: PerdureApp {
+///     static var workflows: Workflows { RotateSecret(vault: .live) }
+/// }
+/// ```
+///
+/// `app run` hosts the workflows; `app start`, `list`, `show`, `explain`, `approve` and the others work beside it or without it.
+public protocol PerdureApp: SendableMetatype {
+    /// The workflows that `run` and `start` host. They are made only by commands that need them.
+    @WorkflowBuilder static var workflows: Workflows { get async throws }
+
+    /// How the engine of `run` and `start` works. Default: `EngineConfiguration()`.
+    static var configuration: EngineConfiguration { get }
+
+    /// One sentence on what the executable is for; it stands at the top of its help.
+    static var abstract: String { get }
+}
+
+extension PerdureApp {
+    public static var configuration: EngineConfiguration { EngineConfiguration() }
+    public static var abstract: String { "Runs durable workflows, and lets people look at them and move them." }
+
+    /// Parses the command line, runs the command and exits with its status.
+    public static func main() async {
+        let environment = CommandEnvironment.process(Self.self)
+        let status = await CommandLineTool<Self>.run(Array(CommandLine.arguments.dropFirst()), environment)
+        exit(status.rawValue)
+    }
+}

@@ -1,0 +1,117 @@
+internal import ArgumentParser
+internal import Foundation
+internal import Perdure
+internal import PerdureEngine
+internal import PerdureHistory
+internal import PerdureStore
+internal import ServiceLifecycle
+internal import Synchronization
+
+/// `start`: a new run.
+struct StartCommand: StoreCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "start", abstract: "Starts a run of a workflow.",
+        discussion: """
+            Where another process hosts the store, the run is handed to it, and --wait waits until it closes. Where nobody does, this
+            process hosts the run until it closes.
+
+            Examples:
+              start rotate-secret --input '{"service": "db"}' --key db-2026-11
+              start rotate-secret --input @request.json --wait
+
+            The exit status is 1 if the run was waited for and did not complete. With --json: an object with run, state, and, when
+            the run has closed, output or error (code, message).
+            """)
+
+    @OptionGroup var store: StoreOptions
+    @Argument(help: "The workflow's name.") var workflow: String
+    @Option(help: "Default: the newest.") var version: String?
+    @Option(help: ArgumentHelp("The input: JSON, @file or - for standard input. Default: {}.", valueName: "json")) var input = "{}"
+    @Option(help: "Makes the start repeatable: one key, one run of the workflow.") var key: String?
+    @Flag(help: "Wait until the run closes.") var wait = false
+    @Flag(help: "Print JSON.") var json = false
+    @OptionGroup var actor: ActorOptions
+
+    func run(in environment: CommandEnvironment) async throws {
+        let json = try JSONArgument.read(input, option: "--input", environment)
+        let order = RunOrder(
+            workflow: workflow, version: version.map { WorkflowVersion($0) }, input: json, key: key,
+            sender: try actor.principal(environment), workflows: try await environment.workflows(), configuration: environment.engine)
+        try order.check()
+        let engine: Engine
+        do {
+            engine = try await Engine(
+                store: store.configuration(environment), configuration: environment.engine, logger: environment.logger
+            ) { order.workflows }
+        } catch let error as PerdureError where error.code == .storeLocked {
+            return try await startBeside(order, environment)
+        }
+        try await host(order, on: engine, environment)
+    }
+
+    // MARK: Beside another process
+
+    private func startBeside(_ order: RunOrder, _ environment: CommandEnvironment) async throws {
+        let outcome = try await store.withClient(environment) { client in
+            let id = try await order.place(with: client)
+            if !json, wait { environment.print("Run \(id) is started.") }
+            return wait ? try await RunWatch(client: client).outcome(of: id) : RunOutcome(id, try await client.record(id))
+        }
+        try report(outcome, environment)
+    }
+
+    // MARK: In this process
+
+    private func host(_ order: RunOrder, on engine: Engine, _ environment: CommandEnvironment) async throws {
+        let watcher = StartedRun(engine: engine, order: order) { id in
+            if !json { environment.print("Run \(id) is started; this process hosts it until it closes.") }
+        }
+        try await EngineHost(engine: engine, environment: environment).run(beside: [watcher])
+        switch watcher.result.withLock({ $0 }) {
+        case .success(let outcome): try report(outcome, environment)
+        case .failure(let error): throw error
+        case nil:
+            environment.print("Stopped; the run goes on when the store is hosted again.")
+            throw ExitStatus.failed
+        }
+    }
+
+    private func report(_ outcome: RunOutcome, _ environment: CommandEnvironment) throws {
+        environment.print(json ? outcome.json.canonicalText : outcome.text(environment.style))
+        guard outcome.isGood else { throw ExitStatus.failed }
+    }
+}
+
+/// Starts the run once its engine runs, and waits until it closes.
+private final class StartedRun: Service {
+    let engine: Engine
+    let order: RunOrder
+    let onStart: @Sendable (RunID) -> Void
+    let result = Mutex<Result<RunOutcome, any Error>?>(nil)
+
+    init(engine: Engine, order: RunOrder, onStart: @escaping @Sendable (RunID) -> Void) {
+        self.engine = engine
+        self.order = order
+        self.onStart = onStart
+    }
+
+    func run() async throws {
+        do {
+            let id = try await order.start(on: engine)
+            onStart(id)
+            try await cancelWhenGracefulShutdown { [engine] in
+                do {
+                    _ = try await engine.result(of: id)
+                } catch let error as PerdureError where Self.saysHowItEnded.contains(error.code) {}
+            }
+            let outcome = try await RunOutcome.read(id, engine.client)
+            result.withLock { $0 = .success(outcome) }
+        } catch is CancellationError {
+            return
+        } catch {
+            result.withLock { $0 = .failure(error) }
+        }
+    }
+
+    private static let saysHowItEnded: [PerdureError.Code] = [.runFailed, .runCancelled, .runTerminated, .runQuarantined]
+}

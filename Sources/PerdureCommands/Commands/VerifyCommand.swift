@@ -1,0 +1,103 @@
+internal import ArgumentParser
+internal import Perdure
+internal import PerdureEngine
+internal import PerdureHistory
+internal import PerdureStore
+
+/// `verify`: does a history hold together, and what does it prove?
+struct VerifyCommand: StoreCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "verify", abstract: "Checks the history of a run, or of all, and says what it proves.",
+        discussion: """
+            Checks the hash chain over every event, the run's row, and what the engine promises: nothing that must happen at most once
+            is sent without an intent or sent again blindly, an approval is used once and for what was shown, undoing goes backwards,
+            nothing is open at the end. Names the first wrong event; the exit status is 1 if anything is wrong.
+
+            Examples:
+              verify 0193a5b0-0000-7000-8000-000000000001
+              verify --all --json
+
+            With --json: an object with sound, store_problems and runs; a run has run, events, sound, proven_once, resumed_safely,
+            takeovers, closed, closed_cleanly and problems, each with seq, rule and message.
+            """)
+
+    @OptionGroup var store: StoreOptions
+    @Argument(help: ArgumentHelp("The run's id.", valueName: "run"), transform: RunArgument.read) var run: RunID?
+    @Flag(help: "Every run of the store, and whether its tables agree.") var all = false
+    @Flag(help: "Print JSON.") var json = false
+
+    func validate() throws {
+        guard (run == nil) == all else { throw ValidationError("Give a run's id or --all.") }
+    }
+
+    func run(in environment: CommandEnvironment) async throws {
+        let result = try await store.withClient(environment) { client in
+            var result = Result()
+            if let run {
+                result.reports.append(try await Self.verify(try await client.record(run), client))
+            } else {
+                try await verifyAll(client, into: &result)
+            }
+            return result
+        }
+        print(result, environment)
+        guard result.isSound else { throw ExitStatus.failed }
+    }
+
+    private struct Result {
+        var reports: [(record: RunRecord, report: HistoryVerifier.Report)] = []
+        var storeProblems: [String] = []
+        var isSound: Bool { storeProblems.isEmpty && reports.allSatisfy(\.report.isSound) }
+    }
+
+    private func verifyAll(_ client: Client, into result: inout Result) async throws {
+        result.storeProblems = try await client.guarded { try await client.store.audit() }
+        var filter = RunFilter(limit: 200)
+        while true {
+            let page = try await client.guarded { try await client.store.runs(filter) }
+            for record in page { result.reports.append(try await Self.verify(record, client)) }
+            guard let last = page.last else { return }
+            filter.before = last.number
+        }
+    }
+
+    /// The run may go on while it is read: row and history belong together only if the row is the same before and after.
+    private static func verify(_ first: RunRecord, _ client: Client) async throws -> (RunRecord, HistoryVerifier.Report) {
+        var record = first
+        for _ in 0..<8 {
+            let events: [Event]
+            do {
+                events = try await client.history(of: record.id)
+            } catch let error as PerdureError where error.code == .storeCorrupt {
+                return (record, .unreadable(error.message))
+            }
+            let again = try await client.record(record.id)
+            if again == record { return (record, HistoryVerifier.verify(record, events)) }
+            record = again
+        }
+        return (record, HistoryVerifier.verify(record, try await client.history(of: record.id)))
+    }
+
+    private func print(_ result: Result, _ environment: CommandEnvironment) {
+        if json {
+            let runs = result.reports.map { RunJSON.report($0.record, $0.report) }
+            environment.print(
+                json: .members(
+                    ("sound", .bool(result.isSound)), ("store_problems", .array(result.storeProblems.map(JSONValue.string))),
+                    ("runs", .array(runs))))
+            return
+        }
+        let style = environment.style
+        for problem in result.storeProblems { environment.print("\(style.red("WRONG in the store")): \(problem)") }
+        // Of many runs only those with something wrong are worth reading.
+        for (record, report) in result.reports where !all || !report.isSound {
+            environment.print(VerificationText.render(record, report, style: style))
+        }
+        if all {
+            let wrong = result.reports.count { !$0.report.isSound }
+            let takeovers = result.reports.map(\.report.takeovers).reduce(0, +)
+            let verdict = wrong == 0 ? style.green("all sound") : style.red("\(wrong) wrong")
+            environment.print("\(result.reports.count) runs verified, \(verdict), \(takeovers) takeovers.")
+        }
+    }
+}

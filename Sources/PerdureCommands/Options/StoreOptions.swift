@@ -1,0 +1,28 @@
+internal import ArgumentParser
+internal import PerdureEngine
+internal import PerdureStore
+
+/// Which store.
+struct StoreOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("The store's file. Default: $PERDURE_STORE, or perdure.db.", valueName: "path"))
+    var store: String?
+
+    func path(_ environment: CommandEnvironment) -> String {
+        store ?? environment.variables["PERDURE_STORE"].flatMap { $0.isEmpty ? nil : $0 } ?? "perdure.db"
+    }
+
+    func configuration(_ environment: CommandEnvironment) -> StoreConfiguration { environment.openStore(path(environment)) }
+
+    /// Opens the store beside whoever hosts runs on it, and closes it again.
+    func withClient<Result>(_ environment: CommandEnvironment, _ body: (Client) async throws -> Result) async throws -> Result {
+        let client = try await Client(configuration(environment))
+        do {
+            let result = try await body(client)
+            await client.close()
+            return result
+        } catch {
+            await client.close()
+            throw error
+        }
+    }
+}

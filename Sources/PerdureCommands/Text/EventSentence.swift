@@ -1,0 +1,149 @@
+internal import Perdure
+internal import PerdureEngine
+internal import PerdureHistory
+
+/// What one event says, without its subject and time.
+enum EventSentence {
+    static func text(_ event: Event, start: Timestamp) -> String {
+        let attributes = (try? event.attributes.object()) ?? JSONObject()
+        let family = event.kind.rawValue.prefix { $0 != "." }
+        switch family {
+        case "run": return run(event, attributes)
+        case "step", "undo": return step(event, attributes, start)
+        case "approval": return approval(event, attributes, start)
+        case "question": return question(event, attributes, start)
+        default: return other(event, attributes, start)
+        }
+    }
+
+    static func tone(_ event: Event) -> TimelineText.Tone {
+        switch event.kind {
+        case .runCompleted, .stepSucceeded: .good
+        case .runFailed, .runTerminated, .stepFailed, .undoFailed, .stepAttemptFailed, .undoAttemptFailed: .bad
+        case .runBlocked, .runParked, .runPaused, .stepInDoubt, .undoInDoubt, .approvalRequested, .questionAsked, .runCancelRequested:
+            .attention
+        case .runResumed: (try? event.attributes.object())?["clean"]?.boolValue == false ? .attention : .plain
+        default: .plain
+        }
+    }
+
+    private static func after(_ label: String, _ value: String?) -> String { value.map { label + $0 } ?? "" }
+
+    private static func message(_ attributes: JSONObject, separator: String = ": ") -> String {
+        let type = attributes["type"]?.stringValue ?? "", message = attributes["message"]?.stringValue ?? ""
+        let text = [type, message].filter { !$0.isEmpty }.joined(separator: ": ")
+        return text.isEmpty ? "" : separator + text
+    }
+
+    private static func why(_ attributes: JSONObject) -> String { after(": ", attributes["reason"]?.stringValue.map { "\"\($0)\"" }) }
+
+    private static func offset(_ attributes: JSONObject, _ key: String, _ start: Timestamp) -> String? {
+        ValueText.time(attributes, key).map { "+" + ReadableTime.span($0.duration(since: start)) }
+    }
+
+    // MARK: Runs
+
+    private static func run(_ event: Event, _ attributes: JSONObject) -> String {
+        switch event.kind {
+        case .runStarted:
+            "started\(after(" with ", ValueText.result(event.input)))"
+        case .runResumed where attributes["clean"]?.boolValue == false:
+            "taken over: the process that owned it died"
+        case .runResumed: "goes on in another process"
+        case .runBlocked: "blocked: \(attributes["message"]?.stringValue ?? "history and code do not fit")"
+        case .runUnblocked: "fits the code again"
+        case .runParked: "parked: \(attributes["reason"]?.stringValue ?? "waits for a person")"
+        case .runUnparked: "no longer parked"
+        case .runCancelRequested: "cancellation asked for by \(ValueText.who(attributes))"
+        case .runCompleted: "completed\(after(" with ", ValueText.result(event.output)))"
+        case .runFailed: "failed with \(attributes["code"]?.stringValue ?? "an error")\(message(attributes))"
+        case .runCancelled: "cancelled"
+        case .runTerminated: "terminated by \(ValueText.who(attributes))\(why(attributes))"
+        default: event.kind.rawValue
+        }
+    }
+
+    // MARK: Steps
+
+    private static func step(_ event: Event, _ attributes: JSONObject, _ start: Timestamp) -> String {
+        let attempt = attributes["attempt"]?.integerValue ?? 1
+        switch event.kind {
+        case .stepIntended, .undoStarted:
+            let reason = after("; irreversible: ", attributes["irreversible"]?.stringValue)
+            return "attempt \(attempt) intended\(effect(attributes))\(after(" with ", ValueText.result(event.input)))\(reason)"
+        case .stepAttemptFailed, .undoAttemptFailed:
+            let next = offset(attributes, "next_at", start).map { "next at \($0)" } ?? "no attempts left"
+            let certainty = attributes["definite"]?.boolValue == true ? "did not happen" : "may have happened"
+            return "attempt \(attempt) failed, \(certainty)\(message(attributes)); \(next)"
+        case .stepSucceeded, .undoSucceeded:
+            let input = event.input == nil ? "" : after(" ", ValueText.result(event.input))
+            let result = after(" → ", ValueText.result(event.output))
+            if let other = attributes["adopted_from"]?.stringValue { return "done by run \(other)\(result)" }
+            return "done\(input)\(result)\(attempt > 1 ? " at attempt \(attempt)" : "")"
+        case .stepFailed, .undoFailed: return "failed for good\(message(attributes))"
+        case .stepCancelled: return "cancelled before it happened"
+        case .stepInDoubt, .undoInDoubt:
+            return "in doubt: \(RunExplanation.reason(attributes["reason"]?.stringValue))\(message(attributes, separator: " – "))"
+        default:
+            return "\(resolution(attributes)), says \(ValueText.who(attributes))\(why(attributes))\(after(" → ", ValueText.result(event.output)))"
+        }
+    }
+
+    private static func effect(_ attributes: JSONObject) -> String {
+        attributes["effect"]?.stringValue == EffectKind.atMostOnce.name ? ", at most once" : ""
+    }
+
+    private static func resolution(_ attributes: JSONObject) -> String {
+        switch attributes["resolution"]?.stringValue.flatMap(ResolutionKind.init) {
+        case .happened: "it happened"
+        case .didNotHappen: "it did not happen"
+        case .undo: "it happened and is to be undone"
+        case .abort: "it did not happen and the run is to end"
+        case nil: "resolved"
+        }
+    }
+
+    // MARK: People
+
+    private static func approval(_ event: Event, _ attributes: JSONObject, _ start: Timestamp) -> String {
+        switch event.kind {
+        case .approvalRequested:
+            let limit = after(" until ", offset(attributes, "expires_at", start))
+            return "approval asked of \(attributes["approver"]?.stringValue ?? "somebody")\(limit), "
+                + "view \((attributes["view_digest"]?.stringValue ?? "").prefix(12))"
+        case .approvalDecided:
+            let verb = attributes["approved"]?.boolValue == true ? "approved" : "denied"
+            return "\(verb) by \(ValueText.who(attributes))\(why(attributes))"
+        case .approvalConsumed: return "approval used"
+        case .approvalExpired: return "nobody decided in time, which is a denial"
+        case .approvalCancelled: return "approval no longer needed"
+        default: return event.kind.rawValue
+        }
+    }
+
+    private static func question(_ event: Event, _ attributes: JSONObject, _ start: Timestamp) -> String {
+        switch event.kind {
+        case .questionAsked:
+            let limit = after(" until ", offset(attributes, "expires_at", start))
+            return "asked of \(attributes["approver"]?.stringValue ?? "somebody")\(limit)\(after(": ", ValueText.short(event.input, limit: 120)))"
+        case .questionAnswered: return "answered by \(ValueText.who(attributes))\(after(": ", ValueText.short(event.output)))"
+        case .questionExpired: return "nobody answered in time"
+        default: return "no longer asked"
+        }
+    }
+
+    private static func other(_ event: Event, _ attributes: JSONObject, _ start: Timestamp) -> String {
+        switch event.kind {
+        case .timerStarted: return "waits\(after(" until ", offset(attributes, "due", start)))"
+        case .timerFired: return "time is up"
+        case .timerCancelled: return "no longer waited for"
+        case .signalReceived: return "signal from \(ValueText.who(attributes))\(after(": ", ValueText.short(event.input)))"
+        case .signalUndelivered: return "signal from \(ValueText.who(attributes)) that nobody took"
+        case .operatorAction:
+            let action = attributes["action"]?.stringValue ?? "action"
+            let refusal = attributes["refused"] == nil ? "" : ", refused\(message(attributes))"
+            return "\(action) by \(ValueText.who(attributes))\(refusal)"
+        default: return event.kind.rawValue
+        }
+    }
+}

@@ -1,0 +1,70 @@
+internal import Foundation
+internal import Perdure
+internal import PerdureEngine
+internal import PerdureHistory
+internal import PerdureStore
+
+// What machines read. Keys are stable; times are ISO 8601 in UTC; members without a value are left out.
+
+extension JSONValue {
+    init(time: Timestamp) { self = .string(time.description) }
+
+    /// Members without a value are left out.
+    static func members(_ members: (String, JSONValue?)...) -> JSONValue {
+        .object(JSONObject(members.compactMap { name, value in value.map { (name, $0) } }))
+    }
+}
+
+enum RunJSON {
+    static func run(_ run: RunRecord) -> JSONValue {
+        .members(
+            ("run", .string(run.id.description)), ("namespace", .string(run.namespace)), ("workflow", .string(run.workflow)),
+            ("version", .string(run.version)), ("key", run.key.map(JSONValue.string)), ("state", .string(run.state.rawValue)),
+            ("started_at", JSONValue(time: run.createdAt)), ("closed_at", run.closedAt.map(JSONValue.init(time:))),
+            ("wakes_at", run.wakeAt.map(JSONValue.init(time:))), ("note", run.note.map(JSONValue.string)))
+    }
+
+    static func event(_ event: Event) -> JSONValue {
+        let attributes = (try? event.attributes.object()).map(JSONValue.object) ?? .string(event.attributes.text)
+        return .members(
+            ("seq", .integer(event.seq)), ("at", JSONValue(time: event.at)), ("kind", .string(event.kind.rawValue)),
+            ("subject", .string(event.subject)), ("attributes", attributes), ("input", ValueText.json(event.input)),
+            ("output", ValueText.json(event.output)), ("hash", .string(event.hash.description)))
+    }
+
+    static func explanation(_ record: RunRecord, _ explanation: RunExplanation) -> JSONValue {
+        let moves = explanation.moves.map { move in
+            JSONValue.members(
+                ("command", .array(move.command.map(JSONValue.string))), ("meaning", .string(move.meaning)))
+        }
+        return .members(
+            ("run", .string(record.id.description)), ("state", .string(record.state.rawValue)),
+            ("sentences", .array(explanation.sentences.map(JSONValue.string))), ("moves", .array(moves)))
+    }
+
+    static func waiting(_ item: WaitingItem) -> JSONValue {
+        .members(
+            ("kind", .string(item.kind)), ("run", .string(item.run)), ("workflow", .string(item.workflow)),
+            ("subject", .string(item.subject)), ("details", .string(item.details)), ("approver", item.approver.map(JSONValue.string)),
+            ("digest", item.digest.map(JSONValue.string)), ("expires_at", item.expires.map(JSONValue.init(time:))))
+    }
+
+    static func approval(_ approval: PendingApproval) -> JSONValue {
+        .members(
+            ("run", .string(approval.run.description)), ("step", .string(approval.step)),
+            ("view", try? JSONValue.parse(Array(approval.view), what: "the view")), ("digest", .string(approval.digest)),
+            ("approver", .string(approval.approver)))
+    }
+
+    static func report(_ record: RunRecord, _ report: HistoryVerifier.Report) -> JSONValue {
+        let problems = report.problems.map { problem in
+            JSONValue.members(
+                ("seq", problem.seq.map(JSONValue.integer)), ("rule", .string(problem.rule.rawValue)), ("message", .string(problem.message)))
+        }
+        return .members(
+            ("run", .string(record.id.description)), ("events", JSONValue(report.eventCount)), ("sound", .bool(report.isSound)),
+            ("proven_once", .bool(report.isProvenOnce)), ("resumed_safely", .bool(report.isResumedSafely)),
+            ("takeovers", JSONValue(report.takeovers)), ("closed", .bool(report.isClosed)),
+            ("closed_cleanly", .bool(report.isClosedCleanly)), ("problems", .array(problems)))
+    }
+}

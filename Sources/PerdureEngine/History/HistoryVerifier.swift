@@ -1,0 +1,181 @@
+import Perdure
+package import PerdureHistory
+package import PerdureStore
+
+/// Checks a whole history against the promises that it is meant to prove. Pure: it needs the run's row, its events, and no code.
+///
+/// The chain says that nothing was changed afterwards; the rules say that what was written is what the engine may do.
+package struct HistoryVerifier {
+    /// What a history has to keep. The names are stable: reports carry them.
+    package enum Rule: String, Sendable, Hashable, CaseIterable {
+        /// Gapless, never back in time, every hash right.
+        case chain
+        /// An event's attributes can be read.
+        case readable
+        /// It begins with `run.started`, once.
+        case beginning
+        /// The run's row says the same as its history.
+        case row
+        /// Nothing stands after the final event but what may.
+        case end
+        /// An at-most-once step is sent only after its intent.
+        case intentBeforeDispatch = "intent_before_dispatch"
+        /// A further intent of an at-most-once step needs proof that the attempt before did nothing.
+        case intentRepeated = "intent_repeated"
+        /// After a change of owner an open at-most-once intent is put in doubt, not sent again.
+        case resumedBlindly = "resumed_blindly"
+        /// A step has one outcome.
+        case outcomeRepeated = "outcome_repeated"
+        /// What needs an approval is released by one approving decision on exactly what was shown.
+        case approval
+        /// What is undone has happened, and the newest is undone first.
+        case undoOrder = "undo_order"
+        /// Every intent is settled before the run closes.
+        case unsettled
+    }
+
+    package struct Problem: Sendable, Hashable {
+        /// The first event that is wrong; `nil` if it is the row.
+        package var seq: Int64?
+        package var rule: Rule
+        package var message: String
+    }
+
+    /// What a history proves.
+    package struct Report: Sendable {
+        /// In the order of the history.
+        package internal(set) var problems: [Problem] = []
+        package internal(set) var eventCount = 0
+        package internal(set) var takeovers = 0
+        package internal(set) var isClosed = false
+        package internal(set) var isClosedCleanly = false
+
+        /// The report on a history that the store cannot even read.
+        package static func unreadable(_ message: String) -> Report {
+            Report(problems: [Problem(seq: nil, rule: .readable, message: message)])
+        }
+
+        package var isSound: Bool { problems.isEmpty }
+        /// No completed step was repeated, and nothing that must happen at most once was sent without an intent or sent again blindly.
+        package var isProvenOnce: Bool {
+            let rules: Set<Rule> = [
+                .chain, .readable, .beginning, .intentBeforeDispatch, .intentRepeated, .resumedBlindly, .outcomeRepeated, .approval,
+            ]
+            return !problems.contains { rules.contains($0.rule) }
+        }
+        /// Every change of owner left what was under way to be settled, not to be sent again.
+        package var isResumedSafely: Bool {
+            !problems.contains { [.chain, .readable, .beginning, .intentRepeated, .resumedBlindly].contains($0.rule) }
+        }
+    }
+
+    private let record: RunRecord
+    private var report = Report()
+    /// By subject; steps and undos have tracks of their own.
+    var steps: [String: VerifiedStep] = [:]
+    var undos: [String: VerifiedStep] = [:]
+    /// In their order.
+    var undoStarts: [(subject: String, completedAt: Completion, startedAt: Completion)] = []
+    private var final: Event?
+
+    /// Where and when something stands in the history.
+    struct Completion: Hashable {
+        var seq: Int64
+        var at: Timestamp
+    }
+
+    private init(_ record: RunRecord) { self.record = record }
+
+    package static func verify(_ record: RunRecord, _ events: [Event]) -> Report {
+        var verifier = HistoryVerifier(record)
+        verifier.checkChain(events)
+        verifier.checkBeginning(events)
+        for event in events { verifier.check(event) }
+        verifier.checkUndoOrder()
+        verifier.checkRow(events)
+        verifier.report.eventCount = events.count
+        verifier.report.isClosed = verifier.final != nil
+        verifier.report.isClosedCleanly =
+            verifier.final != nil && !verifier.steps.values.contains(where: \.isUnsettled)
+            && !verifier.undos.values.contains(where: \.isUnsettled)
+            && !verifier.report.problems.contains { [.chain, .unsettled, .end].contains($0.rule) }
+        verifier.report.problems.sort { ($0.seq ?? .max) < ($1.seq ?? .max) }
+        return verifier.report
+    }
+
+    mutating func wrong(_ event: Event, _ rule: Rule, _ message: String) { wrong(event.seq, rule, message) }
+
+    mutating func wrong(_ seq: Int64?, _ rule: Rule, _ message: String) {
+        report.problems.append(Problem(seq: seq, rule: rule, message: message))
+    }
+
+    var salt: [UInt8] { record.salt }
+
+    // MARK: The frame
+
+    private mutating func checkChain(_ events: [Event]) {
+        do throws(ChainBreak) {
+            try EventChain.verify(events, run: record.id.description, from: .start(namespace: record.namespace, run: record.id.description))
+        } catch {
+            wrong(error.seq, .chain, error.description)
+        }
+    }
+
+    private mutating func checkBeginning(_ events: [Event]) {
+        guard let first = events.first else { return wrong(nil, .beginning, "The run has no history.") }
+        if first.kind != .runStarted { wrong(first, .beginning, "The history begins with \(first.kind.rawValue), not with run.started.") }
+        for event in events.dropFirst() where event.kind == .runStarted {
+            wrong(event, .beginning, "The run starts a second time.")
+        }
+    }
+
+    private mutating func check(_ event: Event) {
+        let attributes: JSONObject
+        do {
+            attributes = try event.attributes.object()
+        } catch {
+            wrong(event, .readable, "Its attributes are not a JSON object.")
+            return
+        }
+        if let final, !event.kind.mayFollowFinal {
+            wrong(event, .end, "\(event.kind.rawValue) stands after \(final.kind.rawValue), which closed the run at event \(final.seq).")
+        }
+        if event.kind.isFinal, final == nil {
+            final = event
+            checkSettled(event)
+        }
+        if event.kind == .runResumed {
+            if attributes["clean"]?.boolValue == false { report.takeovers += 1 }
+            ownerChanged()
+        }
+        checkStep(event, attributes)
+    }
+
+    /// A terminated run says what it leaves in doubt; every other end waits until nothing is open.
+    private mutating func checkSettled(_ event: Event) {
+        guard event.kind != .runTerminated else { return }
+        let open = (steps.values.map { ("step", $0) } + undos.values.map { ("undo of", $0) }).filter { $0.1.isUnsettled }
+        for (what, step) in open.sorted(by: { $0.1.subject < $1.1.subject }) {
+            wrong(event, .unsettled, "The run closes while \(what) '\(step.subject)' has no outcome (event \(step.lastSeq)).")
+        }
+    }
+
+    private mutating func checkRow(_ events: [Event]) {
+        guard let first = events.first, first.kind == .runStarted, let attributes = try? first.attributes.object() else { return }
+        if attributes["workflow"]?.stringValue != record.workflow || attributes["version"]?.stringValue != record.version {
+            wrong(nil, .row, "The row names workflow \(record.workflow) \(record.version), but the history another one (event 1).")
+        }
+        if attributes["key"]?.stringValue != record.key {
+            wrong(nil, .row, "The row has another key than the history (event 1).")
+        }
+        if case .inline(let input)? = first.input, SaltedDigest.hex(salt: record.salt, canonicalBytes: input) != record.inputDigest {
+            wrong(nil, .row, "The row's digest is not that of the recorded input (event 1).")
+        }
+        let closed = final.map { $0.kind == .runContinued ? RunState.completed.rawValue : String($0.kind.rawValue.dropFirst(4)) }
+        if record.state == .quarantined {
+            wrong(nil, .row, "The run is quarantined: \(record.note ?? "its history was found broken.")")
+        } else if (closed != nil) != record.state.isFinal || (closed != nil && closed != record.state.rawValue) {
+            wrong(nil, .row, "The row says \(record.state.rawValue), the history \(closed ?? "that the run is not closed").")
+        }
+    }
+}

@@ -1,0 +1,163 @@
+import Foundation
+import Perdure
+import PerdureEngine
+import PerdureHistory
+import PerdureStore
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct ShutdownTests {
+    @Test func aGracefulShutdownLetsRunningStepsEnd() async throws {
+        try await withEngines { harness in
+            let gate = harness.gate(), effects = harness.effects
+            let flow = Flow { input, context in
+                try await context.step("slow", input: input, .atMostOnce(inDoubt: .askPerson), irreversible: "x") { text, _ in
+                    await gate.hang()
+                    effects.add("slow")
+                    return text
+                }
+                try await context.sleep(for: .seconds(60))
+                return "done"
+            }
+            try await harness.open { flow }
+            let run = try await harness.start()
+            try await harness.until { gate.arrivals == 1 }
+            try harness.beginStop()
+            gate.open()
+            let failure = try await harness.untilEnded()
+            #expect(failure == nil)
+            #expect(try await harness.record(run.id).state == .waiting)
+            #expect(try await harness.count("step.succeeded slow", in: run.id) == 1)
+            try await harness.open { flow }
+            harness.clock.advance(by: .seconds(60))
+            #expect(try await harness.result(run.id) == "done")
+            #expect(effects.all == ["slow"])
+        }
+    }
+
+    @Test func aStepThatHangsBeyondTheGraceIsHandedOverWithItsIntent() async throws {
+        try await withEngines { harness in
+            let gate = harness.gate(), effects = harness.effects
+            let flow = Flow { input, context in
+                try await context.step("slow", input: input, .idempotent(retention: .forever), irreversible: "x") { text, step in
+                    effects.add("slow", key: step.idempotencyKey)
+                    if effects.count("slow") == 1 { await gate.hang() }
+                    return text
+                }
+            }
+            try await harness.open { flow }
+            let run = try await harness.start()
+            try await harness.until { gate.arrivals == 1 }
+            try harness.beginStop()
+            try await harness.until { harness.logs.lines.contains("engine drains") }
+            try await harness.advanceUntilEnded(by: .seconds(31))
+            #expect(try await harness.record(run.id).state == .ready)
+            #expect(try await harness.lines(run.id) == ["run.started", "step.intended slow"])
+            try await harness.open { flow }
+            #expect(try await harness.result(run.id) == "x")
+            #expect(effects.count("slow") == 2)
+            #expect(effects.distinct("slow") == 1)
+        }
+    }
+
+    @Test func aStepThatEndsAtTheEndOfTheGraceIsRecordedAndNotInDoubt() async throws {
+        try await withEngines { harness in
+            let gate = harness.gate(), first = harness.gate(), effects = harness.effects
+            let flow = Flow { input, context in
+                async let other = context.step("other", input: input, .idempotent(retention: .forever), irreversible: "x") { text, _ in
+                    await first.hang()
+                    return text
+                }
+                let mine = try await context.step("mine", input: input, .atMostOnce(inDoubt: .askPerson), irreversible: "x") { text, _ in
+                    await gate.hang()
+                    effects.add("mine")
+                    return text
+                }
+                return try await mine + other
+            }
+            try await harness.open { flow }
+            let run = try await harness.start()
+            try await harness.until { gate.arrivals == 1 && first.arrivals == 1 }
+            // The outcome of the first step is being committed when the grace ends and the second one returns.
+            let commit = harness.gate()
+            harness.script.set { call in
+                if case .commit = call { await commit.hang() }
+                return .apply
+            }
+            first.open()
+            try await harness.until { commit.arrivals == 1 }
+            try harness.beginStop()
+            try await harness.until { harness.logs.lines.contains("engine drains") }
+            harness.clock.advance(by: .seconds(31))
+            gate.open()
+            try await harness.until { effects.count("mine") == 1 }
+            harness.script.set(nil)
+            commit.open()
+            try await harness.advanceUntilEnded(by: .seconds(31))
+            try await harness.open { flow }
+            #expect(try await harness.result(run.id) == "xx")
+            #expect(try await harness.count("step.in_doubt mine", in: run.id) == 0)
+            #expect(effects.all == ["mine"])
+        }
+    }
+
+    @Test func shutdownEndsAlthoughTheStoreTakesNothingAnyMore() async throws {
+        try await withEngines { harness in
+            let gate = harness.gate()
+            let flow = Flow { input, context in
+                try await context.read("slow", input: input) { text, _ in
+                    await gate.hang()
+                    return text
+                }
+            }
+            try await harness.open { flow }
+            let run = try await harness.start()
+            try await harness.until { gate.arrivals == 1 }
+            harness.script.set { call in
+                if case .commit = call { .fail(.unavailable("the disk is full")) } else { .apply }
+            }
+            gate.open()
+            try await harness.until { harness.logs.lines.contains { $0.contains("cannot commit") } }
+            try harness.beginStop()
+            try await harness.advanceUntilEnded(by: .seconds(31))
+            harness.script.set(nil)
+            try await harness.open { flow }
+            #expect(try await harness.result(run.id) == "x")
+        }
+    }
+
+    @Test func whoWaitsForAResultIsToldThatTheEngineStopped() async throws {
+        try await withEngines { harness in
+            try await harness.open { Flow { _, context in try await context.signal(Poke.self) } }
+            let run = try await harness.start()
+            try await harness.until(run.id, is: .waiting)
+            let result = Task { try await run.result() }
+            try await harness.stop()
+            let error = await #expect(throws: PerdureError.self) { try await result.value }
+            #expect(error?.code == .engineStopped)
+        }
+    }
+
+    @Test func aCancelledWaitForAResultEndsAndTheRunGoesOn() async throws {
+        try await withEngines { harness in
+            try await harness.open { Flow { _, context in try await context.signal(Poke.self) } }
+            let run = try await harness.start()
+            let waiting = Task { try await run.result() }
+            try await harness.until(run.id, is: .waiting)
+            waiting.cancel()
+            await #expect(throws: CancellationError.self) { try await waiting.value }
+            try await harness.engine.client.signal(run.id, Poke.self, "go", by: EngineHarness.bob)
+            #expect(try await run.result() == "go")
+        }
+    }
+
+    @Test func afterTheEndNothingIsAcceptedAnyMore() async throws {
+        try await withEngines { harness in
+            let engine = try await harness.open { Flow { input, _ in input } }
+            try await harness.stop()
+            let error = await #expect(throws: PerdureError.self) {
+                try await engine.start(Flow.self, input: "x", by: EngineHarness.ada)
+            }
+            #expect(error?.code == .engineStopped)
+        }
+    }
+}

@@ -1,0 +1,28 @@
+import Logging
+import Synchronization
+
+/// Keeps what was logged, so that a test can count lines.
+final class LogRecorder: LogHandler {
+    private let entries = Mutex<[String]>([])
+    private let settings = Mutex<(metadata: Logger.Metadata, level: Logger.Level)>(([:], .debug))
+
+    var lines: [String] { entries.withLock { $0 } }
+    func count(_ line: String) -> Int { lines.count { $0 == line } }
+
+    var metadata: Logger.Metadata {
+        get { settings.withLock { $0.metadata } }
+        set { settings.withLock { $0.metadata = newValue } }
+    }
+
+    var logLevel: Logger.Level {
+        get { settings.withLock { $0.level } }
+        set { settings.withLock { $0.level = newValue } }
+    }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { settings.withLock { $0.metadata[key] } }
+        set { settings.withLock { $0.metadata[key] = newValue } }
+    }
+
+    func log(event: LogEvent) { entries.withLock { $0.append("\(event.message)") } }
+}

@@ -1,0 +1,53 @@
+import PerdureEngine
+import PerdureHistory
+import Synchronization
+
+/// Time that moves only when a test says so.
+final class ManualClock: Sendable {
+    private struct State {
+        var now = Timestamp(microseconds: 1_770_000_000_000_000)
+        var handlers: [@Sendable () -> Void] = []
+    }
+
+    private let state = Mutex(State())
+
+    func now() -> Timestamp { state.withLock { $0.now } }
+
+    func advance(by duration: Duration) {
+        let handlers = state.withLock { state in
+            state.now = state.now + duration
+            return state.handlers
+        }
+        for handler in handlers { handler() }
+    }
+
+    func onChange(_ handler: @escaping @Sendable () -> Void) { state.withLock { $0.handlers.append(handler) } }
+}
+
+/// The clock as one engine sees it. For an engine that has died, all time is over: whatever it waited for ends.
+final class ProcessClock: EngineClock {
+    private struct State {
+        var isOver = false
+        var handlers: [@Sendable () -> Void] = []
+    }
+
+    private let clock: ManualClock
+    private let state = Mutex(State())
+
+    init(_ clock: ManualClock) { self.clock = clock }
+
+    func now() -> Timestamp { state.withLock { $0.isOver } ? clock.now() + .seconds(3_000_000_000) : clock.now() }
+
+    func onChange(_ handler: @escaping @Sendable () -> Void) {
+        state.withLock { $0.handlers.append(handler) }
+        clock.onChange(handler)
+    }
+
+    func end() {
+        let handlers = state.withLock { state in
+            state.isOver = true
+            return state.handlers
+        }
+        for handler in handlers { handler() }
+    }
+}

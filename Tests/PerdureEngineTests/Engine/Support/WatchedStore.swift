@@ -1,0 +1,172 @@
+import Perdure
+import PerdureHistory
+import PerdureStore
+import Synchronization
+
+/// A call of the store, as a script looks at it.
+enum StoreCall: Sendable {
+    /// Commits are counted from 1 within one opening of the store.
+    case commit(Int, [CommitItem])
+    case claim(Int)
+    case events, inbox, ownedInbox, nextWake, awaitKey, quarantine, run, other
+}
+
+/// What becomes of a call.
+enum StoreFate: Sendable {
+    case apply
+    case fail(StoreError)
+    /// It is done, but the caller is told otherwise.
+    case applyAndFail(StoreError)
+    /// The process dies before or after the call.
+    case dieBefore, dieAfter
+}
+
+/// Says what becomes of the calls of a store. May wait in between.
+final class StoreScript: Sendable {
+    typealias Rule = @Sendable (StoreCall) async -> StoreFate
+    private let state = Mutex<Rule?>(nil)
+
+    var rule: Rule? { state.withLock { $0 } }
+    func set(_ rule: Rule?) { state.withLock { $0 = rule } }
+}
+
+/// A store that tells the test about every call, fails as the script says, and can die like a process: from then on nothing reaches
+/// the file, no answer gets back, and the runs stay owned.
+final class WatchedStore: Store {
+    private struct State {
+        var isDead = false
+        var commits = 0
+        var claims = 0
+    }
+
+    private let base: any Store
+    private let pulse: Pulse
+    private let script: StoreScript
+    private let state = Mutex(State())
+
+    init(_ base: any Store, pulse: Pulse, script: StoreScript) {
+        self.base = base
+        self.pulse = pulse
+        self.script = script
+    }
+
+    var isDead: Bool { state.withLock { $0.isDead } }
+
+    func die() {
+        state.withLock { $0.isDead = true }
+        pulse.ring()
+    }
+
+    private func pass<T: Sendable>(
+        _ call: StoreCall, _ body: () async throws(StoreError) -> T
+    ) async throws(StoreError) -> T {
+        guard !isDead else { throw .closed }
+        defer { pulse.ring() }
+        let fate = await script.rule?(call) ?? .apply
+        guard !isDead else { throw .closed }
+        switch fate {
+        case .apply: break
+        case .fail(let error): throw error
+        case .applyAndFail(let error):
+            _ = try await body()
+            throw error
+        case .dieBefore:
+            die()
+            throw .closed
+        case .dieAfter:
+            _ = try await body()
+            die()
+            throw .closed
+        }
+        let result = try await body()
+        guard !isDead else { throw .closed }
+        return result
+    }
+
+    var identity: String { base.identity }
+    func now() -> Timestamp { base.now() }
+
+    func commit(_ items: [CommitItem]) async throws(StoreError) -> [CommitResult] {
+        let number = state.withLock { state in
+            state.commits += 1
+            return state.commits
+        }
+        return try await pass(.commit(number, items)) { () async throws(StoreError) in try await base.commit(items) }
+    }
+
+    func claim(_ request: ClaimRequest) async throws(StoreError) -> [ClaimedRun] {
+        let number = state.withLock { state in
+            state.claims += 1
+            return state.claims
+        }
+        return try await pass(.claim(number)) { () async throws(StoreError) in try await base.claim(request) }
+    }
+
+    func register(_ node: NodeRegistration) async throws(StoreError) {
+        try await pass(.other) { () async throws(StoreError) in try await base.register(node) }
+    }
+
+    func unregister(_ node: NodeID) async throws(StoreError) {
+        try await pass(.other) { () async throws(StoreError) in try await base.unregister(node) }
+    }
+
+    func nextWake(hosted: [ClaimRequest.Hosted]) async throws(StoreError) -> Timestamp? {
+        try await pass(.nextWake) { () async throws(StoreError) in try await base.nextWake(hosted: hosted) }
+    }
+
+    func keyHolder(_ key: BusinessKey) async throws(StoreError) -> BusinessKeyRecord? {
+        try await pass(.other) { () async throws(StoreError) in try await base.keyHolder(key) }
+    }
+
+    func awaitKey(_ key: BusinessKey, run: Int64, subject: String) async throws(StoreError) -> BusinessKeyRecord? {
+        try await pass(.awaitKey) { () async throws(StoreError) in try await base.awaitKey(key, run: run, subject: subject) }
+    }
+
+    func quarantine(_ run: Int64, reason: String) async throws(StoreError) {
+        try await pass(.quarantine) { () async throws(StoreError) in try await base.quarantine(run, reason: reason) }
+    }
+
+    func run(_ id: RunID) async throws(StoreError) -> RunRecord? {
+        try await pass(.run) { () async throws(StoreError) in try await base.run(id) }
+    }
+
+    func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord? {
+        try await pass(.run) { () async throws(StoreError) in
+            try await base.run(namespace: namespace, workflow: workflow, key: key)
+        }
+    }
+
+    func runs(_ filter: RunFilter) async throws(StoreError) -> [RunRecord] {
+        try await pass(.other) { () async throws(StoreError) in try await base.runs(filter) }
+    }
+
+    func counts(namespace: String?) async throws(StoreError) -> [RunState: Int] {
+        try await pass(.other) { () async throws(StoreError) in try await base.counts(namespace: namespace) }
+    }
+
+    func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
+        try await pass(.events) { () async throws(StoreError) in try await base.events(of: run, after: seq, limit: limit) }
+    }
+
+    func inbox(run: Int64) async throws(StoreError) -> [InboxRow] {
+        try await pass(.inbox) { () async throws(StoreError) in try await base.inbox(run: run) }
+    }
+
+    func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> [InboxRow] {
+        try await pass(.ownedInbox) { () async throws(StoreError) in
+            try await base.inbox(ownedBy: node, after: number, limit: limit)
+        }
+    }
+
+    func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest] {
+        try await pass(.other) { () async throws(StoreError) in try await base.openRequests(namespace: namespace, limit: limit) }
+    }
+
+    func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) { base.onOutsideDelivery(handler) }
+
+    func audit() async throws(StoreError) -> [String] {
+        try await pass(.other) { () async throws(StoreError) in try await base.audit() }
+    }
+
+    func close() async { await base.close() }
+}

@@ -1,0 +1,204 @@
+import Perdure
+import PerdureHistory
+import PerdureStore
+
+@testable import PerdureEngine
+
+/// Every scenario once, for the tests that ask what they cover. A test of its own sees that none is missing.
+enum ScenarioList {
+    static func runAll() throws {
+        try businessKey()
+        try cancellation()
+        try person()
+        try run()
+        try step()
+        try undo()
+    }
+
+    private static func businessKey() throws {
+        let scenarios = BusinessKeyScenarios()
+        try scenarios.`the intent takes the key and the outcome settles it`()
+        try scenarios.`a step that fails for good frees its key`()
+        try scenarios.`a free key is taken with its generation, which is part of the idempotency key, the undo's too`()
+        try scenarios.`what another run did is adopted, and not undone`()
+        try scenarios.`a key held with another input is a failure`()
+        for end in [BusinessKeySettlement.End.free, .happened(output: MachineDriver.done)] as [BusinessKeySettlement.End] {
+            try scenarios.`a key held by another run is waited for`(end)
+        }
+        try scenarios.`two steps of one run that share a key act once`()
+        try scenarios.`an approved step that waits for a key ends at once when it is given up, live as on replay`()
+        try scenarios.`an approved step takes a key that has become free`()
+        try scenarios.`an outcome that is adopted in the batch that gives the step up is not told twice`()
+        try scenarios.`a step that waits for a key and is given up is cancelled`()
+        try scenarios.`an undo that a person gives up leaves the key with its outcome`()
+    }
+
+    private static func cancellation() throws {
+        let scenarios = CancellationScenarios()
+        for code in [Code.read("a"), .idempotent("a"), .atMostOnce("a"), .timer("a", .days(1)), .question("a")] as [Code] {
+            try scenarios.`what was given up before the run came to rest leaves no trace`(code)
+        }
+        try scenarios.`a read ends at once, its body is told, and nothing is sent again`()
+        try scenarios.`a read ends at once after a crash too`()
+        for code in [Code.idempotent("a"), .idempotent("a", policy: StepPolicy(intent: .always)), .atMostOnce("a")] as [Code] {
+            try scenarios.`a step that this process never sent is cancelled`(code)
+        }
+        try scenarios.`a step is cancelled when its last attempt failed definitely`()
+        try scenarios.`a dead letter that is given up is cancelled`()
+        for code in [Code.idempotent("a", undo: .idempotent), .atMostOnce("a", undo: .idempotent)] as [Code] {
+            try scenarios.`a step that was given up and happened is undone before its wait ends`(code)
+        }
+        for code in [Code.idempotent("a"), .atMostOnce("a")] as [Code] {
+            try scenarios.`an irreversible step that was given up and happened stays`(code)
+        }
+        try scenarios.`an idempotent step that was given up gets the attempts that settle it`()
+        try scenarios.`a step that happened in a later attempt is undone, also after a crash`()
+        try scenarios.`after a crash another build does not cancel what the one before may have sent`()
+        try scenarios.`an at-most-once step in doubt that was given up waits for its settling`()
+        try scenarios.`the probe of a step that was given up may find that it happened`()
+        try scenarios.`an intent that became durable after the step was given up is never sent, nor doubted after a crash`()
+        try scenarios.`timers, questions and signals end at once and are ended by an event`()
+        try scenarios.`waits that are given up while their first event is on its way are ended by an event`()
+        try scenarios.`a wait that ends and is given up in one batch is ended once`()
+        try scenarios.`an approval ends at once and is ended by an event`()
+        try scenarios.`an approval that is given up while its request is on its way is ended by an event`()
+        for approve in [true, false] as [Bool] {
+            try scenarios.`a decision in the batch that gives the step up releases nothing`(approve)
+        }
+        try scenarios.`a decision and then the end of the wait in one batch release nothing`()
+        try scenarios.`an approval that expires in the batch that gives the step up is over`()
+        try scenarios.`a consumed approval whose step was given up in the same batch is not used`()
+    }
+
+    private static func person() throws {
+        let scenarios = PersonScenarios()
+        try scenarios.`a person says that it happened, with its result`()
+        try scenarios.`a person says that it did not happen, and it is sent again`()
+        for kind in [ResolutionKind.didNotHappen, .abort] as [ResolutionKind] {
+            try scenarios.`that it did not happen is not believed while the last attempt may still act`(kind)
+        }
+        try scenarios.`the last attempt of a plain step may act long after the crash that cut it off`()
+        try scenarios.`a person undoes what may have happened`()
+        try scenarios.`a step that cannot be undone is not undone by a person either`()
+        try scenarios.`an abort fails the run and undoes it, whatever its code makes of it`()
+        try scenarios.`a person's retry sends an idempotent step in doubt again and opens its window anew`()
+        try scenarios.`a retry inside of the window does not make it longer`()
+        try scenarios.`an at-most-once step in doubt is not retried blindly`()
+        try scenarios.`a result that is not the step's is refused`()
+        try scenarios.`an action without a result is resolved without one`()
+        for kind in [ResolutionKind.didNotHappen, .abort, .undo] as [ResolutionKind] {
+            try scenarios.`a dead letter can be resolved in every way, at once`(kind)
+        }
+        try scenarios.`a person may answer while a probe is still asking, and the probe no longer counts`()
+        try scenarios.`what a person asks of a step that does not wait for one is refused and recorded`()
+        try scenarios.`a decision that cannot be read is refused`()
+        for code in [Code.atMostOnce("a", approval: Program.approval), .idempotent("a", approval: Program.approval)] as [Code] {
+            try scenarios.`an approved action is consumed in the commit of its intent`(code)
+        }
+        try scenarios.`later attempts use the approval again`()
+        try scenarios.`a denied action throws`()
+        try scenarios.`an approval that nobody decides on in time throws`()
+        try scenarios.`a decision that was accepted in time beats the expiry, also when the engine was down at both`()
+        try scenarios.`a late decision, one on another view and one by the starter are refused`()
+        try scenarios.`a voided approval throws`()
+        try scenarios.`an approval fits a call whose input was written by an older form of its type`()
+        try scenarios.`a question takes the first valid answer`()
+        try scenarios.`a question that nobody answers in time throws`()
+        try scenarios.`signals wait in order until they are asked for`()
+    }
+
+    private static func run() throws {
+        let scenarios = RunScenarios()
+        try scenarios.`a step of which a fact speaks is not planned in the same batch`()
+        try scenarios.`nothing is started before what came about is durable`()
+        try scenarios.`several facts of one step are taken one after the other`()
+        try scenarios.`a run that ends with a value, an error or a cancellation closes as such`()
+        try scenarios.`the final event comes with the last of what was given up, never before it`()
+        try scenarios.`what comes in when the code is over is said to be undelivered`()
+        try scenarios.`messages that can only be refused do not keep a run from closing`()
+        try scenarios.`a run is parked only when nothing but a person can move it`()
+        try scenarios.`a run that was blocked goes on with a build that fits`()
+        try scenarios.`a process that goes on with a run says so with its first event, not when it only wakes up`()
+        try scenarios.`a history that does not fit is told, whatever is wrong with it`()
+        try scenarios.`events in an order that cannot be are told, not trapped on`()
+        try scenarios.`a terminated run leaves every open step in doubt or cancelled, and runs no code`()
+        try scenarios.`a run that is terminated while a probe runs keeps its doubt`()
+        try scenarios.`a terminate waits for what came about before it`()
+        try scenarios.`a terminated unwinding leaves its undo in doubt, and the step that waits for it as it is`()
+        try scenarios.`an approval that nobody waits for is cancelled when the run is terminated`()
+    }
+
+    private static func step() throws {
+        let scenarios = StepScenarios()
+        for code in [Code.read("a"), .idempotent("a")] as [Code] { try scenarios.`a plain step is one call and one event`(code) }
+        for code in [Code.idempotent("a", policy: StepPolicy(intent: .always)), .idempotent("a", key: "7"), .atMostOnce("a")]
+            as [Code]
+        { try scenarios.`a step that needs an intent is sent only when it is durable`(code) }
+        for code in [Code.read("a"), .idempotent("a")] as [Code] {
+            try scenarios.`a failed attempt is one event and the next one comes at the recorded time`(code)
+        }
+        try scenarios.`an at-most-once step is tried again only after a definite error, with an intent of its own`()
+        for code in [Code.read("a"), .idempotent("a"), .atMostOnce("a")] as [Code] {
+            try scenarios.`a definite error that cannot be retried is thrown at once`(code)
+        }
+        try scenarios.`in a read every error is definite`()
+        for code in [Code.idempotent("a"), .atMostOnce("a")] as [Code] {
+            try scenarios.`an error that is not definite and cannot be retried puts the step in doubt`(code)
+        }
+        try scenarios.`an at-most-once step without an answer is in doubt at once`()
+        for code in [Code.read("a", policy: .retry(.never)), .idempotent("a", policy: .retry(.never))] as [Code] {
+            try scenarios.`used-up attempts leave a dead letter that only a person moves`(code)
+        }
+        for code in [
+            Code.read("a", policy: .retry(.never.thenThrow)), .idempotent("a", policy: .retry(.never.thenThrow)),
+            .atMostOnce("a", policy: .retry(.never.thenThrow)),
+        ] as [Code] { try scenarios.`used-up attempts are thrown where the policy says so and the last error is definite`(code) }
+        for retry in [RetryPolicy.never, .never.thenThrow] as [RetryPolicy] {
+            try scenarios.`used-up attempts whose last error is not definite are in doubt`(retry)
+        }
+        for code in [Code.idempotent("a"), .atMostOnce("a")] as [Code] {
+            try scenarios.`a result that cannot be recorded is in doubt`(code)
+        }
+        try scenarios.`a read whose result cannot be recorded fails`()
+        try scenarios.`attempts are counted across crashes, and one that a crash cut off does not count`()
+        try scenarios.`a read cut off by a crash runs again`()
+        try scenarios.`a plain idempotent step cut off by a crash is sent again under the same key`()
+        for code in [
+            Code.idempotent("a", retention: .hours(1)),
+            .idempotent("a", retention: .hours(1), policy: StepPolicy(intent: .always)),
+        ] as [Code] { try scenarios.`after its window an idempotent step cut off by a crash is in doubt`(code) }
+        try scenarios.`an idempotent step with an intent is sent again without another one`()
+        try scenarios.`another build commits an intent before it sends an idempotent step again`()
+        try scenarios.`a build that comes back knows that another one may have sent the step`()
+        try scenarios.`the intent of another build does not move the window`()
+        try scenarios.`definite errors move the window, others do not`()
+        try scenarios.`after a crash the delay goes on from the recorded time`()
+        try scenarios.`an at-most-once step cut off by a crash waits for a person`()
+        try scenarios.`an at-most-once step cut off by a crash is probed where it can be`()
+        try scenarios.`an intent whose time ran out before it could be used is written anew`()
+        try scenarios.`a probe that finds the effect settles the step`()
+        try scenarios.`a probe that finds nothing is believed when the last attempt is over for certain`()
+        try scenarios.`a probe that finds a part asks a person`()
+        try scenarios.`a probe that does not know is asked again with growing delays, then a person is`()
+        try scenarios.`when a probe finds that an error was definite after all, the policy goes on`()
+        for retry in [RetryPolicy.default, .never.thenThrow] as [RetryPolicy] {
+            try scenarios.`an error that cannot be retried is thrown when a probe finds that nothing happened`(retry)
+        }
+    }
+
+    private static func undo() throws {
+        let scenarios = UndoScenarios()
+        try scenarios.`a run that throws undoes its steps in the reverse order of their completion`()
+        try scenarios.`a cancelled run undoes its steps, and the undo does not mind the cancellation`()
+        try scenarios.`a scope is undone alone`()
+        try scenarios.`an undo has a key of its own and gets what the step gave`()
+        try scenarios.`an undo is tried without limit, and sent again after a crash`()
+        try scenarios.`an undo that cannot go on parks the run, and older ones wait`()
+        try scenarios.`an undo in doubt waits for its settling`()
+        for kind in [ResolutionKind.happened, .didNotHappen, .abort] as [ResolutionKind] {
+            try scenarios.`a person settles an undo in doubt`(kind)
+        }
+        try scenarios.`an undo whose error cannot be retried is a dead letter when it turns out that nothing happened`()
+        try scenarios.`a person's retry reaches the undo of a step that is waiting for it`()
+    }
+}
