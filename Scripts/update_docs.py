@@ -40,7 +40,7 @@ def tagged():
             tag = re.match(r"\s*/+ Promises?: ([\d, ]+)$", line)
             if not tag:
                 continue
-            function = re.search(r"func (?:`([^`]+)`|(\w+))\s*\(", "\n".join(lines[index : index + 12]))
+            function = re.search(r"func (?:`([^`]+)`|(\w+))\s*\(", "\n".join(lines[index : index + 30]))
             if not function:
                 sys.exit(f"{path}:{index + 1}: no function follows")
             entry = f"- `{path.relative_to(root)}` `{function[1] or function[2]}`"

@@ -26,7 +26,7 @@ import Testing
         Repository.tests.flatMap { file in
             file.lines.indices.flatMap { index -> [Reference] in
                 guard let tag = file.lines[index].firstMatch(of: #/^\s*\/+ Promises?: ([\d, ]+)$/#) else { return [] }
-                let function = file.lines[index...].prefix(12).firstMatch
+                let function = file.lines[index...].prefix(30).firstMatch
                 return tag.output.1.split(separator: ",").compactMap { Int($0.trimmed) }.map {
                     Reference(promise: $0, file: file.path, function: function ?? "no function follows line \(index + 1)")
                 }

@@ -20,7 +20,7 @@ import Testing
         ),
         (
             "PerdureCommands", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite"],
-            ["ArgumentParser", "Logging", "ServiceLifecycle"]
+            ["ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals"]
         ),
         ("PerdurePeer", [], ["Hummingbird", "HTTPTypes", "NIOCore", "GRDB", "Logging"]),
         ("PerdureExamples", ["Perdure"], ["AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOFoundationCompat", "Logging"]),
