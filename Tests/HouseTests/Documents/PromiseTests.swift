@@ -23,8 +23,8 @@ import Testing
 
     /// The tests that carry a line `// Promise: N` or `// Promise: N, M` above themselves.
     private static var tagged: [Reference] {
-        Repository.tests.flatMap { file in
-            file.lines.indices.flatMap { index -> [Reference] in
+        Repository.tests.filter { $0.text.contains("Promise") }.flatMap { file in
+            file.lines.indices.filter { file.lines[$0].contains("// Promise") }.flatMap { index -> [Reference] in
                 guard let tag = file.lines[index].firstMatch(of: #/^\s*\/+ Promises?: ([\d, ]+)$/#) else { return [] }
                 let function = file.lines[index...].prefix(30).firstMatch
                 return tag.output.1.split(separator: ",").compactMap { Int($0.trimmed) }.map {
