@@ -7,7 +7,7 @@ import Testing
     func upToDate() async throws {
         try await withFolder { folder in
             let script = Repository.root.appending(path: "Scripts/update_docs.py").path
-            let check = try Program.run("python3", [script], in: folder)
+            let check = try await Program.run("python3", [script], in: folder)
             #expect(check.status == 0, "\(check.output)\(check.errors)")
         }
     }

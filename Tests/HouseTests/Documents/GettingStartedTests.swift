@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import Testing
 
 /// What docs/getting-started.md does at the command line.
@@ -8,28 +9,32 @@ import Testing
     func commands() async throws {
         try await withFolder { folder in
             let program = try Program.built("GettingStarted")
-            let hosting = Task.detached {
-                try Program.run(
-                    program, ["start", "dunning", "--input", #"{"number":"7","cents":4200}"#, "--key", "7"], in: folder)
-            }
-            let run = try Self.waitingRun(program, in: folder)
-            let signal = try Program.run(program, ["signal", run, "paid", "--json", #"{"cents":4200}"#], in: folder)
+            let isOver = Mutex(false)
+            async let hosting = Self.host(program, in: folder) { isOver.withLock { $0 = true } }
+            let run = try await Self.waitingRun(program, in: folder) { isOver.withLock { $0 } }
+            let signal = try await Program.run(program, ["signal", run, "paid", "--json", #"{"cents":4200}"#], in: folder)
             #expect(signal.status == 0, "\(signal.errors)")
-            let hosted = try await hosting.value
+            let hosted = try await hosting
             #expect(hosted.status == 0, "\(hosted.output)\(hosted.errors)")
 
-            let show = try Program.run(program, ["show", run], in: folder)
+            let show = try await Program.run(program, ["show", run], in: folder)
             #expect(show.output.contains("send") && show.output.contains("paid"), "\(show.output)\(show.errors)")
-            let verify = try Program.run(program, ["verify", "--all"], in: folder)
+            let verify = try await Program.run(program, ["verify", "--all"], in: folder)
             #expect(verify.status == 0, "\(verify.output)\(verify.errors)")
         }
     }
 
-    /// Asks the program until its other process has a run that waits. Each look is a process; there is nothing else to wait for.
-    private static func waitingRun(_ program: String, in folder: URL) throws -> String {
-        let deadline = ContinuousClock.now + .seconds(60)
-        while ContinuousClock.now < deadline {
-            let list = try Program.run(program, ["list", "--state", "waiting", "--json"], in: folder)
+    private static func host(_ program: String, in folder: URL, onEnd: () -> Void) async throws -> Program {
+        defer { onEnd() }
+        return try await Program.run(
+            program, ["start", "dunning", "--input", #"{"number":"7","cents":4200}"#, "--key", "7"], in: folder)
+    }
+
+    /// Asks the program until its other process has a run that waits, or has ended. Each look is a process; there is nothing else to
+    /// wait for.
+    private static func waitingRun(_ program: String, in folder: URL, isOver: () -> Bool) async throws -> String {
+        while !isOver() {
+            let list = try await Program.run(program, ["list", "--state", "waiting", "--json"], in: folder)
             if let id = list.output.firstMatch(of: #/"run":"([0-9a-f-]{36})"/#)?.output.1 { return String(id) }
         }
         throw NothingWaits()
