@@ -67,7 +67,14 @@ var targets: [Target] = [
     .executableTarget(
         name: "Quickstart", dependencies: ["Perdure", "PerdureEngine", "PerdureSQLite"], path: "Examples/Quickstart",
         swiftSettings: settings),
-    tests("HouseTests", ["Perdure", "PerdureEngine", "PerdureSQLite", "Quickstart"]),
+    .executableTarget(
+        name: "GettingStarted", dependencies: ["Perdure", "PerdureEngine", "PerdureCommands"], path: "Examples/GettingStarted",
+        swiftSettings: settings),
+    .target(
+        name: "DocumentedExamples", dependencies: ["Perdure"], path: "Examples/Documents", swiftSettings: settings),
+    tests(
+        "HouseTests",
+        ["Perdure", "PerdureEngine", "PerdureSQLite", "Quickstart", "GettingStarted", "DocumentedExamples"]),
 ]
 
 if !coreOnly {
