@@ -90,7 +90,9 @@ if !coreOnly {
         layer("PerdureExamples", ["Perdure", httpClient]),
         .executableTarget(
             name: "PerdureCLI",
-            dependencies: ["PerdureCommands", "PerdureExamples", "PerdurePeer", httpClient, argumentParser],
+            dependencies: [
+                "PerdureCommands", "PerdureEngine", "PerdureSQLite", "PerdureExamples", "PerdurePeer", httpClient, argumentParser,
+            ],
             swiftSettings: settings),
         tests("PerdurePeerTests", ["PerdurePeer", .product(name: "HummingbirdTesting", package: "hummingbird")]),
         tests("PerdureDemoTests", ["PerdureCLI", "PerdureExamples", "PerdurePeer"]),
