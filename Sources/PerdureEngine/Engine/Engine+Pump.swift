@@ -42,7 +42,7 @@ extension Engine {
 
     private func claimAll(_ services: ActivationServices, into group: inout DiscardingTaskGroup) async throws(StoreError) {
         while true {
-            let room = state.withLock { configuration.activeRuns - $0.table.ownedCount - $0.loading - $0.suspects.count }
+            let room = state.withLock { configuration.activeRuns - $0.table.ownedCount - $0.loading }
             let limit = min(Self.claimLimit, room)
             state.withLock { $0.isSaturated = limit <= 0 }
             guard limit > 0, !Task.isCancelled else { return }
@@ -61,7 +61,7 @@ extension Engine {
                 resident.post(.leave)
                 return nil
             }
-            state.table.own(resident)
+            state.table.own(resident, epoch: claim.record.epoch)
             return resident
         }
         if let resident {
@@ -114,19 +114,20 @@ extension Engine {
         }
         let rows = try await store.inbox(run: record.number)
         let view = RunView(events)
+        let deaths = view.deathsWithoutProgress
+        let isSuspect = view.isPoisoned || deaths >= 2
         let isTerminated = rows.contains { $0.delivery.kind == .terminate }
-        guard let workflow = registry.find(record.workflow, record.version), !(isTerminated && claim.previous == .blocked) else {
-            return terminateWithoutCode(claim, view, rows)
+        guard let workflow = registry.find(record.workflow, record.version),
+            !(isTerminated && (claim.previous == .blocked || isSuspect))
+        else { return terminateWithoutCode(claim, view, rows) }
+        if view.isPoisoned || deaths >= configuration.poisonLimit {
+            if let retry = rows.first(where: { $0.delivery.kind == .retry && $0.delivery.name.isEmpty }) {
+                return unpark(poisoned: claim, retry)
+            }
+            if view.isPoisoned { return giveBack(claim, to: RunTransition(to: .parked, note: view.parkedReason)) }
+            return park(poisoned: claim, deaths: deaths)
         }
-        if view.deathsWithoutProgress >= configuration.poisonLimit, !rows.contains(where: { $0.delivery.kind == .retry }) {
-            return park(poisoned: claim, deaths: view.deathsWithoutProgress)
-        }
-        if view.isPoisoned, !rows.contains(where: { $0.delivery.kind == .retry || $0.delivery.kind == .terminate }) {
-            return giveBack(claim, to: RunTransition(to: .parked, note: view.parkedReason))
-        }
-        if view.deathsWithoutProgress >= 2 {
-            return suspect(claim, events, rows, deaths: view.deathsWithoutProgress)
-        }
+        if isSuspect, !isTurn(of: claim, deaths: deaths) { return }
         activate(claim, workflow, events, rows, services)
     }
 
@@ -137,7 +138,7 @@ extension Engine {
         let (isRunning, late) = state.withLock { state -> (Bool, [InboxRow]) in
             let late = state.rowsForLoading.removeValue(forKey: claim.record.number) ?? []
             guard state.phase == .running else { return (false, []) }
-            state.table.own(activation)
+            state.table.own(activation, epoch: claim.record.epoch)
             return (true, late)
         }
         guard isRunning else { return giveBack(claim, to: RunTransition(to: .ready)) }
@@ -203,6 +204,8 @@ extension Engine {
     // MARK: Time
 
     private func schedulePump() async throws(StoreError) {
+        // What is due cannot be taken now; whatever leaves memory rings.
+        if state.withLock({ $0.isSaturated }) { return }
         if let next = try await store.nextWake(hosted: hosted) { ringLater(at: next) }
     }
 
