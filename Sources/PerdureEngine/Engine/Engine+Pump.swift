@@ -55,6 +55,8 @@ extension Engine {
     private func take(_ claim: ClaimedRun, _ services: ActivationServices, into group: inout DiscardingTaskGroup) {
         if claim.isTakeover { metrics.takeovers.increment() }
         let resident = state.withLock { state -> Activation? in
+            // Left from an earlier ownership, and read or still in the store.
+            state.rowsForLoading[claim.record.number] = nil
             guard let resident = state.table[claim.record.number] else { return nil }
             if claim.isTakeover || resident.stands(on: claim.head) == false {
                 state.table.remove(resident)
@@ -89,7 +91,7 @@ extension Engine {
     private func cannotLoad(_ claim: ClaimedRun, _ error: StoreError) {
         logger.error("a run cannot be read", metadata: ["run": "\(claim.record.id)", "error": "\(error)"])
         let advance = RunAdvance(
-            run: claim.record.number, epoch: claim.record.epoch, head: claim.head, events: [], transition: RunTransition(to: .ready))
+            run: claim.record.number, epoch: claim.record.epoch, head: claim.head, events: [], transition: claim.restoring)
         scheduler.schedule(at: configuration.clock.now() + .seconds(1)) { [self] in
             journal.submit(.advance(advance)) { [self] _ in bell.ring() }
         }
@@ -114,15 +116,16 @@ extension Engine {
         }
         let rows = try await store.inbox(run: record.number)
         let view = RunView(events)
-        let isTerminated = rows.contains { $0.delivery.kind == .terminate }
-        guard let workflow = registry.find(record.workflow, record.version), !(isTerminated && claim.previous == .blocked) else {
-            return terminateWithoutCode(claim, view, rows)
+        guard let workflow = registry.find(record.workflow, record.version) else { return lookAfter(claim, events, rows) }
+        if view.isPoisoned, rows.contains(where: \.isRetryOfRun), !rows.contains(where: { $0.delivery.kind == .terminate }) {
+            guard let unparked = await unpark(claim, rows) else { return }
+            let unread = rows.filter { !$0.isRetryOfRun }
+            return activate(
+                unparked.claim, workflow, events + unparked.events, unread, services, read: rows.filter(\.isRetryOfRun))
         }
-        if view.deathsWithoutProgress >= configuration.poisonLimit, !rows.contains(where: { $0.delivery.kind == .retry }) {
+        guard mayRun(claim, view, rows) else { return lookAfter(claim, events, rows) }
+        if view.deathsWithoutProgress >= configuration.poisonLimit {
             return park(poisoned: claim, deaths: view.deathsWithoutProgress)
-        }
-        if view.isPoisoned, !rows.contains(where: { $0.delivery.kind == .retry || $0.delivery.kind == .terminate }) {
-            return giveBack(claim, to: RunTransition(to: .parked, note: view.parkedReason))
         }
         if view.deathsWithoutProgress >= 2 {
             return suspect(claim, events, rows, deaths: view.deathsWithoutProgress)
@@ -131,9 +134,12 @@ extension Engine {
     }
 
     func activate(
-        _ claim: ClaimedRun, _ workflow: RegisteredWorkflow, _ events: [Event], _ rows: [InboxRow], _ services: ActivationServices
+        _ claim: ClaimedRun, _ workflow: RegisteredWorkflow, _ events: [Event], _ rows: [InboxRow], _ services: ActivationServices,
+        read: [InboxRow] = []
     ) {
         let activation = Activation(claim, workflow: workflow, services: services)
+        // Whoever looked into the inbox before they were read may still bring them.
+        activation.state.withLock { $0.knownRows.formUnion(read.map(\.number)) }
         let (isRunning, late) = state.withLock { state -> (Bool, [InboxRow]) in
             let late = state.rowsForLoading.removeValue(forKey: claim.record.number) ?? []
             guard state.phase == .running else { return (false, []) }
