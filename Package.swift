@@ -67,7 +67,14 @@ var targets: [Target] = [
     .executableTarget(
         name: "Quickstart", dependencies: ["Perdure", "PerdureEngine", "PerdureSQLite"], path: "Examples/Quickstart",
         swiftSettings: settings),
-    tests("HouseTests", ["Perdure", "PerdureEngine", "PerdureSQLite", "Quickstart"]),
+    .executableTarget(
+        name: "GettingStarted", dependencies: ["Perdure", "PerdureEngine", "PerdureCommands"], path: "Examples/GettingStarted",
+        swiftSettings: settings),
+    .target(
+        name: "DocumentedExamples", dependencies: ["Perdure"], path: "Examples/Documents", swiftSettings: settings),
+    tests(
+        "HouseTests",
+        ["Perdure", "PerdureEngine", "PerdureSQLite", "Quickstart", "GettingStarted", "DocumentedExamples"]),
 ]
 
 if !coreOnly {
@@ -83,7 +90,9 @@ if !coreOnly {
         layer("PerdureExamples", ["Perdure", httpClient]),
         .executableTarget(
             name: "PerdureCLI",
-            dependencies: ["PerdureCommands", "PerdureExamples", "PerdurePeer", httpClient, argumentParser],
+            dependencies: [
+                "PerdureCommands", "PerdureEngine", "PerdureSQLite", "PerdureExamples", "PerdurePeer", httpClient, argumentParser,
+            ],
             swiftSettings: settings),
         tests("PerdurePeerTests", ["PerdurePeer", .product(name: "HummingbirdTesting", package: "hummingbird")]),
         tests("PerdureDemoTests", ["PerdureCLI", "PerdureExamples", "PerdurePeer"]),

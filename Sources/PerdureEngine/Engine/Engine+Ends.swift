@@ -10,8 +10,8 @@ import Synchronization
 extension Engine {
     func observe(_ activation: Activation, _ event: ActivationEvent) {
         switch event {
-        case .released(let wakeAt):
-            let leaving = state.withLock { $0.table.idle(activation, limit: configuration.cachedRuns) }
+        case .released(let epoch, let wakeAt):
+            let leaving = state.withLock { $0.table.idle(activation, epoch: epoch, limit: configuration.cachedRuns) }
             for activation in leaving { activation.post(.leave) }
             if let wakeAt { ringLater(at: wakeAt) }
         case .missedMail:
@@ -27,7 +27,7 @@ extension Engine {
         case .blocked, .gone:
             state.withLock { $0.table.remove(activation) }
         }
-        nextSuspect(after: activation.number)
+        clearSuspect(activation.number)
         let (isSaturated, drained) = state.withLock { state -> (Bool, CheckedContinuation<Void, Never>?) in
             guard state.phase == .draining, state.table.ownedCount == 0 else { return (state.isSaturated, nil) }
             defer { state.drained = nil }
@@ -64,34 +64,42 @@ extension Engine {
 
     // MARK: Poison
 
-    /// A run that took its process down twice without getting anywhere comes back alone among its like, and later each time.
-    func suspect(_ claim: ClaimedRun, _ events: [Event], _ rows: [InboxRow], deaths: Int) {
-        let delay = Duration.milliseconds(250 << min(deaths - 2, 6))
-        logger.warning(
-            "a run was owned by processes that died; it is restarted alone",
-            metadata: ["run": "\(claim.record.id)", "deaths": "\(deaths)", "delay": "\(delay)"])
-        state.withLock { $0.suspects.append(.init(claim: claim, events: events, rows: rows)) }
-        scheduler.schedule(at: configuration.clock.now() + delay) { [weak self] in self?.startSuspect() }
-    }
+    /// How long a suspect keeps others of its kind out of memory: a run that traps does so soon after it was brought in.
+    private static let suspicion = Duration.seconds(2)
 
-    private func startSuspect() {
-        let next = state.withLock { state -> EngineState.Suspect? in
-            guard state.activeSuspect == nil, !state.suspects.isEmpty, state.phase == .running else { return nil }
-            let next = state.suspects.removeFirst()
-            state.activeSuspect = next.claim.record.number
-            return next
-        }
-        guard let next, let workflow = registry.find(next.claim.record.workflow, next.claim.record.version) else { return }
-        activate(next.claim, workflow, next.events, next.rows, services)
-    }
-
-    private func nextSuspect(after number: Int64) {
-        let wasSuspect = state.withLock { state in
-            guard state.activeSuspect == number else { return false }
-            state.activeSuspect = nil
+    /// A run that took its process down twice without getting anywhere comes back alone among its like, and later each time. Until then
+    /// nobody owns it, so that the next death is not counted against a run that was never started. Returns whether its turn has come.
+    func isTurn(of claim: ClaimedRun, deaths: Int) -> Bool {
+        let number = claim.record.number
+        let isFree = !claim.isTakeover && state.withLock { state in
+            guard state.activeSuspect == nil || state.activeSuspect == number else { return false }
+            state.activeSuspect = number
             return true
         }
-        if wasSuspect { startSuspect() }
+        let now = configuration.clock.now()
+        if isFree {
+            scheduler.schedule(at: now + Self.suspicion) { [weak self] in self?.clearSuspect(number) }
+            return true
+        }
+        let delay = Duration.milliseconds(250 << min(deaths - 2, 6))
+        if claim.isTakeover {
+            logger.warning(
+                "a run was owned by processes that died; it is restarted alone",
+                metadata: ["run": "\(claim.record.id)", "deaths": "\(deaths)", "delay": "\(delay)"])
+        }
+        giveBack(claim, to: RunTransition(to: .waiting, wakeAt: now + delay), rings: false)
+        ringLater(at: now + delay)
+        return false
+    }
+
+    private func clearSuspect(_ number: Int64) {
+        state.withLock { if $0.activeSuspect == number { $0.activeSuspect = nil } }
+    }
+
+    /// A person lets a poisoned run try again: recorded in a commit of its own, before any of its code runs.
+    func unpark(poisoned claim: ClaimedRun, _ row: InboxRow) {
+        let retry = EventDraft(.operatorAction, attributes: row.attributes(("action", .string("retry"))))
+        giveBack(claim, [retry, EventDraft(.runUnparked)], consumed: [row.number], to: RunTransition(to: .ready))
     }
 
     func park(poisoned claim: ClaimedRun, deaths: Int) {
@@ -108,12 +116,10 @@ extension Engine {
 
     /// Waits until the runs in memory have come to rest, or the grace is over; then hands over what is left.
     func drain() async {
-        let (isIdle, suspects) = state.withLock { state in
+        let isIdle = state.withLock { state in
             state.phase = .draining
-            defer { state.suspects = [] }
-            return (state.table.ownedCount == 0, state.suspects)
+            return state.table.ownedCount == 0
         }
-        for suspect in suspects { giveBack(suspect.claim, to: RunTransition(to: .ready)) }
         if !isIdle {
             logger.info("engine drains", metadata: ["grace": "\(configuration.shutdownGrace)"])
             scheduler.schedule(at: configuration.clock.now() + configuration.shutdownGrace) { [weak self] in self?.endGrace() }

@@ -42,7 +42,7 @@ extension Engine {
 
     private func claimAll(_ services: ActivationServices, into group: inout DiscardingTaskGroup) async throws(StoreError) {
         while true {
-            let room = state.withLock { configuration.activeRuns - $0.table.ownedCount - $0.loading - $0.suspects.count }
+            let room = state.withLock { configuration.activeRuns - $0.table.ownedCount - $0.loading }
             let limit = min(Self.claimLimit, room)
             state.withLock { $0.isSaturated = limit <= 0 }
             guard limit > 0, !Task.isCancelled else { return }
@@ -63,7 +63,7 @@ extension Engine {
                 resident.post(.leave)
                 return nil
             }
-            state.table.own(resident)
+            state.table.own(resident, epoch: claim.record.epoch)
             return resident
         }
         if let resident {
@@ -116,34 +116,27 @@ extension Engine {
         }
         let rows = try await store.inbox(run: record.number)
         let view = RunView(events)
+        let deaths = view.deathsWithoutProgress
         guard let workflow = registry.find(record.workflow, record.version) else { return lookAfter(claim, events, rows) }
-        if view.isPoisoned, rows.contains(where: \.isRetryOfRun), !rows.contains(where: { $0.delivery.kind == .terminate }) {
-            guard let unparked = await unpark(claim, rows) else { return }
-            let unread = rows.filter { !$0.isRetryOfRun }
-            return activate(
-                unparked.claim, workflow, events + unparked.events, unread, services, read: rows.filter(\.isRetryOfRun))
+        if view.isPoisoned || deaths >= configuration.poisonLimit, let retry = rows.first(where: \.isRetryOfRun),
+            !rows.contains(where: { $0.delivery.kind == .terminate })
+        {
+            return unpark(poisoned: claim, retry)
         }
         guard mayRun(claim, view, rows) else { return lookAfter(claim, events, rows) }
-        if view.deathsWithoutProgress >= configuration.poisonLimit {
-            return park(poisoned: claim, deaths: view.deathsWithoutProgress)
-        }
-        if view.deathsWithoutProgress >= 2 {
-            return suspect(claim, events, rows, deaths: view.deathsWithoutProgress)
-        }
+        if deaths >= configuration.poisonLimit { return park(poisoned: claim, deaths: deaths) }
+        if deaths >= 2, !isTurn(of: claim, deaths: deaths) { return }
         activate(claim, workflow, events, rows, services)
     }
 
     func activate(
-        _ claim: ClaimedRun, _ workflow: RegisteredWorkflow, _ events: [Event], _ rows: [InboxRow], _ services: ActivationServices,
-        read: [InboxRow] = []
+        _ claim: ClaimedRun, _ workflow: RegisteredWorkflow, _ events: [Event], _ rows: [InboxRow], _ services: ActivationServices
     ) {
         let activation = Activation(claim, workflow: workflow, services: services)
-        // Whoever looked into the inbox before they were read may still bring them.
-        activation.state.withLock { $0.knownRows.formUnion(read.map(\.number)) }
         let (isRunning, late) = state.withLock { state -> (Bool, [InboxRow]) in
             let late = state.rowsForLoading.removeValue(forKey: claim.record.number) ?? []
             guard state.phase == .running else { return (false, []) }
-            state.table.own(activation)
+            state.table.own(activation, epoch: claim.record.epoch)
             return (true, late)
         }
         guard isRunning else { return giveBack(claim, to: RunTransition(to: .ready)) }
@@ -209,6 +202,8 @@ extension Engine {
     // MARK: Time
 
     private func schedulePump() async throws(StoreError) {
+        // What is due cannot be taken now; whatever leaves memory rings.
+        if state.withLock({ $0.isSaturated }) { return }
         if let next = try await store.nextWake(hosted: hosted) { ringLater(at: next) }
     }
 

@@ -10,7 +10,8 @@ extension Engine {
     /// Whether the run's code may be brought in for this claim.
     func mayRun(_ claim: ClaimedRun, _ view: RunView, _ rows: [InboxRow]) -> Bool {
         if claim.record.state == .terminated || view.isPoisoned { return false }
-        if claim.previous == .blocked, rows.contains(where: { $0.delivery.kind == .terminate }) { return false }
+        let isSuspect = claim.previous == .blocked || view.deathsWithoutProgress >= 2
+        if isSuspect, rows.contains(where: { $0.delivery.kind == .terminate }) { return false }
         // After a death the row no longer tells that the run was blocked. Its history does.
         let wasBlocked = claim.previous == .blocked || claim.isTakeover
         return !(wasBlocked && view.blockedBuilds.contains(build))
@@ -37,58 +38,39 @@ extension Engine {
         return caretaker.hasResolved || claim.previous == .running ? RunTransition(to: .ready) : claim.restoring
     }
 
-    /// A person wants a run that takes its process down to try again. That is recorded before its code is brought in, which may end
-    /// this process as well: another try takes another word. The deaths are counted anew.
-    ///
-    /// - Returns: the claim on top of the new events, or `nil` if the run is not ours any more.
-    func unpark(_ claim: ClaimedRun, _ rows: [InboxRow]) async -> (claim: ClaimedRun, events: [Event])? {
-        let retries = rows.filter(\.isRetryOfRun)
-        var drafts = retries.map { EventDraft(.operatorAction, attributes: $0.attributes(("action", .string("retry")))) }
-        drafts.append(EventDraft(.runUnparked, attributes: ["build": .string(build), "node": .string(node.rawValue)]))
-        var claim = claim
-        let before = claim.head
-        let events = claim.head.append(contentsOf: drafts, run: claim.record.id.description, now: store.now())
-        let advance = RunAdvance(
-            run: claim.record.number, epoch: claim.record.epoch, head: before, events: events, consumed: retries.map(\.number))
-        switch await journal.submit(.advance(advance)) {
-        case .advanced: return (claim, events)
-        case nil: return nil
-        case let other:
-            notGivenBack(claim, other)
-            return nil
-        }
-    }
-
     // MARK: Giving back
 
     /// Ends the ownership of a run that is not brought into memory.
-    func giveBack(_ claim: ClaimedRun, _ drafts: [EventDraft] = [], to transition: RunTransition) {
+    func giveBack(_ claim: ClaimedRun, _ drafts: [EventDraft] = [], consumed: [Int64] = [], to transition: RunTransition, rings: Bool = true) {
         var head = claim.head
-        giveBack(claim, head.append(contentsOf: drafts, run: claim.record.id.description, now: store.now()), to: transition)
+        let events = head.append(contentsOf: drafts, run: claim.record.id.description, now: store.now())
+        giveBack(claim, events, consumed: consumed, settles: [], to: transition, rings: rings)
     }
 
-    func giveBack(
-        _ claim: ClaimedRun, _ events: [Event], consumed: [Int64] = [], settles: [BusinessKeySettlement] = [],
-        to transition: RunTransition
+    /// - Parameter rings: Whether to look for work at once: a message may have come meanwhile, when nobody else could take the run.
+    private func giveBack(
+        _ claim: ClaimedRun, _ events: [Event], consumed: [Int64], settles: [BusinessKeySettlement], to transition: RunTransition,
+        rings: Bool = true
     ) {
         let advance = RunAdvance(
             run: claim.record.number, epoch: claim.record.epoch, head: claim.head, events: events, transition: transition,
             consumed: consumed, settles: settles)
         journal.submit(.advance(advance)) { [self] result in
-            guard case .advanced? = result else { return notGivenBack(claim, result) }
-            if transition.state.isFinal { wakeWaiters(of: claim.record.id) }
-            // A message that came meanwhile wakes the run anew, and nobody has looked since.
-            bell.ring()
+            switch result {
+            case .advanced?:
+                if transition.state.isFinal { wakeWaiters(of: claim.record.id) }
+                let hasMail = state.withLock { $0.rowsForLoading.removeValue(forKey: claim.record.number) } != nil
+                if hasMail || rings { bell.ring() }
+            case nil:
+                break
+            case .refused(.invalid(let reason))?:
+                // It would be refused again. The run stays with this node until that ends.
+                logger.critical("the store cannot hold a run's record", metadata: ["run": "\(claim.record.id)", "reason": "\(reason)"])
+            default:
+                // More messages have come, or somebody else has the run.
+                reload(claim.record.id)
+            }
         }
-    }
-
-    /// More messages have come, or somebody else has the run: it is looked at again. Data that the store will never take leaves the run
-    /// with this node until it ends.
-    private func notGivenBack(_ claim: ClaimedRun, _ result: CommitResult?) {
-        guard let result else { return }
-        logger.notice("a run could not be given back", metadata: ["run": "\(claim.record.id)", "result": "\(result)"])
-        if case .refused(.invalid) = result { return }
-        reload(claim.record.id)
     }
 }
 

@@ -6,6 +6,8 @@ import PerdureStore
 struct RunTable {
     private struct Resident {
         let activation: Activation
+        /// The epoch under which it was owned last.
+        var epoch: Int64
         var isOwned: Bool
         var stamp: UInt64
     }
@@ -23,18 +25,21 @@ struct RunTable {
     var all: [Activation] { residents.sorted { $0.key < $1.key }.map(\.value.activation) }
 
     /// Notes that a run is owned and in memory, or about to be.
-    mutating func own(_ activation: Activation) {
+    mutating func own(_ activation: Activation, epoch: Int64) {
         if let resident = residents[activation.number] {
             if resident.isOwned { ownedCount -= 1 } else { idleCount -= 1 }
         }
         lastStamp += 1
-        residents[activation.number] = Resident(activation: activation, isOwned: true, stamp: lastStamp)
+        residents[activation.number] = Resident(activation: activation, epoch: epoch, isOwned: true, stamp: lastStamp)
         ownedCount += 1
     }
 
-    /// Notes that a run only waits. Returns those that have to leave memory so that no more than `limit` are kept.
-    mutating func idle(_ activation: Activation, limit: Int) -> [Activation] {
-        guard let resident = residents[activation.number], resident.activation === activation, resident.isOwned else { return [] }
+    /// Notes that a run was given up under this epoch and only waits. Returns those that have to leave memory so that no more than
+    /// `limit` are kept. A run that was claimed again before its release was heard of is owned, and stays.
+    mutating func idle(_ activation: Activation, epoch: Int64, limit: Int) -> [Activation] {
+        guard let resident = residents[activation.number], resident.activation === activation, resident.isOwned,
+            resident.epoch == epoch
+        else { return [] }
         lastStamp += 1
         residents[activation.number]?.isOwned = false
         residents[activation.number]?.stamp = lastStamp

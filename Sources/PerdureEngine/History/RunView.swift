@@ -187,7 +187,8 @@ package struct RunView: Sendable {
         case .approvalRequested:
             guard case .inline(let view)? = event.input else { break }
             steps[index].approval = Approval(
-                view: view, digest: attributes["view_digest"]?.stringValue ?? "", approver: attributes["approver"]?.stringValue ?? "",
+                view: view, digest: attributes["view_digest"]?.stringValue ?? "",
+                approver: attributes["approver"]?.stringValue ?? "",
                 requestedAt: event.at, expires: attributes.timestamp("expires_at"))
         case .approvalDecided:
             steps[index].approval?.isOpen = false

@@ -76,8 +76,8 @@ extension RunMachine {
             undoIsOver(step)
             return
         }
-        let attributes = try event.attributes.object()
-        let isAdopted = attributes.has("adopted_from")
+        // Only a step with a business key can have been done by another run; the others are spared the parsing.
+        let isAdopted = try step.request.businessKey != nil && event.attributes.object().has("adopted_from")
         let undo = isAdopted ? nil : step.request.undo
         if step.isCancelled {
             if let undo {

@@ -19,7 +19,10 @@ package final class Activation: Sendable {
         /// The run was claimed again while its activation was still in memory.
         case claimed(ClaimedRun, rows: [InboxRow])
         case committed(CommitResult?)
-        case fact(Fact, at: Timestamp)
+        /// What came about outside; with the number of the body whose end it is, if it is one.
+        case fact(Fact, at: Timestamp, body: Int? = nil)
+        /// The store will tell when the business key's holder settles.
+        case keyAwaited
         case rows([InboxRow])
         case wake
         case leave
@@ -37,6 +40,7 @@ package final class Activation: Sendable {
     }
 
     struct Body {
+        let number: Int
         let task: Task<Void, Never>
         let deadline: Timestamp
         var isStopped = false
@@ -66,6 +70,9 @@ package final class Activation: Sendable {
         var waiting: [OperationID: UnsafeContinuation<Answer?, Never>] = [:]
         var ready: [OperationID: Answer] = [:]
         var bodies: [OperationID: Body] = [:]
+        var lastBody = 0
+        /// Questions to the store about business keys that are not answered yet.
+        var keyWaits = 0
     }
 
     package let number: Int64
@@ -86,6 +93,8 @@ package final class Activation: Sendable {
         let machine = RunMachine(identity: identity, build: services.build, node: services.node.rawValue)
         let start = ChainHead.start(namespace: record.namespace, run: record.id.description)
         state = Mutex(State(machine: machine, head: start, epoch: record.epoch))
+        // Nobody has run a run of the first epoch before: nothing of it is a repetition.
+        if record.epoch == 1 { quiet.turn(on: true) }
         let isLive = quiet
         var logger = services.logger
         logger.handler = QuietLogHandler(base: logger.handler, isLive: isLive)
@@ -142,18 +151,15 @@ package final class Activation: Sendable {
                 state.take(rows)
             }
             quiet.turn(on: true)
-        case .claimed(let claim, let rows):
-            state.withLock { state in
-                state.isOwned = true
-                state.epoch = claim.record.epoch
-                state.take(rows)
-            }
+        case .claimed(let claim, let rows): claimed(claim, rows)
         case .committed(let result): committed(result)
-        case .fact(let fact, let time):
+        case .fact(let fact, let time, let body):
             state.withLock { state in
-                if let operation = fact.endedBody { state.bodies[operation] = nil }
+                if let body, let operation = fact.endedBody, state.bodies[operation]?.number == body { state.bodies[operation] = nil }
+                if case .keyHeld = fact { state.keyWaits -= 1 }
                 state.facts.append((time, fact))
             }
+        case .keyAwaited: state.withLock { $0.keyWaits -= 1 }
         case .rows(let rows):
             let isOwned = state.withLock { state in
                 state.take(rows)
@@ -165,6 +171,21 @@ package final class Activation: Sendable {
         case .leave: leave()
         case .handOver: state.withLock { $0.mustHandOver = true }
         }
+    }
+
+    private func claimed(_ claim: ClaimedRun, _ rows: [InboxRow]) {
+        let isClosed = state.withLock { state in
+            guard !state.isClosed else { return true }
+            state.isOwned = true
+            state.epoch = claim.record.epoch
+            // Only what is unread now counts; what was seen before may have been read under another owner.
+            state.facts.removeAll { if case .inbox = $0.fact { true } else { false } }
+            for row in rows { state.knownRows.remove(row.number) }
+            state.take(rows)
+            return false
+        }
+        // It left memory while the claim was on its way: the run is read anew.
+        if isClosed { services.observe(self, .lost) }
     }
 
     // MARK: Feeding

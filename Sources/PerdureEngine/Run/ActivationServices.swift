@@ -23,8 +23,8 @@ package struct ActivationServices: Sendable {
 
 /// What an engine has to know about one of its live runs.
 package enum ActivationEvent: Sendable {
-    /// The run only waits now, and nobody owns it. It stays in memory until it is taken out.
-    case released(wakeAt: Timestamp?)
+    /// The run, owned under this epoch, only waits now, and nobody owns it. It stays in memory until it is taken out.
+    case released(epoch: Int64, wakeAt: Timestamp?)
     /// A message came for a run that had just been given up.
     case missedMail
     /// The run has closed with this event.

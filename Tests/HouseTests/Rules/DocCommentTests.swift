@@ -4,6 +4,7 @@ import Testing
 @Suite struct DocCommentTests {
     /// The kind and the name of a public declaration.
     private static func declaration(in line: Substring) -> (kind: Substring, name: Substring)? {
+        guard line.contains("public ") else { return nil }
         let words = line.split { $0 == " " || $0 == "(" || $0 == ":" || $0 == "<" || $0 == "=" }
         guard let start = words.firstIndex(of: "public") else { return nil }
         let kinds: Set<Substring> = [

@@ -12,7 +12,7 @@ import Testing
         ("Perdure", [], ["Logging"]),
         ("PerdureHistory", ["Perdure"], ["Crypto"]),
         ("PerdureStore", ["Perdure", "PerdureHistory"], []),
-        ("PerdureStoreConformance", ["Perdure", "PerdureHistory", "PerdureStore"], []),
+        ("PerdureStoreConformance", ["Perdure", "PerdureHistory", "PerdureStore"], ["Testing"]),
         ("PerdureSQLite", ["Perdure", "PerdureHistory", "PerdureStore"], ["GRDB", "GRDBSQLite"]),
         (
             "PerdureEngine", ["Perdure", "PerdureHistory", "PerdureStore"],
@@ -20,7 +20,7 @@ import Testing
         ),
         (
             "PerdureCommands", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite"],
-            ["ArgumentParser", "Logging", "ServiceLifecycle"]
+            ["ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals"]
         ),
         ("PerdurePeer", [], ["Hummingbird", "HTTPTypes", "NIOCore", "GRDB", "Logging"]),
         ("PerdureExamples", ["Perdure"], ["AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOFoundationCompat", "Logging"]),

@@ -64,8 +64,8 @@ import Testing
             if try await harness.record(run).state.isFinal { return true }
             do {
                 try await drive(harness, run)
-            } catch let error as PerdureError where error.code == .engineStopped || error.code == .runClosed {
-                // The engine died meanwhile.
+            } catch let error as PerdureError where [.engineStopped, .runClosed, .questionClosed].contains(error.code) {
+                // The engine died, or the run went on, while it was looked at.
             }
             return try await harness.record(run).state.isFinal
         }

@@ -32,7 +32,7 @@ final class EngineHarness: Sendable {
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         path = folder.appending(path: "engine.db").path
         effects = Effects(pulse)
-        logs = LogRecorder()
+        logs = LogRecorder(pulse)
     }
 
     static let ada = Principal(.human, "ada")
@@ -122,7 +122,7 @@ final class EngineHarness: Sendable {
     }
 
     /// Whether the script has killed the engine.
-    var isDead: Bool { state.withLock { $0.process }?.store.isDead ?? false }
+    var isDead: Bool { state.withLock { $0.process }?.store.isDoomed ?? false }
 
     private func ended(_ process: EngineProcess) async throws {
         try await pulse.until { process.hasEnded }

@@ -3,8 +3,11 @@ import Synchronization
 
 /// Keeps what was logged, so that a test can count lines.
 final class LogRecorder: LogHandler {
+    private let pulse: Pulse
     private let entries = Mutex<[String]>([])
     private let settings = Mutex<(metadata: Logger.Metadata, level: Logger.Level)>(([:], .debug))
+
+    init(_ pulse: Pulse) { self.pulse = pulse }
 
     var lines: [String] { entries.withLock { $0 } }
     func count(_ line: String) -> Int { lines.count { $0 == line } }
@@ -24,5 +27,8 @@ final class LogRecorder: LogHandler {
         set { settings.withLock { $0.metadata[key] = newValue } }
     }
 
-    func log(event: LogEvent) { entries.withLock { $0.append("\(event.message)") } }
+    func log(event: LogEvent) {
+        entries.withLock { $0.append("\(event.message)") }
+        pulse.ring()
+    }
 }

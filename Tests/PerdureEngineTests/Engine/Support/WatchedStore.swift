@@ -35,6 +35,8 @@ final class StoreScript: Sendable {
 final class WatchedStore: Store {
     private struct State {
         var isDead = false
+        /// Will be dead when the call that is under way has been done.
+        var isDying = false
         var commits = 0
         var claims = 0
     }
@@ -50,7 +52,9 @@ final class WatchedStore: Store {
         self.script = script
     }
 
-    var isDead: Bool { state.withLock { $0.isDead } }
+    /// Whether the process is dead, or will be before it hears of what it has done last.
+    var isDoomed: Bool { state.withLock { $0.isDead || $0.isDying } }
+    private var isDead: Bool { state.withLock { $0.isDead } }
 
     func die() {
         state.withLock { $0.isDead = true }
@@ -74,6 +78,7 @@ final class WatchedStore: Store {
             die()
             throw .closed
         case .dieAfter:
+            state.withLock { $0.isDying = true }
             _ = try await body()
             die()
             throw .closed

@@ -16,6 +16,8 @@ final class MachineDriver {
         let epoch: Int
         /// How many events were durable when it was made.
         let seq: Int
+        /// The other side has surely not done it: the body ended with a definite error.
+        var wasRefused = false
     }
 
     struct Running {
@@ -41,7 +43,7 @@ final class MachineDriver {
     private(set) var inbox: [InboxRow] = []
     private var rows: Int64 = 0
     var running: [Running] = []
-    private(set) var calls: [Call] = []
+    var calls: [Call] = []
     /// Subjects whose bodies were told to stop.
     private(set) var told: [String] = []
     var keys: [BusinessKey: BusinessKeyRecord] = [:]

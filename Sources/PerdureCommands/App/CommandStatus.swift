@@ -1,7 +1,7 @@
 package import Perdure
 
 /// What the program exits with. Stable; the help of the program lists them.
-package enum ExitStatus: Int32, Error, Sendable, CaseIterable {
+package enum CommandStatus: Int32, Error, Sendable, CaseIterable {
     case success = 0
     /// The run that was waited for did not complete, or a verification found something wrong.
     case failed = 1
@@ -30,7 +30,8 @@ package enum ExitStatus: Int32, Error, Sendable, CaseIterable {
             self = .conflict
         case .usage, .nameInvalid, .inputUndecodable, .valueNotEncodable, .payloadTooLarge, .answerInvalid, .workflowDuplicate:
             self = .usage
-        case .storeNotOurs, .storeTooNew, .storeReadOnly, .storeLocked, .storeCorrupt, .storeUnavailable, .storeMissing: self = .store
+        case .storeNotOurs, .storeTooNew, .storeReadOnly, .storeLocked, .storeCorrupt, .storeUnavailable, .storeMissing:
+            self = .store
         default: self = .failed
         }
     }

@@ -1,0 +1,195 @@
+import Foundation
+import Perdure
+import PerdureEngine
+import PerdureHistory
+import PerdureStore
+import Synchronization
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct InDoubtTests {
+    /// A flow with one at-most-once step that hangs the first time, so that the process can die in its middle.
+    private func flow(_ harness: EngineHarness, _ gate: StepGate, _ inDoubt: InDoubt<String, String>) -> Flow {
+        let effects = harness.effects
+        return Flow { input, context in
+            do {
+                return try await context.step("pay", input: input, .atMostOnce(inDoubt: inDoubt), policy: .plain()) { text, _ in
+                    effects.add("pay")
+                    if effects.count("pay") == 1 { try await gate.pass() }
+                    return "paid"
+                } undo: { _, _ in
+                    effects.add("refund")
+                }
+            } catch let failure as StepFailure {
+                return failure.code
+            }
+        }
+    }
+
+    /// Starts a run and kills the process while the step is being executed.
+    private func interrupt(_ harness: EngineHarness, _ gate: StepGate, _ flow: Flow) async throws -> RunID {
+        try await harness.open { flow }
+        let run = try await harness.start()
+        try await harness.until { gate.arrivals == 1 }
+        try await harness.crash()
+        try await harness.open { flow }
+        return run.id
+    }
+
+    // Promise: 14
+    @Test func anInterruptedStepIsNotRepeatedButAskedForWithItsProbe() async throws {
+        try await withEngines { harness in
+            let gate = harness.gate()
+            let flow = flow(harness, gate, .probe { _, _ in .happened("found") })
+            let run = try await interrupt(harness, gate, flow)
+            #expect(try await harness.result(run) == "found")
+            #expect(harness.effects.all == ["pay"])
+            #expect(try await harness.attributes(.stepResolved, of: run)["by"]?.objectValue?["id"]?.stringValue == "probe")
+        }
+    }
+
+    @Test func didNotHappenIsBelievedOnlyWhenTheAttemptCannotActAnyMore() async throws {
+        try await withEngines { harness in
+            let gate = harness.gate(), effects = harness.effects
+            let flow = flow(harness, gate, .probe { _, _ in effects.add("probe") ; return .didNotHappen })
+            let run = try await interrupt(harness, gate, flow)
+            try await harness.until { effects.count("probe") == 1 }
+            try await harness.until(run, is: .waiting)
+            harness.clock.advance(by: .seconds(69))
+            try await harness.engine.client.signal(run, Poke.self, "look", by: EngineHarness.bob)
+            try await harness.until(run, has: "signal.received poke")
+            try await harness.until(run, is: .waiting)
+            #expect(effects.count("pay") == 1)
+            harness.clock.advance(by: .seconds(1))
+            #expect(try await harness.result(run) == "paid")
+            #expect(effects.count("pay") == 2)
+        }
+    }
+
+    @Test func halfAnEffectIsForAPersonToJudge() async throws {
+        try await withEngines { harness in
+            let gate = harness.gate()
+            let flow = flow(harness, gate, .probe { _, _ in .partly("one of two transfers") })
+            let run = try await interrupt(harness, gate, flow)
+            try await harness.until(run, is: .parked)
+            #expect(try await harness.attributes(.stepInDoubt, of: run)["message"]?.stringValue == "one of two transfers")
+            try await harness.engine.client.resolve(run, step: "pay", .undo(result: Data(#""half""#.utf8)), by: EngineHarness.bob)
+            #expect(try await harness.result(run) == "undone")
+            #expect(harness.effects.all == ["pay", "refund"])
+        }
+    }
+
+    @Test func aProbeThatCannotTellIsAskedAgainAndThenAPerson() async throws {
+        try await withEngines { harness in
+            let gate = harness.gate(), effects = harness.effects
+            let flow = flow(harness, gate, .probe { _, _ in effects.add("probe") ; return .unknown })
+            let run = try await interrupt(harness, gate, flow)
+            var seen = 0
+            try await harness.until {
+                let record = try await harness.record(run)
+                if record.state == .parked { return true }
+                if record.state == .waiting, let wake = record.wakeAt, effects.count("probe") > seen {
+                    seen = effects.count("probe")
+                    harness.clock.advance(by: wake.duration(since: harness.clock.now()))
+                }
+                return false
+            }
+            #expect(effects.count("probe") == 8)
+            #expect(effects.count("pay") == 1)
+        }
+    }
+
+    @Test func withoutAProbeAPersonDecidesThatItHappened() async throws {
+        try await withEngines { harness in
+            let gate = harness.gate()
+            let run = try await interrupt(harness, gate, flow(harness, gate, .askPerson))
+            try await harness.until(run, is: .parked)
+            try await harness.engine.client.resolve(run, step: "pay", .happened(result: Data(#""seen""#.utf8)), by: EngineHarness.bob)
+            #expect(try await harness.result(run) == "seen")
+            #expect(harness.effects.all == ["pay"])
+        }
+    }
+
+    @Test func aPersonMaySayThatItDidNotHappenOnlyAfterTheQuietTime() async throws {
+        try await withEngines { harness in
+            let gate = harness.gate()
+            let run = try await interrupt(harness, gate, flow(harness, gate, .askPerson))
+            try await harness.until(run, is: .parked)
+            let early = await #expect(throws: PerdureError.self) {
+                try await harness.engine.client.resolve(run, step: "pay", .didNotHappen, by: EngineHarness.bob)
+            }
+            #expect(early?.code == .stepNotStuck)
+            harness.clock.advance(by: .seconds(70))
+            try await harness.engine.client.resolve(run, step: "pay", .didNotHappen, by: EngineHarness.bob)
+            #expect(try await harness.result(run) == "paid")
+            #expect(harness.effects.count("pay") == 2)
+        }
+    }
+
+    @Test func aRetryOfAStepThatMayHaveHappenedIsRefused() async throws {
+        try await withEngines { harness in
+            let gate = harness.gate()
+            let run = try await interrupt(harness, gate, flow(harness, gate, .askPerson))
+            try await harness.until(run, is: .parked)
+            try await harness.engine.client.retry(run, step: "pay", by: EngineHarness.bob)
+            try await harness.until(run, has: "operator.action pay")
+            try await harness.until(run, is: .parked)
+            #expect(try await harness.attributes(.operatorAction, of: run)["refused"] != nil)
+            #expect(harness.effects.all == ["pay"])
+        }
+    }
+
+    @Test func anIdempotentStepIsSentAgainInsideItsWindowAndIsInDoubtAfterIt() async throws {
+        for (pause, isInDoubt) in [(Duration.seconds(3_600), false), (.seconds(3_601), true)] {
+            try await withEngines { harness in
+                let gate = harness.gate(), effects = harness.effects
+                let flow = Flow { input, context in
+                    try await context.step("pay", input: input, .idempotent(retention: .hours(1)), policy: .plain(), irreversible: "x") { text, step in
+                        effects.add("pay", key: step.idempotencyKey)
+                        if effects.count("pay") == 1 { try await gate.pass() }
+                        return "paid"
+                    }
+                }
+                try await harness.open { flow }
+                let run = try await harness.start()
+                try await harness.until { gate.arrivals == 1 }
+                try await harness.crash()
+                harness.clock.advance(by: pause)
+                try await harness.open { flow }
+                if isInDoubt {
+                    try await harness.until(run.id, is: .parked)
+                    #expect(try await harness.attributes(.stepInDoubt, of: run.id)["reason"]?.stringValue == "retention_passed")
+                    #expect(effects.count("pay") == 1)
+                } else {
+                    #expect(try await harness.result(run.id) == "paid")
+                    #expect(effects.count("pay") == 2 && effects.distinct("pay") == 1)
+                }
+            }
+        }
+    }
+
+    @Test func otherBranchesGoOnWhileOneStepIsInDoubt() async throws {
+        try await withEngines { harness in
+            let gate = harness.gate(), effects = harness.effects
+            let flow = Flow { input, context in
+                async let paid = context.step("pay", input: input, .atMostOnce(inDoubt: .askPerson), policy: .plain(), irreversible: "x") { _, _ in
+                    try await gate.pass()
+                    return "paid"
+                }
+                let signal = try await context.signal(Poke.self)
+                try await context.act("tell", input: signal, .idempotent(retention: .forever), irreversible: "x") { _, _ in effects.add("tell") }
+                return try await paid
+            }
+            try await harness.open { flow }
+            let run = try await harness.start()
+            try await harness.until { gate.arrivals == 1 }
+            try await harness.crash()
+            try await harness.open { flow }
+            try await harness.until(run.id, has: "step.in_doubt pay")
+            try await harness.engine.client.signal(run.id, Poke.self, "go", by: EngineHarness.bob)
+            try await harness.until(run.id, has: "step.succeeded tell")
+            try await harness.until(run.id, is: .parked)
+            try await harness.engine.client.resolve(run.id, step: "pay", .happened(result: Data(#""p""#.utf8)), by: EngineHarness.bob)
+            #expect(try await harness.result(run.id) == "p")
+        }
+    }
+}
