@@ -176,6 +176,8 @@ enum ScenarioList {
         try scenarios.`an at-most-once step cut off by a crash waits for a person`()
         try scenarios.`an at-most-once step cut off by a crash is probed where it can be`()
         try scenarios.`an intent whose time ran out before it could be used is written anew`()
+        try scenarios.`a step in flight at a hand-over leaves an intent`()
+        try scenarios.`a later attempt in flight at a hand-over is not taken for one that never was`()
         try scenarios.`a probe that finds the effect settles the step`()
         try scenarios.`a probe that finds nothing is believed when the last attempt is over for certain`()
         try scenarios.`a probe that finds a part asks a person`()
