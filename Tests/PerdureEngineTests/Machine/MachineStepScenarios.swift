@@ -12,7 +12,7 @@ private let rejected = MachineDriver.failure(isDefinite: true, isRetryable: fals
 private let lost = MachineDriver.failure(isRetryable: false)
 
 /// What happens to a step of each effect: undisturbed, with errors, and when the process is lost.
-@Suite struct StepScenarios {
+@Suite struct MachineStepScenarios {
     // MARK: Success
 
     @Test(arguments: [Code.read("a"), .idempotent("a")])
