@@ -14,7 +14,7 @@ extension Engine {
             let leaving = state.withLock { $0.table.idle(activation, epoch: epoch, limit: configuration.cachedRuns) }
             for activation in leaving { activation.post(.leave) }
             if let wakeAt { ringLater(at: wakeAt) }
-        case .missedMail:
+        case .missedMail, .wroteToOthers:
             return bell.ring()
         case .closed(let runState, _):
             metrics.closed.increment()
@@ -39,13 +39,13 @@ extension Engine {
 
     /// Looks what the store makes of a run that memory and store disagree about. What this node still owns is read again; what it does
     /// not own is somebody else's.
-    private func reload(_ id: RunID) {
+    func reload(_ id: RunID) {
         Task { [self] in
             do {
                 guard let record = try await store.run(id), record.owner == node, let head = try await head(of: record) else {
                     return bell.ring()
                 }
-                try await load(ClaimedRun(record: record, previous: .running, head: head, isTakeover: true), services)
+                try await load(ClaimedRun(record: record, previous: record.state, head: head, isTakeover: true), services)
             } catch {
                 logger.error("a run cannot be read again", metadata: ["run": "\(id)", "error": "\(error)"])
                 scheduler.schedule(at: configuration.clock.now() + .seconds(1)) { [weak self] in self?.reload(id) }
@@ -87,7 +87,7 @@ extension Engine {
                 "a run was owned by processes that died; it is restarted alone",
                 metadata: ["run": "\(claim.record.id)", "deaths": "\(deaths)", "delay": "\(delay)"])
         }
-        giveBack(claim, to: RunTransition(to: .waiting, wakeAt: now + delay))
+        giveBack(claim, to: RunTransition(to: .waiting, wakeAt: now + delay), rings: false)
         ringLater(at: now + delay)
         return false
     }
@@ -98,12 +98,8 @@ extension Engine {
 
     /// A person lets a poisoned run try again: recorded in a commit of its own, before any of its code runs.
     func unpark(poisoned claim: ClaimedRun, _ row: InboxRow) {
-        let by: Attributes = [
-            "action": "retry", "by": JSONValue(row.delivery.sender), "delivery": .string(row.delivery.id), "accepted_at": JSONValue(row.at),
-        ]
-        giveBack(
-            claim, [EventDraft(.operatorAction, attributes: by), EventDraft(.runUnparked)], consumed: [row.number],
-            to: RunTransition(to: .ready))
+        let retry = EventDraft(.operatorAction, attributes: row.attributes(("action", .string("retry"))))
+        giveBack(claim, [retry, EventDraft(.runUnparked)], consumed: [row.number], to: RunTransition(to: .ready))
     }
 
     func park(poisoned claim: ClaimedRun, deaths: Int) {
@@ -113,57 +109,7 @@ extension Engine {
             + "Deploy code that does not, then retry the run."
         logger.error("a run is poisoned", metadata: ["run": "\(claim.record.id)", "reason": "\(reason)"])
         let draft = EventDraft(.runParked, attributes: ["reason": .string(reason), "poisoned": true, "build": .string(build)])
-        giveBack(claim, [draft], to: RunTransition(to: .parked, note: reason))
-    }
-
-    /// Ends the ownership of a run that is not brought into memory.
-    func giveBack(_ claim: ClaimedRun, _ drafts: [EventDraft] = [], consumed: [Int64] = [], to transition: RunTransition) {
-        var head = claim.head
-        let events = head.append(contentsOf: drafts, run: claim.record.id.description, now: store.now())
-        let advance = RunAdvance(
-            run: claim.record.number, epoch: claim.record.epoch, head: claim.head, events: events, transition: transition, consumed: consumed)
-        journal.submit(.advance(advance)) { [self] result in
-            // What came meanwhile is read by whoever claims the run next.
-            let hasMail = state.withLock { $0.rowsForLoading.removeValue(forKey: claim.record.number) } != nil
-            switch result {
-            case .advanced?:
-                if transition.state.isFinal { wakeWaiters(of: claim.record.id) }
-                if hasMail || transition.state == .ready { bell.ring() }
-            case nil: break
-            default: reload(claim.record.id)
-            }
-        }
-    }
-
-    // MARK: Termination without code
-
-    /// Ends a run whose code is not here or does not fit. What may have happened is what has an open intent; plain steps that were
-    /// under way have left no trace, and the event says so.
-    func terminateWithoutCode(_ claim: ClaimedRun, _ view: RunView, _ rows: [InboxRow]) {
-        guard let row = rows.first(where: { $0.delivery.kind == .terminate }) else {
-            return giveBack(claim, to: RunTransition(to: .ready))
-        }
-        var drafts: [EventDraft] = []
-        for other in rows where other.delivery.kind == .signal {
-            drafts.append(
-                EventDraft(
-                    .signalUndelivered, subject: other.delivery.name,
-                    attributes: ["by": JSONValue(other.delivery.sender), "delivery": .string(other.delivery.id)],
-                    input: other.delivery.payload.map(StoredValue.inline)))
-        }
-        for step in view.unsettledSteps where !step.isInDoubt {
-            drafts.append(
-                EventDraft(
-                    step.isUndo ? .undoInDoubt : .stepInDoubt, subject: step.subject,
-                    attributes: ["reason": .string(DoubtReason.terminated.rawValue), "effect": .string(step.effect)]))
-        }
-        drafts.append(
-            EventDraft(
-                .runTerminated,
-                attributes: Attributes.make(
-                    ("by", JSONValue(row.delivery.sender)), ("accepted_at", JSONValue(row.at)), ("without_code", true),
-                    ("reason", row.delivery.payload.flatMap { try? JSONValue.parse($0, what: "a reason") }))))
-        giveBack(claim, drafts, consumed: rows.map(\.number), to: RunTransition(to: .terminated))
+        giveBack(claim, [draft], to: RunTransition(to: .parked, note: reason, needsRetry: true))
     }
 
     // MARK: Shutdown

@@ -55,6 +55,8 @@ extension Engine {
     private func take(_ claim: ClaimedRun, _ services: ActivationServices, into group: inout DiscardingTaskGroup) {
         if claim.isTakeover { metrics.takeovers.increment() }
         let resident = state.withLock { state -> Activation? in
+            // Left from an earlier ownership, and read or still in the store.
+            state.rowsForLoading[claim.record.number] = nil
             guard let resident = state.table[claim.record.number] else { return nil }
             if claim.isTakeover || resident.stands(on: claim.head) == false {
                 state.table.remove(resident)
@@ -89,7 +91,7 @@ extension Engine {
     private func cannotLoad(_ claim: ClaimedRun, _ error: StoreError) {
         logger.error("a run cannot be read", metadata: ["run": "\(claim.record.id)", "error": "\(error)"])
         let advance = RunAdvance(
-            run: claim.record.number, epoch: claim.record.epoch, head: claim.head, events: [], transition: RunTransition(to: .ready))
+            run: claim.record.number, epoch: claim.record.epoch, head: claim.head, events: [], transition: claim.restoring)
         scheduler.schedule(at: configuration.clock.now() + .seconds(1)) { [self] in
             journal.submit(.advance(advance)) { [self] _ in bell.ring() }
         }
@@ -115,19 +117,15 @@ extension Engine {
         let rows = try await store.inbox(run: record.number)
         let view = RunView(events)
         let deaths = view.deathsWithoutProgress
-        let isSuspect = view.isPoisoned || deaths >= 2
-        let isTerminated = rows.contains { $0.delivery.kind == .terminate }
-        guard let workflow = registry.find(record.workflow, record.version),
-            !(isTerminated && (claim.previous == .blocked || isSuspect))
-        else { return terminateWithoutCode(claim, view, rows) }
-        if view.isPoisoned || deaths >= configuration.poisonLimit {
-            if let retry = rows.first(where: { $0.delivery.kind == .retry && $0.delivery.name.isEmpty }) {
-                return unpark(poisoned: claim, retry)
-            }
-            if view.isPoisoned { return giveBack(claim, to: RunTransition(to: .parked, note: view.parkedReason)) }
-            return park(poisoned: claim, deaths: deaths)
+        guard let workflow = registry.find(record.workflow, record.version) else { return lookAfter(claim, events, rows) }
+        if view.isPoisoned || deaths >= configuration.poisonLimit, let retry = rows.first(where: \.isRetryOfRun),
+            !rows.contains(where: { $0.delivery.kind == .terminate })
+        {
+            return unpark(poisoned: claim, retry)
         }
-        if isSuspect, !isTurn(of: claim, deaths: deaths) { return }
+        guard mayRun(claim, view, rows) else { return lookAfter(claim, events, rows) }
+        if deaths >= configuration.poisonLimit { return park(poisoned: claim, deaths: deaths) }
+        if deaths >= 2, !isTurn(of: claim, deaths: deaths) { return }
         activate(claim, workflow, events, rows, services)
     }
 

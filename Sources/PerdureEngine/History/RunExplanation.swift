@@ -110,6 +110,9 @@ package struct RunExplanation: Sendable {
         let doubts = view.steps.filter(\.isInDoubt)
         for step in doubts {
             sentences.append("\(Self.title(step)) is in doubt: it may have happened, and no outcome is recorded.")
+            guard record.state == .terminated else { continue }
+            moves.append(Move(["resolve", run, step.subject, "--happened", "--result", "JSON"], "if it happened, with this result"))
+            moves.append(Move(["resolve", run, step.subject, "--did-not-happen"], "if it did not and will not"))
         }
         if record.state != .terminated || doubts.isEmpty {
             moves.append(Move(["verify", run], "to check the history that proves this"))

@@ -66,7 +66,9 @@ extension Activation {
         var head = state.head
         let events = head.append(contentsOf: drafts.events, run: identity.id.description, now: now)
         let transition = transition(after: drafts.events, hasFacts: !factDrafts.isEmpty, plan: plan, &state)
-        state.inFlight = InFlight(events: events, head: head, facts: facts, takes: drafts.takes, transition: transition)
+        state.inFlight = InFlight(
+            events: events, head: head, facts: facts, takes: drafts.takes, writesToOthers: !drafts.settles.isEmpty,
+            transition: transition)
         return .commit(
             RunAdvance(
                 run: number, epoch: state.epoch, head: state.head, events: events, transition: transition, consumed: drafts.consumed,
@@ -156,6 +158,8 @@ extension Activation {
             if batch.transition != nil { state.isOwned = false }
             return state.epoch
         }
+        // Nobody else says so: the store's own bell tells of other processes only.
+        if batch.writesToOthers { services.observe(self, .wroteToOthers) }
         for event in batch.events where !feed(event) { break }
         guard let transition = batch.transition else { return }
         if let last = batch.events.last, transition.state.isFinal {

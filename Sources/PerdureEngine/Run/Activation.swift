@@ -36,6 +36,7 @@ package final class Activation: Sendable {
         var head: ChainHead
         var facts: [(at: Timestamp, fact: Fact)]
         var takes: [BusinessKeyTake]
+        var writesToOthers = false
         var transition: RunTransition?
     }
 
