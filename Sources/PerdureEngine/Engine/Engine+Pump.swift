@@ -42,9 +42,15 @@ extension Engine {
 
     private func claimAll(_ services: ActivationServices, into group: inout DiscardingTaskGroup) async throws(StoreError) {
         while true {
-            let room = state.withLock { configuration.activeRuns - $0.table.ownedCount - $0.loading }
-            let limit = min(Self.claimLimit, room)
-            state.withLock { $0.isSaturated = limit <= 0 }
+            let limit = state.withLock { state in
+                let room = configuration.activeRuns - state.table.ownedCount - state.loading
+                // Noted together with the look: a run that leaves in between would ring for nobody.
+                state.isSaturated = room <= 0
+                // Taken before the store is asked, so that runs started meanwhile do not take the same room.
+                state.loading += max(0, min(Self.claimLimit, room))
+                return min(Self.claimLimit, room)
+            }
+            defer { state.withLock { $0.loading -= max(0, limit) } }
             guard limit > 0, !Task.isCancelled else { return }
             let claims = try await store.claim(ClaimRequest(node: node, build: build, hosted: hosted, limit: limit))
             for claim in claims { take(claim, services, into: &group) }
@@ -55,7 +61,7 @@ extension Engine {
     private func take(_ claim: ClaimedRun, _ services: ActivationServices, into group: inout DiscardingTaskGroup) {
         if claim.isTakeover { metrics.takeovers.increment() }
         let resident = state.withLock { state -> Activation? in
-            // Left from an earlier ownership, and read or still in the store.
+            // What is left here was read under an earlier owner; what is unread is read again below.
             state.rowsForLoading[claim.record.number] = nil
             guard let resident = state.table[claim.record.number] else { return nil }
             if claim.isTakeover || resident.stands(on: claim.head) == false {
@@ -71,6 +77,9 @@ extension Engine {
                 do throws(StoreError) {
                     resident.post(.claimed(claim, rows: try await store.inbox(run: claim.record.number)))
                 } catch {
+                    // It does not know that it was claimed, and would never say that it is done.
+                    state.withLock { $0.table.remove(resident) }
+                    resident.post(.leave)
                     cannotLoad(claim, error)
                 }
             }
@@ -83,8 +92,17 @@ extension Engine {
             } catch {
                 cannotLoad(claim, error)
             }
-            state.withLock { $0.loading -= 1 }
+            giveRoomBack()
         }
+    }
+
+    /// Ends the reservation for a run that is in memory by now, or will not be; then nothing else tells that there is room.
+    func giveRoomBack() {
+        let isSaturated = state.withLock { state in
+            state.loading -= 1
+            return state.isSaturated
+        }
+        if isSaturated { bell.ring() }
     }
 
     /// The run is owned but not in memory: it is given back, or, if the store does not even take that, found again at the next start.

@@ -51,7 +51,12 @@ extension Engine {
         if let key, !Name.isKey(key) {
             throw PerdureError(.nameInvalid, "The workflow key cannot be recorded: use 1 to 256 bytes of text without control characters.")
         }
-        let isRunning = state.withLock { $0.phase == .running && $0.table.ownedCount + $0.loading < configuration.activeRuns }
+        let isRunning = state.withLock { state in
+            guard state.phase == .running, state.table.ownedCount + state.loading < configuration.activeRuns else { return false }
+            state.loading += 1
+            return true
+        }
+        defer { if isRunning { giveRoomBack() } }
         let run = newRun(workflow, input, key: key, by: sender, isOwned: isRunning)
         switch try await client.deliver(.create(run)) {
         case .created(let record):

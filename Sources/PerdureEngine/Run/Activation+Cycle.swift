@@ -67,8 +67,8 @@ extension Activation {
         let events = head.append(contentsOf: drafts.events, run: identity.id.description, now: now)
         let transition = transition(after: drafts.events, hasFacts: !factDrafts.isEmpty, plan: plan, &state)
         state.inFlight = InFlight(
-            events: events, head: head, facts: facts, takes: drafts.takes, tellsOthers: !drafts.settles.isEmpty,
-            transition: transition)
+            events: events, head: head, facts: facts, takes: drafts.takes, consumed: drafts.consumed,
+            tellsOthers: !drafts.settles.isEmpty, transition: transition)
         return .commit(
             RunAdvance(
                 run: number, epoch: state.epoch, head: state.head, events: events, transition: transition, consumed: drafts.consumed,
@@ -155,6 +155,7 @@ extension Activation {
     private func advanced(_ batch: InFlight) {
         let epoch = state.withLock { state in
             state.head = batch.head
+            state.consumedRows.formUnion(batch.consumed)
             if batch.transition != nil { state.isOwned = false }
             return state.epoch
         }

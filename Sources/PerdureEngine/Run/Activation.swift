@@ -36,6 +36,7 @@ package final class Activation: Sendable {
         var head: ChainHead
         var facts: [(at: Timestamp, fact: Fact)]
         var takes: [BusinessKeyTake]
+        var consumed: [Int64] = []
         /// Whether the store tells other runs of what it settles.
         var tellsOthers = false
         var transition: RunTransition?
@@ -64,6 +65,8 @@ package final class Activation: Sendable {
         var isScheduled = false
         var facts: [(at: Timestamp, fact: Fact)] = []
         var knownRows: Set<Int64> = []
+        /// Rows that are in history: news of them may be late.
+        var consumedRows: Set<Int64> = []
         var inFlight: InFlight?
         var scheduledWake: Timestamp?
 
@@ -354,7 +357,7 @@ extension Activation.State {
     /// Takes unread inbox rows in, each once.
     mutating func take(_ rows: [InboxRow]) {
         var isNew = false
-        for row in rows where knownRows.insert(row.number).inserted {
+        for row in rows where !consumedRows.contains(row.number) && knownRows.insert(row.number).inserted {
             facts.append((row.at, .inbox(row)))
             isNew = true
         }

@@ -32,7 +32,9 @@ import Testing
             let run = try await harness.start("key-7")
             let approval = try await pending(harness, run.id)
             let view = String(decoding: approval.view, as: UTF8.self)
-            #expect(view.contains(#""input":"key-7""#) && view.contains("the old key stops working") && view.contains(#""step":"switch""#))
+            #expect(
+                view.contains(#""input":"key-7""#) && view.contains("the old key stops working")
+                    && view.contains(#""step":"switch""#))
             #expect(harness.effects.all.isEmpty)
             try await harness.engine.client.decide(approval, approve: true, reason: "ticket 12", by: EngineHarness.bob)
             #expect(try await run.result() == "done")

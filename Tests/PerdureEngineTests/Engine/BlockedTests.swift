@@ -92,7 +92,9 @@ import Testing
             let flow = Flow { input, context in
                 try await withThrowingTaskGroup(of: (Int, String).self) { group in
                     for number in 0..<5 {
-                        group.addTask { (number, try await context.read("look", id: "\(number)", input: number) { number, _ in "\(number)" }) }
+                        group.addTask {
+                            (number, try await context.read("look", id: "\(number)", input: number) { number, _ in "\(number)" })
+                        }
                     }
                     let all = try await group.reduce(into: []) { $0.append($1) }
                     try await context.sleep(for: .seconds(1))
@@ -133,7 +135,9 @@ import Testing
             let run = try await harness.start()
             try await harness.until(run.id, is: .blocked)
             let note = try #require(try await harness.record(run.id).note)
-            #expect(note.contains("'read', 'step' or 'act'") || note.contains("outside the run's own tasks") || note.contains("on an actor"), "\(note)")
+            #expect(
+                note.contains("'read', 'step' or 'act'") || note.contains("outside the run's own tasks")
+                    || note.contains("on an actor"), "\(note)")
         }
     }
 
@@ -179,7 +183,9 @@ import Testing
             let first = try await harness.start()
             try await harness.until(first.id, is: .waiting)
             try await harness.stop()
-            try await harness.open(build: "build-2") { old; new }
+            try await harness.open(build: "build-2") {
+                old; new
+            }
             let second = try await harness.engine.start(workflow: "flow", json: Data(#""x""#.utf8), by: EngineHarness.ada)
             for run in [first.id, second] { try await harness.engine.client.signal(run, Poke.self, "s", by: EngineHarness.bob) }
             #expect(try await harness.result(first.id) == "old s")

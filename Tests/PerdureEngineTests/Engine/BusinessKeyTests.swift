@@ -12,7 +12,8 @@ import Testing
             let order = String(input.prefix { $0 != "/" })
             do {
                 let receipt = try await context.step(
-                    "charge", key: order, input: input.contains("other") ? "other" : order, .idempotent(retention: .forever), policy: .plain()
+                    "charge", key: order, input: input.contains("other") ? "other" : order, .idempotent(retention: .forever),
+                    policy: .plain()
                 ) { text, step in
                     effects.add("charge", key: step.idempotencyKey)
                     try await gate.pass()
@@ -41,7 +42,8 @@ import Testing
             #expect(try await second.result() == "receipt 7")
             #expect(try await harness.start("7/c").result() == "receipt 7")
             #expect(harness.effects.all == ["charge"])
-            #expect(try await harness.attributes(.stepSucceeded, of: second.id)["adopted_from"]?.stringValue == first.id.description)
+            #expect(
+                try await harness.attributes(.stepSucceeded, of: second.id)["adopted_from"]?.stringValue == first.id.description)
         }
     }
 
@@ -93,7 +95,13 @@ import Testing
                     let arrivals = gate.arrivals
                     try await harness.crash()
                     try await harness.open { flow }
-                    try await harness.until { gate.arrivals > arrivals }
+                    // A run whose process died twice comes back with a delay.
+                    try await harness.until {
+                        if gate.arrivals > arrivals { return true }
+                        harness.clock.advance(by: .milliseconds(100))
+                        Task { [pulse = harness.pulse] in pulse.ring() }
+                        return false
+                    }
                 }
                 gate.open()
                 #expect(try await harness.result(first.id) == "receipt 7")

@@ -83,12 +83,14 @@ import Testing
                         return text + "1"
                     } undo: { _, _ in
                     }
-                    async let left = context.step("left", input: first, .idempotent(retention: .days(1)), irreversible: "x") { text, step in
+                    async let left = context.step("left", input: first, .idempotent(retention: .days(1)), irreversible: "x") {
+                        text, step in
                         effects.add("left", key: step.idempotencyKey)
                         return text + "l"
                     }
                     async let right = context.step(
-                        "right", input: first, .idempotent(retention: .days(1)), policy: .plain(intent: .always), irreversible: "x"
+                        "right", input: first, .idempotent(retention: .days(1)), policy: .plain(intent: .always),
+                        irreversible: "x"
                     ) { text, step in
                         effects.add("right", key: step.idempotencyKey)
                         return text + "r"

@@ -16,7 +16,8 @@ import Testing
                 Flow { input, context in
                     var text = input
                     for _ in 0..<3 {
-                        text += try await context.step("mark", input: text, .idempotent(retention: .forever), irreversible: "x") { text, _ in
+                        text += try await context.step("mark", input: text, .idempotent(retention: .forever), irreversible: "x") {
+                            text, _ in
                             effects.add("mark")
                             return "m"
                         }

@@ -17,7 +17,8 @@ import Testing
                         return text.uppercased()
                     } undo: { _, _ in
                     }
-                    try await context.act("tell", input: made, .idempotent(retention: .forever), irreversible: "it was said") { text, step in
+                    try await context.act("tell", input: made, .idempotent(retention: .forever), irreversible: "it was said") {
+                        text, step in
                         effects.add("tell \(text)", key: step.idempotencyKey)
                     }
                     return made
@@ -26,7 +27,10 @@ import Testing
             let run = try await harness.start("hello")
             #expect(try await run.result() == "HELLO!")
             #expect(effects.all == ["make", "tell HELLO!"])
-            #expect(try await harness.lines(run.id) == ["run.started", "step.succeeded look", "step.succeeded make", "step.succeeded tell", "run.completed"])
+            #expect(
+                try await harness.lines(run.id) == [
+                    "run.started", "step.succeeded look", "step.succeeded make", "step.succeeded tell", "run.completed",
+                ])
         }
     }
 
@@ -34,7 +38,8 @@ import Testing
         try await withEngines { harness in
             let effects = harness.effects
             let flow = Flow { input, context in
-                let made = try await context.step("make", input: input, .idempotent(retention: .forever), irreversible: "x") { text, step in
+                let made = try await context.step("make", input: input, .idempotent(retention: .forever), irreversible: "x") {
+                    text, step in
                     effects.add("make", key: step.idempotencyKey)
                     return text.uppercased()
                 }

@@ -63,11 +63,13 @@ import Testing
         try await withEngines { harness in
             let gate = harness.gate(), first = harness.gate(), effects = harness.effects
             let flow = Flow { input, context in
-                async let other = context.step("other", input: input, .idempotent(retention: .forever), irreversible: "x") { text, _ in
+                async let other = context.step("other", input: input, .idempotent(retention: .forever), irreversible: "x") {
+                    text, _ in
                     await first.hang()
                     return text
                 }
-                let mine = try await context.step("mine", input: input, .atMostOnce(inDoubt: .askPerson), irreversible: "x") { text, _ in
+                let mine = try await context.step("mine", input: input, .atMostOnce(inDoubt: .askPerson), irreversible: "x") {
+                    text, _ in
                     await gate.hang()
                     effects.add("mine")
                     return text

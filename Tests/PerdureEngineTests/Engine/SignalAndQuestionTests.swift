@@ -11,7 +11,9 @@ import Testing
             let gate = harness.gate()
             try await harness.open {
                 Flow { _, context in
-                    try await context.act("wait", input: "", .idempotent(retention: .forever), irreversible: "x") { _, _ in try await gate.pass() }
+                    try await context.act("wait", input: "", .idempotent(retention: .forever), irreversible: "x") { _, _ in
+                        try await gate.pass()
+                    }
                     var all = ""
                     for _ in 0..<3 { all += try await context.signal(Poke.self) }
                     return all
@@ -65,7 +67,9 @@ import Testing
     // Promise: 20
     @Test func aSignalFromAnotherProcessWakesARunThatIsNotInMemory() async throws {
         try await withEngines { harness in
-            try await harness.open(configure: { $0.cachedRuns = 0 }) { Flow { _, context in try await context.signal(Poke.self) } }
+            try await harness.open(configure: { $0.cachedRuns = 0 }) {
+                Flow { _, context in try await context.signal(Poke.self) }
+            }
             let run = try await harness.start()
             try await harness.until(run.id, is: .waiting)
             try await harness.observer().signal(run.id, Poke.self, "hello", by: EngineHarness.bob)
@@ -78,10 +82,14 @@ import Testing
             try await harness.open { Flow { input, _ in input } }
             let run = try await harness.start(), client = try harness.engine.client
             _ = try await run.result()
-            let closed = await #expect(throws: PerdureError.self) { try await client.signal(run.id, Poke.self, "a", by: EngineHarness.bob) }
+            let closed = await #expect(throws: PerdureError.self) {
+                try await client.signal(run.id, Poke.self, "a", by: EngineHarness.bob)
+            }
             #expect(closed?.code == .runClosed)
             let nobody = RunID(milliseconds: 1, random: (2, 3))
-            let unknown = await #expect(throws: PerdureError.self) { try await client.signal(nobody, Poke.self, "a", by: EngineHarness.bob) }
+            let unknown = await #expect(throws: PerdureError.self) {
+                try await client.signal(nobody, Poke.self, "a", by: EngineHarness.bob)
+            }
             #expect(unknown?.code == .runUnknown)
             let look = await #expect(throws: PerdureError.self) { try await client.run(nobody) }
             #expect(look?.code == .runUnknown)
@@ -93,7 +101,9 @@ import Testing
             let gate = harness.gate()
             try await harness.open {
                 Flow { _, context in
-                    try await context.read("wait") { try await gate.pass() ; return "done" }
+                    try await context.read("wait") {
+                        try await gate.pass(); return "done"
+                    }
                 }
             }
             let run = try await harness.start()
@@ -173,7 +183,9 @@ import Testing
             try await harness.open {
                 Flow { _, context in
                     do {
-                        return try await context.timeout(.seconds(60)) { try await context.ask("size", "How many?", as: String.self) }
+                        return try await context.timeout(.seconds(60)) {
+                            try await context.ask("size", "How many?", as: String.self)
+                        }
                     } catch let failure as StepFailure {
                         return failure.code
                     }
@@ -194,7 +206,10 @@ import Testing
                 Flow { input, context in
                     do {
                         return try await context.timeout(.seconds(60)) {
-                            try await context.step("slow", input: input, .idempotent(retention: .forever), policy: StepPolicy(attemptTimeout: .seconds(86_400))) {
+                            try await context.step(
+                                "slow", input: input, .idempotent(retention: .forever),
+                                policy: StepPolicy(attemptTimeout: .seconds(86_400))
+                            ) {
                                 text, _ in
                                 await gate.hang()
                                 return text

@@ -18,7 +18,9 @@ import Testing
             let effects = harness.effects
             try await harness.open {
                 Flow { input, context in
-                    try await context.act("do", input: input, .idempotent(retention: .forever), irreversible: "x") { _, _ in effects.add("do") }
+                    try await context.act("do", input: input, .idempotent(retention: .forever), irreversible: "x") { _, _ in
+                        effects.add("do")
+                    }
                     return input
                 }
             }
@@ -43,7 +45,8 @@ import Testing
                 try await engine.start(workflow: "ordering", json: Data(#"{"number":"seven"}"#.utf8), by: EngineHarness.ada)
             }
             #expect(error?.code == .inputUndecodable)
-            #expect(error?.message.contains("number") == true && error?.message.contains("Int") == true, "\(error?.message ?? "")")
+            #expect(
+                error?.message.contains("number") == true && error?.message.contains("Int") == true, "\(error?.message ?? "")")
             let broken = await #expect(throws: PerdureError.self) {
                 try await engine.start(workflow: "ordering", json: Data("{".utf8), by: EngineHarness.ada)
             }
@@ -74,7 +77,8 @@ import Testing
         try await withEngines { harness in
             let effects = harness.effects
             let flow = Flow { input, context in
-                let values = try "\(context.random("dice")) \(context.random("dice")) \(context.uuid("id")) \(context.random("small", in: 1...6)) \(context.now)"
+                let values = try
+                    "\(context.random("dice")) \(context.random("dice")) \(context.uuid("id")) \(context.random("small", in: 1...6)) \(context.now)"
                 effects.add(values)
                 _ = try await context.signal(Poke.self)
                 return values

@@ -16,7 +16,9 @@ import Testing
             try await harness.open {
                 Flow { input, context in
                     for name in ["a", "b"] {
-                        try await context.act(name, input: input, .atMostOnce(inDoubt: .askPerson), irreversible: "x") { _, _ in effects.add(name) }
+                        try await context.act(name, input: input, .atMostOnce(inDoubt: .askPerson), irreversible: "x") { _, _ in
+                            effects.add(name)
+                        }
                     }
                     return "done"
                 }
@@ -72,7 +74,9 @@ import Testing
             harness.script.set { call in
                 if case .commit = call { .fail(.corrupt("a page is damaged")) } else { .apply }
             }
-            await #expect(throws: PerdureError.self) { try await harness.engine.client.signal(run.id, Poke.self, "s", by: EngineHarness.bob) }
+            await #expect(throws: PerdureError.self) {
+                try await harness.engine.client.signal(run.id, Poke.self, "s", by: EngineHarness.bob)
+            }
             let failure = try await harness.untilEnded()
             #expect((failure as? PerdureError)?.code == .storeCorrupt)
         }

@@ -74,7 +74,10 @@ import Testing
             try await harness.open { flow }
             try await harness.engine.client.signal(run.id, Poke.self, "s", by: EngineHarness.bob)
             #expect(try await harness.result(run.id) == "done")
-            #expect(try await harness.lines(run.id).filter { $0.hasPrefix("undo.succeeded") } == ["undo.succeeded trip/reserve#2", "undo.succeeded trip/reserve"])
+            #expect(
+                try await harness.lines(run.id).filter { $0.hasPrefix("undo.succeeded") } == [
+                    "undo.succeeded trip/reserve#2", "undo.succeeded trip/reserve",
+                ])
             #expect(effects.distinct("release r1 of 1") == 0)
         }
     }
@@ -84,7 +87,9 @@ import Testing
             let effects = harness.effects
             let flow = Flow { input, context in
                 try await context.step(Reserve(effects: effects), input: 1)
-                try await context.step("two", input: input, .idempotent(retention: .forever), policy: .plain()) { _, _ in "two" } undo: { _, step in
+                try await context.step("two", input: input, .idempotent(retention: .forever), policy: .plain()) { _, _ in
+                    "two"
+                } undo: { _, step in
                     effects.add("undo two", key: step.idempotencyKey)
                     if effects.count("undo two") < 3 { throw Hiccup() }
                 }
@@ -112,8 +117,11 @@ import Testing
             let effects = harness.effects, gate = harness.gate()
             let flow = Flow { input, context in
                 try await context.step(
-                    "pay", input: input, .idempotent(retention: .forever), policy: .plain(), undoing: .atMostOnce(inDoubt: .askPerson)
-                ) { _, _ in "paid" } undo: { _, _ in
+                    "pay", input: input, .idempotent(retention: .forever), policy: .plain(),
+                    undoing: .atMostOnce(inDoubt: .askPerson)
+                ) { _, _ in
+                    "paid"
+                } undo: { _, _ in
                     effects.add("refund")
                     try await gate.pass()
                 }
@@ -159,7 +167,8 @@ import Testing
                 let effects = harness.effects, gate = harness.gate()
                 let flow = Flow { input, context in
                     try await context.step(Reserve(effects: effects), input: 1)
-                    return try await context.step("slow", input: input, .idempotent(retention: .forever), policy: .plain()) { text, step in
+                    return try await context.step("slow", input: input, .idempotent(retention: .forever), policy: .plain()) {
+                        text, step in
                         effects.add("slow", key: step.idempotencyKey)
                         if effects.count("slow") == 1 { await gate.hang() }
                         return text
@@ -218,7 +227,9 @@ import Testing
                             effects.add("read in a cancelled task")
                         } catch is CancellationError {}
                         try await context.uncancelled {
-                            try await context.act("tell", input: input, .idempotent(retention: .forever), irreversible: "x") { _, _ in effects.add("told") }
+                            try await context.act("tell", input: input, .idempotent(retention: .forever), irreversible: "x") {
+                                _, _ in effects.add("told")
+                            }
                             try await context.sleep(for: .seconds(1))
                         }
                         throw CancellationError()

@@ -60,7 +60,8 @@ final class EngineHarness: Sendable {
         let clock = clock, processClock = ProcessClock(clock), pulse = pulse, script = script, path = path
         let opened = Mutex<WatchedStore?>(nil)
         let store = StoreConfiguration { role in
-            let store = WatchedStore(try await StoreConfiguration.sqlite(path, clock: { clock.now() }).open(role), pulse: pulse, script: script)
+            let store = WatchedStore(
+                try await StoreConfiguration.sqlite(path, clock: { clock.now() }).open(role), pulse: pulse, script: script)
             opened.withLock { $0 = store }
             return store
         }
@@ -258,7 +259,8 @@ final class EngineProcess: Sendable {
 
     func start(_ pulse: Pulse) {
         let configuration = ServiceGroupConfiguration(
-            services: [.init(service: engine, successTerminationBehavior: .ignore)], logger: Logger(label: "quiet") { _ in SwiftLogNoOpLogHandler() })
+            services: [.init(service: engine, successTerminationBehavior: .ignore)],
+            logger: Logger(label: "quiet") { _ in SwiftLogNoOpLogHandler() })
         let group = ServiceGroup(configuration: configuration)
         let task = Task { [self] in
             do {

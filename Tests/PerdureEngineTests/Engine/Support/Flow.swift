@@ -37,7 +37,9 @@ struct Hiccup: ClassifiedError, Codable, Hashable {
 
 extension StepPolicy {
     /// Exact delays: 1 s, 2 s, 4 s …
-    static func plain(attempts: Int? = nil, _ exhaustion: RetryPolicy.Exhaustion = .park, intent: Intent = .automatic) -> StepPolicy {
+    static func plain(attempts: Int? = nil, _ exhaustion: RetryPolicy.Exhaustion = .park, intent: Intent = .automatic)
+        -> StepPolicy
+    {
         StepPolicy(
             retry: RetryPolicy(jitter: 0, maximumAttempts: attempts, exhaustion: exhaustion), attemptTimeout: .seconds(60),
             grace: .seconds(10), intent: intent)
