@@ -95,7 +95,7 @@ if !coreOnly {
             ],
             swiftSettings: settings),
         tests("PerdurePeerTests", ["PerdurePeer", .product(name: "HummingbirdTesting", package: "hummingbird")]),
-        tests("PerdureDemoTests", ["PerdureCLI", "PerdureExamples", "PerdurePeer"]),
+        tests("PerdureDemoTests", ["PerdureCLI", "PerdureEngine", "PerdureExamples", "PerdurePeer"]),
     ]
 }
 

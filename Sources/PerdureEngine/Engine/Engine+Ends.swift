@@ -14,7 +14,7 @@ extension Engine {
             let leaving = state.withLock { $0.table.idle(activation, epoch: epoch, limit: configuration.cachedRuns) }
             for activation in leaving { activation.post(.leave) }
             if let wakeAt { ringLater(at: wakeAt) }
-        case .missedMail:
+        case .missedMail, .toldOthers:
             return bell.ring()
         case .closed(let runState, _):
             metrics.closed.increment()

@@ -113,7 +113,8 @@ public final class Engine: Service {
                     journal.close()
                 }
                 bell.ring()
-                try await group.waitForAll()
+                // Not waitForAll: that would wait for the pump too before it says that the journal has failed.
+                while try await group.next() != nil {}
             }
         } catch let error as StoreError {
             failure = error

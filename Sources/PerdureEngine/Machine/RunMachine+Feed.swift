@@ -141,6 +141,7 @@ extension RunMachine {
         guard let step = stuckStep(event.subject) else { return }
         let id = step.id
         steps[id]?.forgivenAttempts = step.failedAttempts
+        steps[id]?.isAttemptIntended = false
         steps[id]?.doubt = nil
         if step.isOutsideWindow(at: event.at) {
             // Whoever sends it again now, although the other side may have forgotten the key, answers for what was before.

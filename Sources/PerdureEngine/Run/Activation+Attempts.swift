@@ -78,20 +78,17 @@ extension Activation {
     /// Asks the store to tell when the key's holder settles. The run stays owned until the answer is there, so that it cannot be missed.
     private func awaitKey(_ id: OperationID) {
         guard let wanted = state.withLock({ state in
-            state.keyWaits += 1
-            return state.machine.businessKey(of: id)
-        }) else { return post(.keyAwaited) }
+            let wanted = state.machine.businessKey(of: id)
+            if wanted != nil { state.untoldWaits.insert(id) }
+            return wanted
+        }) else { return }
         askForKey(id, BusinessKey(namespace: identity.namespace, step: wanted.step, key: wanted.key), wanted.subject)
     }
 
     private func askForKey(_ id: OperationID, _ key: BusinessKey, _ subject: String) {
         Task { [self] in
             do {
-                if let record = try await services.store.awaitKey(key, run: number, subject: subject) {
-                    post(.fact(.keyHeld(id, record), at: services.clock.now()))
-                } else {
-                    post(.keyAwaited)
-                }
+                post(.keyAwaited(id, try await services.store.awaitKey(key, run: number, subject: subject)))
             } catch {
                 services.logger.error("cannot wait for a business key", metadata: ["run": "\(identity.id)", "error": "\(error)"])
                 services.scheduler.schedule(at: services.clock.now() + .seconds(1)) { [weak self] in self?.askForKey(id, key, subject) }
@@ -101,6 +98,11 @@ extension Activation {
 }
 
 extension Fact {
+    /// The message that it is, if it came through the inbox.
+    var row: InboxRow? {
+        if case .inbox(let row) = self { row } else { nil }
+    }
+
     /// The operation whose body has ended, if that is what the fact says.
     var endedBody: OperationID? {
         switch self {

@@ -30,7 +30,7 @@ extension Activation {
         case .act(let actions):
             for action in actions { perform(action, now: now) }
             // What was started ends by mail. What was not (a body told to stop) leaves nothing to wait for.
-            if state.withLock({ !$0.machine.isBusy && $0.keyWaits == 0 }) { return cycle() }
+            if state.withLock({ !$0.isBusy }) { return cycle() }
             scheduleWake()
         case .rest(isStalled: true, _):
             noteStall()
@@ -60,13 +60,15 @@ extension Activation {
         if drafts.isEmpty {
             if !plan.actions.isEmpty { return .act(plan.actions) }
             if state.machine.isStalled { return .rest(isStalled: true, nil) }
-            if state.machine.isBusy || state.keyWaits > 0 { return .rest(isStalled: false, nil) }
+            if state.isBusy { return .rest(isStalled: false, nil) }
             return .rest(isStalled: false, restTransition(&state, newDues: []))
         }
         var head = state.head
         let events = head.append(contentsOf: drafts.events, run: identity.id.description, now: now)
         let transition = transition(after: drafts.events, hasFacts: !factDrafts.isEmpty, plan: plan, &state)
-        state.inFlight = InFlight(events: events, head: head, facts: facts, takes: drafts.takes, transition: transition)
+        state.inFlight = InFlight(
+            events: events, head: head, facts: facts, takes: drafts.takes, tellsOthers: !drafts.settles.isEmpty,
+            transition: transition)
         return .commit(
             RunAdvance(
                 run: number, epoch: state.epoch, head: state.head, events: events, transition: transition, consumed: drafts.consumed,
@@ -95,7 +97,7 @@ extension Activation {
     /// How the run's row changes with this commit.
     private func transition(after drafts: [EventDraft], hasFacts: Bool, plan: Plan, _ state: inout State) -> RunTransition? {
         if let last = drafts.last, let final = RunState(final: last.kind) { return RunTransition(to: final) }
-        guard !hasFacts, !plan.defersActions, !state.machine.isBusy, !state.machine.hasFinishedRoot, state.keyWaits == 0,
+        guard !hasFacts, !plan.defersActions, !state.isBusy, !state.machine.hasFinishedRoot,
             plan.drafts.events.allSatisfy({ Self.wakesNothing($0.kind) })
         else { return nil }
         let dues = plan.drafts.events.compactMap { (try? $0.attributes.timestamp("due")) ?? (try? $0.attributes.timestamp("expires_at")) }
@@ -156,6 +158,8 @@ extension Activation {
             if batch.transition != nil { state.isOwned = false }
             return state.epoch
         }
+        // Nobody else says so: the store's own bell tells of other processes only.
+        if batch.tellsOthers { services.observe(self, .toldOthers) }
         for event in batch.events where !feed(event) { break }
         guard let transition = batch.transition else { return }
         if let last = batch.events.last, transition.state.isFinal {

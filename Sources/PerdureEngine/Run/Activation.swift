@@ -21,9 +21,9 @@ package final class Activation: Sendable {
         case committed(CommitResult?)
         /// What came about outside; with the number of the body whose end it is, if it is one.
         case fact(Fact, at: Timestamp, body: Int? = nil)
-        /// The store will tell when the business key's holder settles.
-        case keyAwaited
         case rows([InboxRow])
+        /// The store knows that the run waits for a business key, or says that there is nobody to wait for.
+        case keyAwaited(OperationID, BusinessKeyRecord?)
         case wake
         case leave
         /// The engine shuts down and does not wait for bodies any longer.
@@ -36,6 +36,8 @@ package final class Activation: Sendable {
         var head: ChainHead
         var facts: [(at: Timestamp, fact: Fact)]
         var takes: [BusinessKeyTake]
+        /// Whether the store tells other runs of what it settles.
+        var tellsOthers = false
         var transition: RunTransition?
     }
 
@@ -71,8 +73,8 @@ package final class Activation: Sendable {
         var ready: [OperationID: Answer] = [:]
         var bodies: [OperationID: Body] = [:]
         var lastBody = 0
-        /// Questions to the store about business keys that are not answered yet.
-        var keyWaits = 0
+        /// Waits for business keys that the store has not been told of yet. Until it has, nothing would wake the run.
+        var untoldWaits: Set<OperationID> = []
     }
 
     package let number: Int64
@@ -156,10 +158,8 @@ package final class Activation: Sendable {
         case .fact(let fact, let time, let body):
             state.withLock { state in
                 if let body, let operation = fact.endedBody, state.bodies[operation]?.number == body { state.bodies[operation] = nil }
-                if case .keyHeld = fact { state.keyWaits -= 1 }
                 state.facts.append((time, fact))
             }
-        case .keyAwaited: state.withLock { $0.keyWaits -= 1 }
         case .rows(let rows):
             let isOwned = state.withLock { state in
                 state.take(rows)
@@ -167,6 +167,11 @@ package final class Activation: Sendable {
             }
             // The run was given up while the message was on its way: somebody has to claim it again.
             if !isOwned { services.observe(self, .missedMail) }
+        case .keyAwaited(let id, let holder):
+            state.withLock { state in
+                state.untoldWaits.remove(id)
+                if let holder { state.facts.append((services.clock.now(), .keyHeld(id, holder))) }
+            }
         case .wake: state.withLock { $0.scheduledWake = nil }
         case .leave: leave()
         case .handOver: state.withLock { $0.mustHandOver = true }
@@ -285,7 +290,7 @@ package final class Activation: Sendable {
         switch error {
         case is CancellationError: .cancelled
         case let failure as StepFailure: .failed(failure)
-        case let error as PayloadError: .failed(StepFailure(code: PerdureError.Code.valueNotEncodable.rawValue, message: "\(error)"))
+        case let error as PayloadError: .failed(StepFailure(code: PerdureError(error).code.rawValue, message: "\(error)"))
         default:
             .failed(
                 StepFailure(
@@ -343,8 +348,20 @@ private final class WeakActivation: Sendable {
 }
 
 extension Activation.State {
+    /// Whether something is under way in this process that the run has to stay in memory for.
+    var isBusy: Bool { machine.isBusy || !untoldWaits.isEmpty }
+
     /// Takes unread inbox rows in, each once.
     mutating func take(_ rows: [InboxRow]) {
-        for row in rows where knownRows.insert(row.number).inserted { facts.append((row.at, .inbox(row))) }
+        var isNew = false
+        for row in rows where knownRows.insert(row.number).inserted {
+            facts.append((row.at, .inbox(row)))
+            isNew = true
+        }
+        guard isNew else { return }
+        // Rows come by two ways, and those of one moment have nothing but their numbers to say which was first.
+        let places = facts.indices.filter { facts[$0].fact.row != nil }
+        let ordered = places.map { facts[$0] }.sorted { ($0.fact.row?.number ?? 0) < ($1.fact.row?.number ?? 0) }
+        for (place, fact) in zip(places, ordered) { facts[place] = fact }
     }
 }

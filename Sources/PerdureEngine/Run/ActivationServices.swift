@@ -27,6 +27,8 @@ package enum ActivationEvent: Sendable {
     case released(epoch: Int64, wakeAt: Timestamp?)
     /// A message came for a run that had just been given up.
     case missedMail
+    /// A commit of this run has put messages into the inboxes of others: a business key that they wait for is settled.
+    case toldOthers
     /// The run has closed with this event.
     case closed(RunState, Event)
     /// The run does not fit this build.

@@ -42,13 +42,13 @@ import Testing
         }
     }
 
-    @Test func aFloodOfSignalsLosesNoneAndLeavesNoRunBehind() async throws {
+    @Test func aFloodOfSignalsLosesNoneKeepsTheirOrderAndLeavesNoRunBehind() async throws {
         try await withEngines { harness in
             try await harness.open(configure: { $0.cachedRuns = 0 }) {
                 Flow { _, context in
-                    var count = 0
-                    while try await context.signal(Poke.self) != "end" { count += 1 }
-                    return "\(count)"
+                    var all: [String] = []
+                    while all.last != "end" { all.append(try await context.signal(Poke.self)) }
+                    return all.joined(separator: " ")
                 }
             }
             let client = try harness.engine.client
@@ -57,13 +57,14 @@ import Testing
             try await withThrowingTaskGroup { group in
                 for run in runs {
                     group.addTask {
-                        for _ in 0..<60 { try await client.signal(run, Poke.self, "s", by: EngineHarness.bob) }
+                        for number in 0..<60 { try await client.signal(run, Poke.self, "\(number)", by: EngineHarness.bob) }
                         try await client.signal(run, Poke.self, "end", by: EngineHarness.bob)
                     }
                 }
                 try await group.waitForAll()
             }
-            for run in runs { #expect(try await harness.result(run) == "60") }
+            let all = (0..<60).map { "\($0)" }.joined(separator: " ") + " end"
+            for run in runs { #expect(try await harness.result(run) == all) }
         }
     }
 

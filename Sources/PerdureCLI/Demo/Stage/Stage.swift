@@ -87,9 +87,18 @@ package struct Stage: Sendable {
 
     /// Waits until the peer holds a request for this operation: its effect has happened, and no answer was given.
     package func untilHeld(_ operation: PeerOperation) async throws {
-        let request = HTTPClientRequest(url: "\(peerAddress)/_peer/wait?operation=\(operation.rawValue)&held=1")
+        try await wait(peer, "operation=\(operation.rawValue)&held=1")
+    }
+
+    /// Waits until so many effects are counted: a request that a dead process has sent may still be on its way.
+    package func untilEffects(_ count: Int, _ operation: PeerOperation, at service: PeerService) async throws {
+        try await wait(service, "operation=\(operation.rawValue)&effects=\(count)")
+    }
+
+    private func wait(_ service: PeerService, _ query: String) async throws {
+        let request = HTTPClientRequest(url: "\(service === bank ? bankAddress : peerAddress)/_peer/wait?\(query)")
         let response = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
-        guard response.status == .ok else { throw DemoError("no request for \(operation.rawValue) came to the peer in time") }
+        guard response.status == .ok else { throw DemoError("waited in vain for \(query)") }
     }
 
     /// Makes the peer keep its answers to this operation back, or stop doing so.

@@ -97,9 +97,15 @@ final class EngineHarness: Sendable {
     func crash() async throws {
         guard let process = state.withLock({ $0.process }) else { return }
         process.store.die()
-        process.clock.end()
         process.cancel()
-        try await ended(process)
+        // Whatever it waits for comes to its end, though nothing comes of it.
+        try await pulse.until {
+            if process.hasEnded { return true }
+            process.clock.end()
+            Task { [pulse] in pulse.ring() }
+            return false
+        }
+        state.withLock { $0.process = nil }
     }
 
     /// Moves time on, again and again, until the engine that was asked to end has ended.

@@ -239,9 +239,11 @@ final class MachineDriver {
         try comeBack(isTakeover: true)
     }
 
-    /// The process gives the run up in order, with nothing in flight.
+    /// The process gives the run up in order: what has ended is recorded, what is in flight has its intent committed.
     func handOver(build: String? = nil) throws {
-        if !running.isEmpty { throw DriverError("a run is not handed over with a body in flight") }
+        try settle()
+        if machine.isClosed { return }
+        history += head.append(contentsOf: machine.handOverDrafts(now: now), run: identity.id.description, now: now)
         leave(build: build)
         try comeBack(isTakeover: false)
     }

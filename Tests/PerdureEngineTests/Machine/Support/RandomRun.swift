@@ -94,7 +94,7 @@ struct RandomRun {
     mutating func play() throws {
         for _ in 0..<5 + dice.roll(40) where !driver.machine.isClosed {
             try doSomething()
-            if let build = dice.chance(6) ? dice.pick(["build-a", "build-b"]) : nil, driver.running.isEmpty {
+            if let build = dice.chance(6) ? dice.pick(["build-a", "build-b"]) : nil, driver.running.isEmpty || dice.chance(30) {
                 deeds.append("hand over to \(build)")
                 try driver.handOver(build: build)
             }

@@ -12,7 +12,7 @@ private let rejected = MachineDriver.failure(isDefinite: true, isRetryable: fals
 private let lost = MachineDriver.failure(isRetryable: false)
 
 /// What happens to a step of each effect: undisturbed, with errors, and when the process is lost.
-@Suite struct StepScenarios {
+@Suite struct MachineStepScenarios {
     // MARK: Success
 
     @Test(arguments: [Code.read("a"), .idempotent("a")])
@@ -277,6 +277,28 @@ private let lost = MachineDriver.failure(isRetryable: false)
         try run.settle()
         #expect(run.historyText.suffix(2) == ["step.intended a", "step.intended a"])
         #expect(run.calls.count == 1)
+    }
+
+    @Test func `a step in flight at a hand-over leaves an intent`() throws {
+        let run = try MachineDriver(.parallel([.idempotent("a"), .read("r"), .atMostOnce("b")]))
+        try run.handOver()
+        #expect(run.historyText.suffix(3) == ["step.intended a", "run.resumed", "step.in_doubt b"].suffix(3))
+        #expect(run.calls.filter { $0.subject == "a" }.count == 2)
+        try run.playToTheEnd()
+        #expect(run.violations() == [])
+    }
+
+    @Test func `a later attempt in flight at a hand-over is not taken for one that never was`() throws {
+        let run = try MachineDriver(.sequence([.race([.signal("s"), .idempotent("a")]), .signal("end")]))
+        try run.end("a", refused)
+        try run.pass(.seconds(1))
+        #expect(run.isRunning("a"))
+        try run.handOver()
+        try run.send(.signal, "s", "1")
+        #expect(!run.kinds.contains(.stepCancelled), "it was sent, and may have happened")
+        try run.end("a")
+        #expect(run.kinds.last == .stepSucceeded)
+        #expect(run.violations() == [])
     }
 
     // MARK: Probes

@@ -4,7 +4,7 @@ import Testing
 @testable import PerdureEngine
 
 /// What the documents say of the machine is what the machine and its tests do.
-@Suite struct DocumentTests {
+@Suite struct MachineDocumentTests {
     private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent()
 

@@ -11,7 +11,7 @@ private let rejected = MachineDriver.failure(isDefinite: true, isRetryable: fals
 private let lost = MachineDriver.failure(isRetryable: false)
 
 /// Unwinding: what happened is undone in reverse order, durably.
-@Suite struct UndoScenarios {
+@Suite struct MachineUndoScenarios {
     @Test func `a run that throws undoes its steps in the reverse order of their completion`() throws {
         let run = try MachineDriver(
             .sequence([

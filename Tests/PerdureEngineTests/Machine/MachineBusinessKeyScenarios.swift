@@ -10,7 +10,7 @@ private let rejected = MachineDriver.failure(isDefinite: true, isRetryable: fals
 private let key = BusinessKey(namespace: "default", step: "a", key: "order-7")
 
 /// One effect under one name, whichever run asks for it.
-@Suite struct BusinessKeyScenarios {
+@Suite struct MachineBusinessKeyScenarios {
     @Test func `the intent takes the key and the outcome settles it`() throws {
         let run = try MachineDriver(.sequence([.idempotent("a", undo: .idempotent, key: "order-7"), .signal("s"), .fails]))
         #expect(run.keys[key]?.outcome == .open)

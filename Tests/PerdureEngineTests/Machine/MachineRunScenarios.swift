@@ -10,7 +10,7 @@ private let unclear = MachineDriver.failure()
 private let refused = MachineDriver.failure(isDefinite: true)
 
 /// The run as a whole: batches, closing, parking, blocking, terminating.
-@Suite struct RunScenarios {
+@Suite struct MachineRunScenarios {
     // MARK: Batches
 
     @Test func `a step of which a fact speaks is not planned in the same batch`() throws {

@@ -12,7 +12,7 @@ private let rejected = MachineDriver.failure(isDefinite: true, isRetryable: fals
 private let approval = ApprovalRequirement.required(by: .role("ops"), within: .hours(1))
 
 /// What people decide: steps in doubt, dead letters, approvals, questions.
-@Suite struct PersonScenarios {
+@Suite struct MachinePersonScenarios {
     // MARK: In doubt
 
     @Test func `a person says that it happened, with its result`() throws {

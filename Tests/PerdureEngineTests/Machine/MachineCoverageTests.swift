@@ -5,7 +5,7 @@ import Testing
 @testable import PerdureEngine
 
 /// Nothing of the machine is only believed: every transition is taken and every kind of event is fed by some scenario.
-@Suite struct CoverageTests {
+@Suite struct MachineCoverageTests {
     @Test func `the scenarios take every transition and feed every kind of event`() throws {
         try ScenarioList.runAll()
         for program in Program.all {

@@ -6,7 +6,7 @@ import Testing
 @testable import PerdureEngine
 
 /// Thousands of small runs of random code in a random world. `PERDURE_SEED` repeats one; `PERDURE_CASES` sets how many.
-@Suite struct RandomRunTests {
+@Suite struct MachineRandomRunTests {
     @Test func `whatever happens, a run keeps its promises and comes to an end`() throws {
         let environment = ProcessInfo.processInfo.environment
         let first = environment["PERDURE_SEED"].flatMap(UInt64.init)

@@ -11,7 +11,7 @@ private let refused = MachineDriver.failure(isDefinite: true)
 private let approval = ApprovalRequirement.required(by: .anyone, within: .hours(1))
 
 /// What becomes of what the code no longer wants. A signal wins a race against it; the run then waits for another one.
-@Suite struct CancellationScenarios {
+@Suite struct MachineCancellationScenarios {
     @Test(arguments: [Code.read("a"), .idempotent("a"), .atMostOnce("a"), .timer("a", .days(1)), .question("a")])
     func `what was given up before the run came to rest leaves no trace`(_ code: Code) throws {
         let run = try MachineDriver(.recovered(.parallel([code, .fails])))

@@ -5,7 +5,7 @@ import Testing
 @testable import PerdureEngine
 
 /// A process may be lost after any event, and between sending and answer. The history alone has to be enough.
-@Suite struct CrashTests {
+@Suite struct MachineCrashTests {
     @Test(arguments: Program.all)
     func `a program that nothing disturbs keeps its promises`(_ program: Program) throws {
         let run = try undisturbed(program)

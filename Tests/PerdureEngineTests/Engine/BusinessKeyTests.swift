@@ -1,0 +1,126 @@
+import Foundation
+import Perdure
+import PerdureEngine
+import PerdureHistory
+import PerdureStore
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct BusinessKeyTests {
+    /// Charges the order that the input names before the slash; fails afterwards if the input ends so.
+    private func flow(_ effects: Effects, _ gate: StepGate) -> Flow {
+        Flow { input, context in
+            let order = String(input.prefix { $0 != "/" })
+            do {
+                let receipt = try await context.step(
+                    "charge", key: order, input: input.contains("other") ? "other" : order, .idempotent(retention: .forever), policy: .plain()
+                ) { text, step in
+                    effects.add("charge", key: step.idempotencyKey)
+                    try await gate.pass()
+                    return "receipt \(text)"
+                } undo: { _, step in
+                    effects.add("refund", key: step.idempotencyKey)
+                }
+                if input.contains("fail") { throw Rejected("late") }
+                return receipt
+            } catch let failure as StepFailure {
+                return failure.code
+            }
+        }
+    }
+
+    @Test func oneOrderIsChargedOnceWhicheverRunAsks() async throws {
+        try await withEngines { harness in
+            let gate = harness.gate(), flow = flow(harness.effects, gate)
+            try await harness.open { flow }
+            let first = try await harness.start("7/a")
+            try await harness.until { gate.arrivals == 1 }
+            let second = try await harness.start("7/b")
+            try await harness.until(second.id, is: .waiting)
+            gate.open()
+            #expect(try await first.result() == "receipt 7")
+            #expect(try await second.result() == "receipt 7")
+            #expect(try await harness.start("7/c").result() == "receipt 7")
+            #expect(harness.effects.all == ["charge"])
+            #expect(try await harness.attributes(.stepSucceeded, of: second.id)["adopted_from"]?.stringValue == first.id.description)
+        }
+    }
+
+    @Test func theSameKeyWithAnotherInputIsACodedFailure() async throws {
+        try await withEngines { harness in
+            let flow = flow(harness.effects, harness.gate(isOpen: true))
+            try await harness.open { flow }
+            #expect(try await harness.start("7/a").result() == "receipt 7")
+            #expect(try await harness.start("7/other").result() == "key_conflict")
+            #expect(harness.effects.all == ["charge"])
+        }
+    }
+
+    @Test func aKeyIsFreeAgainAfterItsStepWasUndone() async throws {
+        try await withEngines { harness in
+            let flow = flow(harness.effects, harness.gate(isOpen: true))
+            try await harness.open { flow }
+            let failed = try await harness.start("7/fail")
+            try await harness.until(failed.id, is: .failed)
+            #expect(try await harness.start("7/other").result() == "receipt other")
+            #expect(harness.effects.all == ["charge", "refund", "charge"])
+            // A new generation of the key is a new key for the other side.
+            #expect(harness.effects.distinct("charge") == 2)
+        }
+    }
+
+    @Test func whoAdoptedAnOutcomeDoesNotUndoIt() async throws {
+        try await withEngines { harness in
+            let flow = flow(harness.effects, harness.gate(isOpen: true))
+            try await harness.open { flow }
+            #expect(try await harness.start("7/a").result() == "receipt 7")
+            let failed = try await harness.start("7/fail")
+            try await harness.until(failed.id, is: .failed)
+            #expect(harness.effects.all == ["charge"])
+        }
+    }
+
+    @Test func whoWaitsForAKeyIsToldAfterACrashToo() async throws {
+        for crashes in [1, 2] {
+            try await withEngines { harness in
+                let gate = harness.gate(), effects = harness.effects
+                let flow = flow(effects, gate)
+                try await harness.open { flow }
+                let first = try await harness.start("7/a")
+                try await harness.until { gate.arrivals == 1 }
+                let second = try await harness.start("7/b")
+                try await harness.until(second.id, is: .waiting)
+                for _ in 0..<crashes {
+                    let arrivals = gate.arrivals
+                    try await harness.crash()
+                    try await harness.open { flow }
+                    try await harness.until { gate.arrivals > arrivals }
+                }
+                gate.open()
+                #expect(try await harness.result(first.id) == "receipt 7")
+                #expect(try await harness.result(second.id) == "receipt 7")
+                #expect(effects.distinct("charge") == 1)
+            }
+        }
+    }
+
+    @Test func aRunThatWaitsForAKeyCannotBeForgottenByACrashBeforeItsWaitIsStored() async throws {
+        try await withEngines { harness in
+            let gate = harness.gate(), flow = flow(harness.effects, gate)
+            try await harness.open { flow }
+            let first = try await harness.start("7/a")
+            try await harness.until { gate.arrivals == 1 }
+            harness.script.set { call in
+                if case .awaitKey = call { return .dieBefore }
+                return .apply
+            }
+            let second = try await harness.start("7/b")
+            try await harness.until { harness.isDead }
+            harness.script.set(nil)
+            try await harness.crash()
+            gate.open()
+            try await harness.open { flow }
+            #expect(try await harness.result(first.id) == "receipt 7")
+            #expect(try await harness.result(second.id) == "receipt 7")
+        }
+    }
+}

@@ -1,0 +1,165 @@
+import Foundation
+import Perdure
+import PerdureEngine
+import PerdureHistory
+import PerdureSQLite
+import PerdureStore
+import Synchronization
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct TroubleTests {
+    private static let waiting = Flow { _, context in try await context.signal(Poke.self) }
+
+    @Test(arguments: [true, false]) func aStoreThatCannotCommitStopsRunsAndResumesThem(losesAnswers: Bool) async throws {
+        try await withEngines { harness in
+            let effects = harness.effects
+            try await harness.open {
+                Flow { input, context in
+                    for name in ["a", "b"] {
+                        try await context.act(name, input: input, .atMostOnce(inDoubt: .askPerson), irreversible: "x") { _, _ in effects.add(name) }
+                    }
+                    return "done"
+                }
+            }
+            let failures = Mutex(0)
+            harness.script.set { call in
+                guard case .commit(let number, _) = call, number > 1, failures.withLock({ $0 }) < 6 else { return .apply }
+                failures.withLock { $0 += 1 }
+                return losesAnswers ? .applyAndFail(.outcomeUnknown("cut")) : .fail(.unavailable("disk full"))
+            }
+            let run = try await harness.start()
+            try await harness.until {
+                harness.clock.advance(by: .seconds(1))
+                Task { harness.pulse.ring() }
+                return try await harness.record(run.id).state.isFinal
+            }
+            #expect(try await run.result() == "done")
+            #expect(effects.all == ["a", "b"])
+            #expect(failures.withLock { $0 } == 6)
+        }
+    }
+
+    @Test func aStoreThatCannotBeReadIsAskedAgain() async throws {
+        try await withEngines { harness in
+            try await harness.open(configure: { $0.cachedRuns = 0 }) { Self.waiting }
+            let run = try await harness.start()
+            try await harness.until(run.id, is: .waiting)
+            let failures = Mutex(0)
+            harness.script.set { call in
+                switch call {
+                case .claim, .events, .inbox, .ownedInbox, .nextWake:
+                    guard failures.withLock({ $0 }) < 8 else { return .apply }
+                    failures.withLock { $0 += 1 }
+                    return .fail(.unavailable("busy"))
+                default: return .apply
+                }
+            }
+            try await harness.engine.client.signal(run.id, Poke.self, "s", by: EngineHarness.bob)
+            try await harness.until {
+                harness.clock.advance(by: .seconds(1))
+                Task { harness.pulse.ring() }
+                return try await harness.record(run.id).state.isFinal
+            }
+            #expect(try await run.result() == "s")
+        }
+    }
+
+    @Test func aCorruptStoreEndsTheEngineWithItsCode() async throws {
+        try await withEngines { harness in
+            try await harness.open { Self.waiting }
+            let run = try await harness.start()
+            try await harness.until(run.id, is: .waiting)
+            harness.script.set { call in
+                if case .commit = call { .fail(.corrupt("a page is damaged")) } else { .apply }
+            }
+            await #expect(throws: PerdureError.self) { try await harness.engine.client.signal(run.id, Poke.self, "s", by: EngineHarness.bob) }
+            let failure = try await harness.untilEnded()
+            #expect((failure as? PerdureError)?.code == .storeCorrupt)
+        }
+    }
+
+    @Test func aBrokenChainIsQuarantinedAndNeverExecuted() async throws {
+        try await withEngines { harness in
+            let effects = harness.effects
+            let flow = Flow { input, context in
+                let text = try await context.read("look", input: input) { text, _ in text }
+                _ = try await context.signal(Poke.self)
+                effects.add("went on with \(text)")
+                return text
+            }
+            try await harness.open { flow }
+            let run = try await harness.start()
+            try await harness.until(run.id, is: .waiting)
+            try await harness.stop()
+            try Tampering.change(harness.path, "UPDATE events SET output = CAST('\"forged\"' AS BLOB) WHERE seq = 2")
+            try await harness.open { flow }
+            try await harness.engine.client.signal(run.id, Poke.self, "s", by: EngineHarness.bob)
+            let error = await #expect(throws: PerdureError.self) { try await harness.result(run.id) }
+            #expect(error?.code == .runQuarantined)
+            #expect(try await harness.record(run.id).state == .quarantined)
+            #expect(effects.all.isEmpty)
+        }
+    }
+
+    // Promise: 6
+    @Test func aRunThatTakesItsProcessDownAgainAndAgainIsParkedAndCanBeRetried() async throws {
+        try await withEngines { harness in
+            let gate = harness.gate(), effects = harness.effects
+            let flow = Flow { input, context in
+                try await context.read("trap", input: input) { text, _ in
+                    effects.add("trap")
+                    try await gate.pass()
+                    return text
+                }
+            }
+            try await harness.open { flow }
+            let run = try await harness.start()
+            for death in 1...3 {
+                try await harness.until {
+                    if effects.count("trap") == death { return true }
+                    harness.clock.advance(by: .seconds(1))
+                    Task { harness.pulse.ring() }
+                    return false
+                }
+                try await harness.crash()
+                try await harness.open { flow }
+            }
+            try await harness.until(run.id, is: .parked)
+            #expect(try await harness.record(run.id).note?.contains("died 3 times") == true)
+            gate.open()
+            try await harness.engine.client.retry(run.id, by: EngineHarness.bob)
+            #expect(try await harness.result(run.id) == "x")
+        }
+    }
+
+    @Test func terminatingARunWithCodePutsWhatMayHaveHappenedInDoubt() async throws {
+        try await withEngines { harness in
+            let gate = harness.gate()
+            try await harness.open {
+                Flow { input, context in
+                    try await context.step("slow", input: input, .idempotent(retention: .forever)) { text, _ in
+                        try await gate.pass()
+                        return text
+                    } undo: { _, _ in
+                        Issue.record("a terminated run undoes nothing")
+                    }
+                }
+            }
+            let run = try await harness.start()
+            try await harness.until { gate.arrivals == 1 }
+            try await harness.engine.client.terminate(run.id, reason: "stop", by: EngineHarness.bob)
+            let error = await #expect(throws: PerdureError.self) { try await run.result() }
+            #expect(error?.code == .runTerminated)
+            #expect(try await harness.lines(run.id).suffix(2) == ["step.in_doubt slow", "run.terminated"])
+        }
+    }
+
+    @Test func aSecondEngineOnTheSameFileIsRefused() async throws {
+        try await withEngines { harness in
+            try await harness.open { Self.waiting }
+            let path = harness.path
+            let error = await #expect(throws: PerdureError.self) { try await Engine(store: .sqlite(path)) { Self.waiting } }
+            #expect(error?.code == .storeLocked)
+        }
+    }
+}
