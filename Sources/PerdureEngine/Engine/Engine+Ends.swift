@@ -90,7 +90,6 @@ extension Engine {
                 metadata: ["run": "\(claim.record.id)", "deaths": "\(deaths)", "delay": "\(delay)"])
         }
         giveBack(claim, to: RunTransition(to: .waiting, wakeAt: now + delay), rings: false)
-        ringLater(at: now + delay)
         return false
     }
 

@@ -95,7 +95,8 @@ extension RunMachine {
         }
         return EventDraft(
             .approvalDecided, subject: delivery.name,
-            attributes: row.attributes(("approved", .bool(decision.isApproved)), ("view_digest", .string(decision.viewDigest)),
+            attributes: row.attributes(
+                ("approved", .bool(decision.isApproved)), ("view_digest", .string(decision.viewDigest)),
                 ("reason", decision.reason.map(JSONValue.string))))
     }
 
@@ -134,7 +135,8 @@ extension RunMachine {
         }
         if resolution.kind == .didNotHappen || resolution.kind == .abort, let quiet = step.quietAfter, now < quiet {
             drafts.events.append(
-                row.refusal(.stepNotStuck, "the last attempt may still act until \(quiet); say that it did not happen after that"))
+                row.refusal(.stepNotStuck, "the last attempt may still act until \(quiet); say that it did not happen after that")
+            )
             return
         }
         if resolution.kind == .undo, step.family == .undo || (step.request.undo == nil) {
@@ -151,7 +153,8 @@ extension RunMachine {
         var event = resolved(
             step, resolution.kind, by: row.delivery.sender, output: carriesOutput ? output : nil,
             then: resolution.kind == .didNotHappen ? next : .atOnce)
-        event.attributes = row.attributes(("resolution", .string(resolution.kind.rawValue)), ("reason", resolution.reason.map(JSONValue.string)),
+        event.attributes = row.attributes(
+            ("resolution", .string(resolution.kind.rawValue)), ("reason", resolution.reason.map(JSONValue.string)),
             ("next", (try? event.attributes.object())?["next"]))
         drafts.events.append(event)
         switch resolution.kind {
@@ -208,7 +211,8 @@ extension RunMachine {
         drafts.events.append(
             EventDraft(
                 .runTerminated,
-                attributes: termination.attributes(("reason", termination.delivery.payload.flatMap { try? JSONValue.parse($0, what: "a reason") })))
+                attributes: termination.attributes(
+                    ("reason", termination.delivery.payload.flatMap { try? JSONValue.parse($0, what: "a reason") })))
         )
         return drafts
     }
