@@ -71,11 +71,13 @@ extension Engine {
     /// nobody owns it, so that the next death is not counted against a run that was never started. Returns whether its turn has come.
     func isTurn(of claim: ClaimedRun, deaths: Int) -> Bool {
         let number = claim.record.number
-        let isFree = !claim.isTakeover && state.withLock { state in
-            guard state.activeSuspect == nil || state.activeSuspect == number else { return false }
-            state.activeSuspect = number
-            return true
-        }
+        let isFree =
+            !claim.isTakeover
+            && state.withLock { state in
+                guard state.activeSuspect == nil || state.activeSuspect == number else { return false }
+                state.activeSuspect = number
+                return true
+            }
         let now = configuration.clock.now()
         if isFree {
             scheduler.schedule(at: now + Self.suspicion) { [weak self] in self?.clearSuspect(number) }
@@ -88,7 +90,6 @@ extension Engine {
                 metadata: ["run": "\(claim.record.id)", "deaths": "\(deaths)", "delay": "\(delay)"])
         }
         giveBack(claim, to: RunTransition(to: .waiting, wakeAt: now + delay), rings: false)
-        ringLater(at: now + delay)
         return false
     }
 

@@ -13,7 +13,8 @@ extension Engine {
 
     var services: ActivationServices {
         ActivationServices(
-            store: store, journal: journal, threads: threads, watchdog: watchdog, scheduler: scheduler, clock: configuration.clock,
+            store: store, journal: journal, threads: threads, watchdog: watchdog, scheduler: scheduler,
+            clock: configuration.clock,
             random: configuration.random, node: node, build: build, payloadLimit: configuration.payloadLimit, logger: logger,
             metrics: metrics, observe: { [weak self] activation, event in self?.observe(activation, event) })
     }
@@ -124,7 +125,8 @@ extension Engine {
             switch error {
             case .broken(let message):
                 metrics.quarantined.increment()
-                logger.critical("a run's history is broken; the run is quarantined", metadata: ["run": "\(record.id)", "error": "\(message)"])
+                logger.critical(
+                    "a run's history is broken; the run is quarantined", metadata: ["run": "\(record.id)", "error": "\(message)"])
                 try await store.quarantine(record.number, reason: message)
                 wakeWaiters(of: record.id)
                 return
@@ -242,5 +244,7 @@ extension Engine {
 
 extension Activation {
     /// Whether what is in memory is the history up to this event.
-    func stands(on head: ChainHead) -> Bool { state.withLock { !$0.isClosed && $0.head.seq == head.seq && $0.head.hash == head.hash } }
+    func stands(on head: ChainHead) -> Bool {
+        state.withLock { !$0.isClosed && $0.head.seq == head.seq && $0.head.hash == head.hash }
+    }
 }

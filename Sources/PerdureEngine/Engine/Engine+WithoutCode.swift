@@ -41,7 +41,9 @@ extension Engine {
     // MARK: Giving back
 
     /// Ends the ownership of a run that is not brought into memory.
-    func giveBack(_ claim: ClaimedRun, _ drafts: [EventDraft] = [], consumed: [Int64] = [], to transition: RunTransition, rings: Bool = true) {
+    func giveBack(
+        _ claim: ClaimedRun, _ drafts: [EventDraft] = [], consumed: [Int64] = [], to transition: RunTransition, rings: Bool = true
+    ) {
         var head = claim.head
         let events = head.append(contentsOf: drafts, run: claim.record.id.description, now: store.now())
         giveBack(claim, events, consumed: consumed, settles: [], to: transition, rings: rings)
@@ -61,11 +63,14 @@ extension Engine {
                 if transition.state.isFinal { wakeWaiters(of: claim.record.id) }
                 let hasMail = state.withLock { $0.rowsForLoading.removeValue(forKey: claim.record.number) } != nil
                 if hasMail || rings { bell.ring() }
+                // Only now: a ring that came before the store knew of the time would have found nothing.
+                if let wakeAt = transition.wakeAt { ringLater(at: wakeAt) }
             case nil:
                 break
             case .refused(.invalid(let reason))?:
                 // It would be refused again. The run stays with this node until that ends.
-                logger.critical("the store cannot hold a run's record", metadata: ["run": "\(claim.record.id)", "reason": "\(reason)"])
+                logger.critical(
+                    "the store cannot hold a run's record", metadata: ["run": "\(claim.record.id)", "reason": "\(reason)"])
             default:
                 // More messages have come, or somebody else has the run.
                 reload(claim.record.id)

@@ -71,9 +71,11 @@ struct Caretaker {
             return record(row.refusal(.stepNotStuck, message))
         }
         guard resolution.kind != .undo else {
-            let reason = isAfterEnd ? "the run was terminated and its code never runs again" : "the run's code is not at work here"
+            let reason =
+                isAfterEnd ? "the run was terminated and its code never runs again" : "the run's code is not at work here"
             return record(
-                row.refusal(.stepNotStuck, "an undo needs the code, and \(reason); undo it by hand and say that it did not happen"))
+                row.refusal(
+                    .stepNotStuck, "an undo needs the code, and \(reason); undo it by hand and say that it did not happen"))
         }
         let output = resolution.output.map { Array($0) } ?? Array("{}".utf8)
         guard case .some = try? JSONValue.parse(output, what: "the result") else {
@@ -86,7 +88,8 @@ struct Caretaker {
 
     private func resolved(_ step: RunView.Step, _ resolution: Resolution, output: [UInt8], _ row: InboxRow) -> EventDraft {
         // An error that said that trying again cannot help has said so of the next attempt, too.
-        let isFinalError = resolution.kind == .didNotHappen && step.isInDoubt && step.doubtCause == DoubtReason.nonRetryable.rawValue
+        let isFinalError =
+            resolution.kind == .didNotHappen && step.isInDoubt && step.doubtCause == DoubtReason.nonRetryable.rawValue
         let next = isFinalError && !isAfterEnd ? (step.isUndo ? Continuation.deadLetter : .failure).name : nil
         return EventDraft(
             step.isUndo ? .undoResolved : .stepResolved, subject: step.subject,
@@ -148,7 +151,9 @@ struct Caretaker {
                     attributes: ["reason": .string(DoubtReason.terminated.rawValue), "effect": .string(step.effect)]))
         }
         for step in view.unsentSteps {
-            record(EventDraft(.stepCancelled, subject: step.subject, attributes: ["effect": .string(step.effect), "terminated": true]))
+            record(
+                EventDraft(
+                    .stepCancelled, subject: step.subject, attributes: ["effect": .string(step.effect), "terminated": true]))
             if let key = businessKey(of: step.subject) { settles.append(BusinessKeySettlement(key: key, end: .free)) }
         }
         let reason = row.delivery.payload.flatMap { try? JSONValue.parse($0, what: "a reason") }

@@ -111,7 +111,8 @@ package struct RunExplanation: Sendable {
         for step in doubts {
             sentences.append("\(Self.title(step)) is in doubt: it may have happened, and no outcome is recorded.")
             guard record.state == .terminated else { continue }
-            moves.append(Move(["resolve", run, step.subject, "--happened", "--result", "JSON"], "if it happened, with this result"))
+            moves.append(
+                Move(["resolve", run, step.subject, "--happened", "--result", "JSON"], "if it happened, with this result"))
             moves.append(Move(["resolve", run, step.subject, "--did-not-happen"], "if it did not and will not"))
         }
         if record.state != .terminated || doubts.isEmpty {

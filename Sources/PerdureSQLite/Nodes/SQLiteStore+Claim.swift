@@ -39,7 +39,8 @@ extension Session {
         WHERE number = ?1
         """)
     private static let markQuarantined = SQL(
-        "UPDATE runs SET state = 'quarantined', owner = NULL, wake_at = NULL, needs_retry = 0, note = ?2, since = ?3 WHERE number = ?1")
+        "UPDATE runs SET state = 'quarantined', owner = NULL, wake_at = NULL, needs_retry = 0, note = ?2, since = ?3 WHERE number = ?1"
+    )
 
     /// Makes the node the owner. A run whose row or last event cannot be read is set aside instead, or it would stop every claim.
     fileprivate func claim(_ number: Int64, _ request: ClaimRequest, now: Timestamp) throws -> ClaimedRun? {

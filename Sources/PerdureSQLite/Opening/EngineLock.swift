@@ -45,6 +45,8 @@ final class EngineLock: Sendable {
         }
         guard let taken else { return }
         _ = ftruncate(taken, 0)
+        // Closing would not be enough while a program is being started: until it runs, it shares this descriptor.
+        _ = flock(taken, LOCK_UN)
         Foundation.close(taken)
     }
 

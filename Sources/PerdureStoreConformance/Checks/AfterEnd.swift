@@ -20,7 +20,8 @@ extension StoreConformance {
                 }
             }
         },
-        ConformanceCheck("A terminated run with a resolve is lent to whoever asks, and stays terminated for all who look") { scene in
+        ConformanceCheck("A terminated run with a resolve is lent to whoever asks, and stays terminated for all who look") {
+            scene in
             let run = try await scene.resting(.init(to: .terminated), workflow: "farewell")
             let closed = try await scene.record(run)
             scene.clock.advance(by: .seconds(5))
@@ -42,7 +43,9 @@ extension StoreConformance {
             let closedAt = try await scene.record(run).closedAt
             let rows = try await scene.store.inbox(run: run.number).map(\.number)
             scene.clock.advance(by: .seconds(5))
-            let drafts = [EventDraft(.stepResolved, subject: "a"), EventDraft(.undoResolved, subject: "b"), EventDraft(.operatorAction)]
+            let drafts = [
+                EventDraft(.stepResolved, subject: "a"), EventDraft(.undoResolved, subject: "b"), EventDraft(.operatorAction),
+            ]
             let advance = run.advance(drafts, to: .init(to: .terminated), consuming: rows, at: scene.clock.now)
             try await scene.advance(advance)
             try await scene.advance(advance)

@@ -6,7 +6,8 @@ internal import Testing
 extension StoreConformance {
     /// Whom unread messages wake.
     static let wakes: [ConformanceCheck] = [
-        ConformanceCheck("A resolve wakes every run that is not owned, but for a paused one, whoever hosts its workflow") { scene in
+        ConformanceCheck("A resolve wakes every run that is not owned, but for a paused one, whoever hosts its workflow") {
+            scene in
             var runs: [SampleRun] = []
             for transition in [
                 RunTransition(to: .ready), .init(to: .waiting), .init(to: .parked), .init(to: .parked, needsRetry: true),
@@ -95,7 +96,8 @@ extension StoreConformance {
             var items: [CommitItem] = []
             for number in 0..<500 {
                 for run in deaf {
-                    items.append(.deliver(Delivery(to: run.record.id, id: "\(number)", kind: .signal, name: "go", sender: Sample.person)))
+                    items.append(
+                        .deliver(Delivery(to: run.record.id, id: "\(number)", kind: .signal, name: "go", sender: Sample.person)))
                 }
             }
             _ = try await scene.store.commit(items)
@@ -110,7 +112,10 @@ extension StoreConformance {
             // None of them is lost.
             #expect(try await scene.claim(build: "b2").map(\.record.number) == [deaf[0].number])
             #expect(try await scene.store.inbox(run: deaf[0].number).count == 500)
-            #expect(try await scene.claim(hosted: [.init(workflow: "farewell", version: "1")]).map(\.record.number) == [deaf[3].number])
+            #expect(
+                try await scene.claim(hosted: [.init(workflow: "farewell", version: "1")]).map(\.record.number) == [
+                    deaf[3].number
+                ])
         },
     ]
 }
