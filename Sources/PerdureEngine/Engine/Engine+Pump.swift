@@ -30,8 +30,9 @@ extension Engine {
             for await _ in bell.rings {
                 if Task.isCancelled { break }
                 do {
-                    try await claimAll(services, into: &group)
+                    // In this order: a run that is given up between the two is found by the claim, message and all.
                     try await readInboxes()
+                    try await claimAll(services, into: &group)
                     try await schedulePump()
                 } catch {
                     logger.error("the store cannot be asked for work; asking again", metadata: ["error": "\(error)"])
