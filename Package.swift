@@ -55,19 +55,26 @@ var targets: [Target] = [
     layer("PerdureHistory", ["Perdure", crypto]),
     layer("PerdureStore", ["PerdureHistory"]),
     layer("PerdureStoreConformance", ["PerdureStore"]),
-    layer("PerdureSQLite", ["PerdureStore"] + grdb),
+    layer("PerdureSQLite", ["PerdureStore", log] + grdb),
     layer(
         "PerdureEngine", ["Perdure", "PerdureHistory", "PerdureStore", log, tracing, lifecycle, crypto] + metrics + collections),
     layer("PerdureCommands", ["Perdure", "PerdureEngine", "PerdureSQLite", argumentParser]),
     tests("PerdureTests", ["Perdure"]),
     tests("PerdureHistoryTests", ["PerdureHistory"], exclude: ["Scripts"]),
-    tests("PerdureSQLiteTests", ["PerdureSQLite", "PerdureStoreConformance"] + grdb),
+    tests("PerdureSQLiteTests", ["PerdureSQLite", "PerdureStoreConformance", log] + grdb),
     tests("PerdureEngineTests", ["PerdureEngine", "PerdureSQLite", "PerdureStoreConformance"]),
     tests("PerdureCommandsTests", ["PerdureCommands"]),
     .executableTarget(
         name: "Quickstart", dependencies: ["Perdure", "PerdureEngine", "PerdureSQLite"], path: "Examples/Quickstart",
         swiftSettings: settings),
-    tests("HouseTests", ["Perdure", "PerdureEngine", "PerdureSQLite", "Quickstart"]),
+    .executableTarget(
+        name: "GettingStarted", dependencies: ["Perdure", "PerdureEngine", "PerdureCommands"], path: "Examples/GettingStarted",
+        swiftSettings: settings),
+    .target(
+        name: "DocumentedExamples", dependencies: ["Perdure"], path: "Examples/Documents", swiftSettings: settings),
+    tests(
+        "HouseTests",
+        ["Perdure", "PerdureEngine", "PerdureSQLite", "Quickstart", "GettingStarted", "DocumentedExamples"]),
 ]
 
 if !coreOnly {
@@ -83,10 +90,12 @@ if !coreOnly {
         layer("PerdureExamples", ["Perdure", httpClient]),
         .executableTarget(
             name: "PerdureCLI",
-            dependencies: ["PerdureCommands", "PerdureExamples", "PerdurePeer", httpClient, argumentParser],
+            dependencies: [
+                "PerdureCommands", "PerdureEngine", "PerdureSQLite", "PerdureExamples", "PerdurePeer", httpClient, argumentParser,
+            ],
             swiftSettings: settings),
         tests("PerdurePeerTests", ["PerdurePeer", .product(name: "HummingbirdTesting", package: "hummingbird")]),
-        tests("PerdureDemoTests", ["PerdureCLI", "PerdureExamples", "PerdurePeer"]),
+        tests("PerdureDemoTests", ["PerdureCLI", "PerdureEngine", "PerdureExamples", "PerdurePeer"]),
     ]
 }
 

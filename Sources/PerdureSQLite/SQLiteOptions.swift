@@ -1,4 +1,5 @@
 internal import Foundation
+package import Logging
 package import PerdureHistory
 
 /// What a test or an embedding layer may set about an SQLite store.
@@ -14,8 +15,11 @@ package struct SQLiteOptions: Sendable {
     /// How many pages of 4 KiB the file may have; nil leaves it to the disk. What no longer fits is "unavailable", nothing is lost.
     package var pageLimit: Int64?
     /// Called with a sentence, on any thread, when something should be looked at.
-    package var onWarning: @Sendable (String) -> Void = { _ in }
+    package var onWarning: @Sendable (String) -> Void
     package var faults: StoreFaults = .none
 
-    package init() {}
+    /// - Parameter logger: gets the warnings.
+    package init(logger: Logger = Logger(label: "perdure.sqlite")) {
+        onWarning = { logger.warning("\($0)") }
+    }
 }

@@ -1,4 +1,5 @@
 internal import Foundation
+public import Logging
 package import PerdureHistory
 public import PerdureStore
 
@@ -7,9 +8,11 @@ extension StoreConfiguration {
     ///
     /// One engine process at a time can use the file; it holds a lock on `<path>.lock` beside it. Other processes may read, start
     /// runs and deliver. The file must lie on a local disk.
-    /// - Parameter path: the file; a relative path counts from the current folder.
-    public static func sqlite(_ path: String) -> StoreConfiguration {
-        sqlite(path, options: SQLiteOptions())
+    /// - Parameters:
+    ///   - path: the file; a relative path counts from the current folder.
+    ///   - logger: told when something should be looked at, such as a log that grows because somebody reads for too long.
+    public static func sqlite(_ path: String, logger: Logger = Logger(label: "perdure.sqlite")) -> StoreConfiguration {
+        sqlite(path, options: SQLiteOptions(logger: logger))
     }
 
     /// The same with a clock of one's own.

@@ -16,7 +16,7 @@ package struct ClaimRequest: Sendable {
 
     package var node: NodeID
     package var build: String
-    /// Runs of other workflows are left alone, but for those with an unread `terminate`, which needs no code.
+    /// Runs of other workflows are left alone, but for those with an unread message that needs no code (`Wake.anyone`).
     package var hosted: [Hosted]
     package var limit: Int
     /// Claim only these runs (by number), if they are claimable; `nil` for any.
@@ -33,18 +33,26 @@ package struct ClaimRequest: Sendable {
 
 /// A run that now belongs to the node.
 package struct ClaimedRun: Sendable {
-    /// After the claim: `running`, with the new epoch and the node as its owner.
+    /// After the claim: with the new epoch, the node as its owner, and `running`. A terminated run stays `terminated`: it is lent out
+    /// for what may follow its end, and nobody sees it open again.
     package var record: RunRecord
-    /// The state before the claim.
+    /// The state before the claim, with what the claim has taken out of the row.
     package var previous: RunState
+    package var previousWakeAt: Timestamp?
+    package var previousNote: String?
     /// The last event of the history; after a take-over this is the `run.resumed` of the claim.
     package var head: ChainHead
-    /// Whether the owner before died without releasing the run.
+    /// Whether the owner before died without releasing the run. Never so for a terminated run, of which nothing was going on.
     package var isTakeover: Bool
 
-    package init(record: RunRecord, previous: RunState, head: ChainHead, isTakeover: Bool) {
+    package init(
+        record: RunRecord, previous: RunState, previousWakeAt: Timestamp? = nil, previousNote: String? = nil, head: ChainHead,
+        isTakeover: Bool
+    ) {
         self.record = record
         self.previous = previous
+        self.previousWakeAt = previousWakeAt
+        self.previousNote = previousNote
         self.head = head
         self.isTakeover = isTakeover
     }

@@ -55,19 +55,26 @@ package struct RunAdvance: Sendable {
     }
 }
 
-/// A change of a run's state. Every state but `running` gives the run up.
+/// A change of a run's state. Every state but `running` gives the run up. A run that was terminated before can only be given back as
+/// `terminated`: it keeps its closing time, takes in what may follow the end, and may have unread messages.
 package struct RunTransition: Sendable, Hashable {
     package var state: RunState
     package var wakeAt: Timestamp?
     package var note: String?
-    /// With `blocked`: the build that does not fit, which will not claim the run again.
+    /// With `blocked`: the build that does not fit, which will not claim the run again. `nil` only for a run that was blocked before
+    /// and that no build has carried on since: it stays blocked for those builds.
     package var blockedBuild: String?
+    /// With `parked`: of all messages only a `retry` of the whole run, a `terminate` and a `resolve` wake it.
+    package var needsRetry: Bool
 
-    package init(to state: RunState, wakeAt: Timestamp? = nil, note: String? = nil, blockedBuild: String? = nil) {
+    package init(
+        to state: RunState, wakeAt: Timestamp? = nil, note: String? = nil, blockedBuild: String? = nil, needsRetry: Bool = false
+    ) {
         self.state = state
         self.wakeAt = wakeAt
         self.note = note
         self.blockedBuild = blockedBuild
+        self.needsRetry = needsRetry
     }
 }
 

@@ -44,7 +44,7 @@ package struct RunRecord: Sendable, Hashable {
     package var state: RunState
     /// Grows with every change of owner.
     package var epoch: Int64
-    /// The node that owns the run; set exactly while `state` is `running`.
+    /// The node that owns the run: set while `state` is `running`, and while a terminated run is lent out.
     package var owner: NodeID?
     /// When an unowned run becomes due by itself.
     package var wakeAt: Timestamp?

@@ -25,8 +25,9 @@ package protocol Store: Sendable {
     func commit(_ items: [CommitItem]) async throws(StoreError) -> [CommitResult]
 
     /// Takes ownership of runs that have something to do: ready ones, due ones, ones with unread inbox rows, ones whose owner died,
-    /// blocked ones that have not met this build. Raises each run's epoch; for a dead owner's run, `run.resumed` is appended in the
-    /// same transaction. Oldest cause first.
+    /// blocked ones that have not met this build, terminated ones with an unread `resolve`. Raises each run's epoch; for a dead owner's
+    /// run, but for a terminated one, `run.resumed` is appended in the same transaction. Oldest cause first. Messages that wake nobody
+    /// (`Wake.nobody`) cost a claim nothing, however many there are.
     func claim(_ request: ClaimRequest) async throws(StoreError) -> [ClaimedRun]
 
     /// The earliest time at which an unowned run of these workflows becomes due, if any; it may be past. Others are left out, since

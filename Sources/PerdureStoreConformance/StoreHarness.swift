@@ -37,5 +37,6 @@ package struct ConformanceCheck: Sendable, CustomStringConvertible {
 /// Everything that a store promises. Another store runs the same list.
 package enum StoreConformance {
     package static let checks: [ConformanceCheck] =
-        creation + gate + events + claims + causes + takeover + inbox + outside + businessKeys + attention + listing + faults
+        creation + gate + events + claims + causes + wakes + takeover + afterEnd + inbox + outside + businessKeys + attention
+        + listing + faults
 }

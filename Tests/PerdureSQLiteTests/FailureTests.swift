@@ -1,6 +1,7 @@
 import Foundation
 import GRDB
 import GRDBSQLite
+import Logging
 import Perdure
 import PerdureHistory
 import PerdureStore
@@ -138,6 +139,20 @@ struct FailureTests {
         }
         #expect(warnings.withLock { $0 }.count == 1)
         #expect(warnings.withLock { $0 }.first?.contains("perdure.db-wal") == true)
+    }
+
+    @Test("Warnings reach the logger of the store")
+    func loggedWarning() async throws {
+        let recorder = WarningRecorder()
+        let logger = Logger(label: "test") { _ in recorder }
+        try await harness.withStore {
+            $0.logWarningSize = 1
+            $0.onWarning = SQLiteOptions(logger: logger).onWarning
+        } _: { store in
+            for _ in 0..<200 { _ = try await store.commit([SampleRun().creation]) }
+        }
+        #expect(recorder.messages.withLock { $0 }.count == 1)
+        #expect(recorder.messages.withLock { $0 }.first?.hasPrefix("warning: The write-ahead log") == true)
     }
 
     @Test(

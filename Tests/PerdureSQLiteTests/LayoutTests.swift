@@ -44,6 +44,23 @@ struct LayoutTests {
         #expect(found == "1.1 2.1 3.1 1.2 2.2 3.2 1.3 2.3 3.3")
     }
 
+    @Test("Messages that wake nobody are not where claims look")
+    func silent() async throws {
+        try await harness.withStore { store in
+            try await store.register(SQLiteHarness.node)
+            var run = SampleRun(owner: SQLiteHarness.node.id)
+            guard case .created(let record) = try await store.commit([run.creation]).first else { throw CannotGoOn() }
+            run.record = record
+            let blocked = RunTransition(to: .blocked, blockedBuild: "b1")
+            let deliveries = (0..<100).map { number in
+                CommitItem.deliver(Delivery(to: record.id, id: "\(number)", kind: .signal, sender: Sample.person))
+            }
+            _ = try await store.commit([.advance(run.advance([], to: blocked))] + deliveries)
+        }
+        #expect(try harness.ask("SELECT count(*) FROM inbox WHERE consumed = 0") == "100")
+        #expect(try harness.ask("SELECT count(*) FROM wakes") == "0")
+    }
+
     @Test("A read message keeps its id and gives up its payload")
     func consumed() async throws {
         var run = try await harness.withOneRun()

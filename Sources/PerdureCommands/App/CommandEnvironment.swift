@@ -32,7 +32,8 @@ package struct CommandEnvironment: Sendable {
     package var handlesSignals: Bool
 
     package init(
-        program: String, user: String, write: @escaping @Sendable (String) -> Void, writeError: @escaping @Sendable (String) -> Void,
+        program: String, user: String, write: @escaping @Sendable (String) -> Void,
+        writeError: @escaping @Sendable (String) -> Void,
         workflows: @escaping @Sendable () async throws -> [RegisteredWorkflow]
     ) {
         self.program = program

@@ -11,7 +11,7 @@ protocol StoreCommand: ParsableCommand {
 
 /// The command line of one app, from words to an exit status.
 package enum CommandLineTool<App: PerdureApp> {
-    package static func run(_ arguments: [String], _ environment: CommandEnvironment) async -> ExitStatus {
+    package static func run(_ arguments: [String], _ environment: CommandEnvironment) async -> CommandStatus {
         do {
             var command = try Root<App>.parseAsRoot(arguments)
             if let command = command as? any StoreCommand {
@@ -25,9 +25,9 @@ package enum CommandLineTool<App: PerdureApp> {
         }
     }
 
-    private static func report(_ error: any Error, _ environment: CommandEnvironment) -> ExitStatus {
+    private static func report(_ error: any Error, _ environment: CommandEnvironment) -> CommandStatus {
         switch error {
-        case let status as ExitStatus:
+        case let status as CommandStatus:
             return status
         case let error as PayloadError:
             return report(PerdureError(error), environment)
@@ -35,8 +35,9 @@ package enum CommandLineTool<App: PerdureApp> {
             let style = environment.style
             let cause = error.cause.map { " (\($0))" } ?? ""
             environment.writeError(
-                "\(style.red("error:")) \(error.message)\(cause)\n\(style.dim("code: \(error.code), see docs/errors/\(error.code).md"))\n")
-            return ExitStatus(error.code)
+                "\(style.red("error:")) \(error.message)\(cause)\n\(style.dim("code: \(error.code), see docs/errors/\(error.code).md"))\n"
+            )
+            return CommandStatus(error.code)
         case is CancellationError:
             return .failed
         default:
@@ -52,19 +53,21 @@ package enum CommandLineTool<App: PerdureApp> {
 /// The program itself.
 struct Root<App: PerdureApp>: ParsableCommand {
     static var configuration: CommandConfiguration {
-        let codes = ExitStatus.allCases.map { "  \($0.rawValue)  \($0.meaning)" }.joined(separator: "\n")
+        let codes = CommandStatus.allCases.map { "  \($0.rawValue)  \($0.meaning)" }.joined(separator: "\n")
         return CommandConfiguration(
             commandName: programName,
             abstract: App.abstract,
             discussion: """
-                Every command works on one store: --store, or the variable PERDURE_STORE, or perdure.db in the current folder. One
-                process at a time hosts workflows on a store ('run', or 'start' where nobody else does); the others work beside it.
+                Every command works on one store: --store, or the variable PERDURE_STORE, or perdure.db in the current folder. \
+                One process at a time hosts workflows on a store ('run', or 'start' where nobody else does); the others work \
+                beside it.
 
                 Exit status:
                 \(codes)
                 """,
             subcommands: [
-                RunCommand.self, StartCommand.self, ListCommand.self, ShowCommand.self, ExplainCommand.self, ApprovalsCommand.self,
+                RunCommand.self, StartCommand.self, ListCommand.self, ShowCommand.self, ExplainCommand.self,
+                ApprovalsCommand.self,
                 ApproveCommand.self, DenyCommand.self, AnswerCommand.self, SignalCommand.self, CancelCommand.self,
                 TerminateCommand.self, RetryCommand.self, ResolveCommand.self, VerifyCommand.self,
             ])

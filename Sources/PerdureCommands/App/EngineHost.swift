@@ -12,7 +12,8 @@ struct EngineHost {
     func run(beside companions: [any Service]) async throws {
         let others = (companions + environment.companions).map {
             ServiceGroupConfiguration.ServiceConfiguration(
-                service: $0, successTerminationBehavior: .gracefullyShutdownGroup, failureTerminationBehavior: .gracefullyShutdownGroup)
+                service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
+                failureTerminationBehavior: .gracefullyShutdownGroup)
         }
         let host = ServiceGroupConfiguration.ServiceConfiguration(
             service: engine, successTerminationBehavior: .gracefullyShutdownGroup, failureTerminationBehavior: .cancelGroup)

@@ -30,7 +30,7 @@ extension PerdureApp {
     public static var abstract: String { "Runs durable workflows, and lets people look at them and move them." }
 
     /// Parses the command line, runs the command and exits with its status.
-    public static func main() async {
+    @concurrent public static func main() async {
         let environment = CommandEnvironment.process(Self.self)
         let status = await CommandLineTool<Self>.run(Array(CommandLine.arguments.dropFirst()), environment)
         exit(status.rawValue)

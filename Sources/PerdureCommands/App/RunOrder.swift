@@ -17,7 +17,8 @@ struct RunOrder: Sendable {
     /// - Throws: `PerdureError` with `workflow_unknown`, `input_undecodable`, `payload_too_large` or `name_invalid`.
     func check() throws {
         if let key, !Name.isKey(Name.normalized(key)) {
-            throw PerdureError(.nameInvalid, "The workflow key cannot be recorded: use 1 to 256 bytes of text without control characters.")
+            throw PerdureError(
+                .nameInvalid, "The workflow key cannot be recorded: use 1 to 256 bytes of text without control characters.")
         }
         _ = try registered()
     }
@@ -66,7 +67,8 @@ struct RunOrder: Sendable {
             }
             return existing.id
         case .refused(let refusal)?: throw PerdureError(.storeUnavailable, "The run was not started: \(refusal).")
-        default: throw PerdureError(.storeUnavailable, "The store gave no answer that makes sense; the run may have been started.")
+        default:
+            throw PerdureError(.storeUnavailable, "The store gave no answer that makes sense; the run may have been started.")
         }
     }
 }

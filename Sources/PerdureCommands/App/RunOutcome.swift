@@ -30,7 +30,8 @@ struct RunOutcome: Sendable {
     var isGood: Bool { !record.state.isFinal && record.state != .quarantined || record.state == .completed }
 
     var json: JSONValue {
-        let error = isGood ? nil : JSONValue.members(("code", code.map(JSONValue.string)), ("message", message.map(JSONValue.string)))
+        let error =
+            isGood ? nil : JSONValue.members(("code", code.map(JSONValue.string)), ("message", message.map(JSONValue.string)))
         return .members(
             ("run", .string(id.description)), ("state", .string(record.state.rawValue)), ("output", output), ("error", error))
     }
@@ -41,21 +42,5 @@ struct RunOutcome: Sendable {
         if let output { return "Run \(id) \(state): \(output.canonicalText)" }
         let why = [code, message].compactMap { $0 }.joined(separator: ": ")
         return "Run \(id) \(state)\(why.isEmpty ? "" : ": \(why)")"
-    }
-}
-
-/// Waits beside another process for the end of a run: the store says when somebody has written.
-struct RunWatch {
-    let client: Client
-
-    func outcome(of id: RunID) async throws -> RunOutcome {
-        let (rings, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-        client.store.onOutsideDelivery { continuation.yield() }
-        continuation.yield()
-        for await _ in rings {
-            let record = try await client.record(id)
-            if record.state.isFinal || record.state == .quarantined { return try await RunOutcome.read(id, client) }
-        }
-        throw CancellationError()
     }
 }

@@ -6,7 +6,8 @@ internal import PerdureStore
 /// `approvals`: everything that waits for a person.
 struct ApprovalsCommand: StoreCommand {
     static let configuration = CommandConfiguration(
-        commandName: "approvals", abstract: "Lists everything that waits for a person: approvals, questions, and runs that are parked.",
+        commandName: "approvals",
+        abstract: "Lists everything that waits for a person: approvals, questions, and runs that are parked.",
         discussion: """
             Example:
               approvals --json

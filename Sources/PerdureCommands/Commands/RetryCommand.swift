@@ -6,7 +6,8 @@ internal import PerdureStore
 /// `retry`: lets something that is stuck try again.
 struct RetryCommand: StoreCommand {
     static let configuration = CommandConfiguration(
-        commandName: "retry", abstract: "Lets a stuck step try again, or a run that was parked because it takes its process down.",
+        commandName: "retry",
+        abstract: "Lets a stuck step try again, or a run that was parked because it takes its process down.",
         discussion: """
             A step that must happen at most once and may have happened is not retried: 'resolve' says first what became of it.
 
@@ -32,7 +33,9 @@ struct RetryCommand: StoreCommand {
 
     private func find(_ client: Client) async throws -> String? {
         let record = try await client.record(target.run)
-        if record.state.isFinal { throw PerdureError(.runClosed, "Run \(target.run) is closed; nothing of it can be tried again.") }
+        if record.state.isFinal {
+            throw PerdureError(.runClosed, "Run \(target.run) is closed; nothing of it can be tried again.")
+        }
         let view = try await client.view(of: target.run)
         if step == nil, view.isPoisoned { return nil }
         let stuck = step.map { name in view.stuckSteps.filter { $0.subject == name } } ?? view.stuckSteps

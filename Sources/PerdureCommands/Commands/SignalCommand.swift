@@ -17,7 +17,8 @@ struct SignalCommand: StoreCommand {
     @OptionGroup var store: StoreOptions
     @OptionGroup var target: RunArgument
     @Argument(help: "The signal's name.") var name: String
-    @Option(help: ArgumentHelp("The payload: JSON, @file or - for standard input. Default: {}.", valueName: "json")) var json = "{}"
+    @Option(help: ArgumentHelp("The payload: JSON, @file or - for standard input. Default: {}.", valueName: "json")) var json =
+        "{}"
     @Option(help: "A name for this delivery, which is taken in once.") var id: String?
     @OptionGroup var actor: ActorOptions
 

@@ -26,7 +26,8 @@ struct StartCommand: StoreCommand {
     @OptionGroup var store: StoreOptions
     @Argument(help: "The workflow's name.") var workflow: String
     @Option(help: "Default: the newest.") var version: String?
-    @Option(help: ArgumentHelp("The input: JSON, @file or - for standard input. Default: {}.", valueName: "json")) var input = "{}"
+    @Option(help: ArgumentHelp("The input: JSON, @file or - for standard input. Default: {}.", valueName: "json")) var input =
+        "{}"
     @Option(help: "Makes the start repeatable: one key, one run of the workflow.") var key: String?
     @Flag(help: "Wait until the run closes.") var wait = false
     @Flag(help: "Print JSON.") var json = false
@@ -36,7 +37,8 @@ struct StartCommand: StoreCommand {
         let json = try JSONArgument.read(input, option: "--input", environment)
         let order = RunOrder(
             workflow: workflow, version: version.map { WorkflowVersion($0) }, input: json, key: key,
-            sender: try actor.principal(environment), workflows: try await environment.workflows(), configuration: environment.engine)
+            sender: try actor.principal(environment), workflows: try await environment.workflows(),
+            configuration: environment.engine)
         try order.check()
         let engine: Engine
         do {
@@ -72,13 +74,13 @@ struct StartCommand: StoreCommand {
         case .failure(let error): throw error
         case nil:
             environment.print("Stopped; the run goes on when the store is hosted again.")
-            throw ExitStatus.failed
+            throw CommandStatus.failed
         }
     }
 
     private func report(_ outcome: RunOutcome, _ environment: CommandEnvironment) throws {
         environment.print(json ? outcome.json.canonicalText : outcome.text(environment.style))
-        guard outcome.isGood else { throw ExitStatus.failed }
+        guard outcome.isGood else { throw CommandStatus.failed }
     }
 }
 

@@ -41,7 +41,7 @@ struct VerifyCommand: StoreCommand {
             return result
         }
         print(result, environment)
-        guard result.isSound else { throw ExitStatus.failed }
+        guard result.isSound else { throw CommandStatus.failed }
     }
 
     private struct Result {

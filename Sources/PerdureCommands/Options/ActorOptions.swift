@@ -5,13 +5,15 @@ internal import Perdure
 struct ActorOptions: ParsableArguments {
     @Option(
         name: .customLong("as"),
-        help: ArgumentHelp("Act under another name. What is recorded also names the user of the operating system.", valueName: "name"))
+        help: ArgumentHelp(
+            "Act under another name. What is recorded also names the user of the operating system.", valueName: "name"))
     var name: String?
 
     func principal(_ environment: CommandEnvironment) throws -> Principal {
         guard let name, name != environment.user else { return Principal(.human, environment.user) }
         guard Name.isKey(name) else {
-            throw PerdureError(.nameInvalid, "The name given with --as cannot be recorded: use 1 to 256 bytes without control characters.")
+            throw PerdureError(
+                .nameInvalid, "The name given with --as cannot be recorded: use 1 to 256 bytes without control characters.")
         }
         return Principal(.human, name, authentication: "unauthenticated, named by \(environment.user)")
     }

@@ -1,8 +1,8 @@
 internal import ArgumentParser
 internal import Perdure
 internal import PerdureEngine
-internal import PerdureStore
 internal import PerdureHistory
+internal import PerdureStore
 
 /// What `approve` and `deny` share.
 struct DecisionOptions: ParsableArguments {
@@ -21,7 +21,8 @@ struct DecisionOptions: ParsableArguments {
             if let digest, digest.count < 8 || !approval.digest.hasPrefix(digest.lowercased()) {
                 throw PerdureError(
                     .approvalMismatch,
-                    "The view of '\(approval.step)' has the digest \(approval.digest), not \(digest); look at the approval again.")
+                    "The view of '\(approval.step)' has the digest \(approval.digest), not \(digest); look at the approval again."
+                )
             }
             if !json { environment.print(RequestText.approval(approval, now: environment.now(), style: environment.style)) }
             guard try confirms(approve, approval, environment) else { return nil }
@@ -30,7 +31,7 @@ struct DecisionOptions: ParsableArguments {
         }
         guard let approval else {
             environment.print("Nothing was decided.")
-            throw ExitStatus.failed
+            throw CommandStatus.failed
         }
         if json {
             var object = RunJSON.approval(approval).objectValue ?? JSONObject()
@@ -56,14 +57,17 @@ struct DecisionOptions: ParsableArguments {
             let steps = open.map { "'\($0.step)'" }.joined(separator: ", ")
             throw PerdureError(.usage, "Several steps of run \(target.run) wait for an approval: \(steps). Name one.")
         }
-        if record.state.isFinal { throw PerdureError(.runClosed, "Run \(target.run) is closed; nothing of it waits for an approval.") }
+        if record.state.isFinal {
+            throw PerdureError(.runClosed, "Run \(target.run) is closed; nothing of it waits for an approval.")
+        }
         throw PerdureError(.approvalUnknown, "Nothing of run \(target.run) waits for an approval now.")
     }
 
     private func confirms(_ approve: Bool, _ approval: PendingApproval, _ environment: CommandEnvironment) throws -> Bool {
         if yes { return true }
         guard let ask = environment.ask else {
-            throw PerdureError(.usage, "There is no terminal to ask on: look at the view, then repeat with --yes --digest \(approval.digest).")
+            throw PerdureError(
+                .usage, "There is no terminal to ask on: look at the view, then repeat with --yes --digest \(approval.digest).")
         }
         let answer = ask("\(approve ? "Approve" : "Deny") '\(approval.step.shortened(to: 80))'? [y/N] ") ?? ""
         return ["y", "yes"].contains(answer.lowercased())

@@ -7,7 +7,9 @@ struct RunArgument: ParsableArguments {
     var run: RunID
 
     static func read(_ text: String) throws -> RunID {
-        guard let id = RunID(text) else { throw ValidationError("'\(text)' is not a run's id, which is a UUID as 'list' shows it.") }
+        guard let id = RunID(text) else {
+            throw ValidationError("'\(text)' is not a run's id, which is a UUID as 'list' shows it.")
+        }
         return id
     }
 }

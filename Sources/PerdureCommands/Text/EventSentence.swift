@@ -20,7 +20,8 @@ enum EventSentence {
         switch event.kind {
         case .runCompleted, .stepSucceeded: .good
         case .runFailed, .runTerminated, .stepFailed, .undoFailed, .stepAttemptFailed, .undoAttemptFailed: .bad
-        case .runBlocked, .runParked, .runPaused, .stepInDoubt, .undoInDoubt, .approvalRequested, .questionAsked, .runCancelRequested:
+        case .runBlocked, .runParked, .runPaused, .stepInDoubt, .undoInDoubt, .approvalRequested, .questionAsked,
+            .runCancelRequested:
             .attention
         case .runResumed: (try? event.attributes.object())?["clean"]?.boolValue == false ? .attention : .plain
         default: .plain
@@ -35,10 +36,12 @@ enum EventSentence {
         return text.isEmpty ? "" : separator + text
     }
 
-    private static func why(_ attributes: JSONObject) -> String { after(": ", attributes["reason"]?.stringValue.map { "\"\($0)\"" }) }
+    private static func why(_ attributes: JSONObject) -> String {
+        after(": ", attributes["reason"]?.stringValue.map { "\"\($0)\"" })
+    }
 
     private static func offset(_ attributes: JSONObject, _ key: String, _ start: Timestamp) -> String? {
-        ValueText.time(attributes, key).map { "+" + ReadableTime.span($0.duration(since: start)) }
+        ValueText.time(attributes, key).map { ReadableTime.offset($0, from: start) }
     }
 
     // MARK: Runs
@@ -85,7 +88,8 @@ enum EventSentence {
         case .stepInDoubt, .undoInDoubt:
             return "in doubt: \(RunExplanation.reason(attributes["reason"]?.stringValue))\(message(attributes, separator: " – "))"
         default:
-            return "\(resolution(attributes)), says \(ValueText.who(attributes))\(why(attributes))\(after(" → ", ValueText.result(event.output)))"
+            return
+                "\(resolution(attributes)), says \(ValueText.who(attributes))\(why(attributes))\(after(" → ", ValueText.result(event.output)))"
         }
     }
 
@@ -125,7 +129,8 @@ enum EventSentence {
         switch event.kind {
         case .questionAsked:
             let limit = after(" until ", offset(attributes, "expires_at", start))
-            return "asked of \(attributes["approver"]?.stringValue ?? "somebody")\(limit)\(after(": ", ValueText.short(event.input, limit: 120)))"
+            return
+                "asked of \(attributes["approver"]?.stringValue ?? "somebody")\(limit)\(after(": ", ValueText.short(event.input, limit: 120)))"
         case .questionAnswered: return "answered by \(ValueText.who(attributes))\(after(": ", ValueText.short(event.output)))"
         case .questionExpired: return "nobody answered in time"
         default: return "no longer asked"

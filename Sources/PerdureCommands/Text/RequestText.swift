@@ -25,7 +25,8 @@ package enum RequestText {
         return items.map { item in
             let limit = item.expires.map { ", until \(ReadableTime.point($0, seenAt: now))" } ?? ""
             let commands = item.commands.map { "    \(style.dim(CommandText.line(program, $0)))" }
-            return (["\(style.bold(item.title.shortened(to: 160)))\(limit)", "    \(item.details.shortened(to: 240))"] + commands)
+            return
+                (["\(style.bold(item.title.shortened(to: 160)))\(limit)", "    \(item.details.shortened(to: 240))"] + commands)
                 .joined(separator: "\n")
         }.joined(separator: "\n\n") + "\n"
     }

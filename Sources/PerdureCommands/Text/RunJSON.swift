@@ -45,7 +45,8 @@ enum RunJSON {
     static func waiting(_ item: WaitingItem) -> JSONValue {
         .members(
             ("kind", .string(item.kind)), ("run", .string(item.run)), ("workflow", .string(item.workflow)),
-            ("subject", .string(item.subject)), ("details", .string(item.details)), ("approver", item.approver.map(JSONValue.string)),
+            ("subject", .string(item.subject)), ("details", .string(item.details)),
+            ("approver", item.approver.map(JSONValue.string)),
             ("digest", item.digest.map(JSONValue.string)), ("expires_at", item.expires.map(JSONValue.init(time:))))
     }
 
@@ -59,7 +60,8 @@ enum RunJSON {
     static func report(_ record: RunRecord, _ report: HistoryVerifier.Report) -> JSONValue {
         let problems = report.problems.map { problem in
             JSONValue.members(
-                ("seq", problem.seq.map(JSONValue.integer)), ("rule", .string(problem.rule.rawValue)), ("message", .string(problem.message)))
+                ("seq", problem.seq.map(JSONValue.integer)), ("rule", .string(problem.rule.rawValue)),
+                ("message", .string(problem.message)))
         }
         return .members(
             ("run", .string(record.id.description)), ("events", JSONValue(report.eventCount)), ("sound", .bool(report.isSound)),

@@ -28,6 +28,9 @@ extension String {
     /// Filled with spaces to the given width; a longer text stays.
     func padded(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
 
+    /// The same with the spaces in front.
+    func indented(to width: Int) -> String { String(repeating: " ", count: max(0, width - count)) + self }
+
     /// The first characters, and an ellipsis for the rest. What could move a terminal's cursor is shown as a dot.
     func shortened(to limit: Int) -> String {
         let clean = String(unicodeScalars.map { $0.properties.generalCategory == .control ? "·" : Character($0) })

@@ -10,13 +10,12 @@ package enum TimelineText {
         let rows = events.map { event in Row(event, start: start) }
         let widths = (
             seq: rows.map(\.seq.count).max() ?? 1, time: rows.map(\.time.count).max() ?? 1,
-            subject: min(32, rows.map(\.subject.count).max() ?? 1))
+            subject: min(32, rows.map(\.subject.count).max() ?? 1)
+        )
         var lines = [RunText.headline(record, style: style), RunText.times(record, events, style: style), ""]
         for row in rows {
-            let seq = String(repeating: " ", count: max(0, widths.seq - row.seq.count)) + row.seq
-            lines.append(
-                "\(style.dim(seq))  \(style.dim(row.time.padded(to: widths.time)))  \(row.subject.padded(to: widths.subject))  "
-                    + row.tone.paint(row.text, style))
+            let place = "\(row.seq.indented(to: widths.seq))  \(row.time.indented(to: widths.time))"
+            lines.append("\(style.dim(place))  \(row.subject.padded(to: widths.subject))  \(row.tone.paint(row.text, style))")
         }
         if let note = record.note, !record.state.isFinal { lines += ["", style.yellow(note)] }
         return lines.joined(separator: "\n") + "\n"
@@ -44,7 +43,7 @@ package enum TimelineText {
 
         init(_ event: Event, start: Timestamp) {
             seq = String(event.seq)
-            time = "+" + ReadableTime.span(event.at.duration(since: start))
+            time = ReadableTime.offset(event.at, from: start)
             let isUndo = event.kind.rawValue.hasPrefix("undo.")
             subject = (event.subject.isEmpty ? "run" : isUndo ? "undo \(event.subject)" : event.subject).shortened(to: 32)
             text = EventSentence.text(event, start: start).shortened(to: 240)
@@ -57,7 +56,8 @@ package enum TimelineText {
 enum RunText {
     static func headline(_ record: RunRecord, style: Style) -> String {
         let key = record.key.map { "  key \($0.shortened(to: 60))" } ?? ""
-        return "\(style.bold(record.id.description))  \(record.workflow) \(record.version)\(key)  \(style.state(record.state.rawValue))"
+        return
+            "\(style.bold(record.id.description))  \(record.workflow) \(record.version)\(key)  \(style.state(record.state.rawValue))"
     }
 
     static func times(_ record: RunRecord, _ events: [Event], style: Style) -> String {

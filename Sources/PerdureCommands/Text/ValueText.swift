@@ -7,7 +7,8 @@ enum ValueText {
     static func json(_ value: StoredValue?) -> JSONValue? {
         switch value {
         case nil: nil
-        case .inline(let bytes): (try? JSONValue.parse(bytes, what: "a value")) ?? .string("\(bytes.count) bytes that are not JSON")
+        case .inline(let bytes):
+            (try? JSONValue.parse(bytes, what: "a value")) ?? .string("\(bytes.count) bytes that are not JSON")
         case .spilled(let digest, let size): ["digest": .string(Hex.encode(digest)), "size": .integer(size)]
         }
     }
@@ -35,13 +36,17 @@ enum ValueText {
 
 /// Command lines that texts suggest, quoted so that they can be copied.
 package enum CommandText {
-    package static func line(_ program: String, _ words: [String]) -> String { ([program] + words.map(quoted)).joined(separator: " ") }
+    package static func line(_ program: String, _ words: [String]) -> String {
+        ([program] + words.map(quoted)).joined(separator: " ")
+    }
 
     static func quoted(_ word: String) -> String {
-        let safe = !word.isEmpty && word.utf8.allSatisfy { byte in
-            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte)
-                || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || "-_./:@%+=,".utf8.contains(byte)
-        }
+        let safe =
+            !word.isEmpty
+            && word.utf8.allSatisfy { byte in
+                (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte)
+                    || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || "-_./:@%+=,".utf8.contains(byte)
+            }
         return safe ? word : "'\(word.replacing("'", with: "'\\''"))'"
     }
 }

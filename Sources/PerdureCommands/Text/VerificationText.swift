@@ -22,7 +22,10 @@ package enum VerificationText {
         let takeovers = report.takeovers == 1 ? "1 takeover" : "\(report.takeovers) takeovers"
         lines.append(fact("resumed safely", report.isResumedSafely, takeovers))
         if report.isClosed {
-            lines.append(fact("closed cleanly", report.isClosedCleanly, report.isClosedCleanly ? "nothing is open or in doubt" : "something is left open or in doubt"))
+            lines.append(
+                fact(
+                    "closed cleanly", report.isClosedCleanly,
+                    report.isClosedCleanly ? "nothing is open or in doubt" : "something is left open or in doubt"))
         } else {
             lines.append("  \("closed cleanly".padded(to: 15)) --   \(style.dim("the run is not closed yet"))")
         }

@@ -47,6 +47,7 @@ public struct Client: Sendable {
         try await guarded { try await store.runs(RunFilter(workflow: workflow, limit: limit)) }.map(RunInfo.init)
     }
 
+    /// The run's approvals that wait for a decision, with what is to be shown to whoever decides.
     public func pendingApprovals(of id: RunID) async throws -> [PendingApproval] {
         try await view(of: id).openApprovals.compactMap { step in
             guard let approval = step.approval else { return nil }
@@ -56,6 +57,7 @@ public struct Client: Sendable {
         }
     }
 
+    /// The run's questions that wait for an answer.
     public func pendingQuestions(of id: RunID) async throws -> [PendingQuestion] {
         try await view(of: id).openQuestions.map {
             PendingQuestion(run: id, name: $0.subject, text: $0.text, approver: $0.approver, expiresAt: $0.expires?.date)
@@ -120,7 +122,8 @@ public struct Client: Sendable {
         try await send(run, .answer, name: question, payload: try canonical(json, what: "the answer"), by: sender)
     }
 
-    /// Asks the run to end. It gets `CancellationError` where it waits, and undoes what it has done.
+    /// Asks the run to end. It gets `CancellationError` where it waits, and undoes what it has done. A run without code that fits takes
+    /// the message in when there is some.
     public func cancel(_ run: RunID, by sender: Principal) async throws { try await send(run, .cancel, by: sender) }
 
     /// Ends the run without its code: nothing is undone, and what may have happened is in doubt.
@@ -128,13 +131,18 @@ public struct Client: Sendable {
         try await send(run, .terminate, payload: try reason.map { try encoded($0) }, by: sender)
     }
 
-    /// Lets a dead letter try again, or a run that was parked because it takes its process down (no step).
+    /// Lets a dead letter try again, or a run that was parked because it takes its process down (no step). That one gets its tries anew.
     public func retry(_ run: RunID, step: String? = nil, by sender: Principal) async throws {
         if let step { _ = try await stuck(run, step) }
         try await send(run, .retry, name: step ?? "", by: sender)
     }
 
     /// Clears up a step in doubt or a dead letter.
+    ///
+    /// It works without the workflow's code as well: where nobody hosts it, where the run is blocked or poisoned, which it then stays, and
+    /// after the run was terminated. Then an `undo` is refused, in the history, and nobody can check that a result is of the right type.
+    ///
+    /// - Throws: `PerdureError` with `run_unknown`, `step_unknown`, `step_not_stuck` or `run_closed`.
     public func resolve(
         _ run: RunID, step: String, _ resolution: StepResolution, reason: String? = nil, by sender: Principal
     ) async throws {

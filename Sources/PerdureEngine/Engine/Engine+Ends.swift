@@ -27,7 +27,7 @@ extension Engine {
         case .blocked, .gone:
             state.withLock { $0.table.remove(activation) }
         }
-        nextSuspect(after: activation.number)
+        clearSuspect(activation.number)
         let (isSaturated, drained) = state.withLock { state -> (Bool, CheckedContinuation<Void, Never>?) in
             guard state.phase == .draining, state.table.ownedCount == 0 else { return (state.isSaturated, nil) }
             defer { state.drained = nil }
@@ -39,13 +39,13 @@ extension Engine {
 
     /// Looks what the store makes of a run that memory and store disagree about. What this node still owns is read again; what it does
     /// not own is somebody else's.
-    private func reload(_ id: RunID) {
+    func reload(_ id: RunID) {
         Task { [self] in
             do {
                 guard let record = try await store.run(id), record.owner == node, let head = try await head(of: record) else {
                     return bell.ring()
                 }
-                try await load(ClaimedRun(record: record, previous: .running, head: head, isTakeover: true), services)
+                try await load(ClaimedRun(record: record, previous: record.state, head: head, isTakeover: true), services)
             } catch {
                 logger.error("a run cannot be read again", metadata: ["run": "\(id)", "error": "\(error)"])
                 scheduler.schedule(at: configuration.clock.now() + .seconds(1)) { [weak self] in self?.reload(id) }
@@ -64,34 +64,43 @@ extension Engine {
 
     // MARK: Poison
 
-    /// A run that took its process down twice without getting anywhere comes back alone among its like, and later each time.
-    func suspect(_ claim: ClaimedRun, _ events: [Event], _ rows: [InboxRow], deaths: Int) {
-        let delay = Duration.milliseconds(250 << min(deaths - 2, 6))
-        logger.warning(
-            "a run was owned by processes that died; it is restarted alone",
-            metadata: ["run": "\(claim.record.id)", "deaths": "\(deaths)", "delay": "\(delay)"])
-        state.withLock { $0.suspects.append(.init(claim: claim, events: events, rows: rows)) }
-        scheduler.schedule(at: configuration.clock.now() + delay) { [weak self] in self?.startSuspect() }
-    }
+    /// How long a suspect keeps others of its kind out of memory: a run that traps does so soon after it was brought in.
+    private static let suspicion = Duration.seconds(2)
 
-    private func startSuspect() {
-        let next = state.withLock { state -> EngineState.Suspect? in
-            guard state.activeSuspect == nil, !state.suspects.isEmpty, state.phase == .running else { return nil }
-            let next = state.suspects.removeFirst()
-            state.activeSuspect = next.claim.record.number
-            return next
-        }
-        guard let next, let workflow = registry.find(next.claim.record.workflow, next.claim.record.version) else { return }
-        activate(next.claim, workflow, next.events, next.rows, services)
-    }
-
-    private func nextSuspect(after number: Int64) {
-        let wasSuspect = state.withLock { state in
-            guard state.activeSuspect == number else { return false }
-            state.activeSuspect = nil
+    /// A run that took its process down twice without getting anywhere comes back alone among its like, and later each time. Until then
+    /// nobody owns it, so that the next death is not counted against a run that was never started. Returns whether its turn has come.
+    func isTurn(of claim: ClaimedRun, deaths: Int) -> Bool {
+        let number = claim.record.number
+        let isFree =
+            !claim.isTakeover
+            && state.withLock { state in
+                guard state.activeSuspect == nil || state.activeSuspect == number else { return false }
+                state.activeSuspect = number
+                return true
+            }
+        let now = configuration.clock.now()
+        if isFree {
+            scheduler.schedule(at: now + Self.suspicion) { [weak self] in self?.clearSuspect(number) }
             return true
         }
-        if wasSuspect { startSuspect() }
+        let delay = Duration.milliseconds(250 << min(deaths - 2, 6))
+        if claim.isTakeover {
+            logger.warning(
+                "a run was owned by processes that died; it is restarted alone",
+                metadata: ["run": "\(claim.record.id)", "deaths": "\(deaths)", "delay": "\(delay)"])
+        }
+        giveBack(claim, to: RunTransition(to: .waiting, wakeAt: now + delay), rings: false)
+        return false
+    }
+
+    private func clearSuspect(_ number: Int64) {
+        state.withLock { if $0.activeSuspect == number { $0.activeSuspect = nil } }
+    }
+
+    /// A person lets a poisoned run try again: recorded in a commit of its own, before any of its code runs.
+    func unpark(poisoned claim: ClaimedRun, _ row: InboxRow) {
+        let retry = EventDraft(.operatorAction, attributes: row.attributes(("action", .string("retry"))))
+        giveBack(claim, [retry, EventDraft(.runUnparked)], consumed: [row.number], to: RunTransition(to: .ready))
     }
 
     func park(poisoned claim: ClaimedRun, deaths: Int) {
@@ -101,63 +110,17 @@ extension Engine {
             + "Deploy code that does not, then retry the run."
         logger.error("a run is poisoned", metadata: ["run": "\(claim.record.id)", "reason": "\(reason)"])
         let draft = EventDraft(.runParked, attributes: ["reason": .string(reason), "poisoned": true, "build": .string(build)])
-        giveBack(claim, [draft], to: RunTransition(to: .parked, note: reason))
-    }
-
-    /// Ends the ownership of a run that is not brought into memory.
-    func giveBack(_ claim: ClaimedRun, _ drafts: [EventDraft] = [], consumed: [Int64] = [], to transition: RunTransition) {
-        var head = claim.head
-        let events = head.append(contentsOf: drafts, run: claim.record.id.description, now: store.now())
-        let advance = RunAdvance(
-            run: claim.record.number, epoch: claim.record.epoch, head: claim.head, events: events, transition: transition, consumed: consumed)
-        journal.submit(.advance(advance)) { [self] _ in
-            if transition.state.isFinal { wakeWaiters(of: claim.record.id) }
-            // A message that came meanwhile wakes the run anew.
-            if state.withLock({ $0.rowsForLoading.removeValue(forKey: claim.record.number) }) != nil { bell.ring() }
-        }
-    }
-
-    // MARK: Termination without code
-
-    /// Ends a run whose code is not here or does not fit. What may have happened is what has an open intent; plain steps that were
-    /// under way have left no trace, and the event says so.
-    func terminateWithoutCode(_ claim: ClaimedRun, _ view: RunView, _ rows: [InboxRow]) {
-        guard let row = rows.first(where: { $0.delivery.kind == .terminate }) else {
-            return giveBack(claim, to: RunTransition(to: .ready))
-        }
-        var drafts: [EventDraft] = []
-        for other in rows where other.delivery.kind == .signal {
-            drafts.append(
-                EventDraft(
-                    .signalUndelivered, subject: other.delivery.name,
-                    attributes: ["by": JSONValue(other.delivery.sender), "delivery": .string(other.delivery.id)],
-                    input: other.delivery.payload.map(StoredValue.inline)))
-        }
-        for step in view.unsettledSteps where !step.isInDoubt {
-            drafts.append(
-                EventDraft(
-                    step.isUndo ? .undoInDoubt : .stepInDoubt, subject: step.subject,
-                    attributes: ["reason": .string(DoubtReason.terminated.rawValue), "effect": .string(step.effect)]))
-        }
-        drafts.append(
-            EventDraft(
-                .runTerminated,
-                attributes: Attributes.make(
-                    ("by", JSONValue(row.delivery.sender)), ("accepted_at", JSONValue(row.at)), ("without_code", true),
-                    ("reason", row.delivery.payload.flatMap { try? JSONValue.parse($0, what: "a reason") }))))
-        giveBack(claim, drafts, consumed: rows.map(\.number), to: RunTransition(to: .terminated))
+        giveBack(claim, [draft], to: RunTransition(to: .parked, note: reason, needsRetry: true))
     }
 
     // MARK: Shutdown
 
     /// Waits until the runs in memory have come to rest, or the grace is over; then hands over what is left.
     func drain() async {
-        let (isIdle, suspects) = state.withLock { state in
+        let isIdle = state.withLock { state in
             state.phase = .draining
-            defer { state.suspects = [] }
-            return (state.table.ownedCount == 0, state.suspects)
+            return state.table.ownedCount == 0
         }
-        for suspect in suspects { giveBack(suspect.claim, to: RunTransition(to: .ready)) }
         if !isIdle {
             logger.info("engine drains", metadata: ["grace": "\(configuration.shutdownGrace)"])
             scheduler.schedule(at: configuration.clock.now() + configuration.shutdownGrace) { [weak self] in self?.endGrace() }

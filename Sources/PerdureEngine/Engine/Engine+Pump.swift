@@ -13,7 +13,8 @@ extension Engine {
 
     var services: ActivationServices {
         ActivationServices(
-            store: store, journal: journal, threads: threads, watchdog: watchdog, scheduler: scheduler, clock: configuration.clock,
+            store: store, journal: journal, threads: threads, watchdog: watchdog, scheduler: scheduler,
+            clock: configuration.clock,
             random: configuration.random, node: node, build: build, payloadLimit: configuration.payloadLimit, logger: logger,
             metrics: metrics, observe: { [weak self] activation, event in self?.observe(activation, event) })
     }
@@ -43,7 +44,7 @@ extension Engine {
     private func claimAll(_ services: ActivationServices, into group: inout DiscardingTaskGroup) async throws(StoreError) {
         while true {
             let limit = state.withLock { state in
-                let room = configuration.activeRuns - state.table.ownedCount - state.loading - state.suspects.count
+                let room = configuration.activeRuns - state.table.ownedCount - state.loading
                 // Noted together with the look: a run that leaves in between would ring for nobody.
                 state.isSaturated = room <= 0
                 // Taken before the store is asked, so that runs started meanwhile do not take the same room.
@@ -109,7 +110,7 @@ extension Engine {
     private func cannotLoad(_ claim: ClaimedRun, _ error: StoreError) {
         logger.error("a run cannot be read", metadata: ["run": "\(claim.record.id)", "error": "\(error)"])
         let advance = RunAdvance(
-            run: claim.record.number, epoch: claim.record.epoch, head: claim.head, events: [], transition: RunTransition(to: .ready))
+            run: claim.record.number, epoch: claim.record.epoch, head: claim.head, events: [], transition: claim.restoring)
         scheduler.schedule(at: configuration.clock.now() + .seconds(1)) { [self] in
             journal.submit(.advance(advance)) { [self] _ in bell.ring() }
         }
@@ -124,7 +125,8 @@ extension Engine {
             switch error {
             case .broken(let message):
                 metrics.quarantined.increment()
-                logger.critical("a run's history is broken; the run is quarantined", metadata: ["run": "\(record.id)", "error": "\(message)"])
+                logger.critical(
+                    "a run's history is broken; the run is quarantined", metadata: ["run": "\(record.id)", "error": "\(message)"])
                 try await store.quarantine(record.number, reason: message)
                 wakeWaiters(of: record.id)
                 return
@@ -134,19 +136,16 @@ extension Engine {
         }
         let rows = try await store.inbox(run: record.number)
         let view = RunView(events)
-        let isTerminated = rows.contains { $0.delivery.kind == .terminate }
-        guard let workflow = registry.find(record.workflow, record.version), !(isTerminated && claim.previous == .blocked) else {
-            return terminateWithoutCode(claim, view, rows)
+        let deaths = view.deathsWithoutProgress
+        guard let workflow = registry.find(record.workflow, record.version) else { return lookAfter(claim, events, rows) }
+        if view.isPoisoned || deaths >= configuration.poisonLimit, let retry = rows.first(where: \.isRetryOfRun),
+            !rows.contains(where: { $0.delivery.kind == .terminate })
+        {
+            return unpark(poisoned: claim, retry)
         }
-        if view.deathsWithoutProgress >= configuration.poisonLimit, !rows.contains(where: { $0.delivery.kind == .retry }) {
-            return park(poisoned: claim, deaths: view.deathsWithoutProgress)
-        }
-        if view.isPoisoned, !rows.contains(where: { $0.delivery.kind == .retry || $0.delivery.kind == .terminate }) {
-            return giveBack(claim, to: RunTransition(to: .parked, note: view.parkedReason))
-        }
-        if view.deathsWithoutProgress >= 2 {
-            return suspect(claim, events, rows, deaths: view.deathsWithoutProgress)
-        }
+        guard mayRun(claim, view, rows) else { return lookAfter(claim, events, rows) }
+        if deaths >= configuration.poisonLimit { return park(poisoned: claim, deaths: deaths) }
+        if deaths >= 2, !isTurn(of: claim, deaths: deaths) { return }
         activate(claim, workflow, events, rows, services)
     }
 
@@ -214,6 +213,8 @@ extension Engine {
                     return nil
                 }
                 resident?.post(.rows([row]))
+                // It may be on its way into memory and gets its row there, or has just left: then it has to be claimed anew.
+                if resident == nil { bell.ring() }
             }
             state.withLock { $0.lastInboxRow = max($0.lastInboxRow, newest) }
             if rows.count < Self.pageLimit { return }

@@ -16,6 +16,7 @@ import Synchronization
 /// let report = try await run.result()
 /// ```
 public final class Engine: Service {
+    /// What the engine was made with.
     public let configuration: EngineConfiguration
     /// Looks at runs and sends them messages; what is sent through it reaches runs of this engine at once.
     public let client: Client
@@ -176,16 +177,10 @@ struct EngineState {
     /// Whether work was left in the store because too much was in memory.
     var isSaturated = false
     var waiters: [RunID: [CheckedContinuation<Void, Never>]] = [:]
-    /// Runs under suspicion of taking the process down: at most one of them is in memory at a time.
-    var suspects: [Suspect] = []
+    /// The run in memory that is under suspicion of taking the process down; one at a time.
     var activeSuspect: Int64?
     var drained: CheckedContinuation<Void, Never>?
 
-    struct Suspect {
-        let claim: ClaimedRun
-        let events: [Event]
-        let rows: [InboxRow]
-    }
 }
 
 /// Wakes the pump; rings that come while it is busy become one.

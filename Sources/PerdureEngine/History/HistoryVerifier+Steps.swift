@@ -78,7 +78,8 @@ extension HistoryVerifier {
     private mutating func checkOutcome(_ event: Event, _ attributes: JSONObject, _ step: inout VerifiedStep) {
         if step.isOver { wrong(event, .outcomeRepeated, "'\(step.subject)' gets a second outcome: it was over before.") }
         let wasNeverSent =
-            attributes["adopted_from"] != nil || attributes["code"]?.stringValue == StepFailure.keyConflict || event.kind == .stepCancelled
+            attributes["adopted_from"] != nil || attributes["code"]?.stringValue == StepFailure.keyConflict
+            || event.kind == .stepCancelled
         if !wasNeverSent { checkSent(event, step) }
         if event.kind == .stepSucceeded || event.kind == .undoSucceeded {
             // What another run did is not this one's to undo.
@@ -90,7 +91,9 @@ extension HistoryVerifier {
     private mutating func checkDoubt(_ event: Event, _ step: inout VerifiedStep) {
         if step.isOver { wrong(event, .outcomeRepeated, "'\(step.subject)' is in doubt although it is over.") }
         if step.isAtMostOnce, !step.hasOpenIntent, !step.isInDoubt {
-            wrong(event, .intentBeforeDispatch, "'\(step.subject)' must happen at most once and is in doubt without having been intended.")
+            wrong(
+                event, .intentBeforeDispatch,
+                "'\(step.subject)' must happen at most once and is in doubt without having been intended.")
         }
         step.isInDoubt = true
         step.ownerChanged = false
@@ -126,11 +129,14 @@ extension HistoryVerifier {
         checkReleased(event, step)
         guard step.isAtMostOnce else { return }
         if !step.hasOpenIntent {
-            wrong(event, .intentBeforeDispatch, "'\(step.subject)' must happen at most once and was sent without an intent before it.")
+            wrong(
+                event, .intentBeforeDispatch,
+                "'\(step.subject)' must happen at most once and was sent without an intent before it.")
         } else if step.ownerChanged {
             wrong(
                 event, .resumedBlindly,
-                "'\(step.subject)' must happen at most once and was under way when the run changed its owner; it was not put in doubt.")
+                "'\(step.subject)' must happen at most once and was under way when the run changed its owner; it was not put in doubt."
+            )
         }
     }
 

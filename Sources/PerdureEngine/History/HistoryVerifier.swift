@@ -59,7 +59,8 @@ package struct HistoryVerifier {
         /// No completed step was repeated, and nothing that must happen at most once was sent without an intent or sent again blindly.
         package var isProvenOnce: Bool {
             let rules: Set<Rule> = [
-                .chain, .readable, .beginning, .intentBeforeDispatch, .intentRepeated, .resumedBlindly, .outcomeRepeated, .approval,
+                .chain, .readable, .beginning, .intentBeforeDispatch, .intentRepeated, .resumedBlindly, .outcomeRepeated,
+                .approval,
             ]
             return !problems.contains { rules.contains($0.rule) }
         }
@@ -115,7 +116,8 @@ package struct HistoryVerifier {
 
     private mutating func checkChain(_ events: [Event]) {
         do throws(ChainBreak) {
-            try EventChain.verify(events, run: record.id.description, from: .start(namespace: record.namespace, run: record.id.description))
+            try EventChain.verify(
+                events, run: record.id.description, from: .start(namespace: record.namespace, run: record.id.description))
         } catch {
             wrong(error.seq, .chain, error.description)
         }
@@ -123,7 +125,9 @@ package struct HistoryVerifier {
 
     private mutating func checkBeginning(_ events: [Event]) {
         guard let first = events.first else { return wrong(nil, .beginning, "The run has no history.") }
-        if first.kind != .runStarted { wrong(first, .beginning, "The history begins with \(first.kind.rawValue), not with run.started.") }
+        if first.kind != .runStarted {
+            wrong(first, .beginning, "The history begins with \(first.kind.rawValue), not with run.started.")
+        }
         for event in events.dropFirst() where event.kind == .runStarted {
             wrong(event, .beginning, "The run starts a second time.")
         }
@@ -138,7 +142,9 @@ package struct HistoryVerifier {
             return
         }
         if let final, !event.kind.mayFollowFinal {
-            wrong(event, .end, "\(event.kind.rawValue) stands after \(final.kind.rawValue), which closed the run at event \(final.seq).")
+            wrong(
+                event, .end,
+                "\(event.kind.rawValue) stands after \(final.kind.rawValue), which closed the run at event \(final.seq).")
         }
         if event.kind.isFinal, final == nil {
             final = event
@@ -163,12 +169,15 @@ package struct HistoryVerifier {
     private mutating func checkRow(_ events: [Event]) {
         guard let first = events.first, first.kind == .runStarted, let attributes = try? first.attributes.object() else { return }
         if attributes["workflow"]?.stringValue != record.workflow || attributes["version"]?.stringValue != record.version {
-            wrong(nil, .row, "The row names workflow \(record.workflow) \(record.version), but the history another one (event 1).")
+            wrong(
+                nil, .row, "The row names workflow \(record.workflow) \(record.version), but the history another one (event 1).")
         }
         if attributes["key"]?.stringValue != record.key {
             wrong(nil, .row, "The row has another key than the history (event 1).")
         }
-        if case .inline(let input)? = first.input, SaltedDigest.hex(salt: record.salt, canonicalBytes: input) != record.inputDigest {
+        if case .inline(let input)? = first.input,
+            SaltedDigest.hex(salt: record.salt, canonicalBytes: input) != record.inputDigest
+        {
             wrong(nil, .row, "The row's digest is not that of the recorded input (event 1).")
         }
         let closed = final.map { $0.kind == .runContinued ? RunState.completed.rawValue : String($0.kind.rawValue.dropFirst(4)) }

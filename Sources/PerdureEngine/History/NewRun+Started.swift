@@ -9,7 +9,8 @@ extension NewRun {
     ///   - input: Has been checked to be readable by the workflow.
     ///   - build: Of the process that starts the run; another one by default than any that hosts it.
     package init(
-        _ workflow: RegisteredWorkflow, input: Payload, namespace: String, key: String?, by sender: Principal, build: String? = nil,
+        _ workflow: RegisteredWorkflow, input: Payload, namespace: String, key: String?, by sender: Principal,
+        build: String? = nil,
         now: Timestamp, random: () -> UInt64
     ) {
         let id = RunID(milliseconds: now.microseconds / 1_000, random: (random(), random()))

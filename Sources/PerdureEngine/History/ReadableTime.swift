@@ -28,6 +28,19 @@ package enum ReadableTime {
         return parts.joined(separator: " ")
     }
 
+    /// The place of an event in a history: `+0.250s` in the first minute, then `+02:00:07`, `+3d 02:00:07`.
+    package static func offset(_ time: Timestamp, from start: Timestamp) -> String {
+        let milliseconds = max(0, time.duration(since: start).clampedMicroseconds) / 1_000
+        func padded(_ value: Int64, _ width: Int) -> String {
+            let digits = String(value)
+            return String(repeating: "0", count: max(0, width - digits.count)) + digits
+        }
+        if milliseconds < 60_000 { return "+\(milliseconds / 1_000).\(padded(milliseconds % 1_000, 3))s" }
+        let seconds = milliseconds / 1_000, days = seconds / 86_400
+        let clock = [seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60].map { padded($0, 2) }.joined(separator: ":")
+        return days > 0 ? "+\(days)d \(clock)" : "+\(clock)"
+    }
+
     /// `2026-03-01 12:00:00Z (in 2h)` or `… (2h ago)`.
     package static func point(_ time: Timestamp, seenAt now: Timestamp) -> String {
         if time == now { return "\(point(time)) (now)" }

@@ -68,7 +68,9 @@ package struct RunExplanation: Sendable {
         case .blocked:
             return "\(name) is blocked: history and code do not fit. \(record.note ?? view.blockedReason ?? "")"
         case .parked:
-            return "\(name) is parked: nothing but a person's decision moves it. \(record.note ?? view.parkedReason ?? "")"
+            // The steps that are stuck get a sentence each.
+            let reason = view.stuckSteps.isEmpty ? record.note ?? view.parkedReason ?? "" : ""
+            return "\(name) is parked: nothing but a person's decision moves it. \(reason)"
         case .paused: return "\(name) is paused by an operator. \(record.note ?? "")"
         case .quarantined:
             return "\(name) is quarantined: its history is broken, so it is never executed again. \(record.note ?? "")"
@@ -106,7 +108,13 @@ package struct RunExplanation: Sendable {
     private mutating func explainEnd() {
         if record.state == .failed || record.state == .cancelled || record.state == .terminated { explainStandingEffects() }
         let doubts = view.steps.filter(\.isInDoubt)
-        for step in doubts { sentences.append("\(Self.title(step)) is in doubt: it may have happened, and no outcome is recorded.") }
+        for step in doubts {
+            sentences.append("\(Self.title(step)) is in doubt: it may have happened, and no outcome is recorded.")
+            guard record.state == .terminated else { continue }
+            moves.append(
+                Move(["resolve", run, step.subject, "--happened", "--result", "JSON"], "if it happened, with this result"))
+            moves.append(Move(["resolve", run, step.subject, "--did-not-happen"], "if it did not and will not"))
+        }
         if record.state != .terminated || doubts.isEmpty {
             moves.append(Move(["verify", run], "to check the history that proves this"))
         }
@@ -120,15 +128,17 @@ package struct RunExplanation: Sendable {
             return "'\(step.subject)'\(why)"
         }
         let isOne = standing.count == 1
-        sentences.append("\(isOne ? "One step" : "\(standing.count) steps") stay\(isOne ? "s" : "") done and cannot be taken back by the run: "
-            + "\(list.joined(separator: ", ")).")
+        sentences.append(
+            "\(isOne ? "One step" : "\(standing.count) steps") stay\(isOne ? "s" : "") done and cannot be taken back by the run: "
+                + "\(list.joined(separator: ", ")).")
     }
 
     // MARK: Open runs
 
     private mutating func explainOpen(unread: Int) {
         if unread > 0 {
-            sentences.append("\(unread) accepted message\(unread == 1 ? " is" : "s are") not taken in yet; the next engine does that.")
+            sentences.append(
+                "\(unread) accepted message\(unread == 1 ? " is" : "s are") not taken in yet; the next engine does that.")
         }
         if view.isCancelling { sentences.append("Its cancellation was asked for; what it has done is undone before it closes.") }
         let before = sentences.count
@@ -174,14 +184,16 @@ package struct RunExplanation: Sendable {
             moves.append(Move(["resolve", run, step.subject, "--happened", "--result", "JSON"], "if it was done by hand"))
             moves.append(Move(["resolve", run, step.subject, "--abort"], "to give it up"))
         } else if let next = step.nextAt {
-            sentences.append("\(title) is tried again at \(time(next)) after \(Self.attempts(step.failedAttempts))\(Self.because(step)).")
+            sentences.append(
+                "\(title) is tried again at \(time(next)) after \(Self.attempts(step.failedAttempts))\(Self.because(step)).")
         } else if step.hasOpenIntent {
             sentences.append("\(title) was released and has no outcome yet.")
         }
     }
 
     private mutating func explainDoubt(_ step: RunView.Step) {
-        sentences.append("\(Self.title(step)) is in doubt (\(Self.reason(step.doubt))): it may have happened\(Self.because(step)).")
+        sentences.append(
+            "\(Self.title(step)) is in doubt (\(Self.reason(step.doubt))): it may have happened\(Self.because(step)).")
         let base = ["resolve", run, step.subject]
         let quiet = step.quietAfter.flatMap { $0 > now ? " (not before \(time($0)))" : nil } ?? ""
         moves.append(Move(base + ["--happened", "--result", "JSON"], "if it happened, with this result"))

@@ -14,6 +14,9 @@ package struct RunView: Sendable {
         package var failedAttempts = 0
         package var message: String?
         package var doubt: String?
+        /// What put it in doubt in the first place, before a probe had its say.
+        package var doubtCause: String?
+        package var businessKey: String?
         package var nextAt: Timestamp?
         package var quietAfter: Timestamp?
         package var irreversible: String?
@@ -64,6 +67,8 @@ package struct RunView: Sendable {
     package private(set) var isCancelling = false
     package private(set) var parkedReason: String?
     package private(set) var blockedReason: String?
+    /// The builds that the history as it stands does not fit.
+    package private(set) var blockedBuilds: [String] = []
     /// How often a process died while it owned the run, without anything recorded in between, up to the end of the history.
     package private(set) var deathsWithoutProgress = 0
     package private(set) var takeovers = 0
@@ -96,8 +101,10 @@ package struct RunView: Sendable {
             parkedReason = attributes["reason"]?.stringValue
             isPoisoned = attributes["poisoned"]?.boolValue ?? false
         case .runUnparked: (parkedReason, isPoisoned) = (nil, false)
-        case .runBlocked: blockedReason = attributes["message"]?.stringValue
-        case .runUnblocked: blockedReason = nil
+        case .runBlocked:
+            blockedReason = attributes["message"]?.stringValue
+            if let build = attributes["build"]?.stringValue { blockedBuilds.append(build) }
+        case .runUnblocked: (blockedReason, blockedBuilds) = (nil, [])
         case .runCompleted, .runFailed, .runCancelled, .runTerminated, .runContinued: final = event
         case .timerStarted: timers.append(Timer(subject: event.subject, due: attributes.timestamp("due")))
         case .timerFired, .timerCancelled: close(&timers) { $0.subject == event.subject && $0.isOpen }
@@ -129,6 +136,7 @@ package struct RunView: Sendable {
             guard let index, steps[index].isStuck else { continue }
             steps[index].isExhausted = false
             steps[index].last = .operatorAction
+            steps[index].doubtCause = nil
         }
     }
 
@@ -148,6 +156,7 @@ package struct RunView: Sendable {
         if let message = attributes["message"]?.stringValue { steps[index].message = message }
         if let quiet = attributes.timestamp("quiet_after") { steps[index].quietAfter = quiet }
         if let reason = attributes["irreversible"]?.stringValue { steps[index].irreversible = reason }
+        if let key = attributes["business_key"]?.stringValue { steps[index].businessKey = key }
         steps[index].nextAt = nil
         switch event.kind {
         case .stepIntended, .undoStarted:
@@ -157,8 +166,10 @@ package struct RunView: Sendable {
             steps[index].nextAt = attributes.timestamp("next_at")
             steps[index].isExhausted = steps[index].nextAt == nil
             steps[index].hasOpenIntent = !(attributes["definite"]?.boolValue ?? false)
+            if !steps[index].hasOpenIntent { steps[index].quietAfter = nil }
         case .stepInDoubt, .undoInDoubt:
             steps[index].doubt = attributes["reason"]?.stringValue
+            steps[index].doubtCause = steps[index].doubtCause ?? steps[index].doubt
         case .stepSucceeded, .undoSucceeded, .stepFailed, .stepCancelled:
             steps[index].isOver = true
             steps[index].hasOpenIntent = false
@@ -169,13 +180,15 @@ package struct RunView: Sendable {
             steps[index].isOver = resolution != .didNotHappen
             steps[index].hasHappened = resolution == .happened || resolution == .undo
             steps[index].hasOpenIntent = false
-            steps[index].doubt = nil
+            (steps[index].doubt, steps[index].doubtCause, steps[index].quietAfter) = (nil, nil, nil)
+            steps[index].isExhausted = attributes["next"]?.stringValue == Continuation.deadLetter.name
         case .undoFailed:
             steps[index].failedAttempts += 1
         case .approvalRequested:
             guard case .inline(let view)? = event.input else { break }
             steps[index].approval = Approval(
-                view: view, digest: attributes["view_digest"]?.stringValue ?? "", approver: attributes["approver"]?.stringValue ?? "",
+                view: view, digest: attributes["view_digest"]?.stringValue ?? "",
+                approver: attributes["approver"]?.stringValue ?? "",
                 requestedAt: event.at, expires: attributes.timestamp("expires_at"))
         case .approvalDecided:
             steps[index].approval?.isOpen = false
@@ -196,8 +209,10 @@ package struct RunView: Sendable {
 
     package func step(_ subject: String) -> Step? { stepIndex[subject].map { steps[$0] } }
     package func undo(_ subject: String) -> Step? { undoIndex[subject].map { steps[$0] } }
-    package var openApprovals: [Step] { steps.filter { $0.approval?.isOpen == true && !$0.isOver } }
-    package var openQuestions: [Question] { questions.filter(\.isOpen) }
+    /// The step or undo of this name that a person can decide on. While an undo is stuck, its step is not.
+    package func stuck(_ subject: String) -> Step? { [undo(subject), step(subject)].compactMap { $0 }.first(where: \.isStuck) }
+    package var openApprovals: [Step] { final == nil ? steps.filter { $0.approval?.isOpen == true && !$0.isOver } : [] }
+    package var openQuestions: [Question] { final == nil ? questions.filter(\.isOpen) : [] }
     package var openTimers: [Timer] { timers.filter(\.isOpen) }
     package var stuckSteps: [Step] { steps.filter(\.isStuck) }
     /// Steps whose effect may have happened and whose outcome is not recorded, as far as a history can tell.
@@ -209,6 +224,8 @@ package struct RunView: Sendable {
                 && undo(step.subject)?.hasHappened != true
         }
     }
+    /// Steps that are not over and surely did not happen: the last attempt failed definitely, or none was made.
+    package var unsentSteps: [Step] { steps.filter { !$0.isOver && !$0.isUndo && !$0.hasOpenIntent && !$0.isInDoubt } }
     /// The run is over and nothing about it is in doubt.
     package var isClosedCleanly: Bool { final != nil && !steps.contains(where: \.isInDoubt) }
 }

@@ -58,6 +58,16 @@ extension RunMachine {
         recordedBuild = attributes["build"]?.stringValue ?? ""
         recordedNode = attributes["node"]?.stringValue ?? ""
         if event.kind == .runStarted { starter = attributes["by"].flatMap(Principal.init) }
+        if event.kind == .runResumed, attributes["clean"]?.boolValue == false {
+            // The owner that died may have sent what was due: it stands in the history, so that a later, clean change of owner does not
+            // make it forgotten.
+            for id in steps.keys.sorted() {
+                guard let step = steps[id], step.phase == .backingOff, !step.isAtMostOnce, (step.due ?? .epoch) <= event.at else {
+                    continue
+                }
+                steps[id]?.mayHaveRun = true
+            }
+        }
         // Whatever is outstanding may be sent by this build from here on.
         for id in steps.keys where steps[id]?.releasedBuild != recordedBuild { steps[id]?.releasedBuild = "" }
     }
@@ -133,6 +143,7 @@ extension RunMachine {
         guard let step = stuckStep(event.subject) else { return }
         let id = step.id
         steps[id]?.forgivenAttempts = step.failedAttempts
+        steps[id]?.isAttemptIntended = false
         steps[id]?.doubt = nil
         if step.isOutsideWindow(at: event.at) {
             // Whoever sends it again now, although the other side may have forgotten the key, answers for what was before.

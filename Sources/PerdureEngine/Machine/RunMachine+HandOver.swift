@@ -1,12 +1,12 @@
 package import PerdureHistory
 
 extension RunMachine {
-    /// Intents for the plain steps that are being executed, so that a run that is handed over shows what may have happened even to a
-    /// build that no longer has the step.
+    /// Intents for the steps that are being executed in an attempt without one, so that a run that is handed over shows what may have
+    /// happened: to a build that no longer has the step, and to a process that has to know whether a step it no longer wants was sent.
     package func handOverDrafts(now: Timestamp) -> [EventDraft] {
         guard !isReplaying, !isClosed else { return [] }
         return steps.keys.sorted().compactMap { steps[$0] }
-            .filter { $0.phase == .running && !$0.isRead && !$0.isInputRecorded }
+            .filter { $0.phase == .running && !$0.isRead && !$0.isAttemptIntended }
             .map { intent($0, now: now) }
     }
 }

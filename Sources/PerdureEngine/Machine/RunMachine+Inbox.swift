@@ -44,20 +44,20 @@ extension RunMachine {
             // Nothing more is begun, so that what comes in cannot put the end off.
             let isSignal = delivery.kind == .signal
             drafts.events.append(
-                isSignal ? signal(row, .signalUndelivered) : refused(row, .runTerminated, "the run is being terminated"))
+                isSignal ? row.signal(.signalUndelivered) : row.refusal(.runTerminated, "the run is being terminated"))
             return
         }
         switch delivery.kind {
         case .signal:
-            drafts.events.append(signal(row, rootResult == nil ? .signalReceived : .signalUndelivered))
+            drafts.events.append(row.signal(rootResult == nil ? .signalReceived : .signalUndelivered))
         case .cancel:
             if cancelWasRequested || batch.hasCancel {
-                drafts.events.append(refused(row, .runCancelled, "the run is being cancelled already"))
+                drafts.events.append(row.refusal(.runCancelled, "the run is being cancelled already"))
             } else if rootResult != nil {
-                drafts.events.append(refused(row, .runClosed, "the workflow has ended already"))
+                drafts.events.append(row.refusal(.runClosed, "the workflow has ended already"))
             } else {
                 batch.hasCancel = true
-                drafts.events.append(EventDraft(.runCancelRequested, attributes: envelope(row)))
+                drafts.events.append(EventDraft(.runCancelRequested, attributes: row.attributes()))
             }
         case .decision:
             drafts.events.append(decided(row))
@@ -74,109 +74,87 @@ extension RunMachine {
         }
     }
 
-    private func signal(_ row: InboxRow, _ kind: EventKind) -> EventDraft {
-        let payload = row.delivery.payload ?? Array("null".utf8)
-        return EventDraft(kind, subject: row.delivery.name, attributes: envelope(row), input: .inline(payload))
-    }
-
-    private func envelope(_ row: InboxRow, _ members: (String, JSONValue?)...) -> Attributes {
-        var object = JSONObject([
-            ("by", JSONValue(row.delivery.sender)), ("delivery", .string(row.delivery.id)), ("accepted_at", JSONValue(row.at)),
-        ])
-        for case (let name, let value?) in members { object[name] = value }
-        return Attributes(object)
-    }
-
-    /// What was asked for and is not done, and why: nothing that a person does vanishes.
-    private func refused(_ row: InboxRow, _ code: PerdureError.Code, _ message: String) -> EventDraft {
-        EventDraft(
-            .operatorAction, subject: row.delivery.name,
-            attributes: envelope(
-                row, ("action", .string(row.delivery.kind.rawValue)), ("refused", .string(code.rawValue)),
-                ("message", .string(message))))
-    }
-
     // MARK: Approvals and questions
 
     private func decided(_ row: InboxRow) -> EventDraft {
         let delivery = row.delivery
         guard let id = stepIDs[delivery.name], let step = steps[id], step.phase == .awaitingApproval else {
-            return refused(row, .approvalClosed, "no approval is open for this step")
+            return row.refusal(.approvalClosed, "no approval is open for this step")
         }
         guard let payload = delivery.payload,
             let decision = try? Payload(bytes: payload).decode(Decision.self, what: "a decision")
         else {
-            return refused(row, .approvalMismatch, "the decision cannot be read")
+            return row.refusal(.approvalMismatch, "the decision cannot be read")
         }
-        if let expires = step.due, row.at > expires { return refused(row, .approvalClosed, "the approval had expired") }
+        if let expires = step.due, row.at > expires { return row.refusal(.approvalClosed, "the approval had expired") }
         guard decision.viewDigest == step.approvalDigest else {
-            return refused(row, .approvalMismatch, "the decision names another view than the one that was shown")
+            return row.refusal(.approvalMismatch, "the decision names another view than the one that was shown")
         }
         if decision.isApproved, let starter, starter.id == delivery.sender.id {
-            return refused(row, .approvalNotPermitted, "who started a run cannot approve its actions")
+            return row.refusal(.approvalNotPermitted, "who started a run cannot approve its actions")
         }
         return EventDraft(
             .approvalDecided, subject: delivery.name,
-            attributes: envelope(
-                row, ("approved", .bool(decision.isApproved)), ("view_digest", .string(decision.viewDigest)),
+            attributes: row.attributes(
+                ("approved", .bool(decision.isApproved)), ("view_digest", .string(decision.viewDigest)),
                 ("reason", decision.reason.map(JSONValue.string))))
     }
 
     private func answered(_ row: InboxRow) -> EventDraft {
         guard let id = questionIDs[row.delivery.name], let question = questions[id], question.phase == .asked else {
-            return refused(row, .questionClosed, "this question is not open")
+            return row.refusal(.questionClosed, "this question is not open")
         }
-        if let expires = question.expires, row.at > expires { return refused(row, .questionClosed, "the question had expired") }
+        if let expires = question.expires, row.at > expires { return row.refusal(.questionClosed, "the question had expired") }
         let payload = row.delivery.payload ?? Array("null".utf8)
-        if let reason = question.request.refuses(payload) { return refused(row, .answerInvalid, reason) }
-        return EventDraft(.questionAnswered, subject: row.delivery.name, attributes: envelope(row), output: .inline(payload))
+        if let reason = question.request.refuses(payload) { return row.refusal(.answerInvalid, reason) }
+        return EventDraft(.questionAnswered, subject: row.delivery.name, attributes: row.attributes(), output: .inline(payload))
     }
 
     // MARK: Stuck steps
 
     private func retried(_ row: InboxRow) -> EventDraft {
         guard let step = stuckStep(row.delivery.name) else {
-            return refused(row, .stepNotStuck, "no step or undo of this name waits for a person")
+            return row.refusal(.stepNotStuck, "no step or undo of this name waits for a person")
         }
         guard step.phase == .deadLetter || !step.isAtMostOnce else {
-            return refused(row, .stepNotStuck, "this step may have happened and must not be repeated blindly; resolve it")
+            return row.refusal(.stepNotStuck, "this step may have happened and must not be repeated blindly; resolve it")
         }
-        return EventDraft(.operatorAction, subject: row.delivery.name, attributes: envelope(row, ("action", .string("retry"))))
+        return EventDraft(.operatorAction, subject: row.delivery.name, attributes: row.attributes(("action", .string("retry"))))
     }
 
     private mutating func draftResolution(_ row: InboxRow, now: Timestamp, into drafts: inout Drafts) {
         guard let step = stuckStep(row.delivery.name) else {
-            drafts.events.append(refused(row, .stepNotStuck, "no step or undo of this name waits for a person"))
+            drafts.events.append(row.refusal(.stepNotStuck, "no step or undo of this name waits for a person"))
             return
         }
         guard let payload = row.delivery.payload,
             let resolution = try? Payload(bytes: payload).decode(Resolution.self, what: "a resolution")
         else {
-            drafts.events.append(refused(row, .usage, "the resolution cannot be read"))
+            drafts.events.append(row.refusal(.usage, "the resolution cannot be read"))
             return
         }
         if resolution.kind == .didNotHappen || resolution.kind == .abort, let quiet = step.quietAfter, now < quiet {
             drafts.events.append(
-                refused(
-                    row, .stepNotStuck, "the last attempt may still act until \(quiet); say that it did not happen after that"))
+                row.refusal(.stepNotStuck, "the last attempt may still act until \(quiet); say that it did not happen after that")
+            )
             return
         }
         if resolution.kind == .undo, step.family == .undo || (step.request.undo == nil) {
-            drafts.events.append(refused(row, .stepNotStuck, "this step has no undo"))
+            drafts.events.append(row.refusal(.stepNotStuck, "this step has no undo"))
             return
         }
         let output = resolution.output.map { Array($0) } ?? Array("{}".utf8)
         let carriesOutput = resolution.kind == .happened || resolution.kind == .undo
         if carriesOutput, step.family == .step, let problem = step.request.refusesOutput(output) {
-            drafts.events.append(refused(row, .answerInvalid, problem))
+            drafts.events.append(row.refusal(.answerInvalid, problem))
             return
         }
         let next = afterNothingHappened(to: step, isPerson: true, now: now, random: 0.5)
         var event = resolved(
             step, resolution.kind, by: row.delivery.sender, output: carriesOutput ? output : nil,
             then: resolution.kind == .didNotHappen ? next : .atOnce)
-        event.attributes = envelope(
-            row, ("resolution", .string(resolution.kind.rawValue)), ("reason", resolution.reason.map(JSONValue.string)),
+        event.attributes = row.attributes(
+            ("resolution", .string(resolution.kind.rawValue)), ("reason", resolution.reason.map(JSONValue.string)),
             ("next", (try? event.attributes.object())?["next"]))
         drafts.events.append(event)
         switch resolution.kind {
@@ -233,8 +211,8 @@ extension RunMachine {
         drafts.events.append(
             EventDraft(
                 .runTerminated,
-                attributes: envelope(
-                    termination, ("reason", termination.delivery.payload.flatMap { try? JSONValue.parse($0, what: "a reason") })))
+                attributes: termination.attributes(
+                    ("reason", termination.delivery.payload.flatMap { try? JSONValue.parse($0, what: "a reason") })))
         )
         return drafts
     }

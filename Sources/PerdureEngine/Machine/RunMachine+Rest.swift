@@ -99,5 +99,7 @@ extension RunMachine {
     }
 
     /// Whether the operations that the next plan looks at could start or record anything.
-    package var hasWork: Bool { !queue.isEmpty || !requestedSinceRest.isEmpty || !bodiesToStop.isEmpty || termination != nil }
+    package var hasWork: Bool {
+        !isClosed && (!queue.isEmpty || !requestedSinceRest.isEmpty || !bodiesToStop.isEmpty || termination != nil)
+    }
 }

@@ -39,6 +39,7 @@ extension RunMachine {
         steps[id]?.isIntentUnsent = true
         if !step.hasIntent, step.needsIntent, step.failedAttempts == 0 { steps[id]?.windowStart = event.at }
         steps[id]?.hasIntent = true
+        steps[id]?.isAttemptIntended = true
         steps[id]?.isInputRecorded = true
         steps[id]?.releasedBuild = attributes["build"]?.stringValue ?? recordedBuild
         steps[id]?.needsFreshIntent = false
@@ -59,6 +60,7 @@ extension RunMachine {
         steps[id]?.failedAttempts += 1
         steps[id]?.lastFailure = failure
         steps[id]?.mayHaveRun = !isDefinite
+        steps[id]?.isAttemptIntended = false
         steps[id]?.isIntentUnsent = false
         steps[id]?.releasedBuild = recordedBuild
         let policy = step.request.policy
@@ -76,8 +78,8 @@ extension RunMachine {
             undoIsOver(step)
             return
         }
-        let attributes = try event.attributes.object()
-        let isAdopted = attributes.has("adopted_from")
+        // Only a step with a business key can have been done by another run; the others are spared the parsing.
+        let isAdopted = try step.request.businessKey != nil && event.attributes.object().has("adopted_from")
         let undo = isAdopted ? nil : step.request.undo
         if step.isCancelled {
             if let undo {
@@ -200,6 +202,7 @@ extension RunMachine {
             if !probeSettles(event) { steps[id]?.forgivenAttempts = step.failedAttempts }
         }
         steps[id]?.mayHaveRun = false
+        steps[id]?.isAttemptIntended = false
         steps[id]?.doubt = nil
         steps[id]?.allFailuresDefinite = true
         steps[id]?.windowStart = event.at

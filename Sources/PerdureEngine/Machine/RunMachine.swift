@@ -29,7 +29,7 @@ package struct RunMachine: Sendable {
     package internal(set) var cancelWasRequested = false
     var starter: Principal?
     var recordedBuild = ""
-    package internal(set) var recordedNode = ""
+    var recordedNode = ""
     var isBlockedInHistory = false
     var isParkedInHistory = false
     /// A `terminate` that is taken in as soon as no outcome of a step stands in the same batch.

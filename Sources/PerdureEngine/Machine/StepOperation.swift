@@ -122,6 +122,8 @@ struct StepOperation {
     var mayHaveRun = false
     /// An intent of this step is in history.
     var hasIntent = false
+    /// No later event than the intent speaks of an attempt: the next one, or the one in flight, stands in it.
+    var isAttemptIntended = false
     /// This process has seen the intent become durable and has sent nothing since.
     var isIntentUnsent = false
     /// The code had given the step up before its intent became durable: no process ever sends such an attempt.

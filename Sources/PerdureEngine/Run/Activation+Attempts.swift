@@ -26,7 +26,12 @@ extension Activation {
     }
 
     private func start(_ attempt: Attempt?) {
-        guard let attempt, let (call, epoch) = state.withLock({ state in state.calls[attempt.source].map { ($0, state.epoch) } }) else { return }
+        guard let attempt,
+            let (call, epoch, number) = state.withLock({ state -> (StepCall, Int64, Int)? in
+                state.lastBody += 1
+                return state.calls[attempt.source].map { ($0, state.epoch, state.lastBody) }
+            })
+        else { return }
         services.metrics.attempts.increment()
         let context = StepContext(
             runID: identity.id, step: attempt.subject, idempotencyKey: attempt.idempotencyKey, attempt: attempt.number,
@@ -39,10 +44,10 @@ extension Activation {
             case .step, .undo: fact = .attemptEnded(attempt.operation, await call.run(attempt, context, limit: limit))
             case .stepProbe, .undoProbe: fact = .probeEnded(attempt.operation, await call.probe(attempt, context, limit: limit))
             }
-            post(.fact(fact, at: services.clock.now()))
+            post(.fact(fact, at: services.clock.now(), body: number))
         }
         // Its end is mail, which this thread reads later: the entry cannot come too late.
-        state.withLock { $0.bodies[attempt.operation] = Body(task: task, deadline: attempt.deadline) }
+        state.withLock { $0.bodies[attempt.operation] = Body(number: number, task: task, deadline: attempt.deadline) }
     }
 
     private func bodyLogger(_ attempt: Attempt) -> Logger {
@@ -70,21 +75,23 @@ extension Activation {
         for task in tasks { task.cancel() }
     }
 
+    /// Asks the store to tell when the key's holder settles. The run stays owned until the answer is there, so that it cannot be missed.
     private func awaitKey(_ id: OperationID) {
-        let wanted = state.withLock { state in
+        guard let wanted = state.withLock({ state in
             let wanted = state.machine.businessKey(of: id)
-            if wanted != nil { state.untoldWaits.insert(id) } else { state.untoldWaits.remove(id) }
+            if wanted != nil { state.untoldWaits.insert(id) }
             return wanted
-        }
-        guard let wanted else { return }
-        let key = BusinessKey(namespace: identity.namespace, step: wanted.step, key: wanted.key)
+        }) else { return }
+        askForKey(id, BusinessKey(namespace: identity.namespace, step: wanted.step, key: wanted.key), wanted.subject)
+    }
+
+    private func askForKey(_ id: OperationID, _ key: BusinessKey, _ subject: String) {
         Task { [self] in
             do {
-                post(.keyAwaited(id, try await services.store.awaitKey(key, run: number, subject: wanted.subject)))
+                post(.keyAwaited(id, try await services.store.awaitKey(key, run: number, subject: subject)))
             } catch {
-                // Nobody would wake the run: it stays in memory and asks again.
                 services.logger.error("cannot wait for a business key", metadata: ["run": "\(identity.id)", "error": "\(error)"])
-                services.scheduler.schedule(at: services.clock.now() + .seconds(1)) { [weak self] in self?.perform(.awaitKey(id), now: .epoch) }
+                services.scheduler.schedule(at: services.clock.now() + .seconds(1)) { [weak self] in self?.askForKey(id, key, subject) }
             }
         }
     }

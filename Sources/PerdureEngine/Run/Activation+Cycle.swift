@@ -29,6 +29,8 @@ extension Activation {
             submit(advance)
         case .act(let actions):
             for action in actions { perform(action, now: now) }
+            // What was started ends by mail. What was not (a body told to stop) leaves nothing to wait for.
+            if state.withLock({ !$0.isBusy }) { return cycle() }
             scheduleWake()
         case .rest(isStalled: true, _):
             noteStall()
@@ -58,12 +60,8 @@ extension Activation {
         if drafts.isEmpty {
             if !plan.actions.isEmpty { return .act(plan.actions) }
             if state.machine.isStalled { return .rest(isStalled: true, nil) }
-            if state.isBusy || state.machine.hasFinishedRoot { return .rest(isStalled: false, nil) }
+            if state.isBusy { return .rest(isStalled: false, nil) }
             return .rest(isStalled: false, restTransition(&state, newDues: []))
-        }
-        if !drafts.events.isEmpty, state.machine.recordedNode != services.node.rawValue {
-            let attributes: Attributes = ["build": .string(services.build), "node": .string(services.node.rawValue), "clean": true]
-            drafts.events.insert(EventDraft(.runResumed, attributes: attributes), at: 0)
         }
         var head = state.head
         let events = head.append(contentsOf: drafts.events, run: identity.id.description, now: now)
@@ -116,7 +114,7 @@ extension Activation {
     /// Events that only record what the run waits for: feeding them starts nothing.
     private static func wakesNothing(_ kind: EventKind) -> Bool {
         switch kind {
-        case .timerStarted, .timerCancelled, .approvalRequested, .approvalCancelled, .questionAsked, .questionCancelled, .runParked: true
+        case .timerStarted, .approvalRequested, .questionAsked, .runParked: true
         default: false
         }
     }
@@ -149,6 +147,7 @@ extension Activation {
             refused(refusal, batch)
         case .created, .keyTaken, .delivered, nil:
             closeCode()
+            stopBodies()
             services.observe(self, .gone)
         }
     }
@@ -160,8 +159,9 @@ extension Activation {
             if batch.transition != nil { state.isOwned = false }
             return state.epoch
         }
+        // Nobody else says so: the store's own bell tells of other processes only.
         if batch.tellsOthers { services.observe(self, .toldOthers) }
-        for event in batch.events where !feed(event) { return }
+        for event in batch.events where !feed(event) { break }
         guard let transition = batch.transition else { return }
         if let last = batch.events.last, transition.state.isFinal {
             closeCode()
@@ -170,10 +170,7 @@ extension Activation {
         } else {
             // What came in meanwhile is in the store still, and will be read again by whoever claims the run.
             let missedMail = state.withLock { state in
-                defer {
-                    state.facts = []
-                    state.knownRows = []
-                }
+                defer { state.facts = [] }
                 return !state.facts.isEmpty
             }
             services.observe(self, .released(epoch: epoch, wakeAt: transition.wakeAt))
@@ -209,27 +206,41 @@ extension Activation {
     // MARK: Blocking
 
     /// History and code do not fit, or the code did something that cannot be replayed. Nothing of this activation counts; the run
-    /// waits for another build.
+    /// waits for another build. What bodies may have done by now is committed as intents first, so that no build can miss it.
     func block(_ divergence: Divergence) {
-        let advance = state.withLock { state -> RunAdvance? in
-            guard !state.isClosed, state.inFlight == nil else { return nil }
+        let (isOver, advance) = state.withLock { state -> (Bool, RunAdvance?) in
+            guard !state.isClosed, state.inFlight == nil else { return (true, nil) }
+            guard state.isOwned else { return (false, nil) }
+            let now = services.clock.now()
             var head = state.head
             let attributes: Attributes = [
                 "build": .string(services.build), "reason": .string(divergence.kind.rawValue), "message": .string(divergence.message),
             ]
-            let event = head.append(
-                EventDraft(.runBlocked, subject: divergence.subject, attributes: attributes), run: identity.id.description,
-                now: services.clock.now())
-            return RunAdvance(
-                run: number, epoch: state.epoch, head: state.head, events: [event],
-                transition: RunTransition(to: .blocked, note: divergence.message, blockedBuild: services.build))
+            let drafts =
+                state.machine.handOverDrafts(now: now)
+                + [EventDraft(.runBlocked, subject: divergence.subject, attributes: attributes)]
+            let events = head.append(contentsOf: drafts, run: identity.id.description, now: now)
+            return (
+                false,
+                RunAdvance(
+                    run: number, epoch: state.epoch, head: state.head, events: events,
+                    transition: RunTransition(to: .blocked, note: divergence.message, blockedBuild: services.build))
+            )
         }
-        guard let advance else { return }
+        if isOver { return }
         closeCode()
         stopBodies()
+        // A run that nobody owns cannot be blocked by this activation; whoever claims it next meets the same.
+        guard let advance else { return services.observe(self, .gone) }
         services.metrics.blocked.increment()
         services.logger.error("a run is blocked", metadata: ["run": "\(identity.id)", "reason": "\(divergence.message)"])
-        services.journal.submit(.advance(advance)) { [self] _ in services.observe(self, .blocked(divergence)) }
+        services.journal.submit(.advance(advance)) { [self] result in
+            if case .advanced? = result {
+                services.observe(self, .blocked(divergence))
+            } else {
+                services.observe(self, result == nil ? .gone : .lost)
+            }
+        }
     }
 
     // MARK: Handing over

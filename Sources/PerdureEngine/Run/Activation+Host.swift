@@ -161,12 +161,27 @@ extension Activation: RunHost {
         return StepRequest(
             subject: subject, name: Name.normalized(call.name), scope: RunTask.scope, effect: call.effect, policy: call.policy,
             hasProbe: call.probe != nil, undo: undo, irreversible: call.irreversible, approval: call.approval,
-            businessKey: call.businessKey.map(Name.normalized), input: input.bytes, accepts: Self.acceptance(of: call.input, input))
+            businessKey: call.businessKey.map(Name.normalized), input: input.bytes, accepts: Self.acceptance(of: call.input, input),
+            refusesOutput: Self.refusal(of: call.outputType, subject: subject))
     }
 
     /// Compares recorded bytes with today's input: the same, or the same once read and written by today's type.
     private static func acceptance<Input: Codable & Sendable>(of value: Input, _ input: Payload) -> @Sendable ([UInt8]) -> Bool {
         { recorded in Payload(bytes: recorded).fits(input, as: Input.self) != .different }
+    }
+
+    /// Says why bytes that a person or another run gives as the step's output cannot be read as it.
+    private static func refusal<Output: Codable & Sendable>(
+        of type: Output.Type, subject: String
+    ) -> @Sendable ([UInt8]) -> String? {
+        { output in
+            do {
+                _ = try Payload(bytes: output).decode(type, what: "the result of step '\(subject)'")
+                return nil
+            } catch {
+                return "\(error)"
+            }
+        }
     }
 
     // MARK: Waiting

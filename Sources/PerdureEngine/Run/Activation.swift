@@ -19,7 +19,8 @@ package final class Activation: Sendable {
         /// The run was claimed again while its activation was still in memory.
         case claimed(ClaimedRun, rows: [InboxRow])
         case committed(CommitResult?)
-        case fact(Fact, at: Timestamp)
+        /// What came about outside; with the number of the body whose end it is, if it is one.
+        case fact(Fact, at: Timestamp, body: Int? = nil)
         case rows([InboxRow])
         /// The store knows that the run waits for a business key, or says that there is nobody to wait for.
         case keyAwaited(OperationID, BusinessKeyRecord?)
@@ -42,6 +43,7 @@ package final class Activation: Sendable {
     }
 
     struct Body {
+        let number: Int
         let task: Task<Void, Never>
         let deadline: Timestamp
         var isStopped = false
@@ -73,6 +75,7 @@ package final class Activation: Sendable {
         var waiting: [OperationID: UnsafeContinuation<Answer?, Never>] = [:]
         var ready: [OperationID: Answer] = [:]
         var bodies: [OperationID: Body] = [:]
+        var lastBody = 0
         /// Waits for business keys that the store has not been told of yet. Until it has, nothing would wake the run.
         var untoldWaits: Set<OperationID> = []
     }
@@ -153,16 +156,11 @@ package final class Activation: Sendable {
                 state.take(rows)
             }
             quiet.turn(on: true)
-        case .claimed(let claim, let rows):
-            state.withLock { state in
-                state.isOwned = true
-                state.epoch = claim.record.epoch
-                state.take(rows)
-            }
+        case .claimed(let claim, let rows): claimed(claim, rows)
         case .committed(let result): committed(result)
-        case .fact(let fact, let time):
+        case .fact(let fact, let time, let body):
             state.withLock { state in
-                if let operation = fact.endedBody { state.bodies[operation] = nil }
+                if let body, let operation = fact.endedBody, state.bodies[operation]?.number == body { state.bodies[operation] = nil }
                 state.facts.append((time, fact))
             }
         case .rows(let rows):
@@ -181,6 +179,21 @@ package final class Activation: Sendable {
         case .leave: leave()
         case .handOver: state.withLock { $0.mustHandOver = true }
         }
+    }
+
+    private func claimed(_ claim: ClaimedRun, _ rows: [InboxRow]) {
+        let isClosed = state.withLock { state in
+            guard !state.isClosed else { return true }
+            state.isOwned = true
+            state.epoch = claim.record.epoch
+            // Only what is unread now counts; what was seen before may have been read under another owner.
+            state.facts.removeAll { if case .inbox = $0.fact { true } else { false } }
+            for row in rows { state.knownRows.remove(row.number) }
+            state.take(rows)
+            return false
+        }
+        // It left memory while the claim was on its way: the run is read anew.
+        if isClosed { services.observe(self, .lost) }
     }
 
     // MARK: Feeding

@@ -25,10 +25,10 @@ package struct ActivationServices: Sendable {
 package enum ActivationEvent: Sendable {
     /// The run, owned under this epoch, only waits now, and nobody owns it. It stays in memory until it is taken out.
     case released(epoch: Int64, wakeAt: Timestamp?)
-    /// What was committed has put messages into the inboxes of other runs.
-    case toldOthers
     /// A message came for a run that had just been given up.
     case missedMail
+    /// A commit of this run has put messages into the inboxes of others: a business key that they wait for is settled.
+    case toldOthers
     /// The run has closed with this event.
     case closed(RunState, Event)
     /// The run does not fit this build.

@@ -77,7 +77,7 @@ extension EventKind {
     /// Whether this event may stand after the one that closed its run.
     package var mayFollowFinal: Bool {
         switch self {
-        case .stepResolved, .operatorAction, .runReset, .runExpired, .runSealed: true
+        case .stepResolved, .undoResolved, .operatorAction, .runReset, .runExpired, .runSealed: true
         default: false
         }
     }

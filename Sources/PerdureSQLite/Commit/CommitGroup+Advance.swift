@@ -8,14 +8,17 @@ extension CommitGroup {
     private static let isOfRun = SQL("SELECT 1 FROM inbox WHERE number = ?1 AND run = ?2")
 
     func advance(_ advance: RunAdvance, _ session: Session) throws -> CommitResult {
-        switch try session.gate(advance.run, node: isEngine ? node : nil, epoch: advance.epoch, head: advance.head) {
+        let gate = try session.gate(advance.run, node: isEngine ? node : nil, epoch: advance.epoch, head: advance.head)
+        switch gate {
         case .open: break
+        case .openAfterEnd:
+            if let refusal = refusalAfterEnd(advance) { return .refused(refusal) }
         case .shut: return try wasApplied(advance, session) ? .advanced : .refused(.conflict)
         case .runUnknown: return .refused(.runUnknown)
         }
         let touchesKeys = !advance.takes.isEmpty || !advance.settles.isEmpty
         let holder = touchesKeys ? try session.run(advance.run)?.id : nil
-        if let refusal = try refusal(advance, holder, session) { return .refused(refusal) }
+        if let refusal = try refusal(advance, holder, isAfterEnd: gate == .openAfterEnd, session) { return .refused(refusal) }
 
         try session.append(advance.events, to: advance.run)
         try consume(advance, session)
@@ -23,7 +26,11 @@ extension CommitGroup {
             for take in advance.takes { try session.take(take, holder: holder) }
         }
         // Before what it sends: a message must not land in the inbox of a run that this very commit closes.
-        if let transition = advance.transition { try session.move(advance.run, transition, now: now) }
+        if let transition = advance.transition {
+            try session.move(advance.run, transition, now: now)
+        } else if !advance.consumed.isEmpty {
+            try session.renewWakeIfAny(of: advance.run)
+        }
         if let holder {
             for settlement in advance.settles { try session.settle(settlement, holder: holder, now: now) }
         }
@@ -33,17 +40,20 @@ extension CommitGroup {
     }
 
     /// Everything an advance can be refused for, before anything of it is written.
-    private func refusal(_ advance: RunAdvance, _ holder: RunID?, _ session: Session) throws -> CommitRefusal? {
+    private func refusal(
+        _ advance: RunAdvance, _ holder: RunID?, isAfterEnd: Bool, _ session: Session
+    ) throws -> CommitRefusal? {
         if let first = advance.events.first {
             guard first.seq == advance.head.seq + 1, Session.areInSequence(advance.events) else {
                 return .invalid("the events do not follow event \(advance.head.seq)")
             }
         }
         if let transition = advance.transition {
-            if transition.state == .blocked, transition.blockedBuild == nil {
+            if transition.state == .blocked, transition.blockedBuild == nil, try !session.isBlocked(advance.run) {
                 return .invalid("a blocked run needs the build that it is blocked for")
             }
-            if transition.state.isFinal {
+            // After the end more may come in at any time; it waits for the next claim.
+            if transition.state.isFinal, !isAfterEnd {
                 let consumed = Set(advance.consumed)
                 let unread = try session.inbox(of: advance.run).filter { !consumed.contains($0.number) }
                 if !unread.isEmpty { return .unreadInbox(unread) }
@@ -52,6 +62,17 @@ extension CommitGroup {
         guard let holder else { return nil }
         for take in advance.takes {
             if let record = try session.obstacle(to: take, by: holder) { return .businessKeyTaken(record) }
+        }
+        return nil
+    }
+
+    /// What has ended stays ended.
+    private func refusalAfterEnd(_ advance: RunAdvance) -> CommitRefusal? {
+        guard advance.transition?.state == .terminated else {
+            return .invalid("a run that was terminated can only be given back as terminated")
+        }
+        guard advance.takes.isEmpty, advance.events.allSatisfy(\.kind.mayFollowFinal) else {
+            return .invalid("nothing but what may follow the end of a run can be added to a terminated one")
         }
         return nil
     }

@@ -3,7 +3,7 @@ internal import PerdureHistory
 internal import PerdureStore
 
 extension Session {
-    private static let target = SQL("SELECT number, state FROM runs WHERE id = ?1")
+    private static let target = SQL("SELECT number, state, needs_retry, workflow, version FROM runs WHERE id = ?1")
     private static let insertDelivery = SQL(
         """
         INSERT INTO inbox (run, delivery_id, at, kind, name, payload, sender) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -18,9 +18,13 @@ extension Session {
 
     /// Takes a message in, once for each delivery id.
     func deliver(_ delivery: Delivery, now: Timestamp) throws -> CommitResult {
-        let target = try first(Self.target, delivery.run.description) { (try $0.integer(0), try $0.text(1)) }
-        guard let (run, state) = target else { return .refused(.runUnknown) }
-        if RunState(rawValue: state)?.isFinal ?? false {
+        let target = try first(Self.target, delivery.run.description) { row in
+            (run: try row.integer(0), place: try WakePlace(row, from: 1))
+        }
+        guard let (run, place) = target else { return .refused(.runUnknown) }
+        let wake = place.wake(by: delivery.kind, name: delivery.name)
+        // Of a terminated run something may still be in doubt.
+        if place.state.isFinal, wake == .nobody {
             // Taken in before, if its answer was lost: the run may well have closed because of it.
             return try exists(Self.isKnown, run, delivery.id) ? .delivered(isDuplicate: true) : .refused(.runClosed)
         }
@@ -28,6 +32,7 @@ extension Session {
             Self.insertDelivery, run, delivery.id, now, delivery.kind.rawValue, delivery.name,
             delivery.payload.map(Readable.init),
             delivery.sender.storedText)
+        if inserted == 1 { try addWake(of: run, wake, place, at: now) }
         return .delivered(isDuplicate: inserted == 0)
     }
 

@@ -5,6 +5,8 @@ internal import PerdureStore
 /// Whether a commit may go on top of a run's history.
 enum RunGate {
     case open
+    /// The run was terminated and is lent out for what may follow its end.
+    case openAfterEnd
     /// Another owner, another epoch, or another last event.
     case shut
     case runUnknown
@@ -14,7 +16,7 @@ extension Session {
     // Compared by SQLite and as bytes: this runs for every advance, and nothing else of the row is needed.
     private static let selectGate = SQL(
         """
-        SELECT runs.state = 'running' AND runs.owner = ?2 AND runs.epoch = ?3 AND events.seq = ?4, events.hash
+        SELECT runs.owner = ?2 AND runs.epoch = ?3 AND events.seq = ?4, events.hash, runs.closed_at IS NOT NULL
         FROM runs JOIN events ON events.run = runs.number
         WHERE runs.number = ?1 ORDER BY events.seq DESC LIMIT 1
         """)
@@ -22,10 +24,11 @@ extension Session {
     private static let updateState = SQL(
         """
         UPDATE runs SET state = ?2, owner = CASE WHEN ?2 = 'running' THEN owner END, wake_at = ?3, note = ?4, since = ?5,
-            closed_at = CASE WHEN ?6 THEN ?5 END
+            closed_at = CASE WHEN ?6 THEN coalesce(closed_at, ?5) END, needs_retry = ?7
         WHERE number = ?1
         """)
     private static let insertBlockedBuild = SQL("INSERT OR IGNORE INTO blocked_builds (run, build) VALUES (?1, ?2)")
+    private static let anyBlockedBuild = SQL("SELECT 1 FROM blocked_builds WHERE run = ?1")
     private static let deleteBlockedBuilds = SQL("DELETE FROM blocked_builds WHERE run = ?1")
     private static let deleteWaits = SQL("DELETE FROM business_key_waiters WHERE run = ?1")
     private static let deleteRequests = SQL("DELETE FROM open_requests WHERE run = ?1")
@@ -33,16 +36,13 @@ extension Session {
     private static let deleteRequest = SQL("DELETE FROM open_requests WHERE run = ?1 AND subject = ?2 AND kind = ?3")
 
     func gate(_ run: Int64, node: NodeID?, epoch: Int64, head: ChainHead) throws -> RunGate {
-        let matches = try first(Self.selectGate, run, node, epoch, head.seq) { row in
+        try first(Self.selectGate, run, node, epoch, head.seq) { row -> RunGate in
             // Null if nobody owns the run.
-            guard try row.optionalInteger(0) == 1 else { return false }
-            return try row.withBytes(1) { stored in head.hash.withUnsafeBytes { stored.elementsEqual($0) } }
-        }
-        return switch matches {
-        case true?: .open
-        case false?: .shut
-        case nil: .runUnknown
-        }
+            guard try row.optionalInteger(0) == 1,
+                try row.withBytes(1, { stored in head.hash.withUnsafeBytes { stored.elementsEqual($0) } })
+            else { return .shut }
+            return try row.integer(2) == 1 ? .openAfterEnd : .open
+        } ?? .runUnknown
     }
 
     func hash(of run: Int64, seq: Int64) throws -> EventHash? {
@@ -72,7 +72,8 @@ extension Session {
     /// Changes the run's row, and what hangs on its state.
     func move(_ run: Int64, _ transition: RunTransition, now: Timestamp) throws {
         let state = transition.state
-        try execute(Self.updateState, run, state, transition.wakeAt, transition.note, now, state.isFinal)
+        try execute(
+            Self.updateState, run, state, transition.wakeAt, transition.note, now, state.isFinal, transition.needsRetry)
         switch state {
         case .blocked:
             if let build = transition.blockedBuild { try execute(Self.insertBlockedBuild, run, build) }
@@ -82,7 +83,11 @@ extension Session {
             try execute(Self.deleteBlockedBuilds, run)
         }
         if state.isFinal { try forget(run) }
+        try renewWake(of: run)
     }
+
+    /// Whether the run is blocked for some build, be it that another one owns it at the moment.
+    func isBlocked(_ run: Int64) throws -> Bool { try exists(Self.anyBlockedBuild, run) }
 
     /// Drops what a closed run no longer waits for.
     func forget(_ run: Int64) throws {

@@ -4,13 +4,13 @@ internal import PerdureStore
 /// Finds the runs that have something to do for a node, oldest cause first.
 ///
 /// What a run may be claimed for depends on its state:
-/// - ready, waiting, parked: any unread inbox row; waiting and parked also their due time;
-/// - blocked: a build it has not met, which then reads the inbox as well; for the others only an unread `terminate`;
-/// - paused: only an unread `terminate`;
-/// - running: only if the owner has died.
+/// - ready: that alone; waiting and parked: their due time;
+/// - blocked: a build it has not met, which then reads the inbox as well;
+/// - running: only if the owner has died;
+/// - all of these, paused and terminated ones: unread messages, as `RunState.wake` says.
 ///
-/// All but `terminate` need code for the run's workflow. Each cause has an index that begins with the workflow, so that runs which
-/// nobody hosts cost nothing however many are due.
+/// All but the messages that need no code need code for the run's workflow. Each cause has an index that begins with the workflow, so
+/// that runs which nobody hosts cost nothing however many are due; and messages are found by what they wake.
 struct ClaimCandidates {
     let request: ClaimRequest
     let now: Timestamp
@@ -38,14 +38,15 @@ struct ClaimCandidates {
         "SELECT number, since FROM runs WHERE owner = ?1 AND workflow = ?2 AND version = ?3 ORDER BY since LIMIT ?4")
     private static let told = SQL(
         """
-        SELECT inbox.run, inbox.at, inbox.kind, runs.workflow, runs.version
-        FROM inbox INDEXED BY inbox_arrivals JOIN runs ON runs.number = inbox.run
-        WHERE inbox.consumed = 0 AND (
-            runs.state IN ('ready', 'waiting', 'parked')
-            OR runs.state IN ('blocked', 'paused') AND inbox.kind = 'terminate'
-            OR runs.state = 'running' AND inbox.kind = 'terminate'
-                AND runs.owner IN (SELECT id FROM nodes WHERE ended_at IS NOT NULL))
-        ORDER BY inbox.number
+        SELECT run, host_at FROM wakes WHERE host_at IS NOT NULL AND workflow = ?1 AND version = ?2 ORDER BY host_at LIMIT ?3
+        """)
+    // Passes over what living owners are about to read, and over nothing else.
+    private static let toldAnyone = SQL(
+        """
+        SELECT wakes.run, wakes.anyone_at FROM wakes INDEXED BY wakes_anyone CROSS JOIN runs ON runs.number = wakes.run
+        WHERE wakes.anyone_at IS NOT NULL
+            AND (runs.owner IS NULL OR runs.owner IN (SELECT id FROM nodes WHERE ended_at IS NOT NULL))
+        ORDER BY wakes.anyone_at LIMIT ?1
         """)
 
     func find(_ session: Session) throws -> [Int64] {
@@ -66,50 +67,34 @@ struct ClaimCandidates {
             found += try session.all(Self.ready, hosted.workflow, hosted.version, limit, row: Self.read)
             found += try session.all(Self.due, hosted.workflow, hosted.version, limit, now, row: Self.read)
             found += try session.all(Self.blocked, hosted.workflow, hosted.version, limit, request.build, row: Self.read)
+            found += try session.all(Self.told, hosted.workflow, hosted.version, limit, row: Self.read)
             for node in deadNodes {
                 found += try session.all(Self.orphaned, node, hosted.workflow, hosted.version, limit, row: Self.read)
             }
         }
-        return try found + told(session)
+        return try found + session.all(Self.toldAnyone, limit, row: Self.read)
     }
 
     private static func read(_ row: Statement) throws(BadRow) -> Found {
         Found(run: try row.integer(0), cause: Timestamp(microseconds: try row.integer(1)))
     }
 
-    /// Runs with unread inbox rows. Rows of runs that cannot be claimed are passed over, each time; they are as many as people have
-    /// sent to blocked, paused and unhosted runs.
-    private func told(_ session: Session) throws -> [Found] {
-        let hosted = Set(request.hosted)
-        var found: [Found] = []
-        var runs: Set<Int64> = []
-        try session.forEach(Self.told) { row in
-            let one = try Self.read(row)
-            let isTerminate = try row.text(2) == InboxKind.terminate.rawValue
-            guard try isTerminate || hosted.contains(.init(workflow: row.text(3), version: row.text(4))) else { return true }
-            if runs.insert(one.run).inserted { found.append(one) }
-            return runs.count < request.limit
-        }
-        return found
-    }
-
     // MARK: Given runs
 
     private static let causeOfOne = SQL(
         """
-        SELECT runs.number, CASE WHEN runs.wake_at IS NOT NULL THEN runs.wake_at ELSE runs.since END
-        FROM runs
+        SELECT runs.number, coalesce(runs.wake_at, wakes.host_at, wakes.anyone_at, runs.since)
+        FROM runs LEFT JOIN wakes ON wakes.run = runs.number
         WHERE runs.number = ?1 AND (
             ?2 AND (
                 runs.state = 'ready'
                 OR runs.wake_at <= ?3
-                OR runs.state IN ('waiting', 'parked') AND EXISTS (SELECT 1 FROM inbox WHERE run = runs.number AND consumed = 0)
+                OR wakes.host_at IS NOT NULL
                 OR runs.state = 'blocked'
                     AND NOT EXISTS (SELECT 1 FROM blocked_builds WHERE run = runs.number AND build = ?4)
-                OR runs.state = 'running' AND runs.owner IN (SELECT id FROM nodes WHERE ended_at IS NOT NULL))
-            OR EXISTS (SELECT 1 FROM inbox WHERE run = runs.number AND consumed = 0 AND kind = 'terminate') AND (
-                runs.state IN ('ready', 'waiting', 'parked', 'blocked', 'paused')
-                OR runs.state = 'running' AND runs.owner IN (SELECT id FROM nodes WHERE ended_at IS NOT NULL)))
+                OR runs.owner IN (SELECT id FROM nodes WHERE ended_at IS NOT NULL))
+            OR wakes.anyone_at IS NOT NULL
+                AND (runs.owner IS NULL OR runs.owner IN (SELECT id FROM nodes WHERE ended_at IS NOT NULL)))
         """)
     private static let workflow = SQL("SELECT workflow, version FROM runs WHERE number = ?1")
 

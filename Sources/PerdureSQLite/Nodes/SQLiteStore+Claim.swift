@@ -34,24 +34,28 @@ extension Session {
     private static let lastEvent = SQL("SELECT seq, at, hash FROM events WHERE run = ?1 ORDER BY seq DESC LIMIT 1")
     private static let own = SQL(
         """
-        UPDATE runs SET state = 'running', owner = ?2, epoch = epoch + 1, wake_at = NULL, note = NULL, since = ?3 WHERE number = ?1
+        UPDATE runs SET state = CASE state WHEN 'terminated' THEN state ELSE 'running' END, owner = ?2, epoch = epoch + 1,
+            wake_at = NULL, note = NULL, needs_retry = 0, since = ?3
+        WHERE number = ?1
         """)
     private static let markQuarantined = SQL(
-        "UPDATE runs SET state = 'quarantined', owner = NULL, wake_at = NULL, note = ?2, since = ?3 WHERE number = ?1")
+        "UPDATE runs SET state = 'quarantined', owner = NULL, wake_at = NULL, needs_retry = 0, note = ?2, since = ?3 WHERE number = ?1"
+    )
 
     /// Makes the node the owner. A run whose row or last event cannot be read is set aside instead, or it would stop every claim.
     fileprivate func claim(_ number: Int64, _ request: ClaimRequest, now: Timestamp) throws -> ClaimedRun? {
         do throws(any Error) {
             guard var record = try run(number) else { return nil }
             guard var head = try head(of: number) else { throw BadRow("run number \(number) has no events") }
-            let previous = record.state
+            let before = record
             try execute(Self.own, number, request.node, now)
-            record.state = .running
+            try renewWake(of: number)
+            if before.state != .terminated { record.state = .running }
             record.owner = request.node
             record.epoch += 1
             record.wakeAt = nil
             record.note = nil
-            let isTakeover = previous == .running
+            let isTakeover = before.state == .running
             if isTakeover {
                 let draft = EventDraft(
                     .runResumed,
@@ -59,7 +63,9 @@ extension Session {
                         ("build", .string(request.build)), ("clean", .bool(false)), ("node", .string(request.node.rawValue))))
                 try append([head.append(draft, run: record.id.description, now: now)], to: number)
             }
-            return ClaimedRun(record: record, previous: previous, head: head, isTakeover: isTakeover)
+            return ClaimedRun(
+                record: record, previous: before.state, previousWakeAt: before.wakeAt, previousNote: before.note, head: head,
+                isTakeover: isTakeover)
         } catch let bad as BadRow {
             try quarantine(number, reason: bad.description, now: now)
             return nil
@@ -79,5 +85,6 @@ extension Session {
 
     func quarantine(_ run: Int64, reason: String, now: Timestamp) throws {
         try execute(Self.markQuarantined, run, reason, now)
+        try dropWake(of: run)
     }
 }

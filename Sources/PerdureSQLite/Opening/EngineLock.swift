@@ -14,8 +14,7 @@ final class EngineLock: Sendable {
         // Not inherited by programs that this process starts: they would hold the lock after our death.
         let descriptor = Foundation.open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw Self.cannotOpen(lockPath, errno) }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            let reason = errno
+        if let reason = Self.take(descriptor) {
             let holder = Self.holder(descriptor)
             Foundation.close(descriptor)
             guard reason == EWOULDBLOCK else {
@@ -27,6 +26,17 @@ final class EngineLock: Sendable {
         self.descriptor = Mutex(descriptor)
     }
 
+    /// Tries for a moment: a program that this process or the last owner has just started holds a copy of every descriptor between its
+    /// `fork` and its `exec`. Returns the reason why the lock cannot be had, or `nil`.
+    private static func take(_ descriptor: Int32) -> Int32? {
+        for _ in 0..<50 {
+            if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return nil }
+            guard errno == EWOULDBLOCK || errno == EINTR else { return errno }
+            usleep(5_000)
+        }
+        return EWOULDBLOCK
+    }
+
     /// Gives the lock up. The file stays: removing it would let two engines lock two files of one name.
     func release() {
         let taken = descriptor.withLock { descriptor -> Int32? in
@@ -35,6 +45,8 @@ final class EngineLock: Sendable {
         }
         guard let taken else { return }
         _ = ftruncate(taken, 0)
+        // Closing would not be enough while a program is being started: until it runs, it shares this descriptor.
+        _ = flock(taken, LOCK_UN)
         Foundation.close(taken)
     }
 

@@ -4,7 +4,7 @@ internal import PerdureHistory
 ///
 /// Several of them are kept by the schema as well; a file can be changed by hand.
 enum Audit {
-    static let checks: [SQL] = [damage, rows, nodes, inbox, consumed, history, ends, blocked, requests, strays, waiters]
+    static let checks: [SQL] = [damage, rows, nodes, inbox, wakes, consumed, history, ends, blocked, requests, strays, waiters]
 
     private static let final = "('completed', 'failed', 'cancelled', 'terminated')"
     private static let finalKinds = list(EventKind.allCases.filter(\.isFinal))
@@ -20,12 +20,15 @@ enum Audit {
     private static let rows = SQL(
         """
         SELECT 'run ' || id || ' is ' || state || ' but ' || CASE
-            WHEN (owner IS NOT NULL) <> (state = 'running') THEN CASE WHEN owner IS NULL THEN 'has no owner' ELSE 'has an owner' END
+            WHEN (owner IS NOT NULL) <> (state = 'running') AND state <> 'terminated'
+                THEN CASE WHEN owner IS NULL THEN 'has no owner' ELSE 'has an owner' END
+            WHEN needs_retry <> 0 AND state <> 'parked' THEN 'waits for a retry'
             WHEN wake_at IS NOT NULL AND state NOT IN ('waiting', 'parked') THEN 'has a time to wake'
             WHEN state IN \(final) THEN 'has no closing time'
             ELSE 'has a closing time' END
         FROM runs
-        WHERE (owner IS NOT NULL) <> (state = 'running')
+        WHERE ((owner IS NOT NULL) <> (state = 'running') AND state <> 'terminated')
+            OR (needs_retry <> 0 AND state <> 'parked')
             OR (wake_at IS NOT NULL AND state NOT IN ('waiting', 'parked'))
             OR (state <> 'quarantined' AND (closed_at IS NOT NULL) <> (state IN \(final)))
         """)
@@ -42,6 +45,27 @@ enum Audit {
         """
         SELECT 'run ' || runs.id || ' is ' || runs.state || ' but has not read inbox row ' || inbox.number
         FROM inbox JOIN runs ON runs.number = inbox.run WHERE inbox.consumed = 0 AND runs.state IN \(final)
+            AND NOT (runs.state = 'terminated' AND inbox.kind = 'resolve')
+        """)
+
+    /// Who has to be woken by what is unread, told once more, in SQL.
+    private static let wakes = SQL(
+        """
+        WITH expected (run, workflow, version, host, anyone) AS (
+            SELECT runs.number, runs.workflow, runs.version,
+                max(runs.state = 'waiting' AND inbox.kind NOT IN ('terminate', 'resolve')
+                    OR runs.state = 'parked' AND inbox.kind NOT IN ('terminate', 'resolve')
+                        AND (runs.needs_retry = 0 OR inbox.kind = 'retry' AND inbox.name = '')),
+                max(inbox.kind = 'terminate' AND runs.state IN ('ready', 'running', 'waiting', 'blocked', 'parked', 'paused')
+                    OR inbox.kind = 'resolve' AND runs.state IN ('ready', 'running', 'waiting', 'blocked', 'parked', 'terminated'))
+            FROM inbox JOIN runs ON runs.number = inbox.run WHERE inbox.consumed = 0 GROUP BY runs.number),
+        found (run, workflow, version, host, anyone) AS (
+            SELECT run, workflow, version, host_at IS NOT NULL, anyone_at IS NOT NULL FROM wakes)
+        SELECT 'run number ' || run || ' has unread messages that do not wake it' FROM (
+            SELECT * FROM expected WHERE host OR anyone EXCEPT SELECT * FROM found)
+        UNION ALL
+        SELECT 'run number ' || run || ' is woken by messages that it does not have' FROM (
+            SELECT * FROM found EXCEPT SELECT * FROM expected)
         """)
 
     private static let consumed = SQL(

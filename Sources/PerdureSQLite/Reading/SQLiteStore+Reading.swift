@@ -9,7 +9,16 @@ extension SQLiteStore {
         SELECT \(InboxRow.columns) FROM inbox INDEXED BY inbox_arrivals JOIN runs ON runs.number = inbox.run
         WHERE inbox.consumed = 0 AND inbox.number > ?2 AND runs.owner = ?1 ORDER BY inbox.number LIMIT ?3
         """)
+    private static let ownedRunByRun = SQL(
+        """
+        SELECT \(InboxRow.columns) FROM runs INDEXED BY runs_owned CROSS JOIN inbox INDEXED BY inbox_unread ON inbox.run = runs.number
+        WHERE inbox.consumed = 0 AND inbox.number > ?2 AND runs.owner = ?1 ORDER BY inbox.number LIMIT ?3
+        """)
+    private static let countUnread = SQL(
+        "SELECT count(*) FROM (SELECT 1 FROM inbox INDEXED BY inbox_arrivals WHERE consumed = 0 AND number > ?1 LIMIT ?2)")
     private static let due = SQL("SELECT min(wake_at) FROM runs WHERE wake_at IS NOT NULL AND workflow = ?1 AND version = ?2")
+
+    private static let fewMessages = 1_000
 
     package func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
         try await read(on: reader) { session in
@@ -23,7 +32,10 @@ extension SQLiteStore {
 
     package func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> [InboxRow] {
         try await read(on: reader) { session in
-            try session.all(Self.owned, node, number, max(0, limit)) { try InboxRow($0) }
+            // Messages that nobody may take in could be many; then the owned runs are fewer.
+            let unread = try session.first(Self.countUnread, number, Self.fewMessages) { try $0.integer(0) } ?? 0
+            let query = unread < Self.fewMessages ? Self.owned : Self.ownedRunByRun
+            return try session.all(query, node, number, max(0, limit)) { try InboxRow($0) }
         }
     }
 

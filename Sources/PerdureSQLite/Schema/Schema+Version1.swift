@@ -3,7 +3,8 @@ extension Schema {
     ///
     /// Events are appended in the order in which they come; a table clustered by run would dirty a page of its own for every run in
     /// every commit. A run's row changes only with its state. Times are microseconds since 1970. The partial indexes answer "what
-    /// is there to do" without looking at what is at rest.
+    /// is there to do" without looking at what is at rest. `wakes` says the same of unread messages: it has a row for each run that may
+    /// be claimed because of one, with the times of the oldest for its hosts and for anyone. Messages that wake nobody are not in it.
     static let version1 = """
         CREATE TABLE meta (
             name TEXT PRIMARY KEY,
@@ -31,13 +32,14 @@ extension Schema {
             state TEXT NOT NULL CHECK (state IN ('ready', 'running', 'waiting', 'blocked', 'parked', 'paused', 'quarantined',
                 'completed', 'failed', 'cancelled', 'terminated')),
             epoch INTEGER NOT NULL,
-            owner TEXT CHECK ((owner IS NOT NULL) = (state = 'running')),
+            owner TEXT CHECK (state = 'terminated' OR (owner IS NOT NULL) = (state = 'running')),
             wake_at INTEGER CHECK (wake_at IS NULL OR state IN ('waiting', 'parked')),
             since INTEGER NOT NULL,
             created_at INTEGER NOT NULL,
             closed_at INTEGER CHECK (state = 'quarantined'
                 OR (closed_at IS NOT NULL) = (state IN ('completed', 'failed', 'cancelled', 'terminated'))),
-            note TEXT
+            note TEXT,
+            needs_retry INTEGER NOT NULL DEFAULT 0 CHECK (needs_retry = 0 OR state = 'parked')
         ) STRICT;
         CREATE UNIQUE INDEX runs_keys ON runs (namespace, workflow, key) WHERE key IS NOT NULL;
         CREATE INDEX runs_states ON runs (state, namespace);
@@ -86,6 +88,16 @@ extension Schema {
         CREATE UNIQUE INDEX inbox_deliveries ON inbox (run, delivery_id);
         CREATE INDEX inbox_unread ON inbox (run) WHERE consumed = 0;
         CREATE INDEX inbox_arrivals ON inbox (number) WHERE consumed = 0;
+
+        CREATE TABLE wakes (
+            run INTEGER PRIMARY KEY,
+            workflow TEXT NOT NULL,
+            version TEXT NOT NULL,
+            host_at INTEGER,
+            anyone_at INTEGER
+        ) STRICT;
+        CREATE INDEX wakes_host ON wakes (workflow, version, host_at) WHERE host_at IS NOT NULL;
+        CREATE INDEX wakes_anyone ON wakes (anyone_at) WHERE anyone_at IS NOT NULL;
 
         CREATE TABLE blocked_builds (
             run INTEGER NOT NULL,

@@ -19,10 +19,10 @@ import Testing
     func agrees() async throws {
         try await withFolder { folder in
             let id = try await Self.writeHistory(in: folder)
-            let check = try Program.run("python3", [Self.script, "store.db"], in: folder)
+            let check = try await Program.run("python3", [Self.script, "store.db"], in: folder)
             #expect(check.status == 0, "\(check.output)\(check.errors)")
             #expect(check.output.contains("run \(id): ok\n"))
-            let one = try Program.run("python3", [Self.script, "store.db", id.description], in: folder)
+            let one = try await Program.run("python3", [Self.script, "store.db", id.description], in: folder)
             #expect(one.output == "run \(id): ok\n")
         }
     }
@@ -42,9 +42,9 @@ import Testing
     func finds(edit: String, expected: String) async throws {
         try await withFolder { folder in
             _ = try await Self.writeHistory(in: folder)
-            let edited = try Program.run("python3", ["-c", Self.edit, "store.db", edit], in: folder)
+            let edited = try await Program.run("python3", ["-c", Self.edit, "store.db", edit], in: folder)
             try #require(edited.status == 0, "\(edited.errors)")
-            let check = try Program.run("python3", [Self.script, "store.db"], in: folder)
+            let check = try await Program.run("python3", [Self.script, "store.db"], in: folder)
             #expect(check.status == 1)
             #expect(check.output.contains(expected), "\(check.output)\(check.errors)")
         }

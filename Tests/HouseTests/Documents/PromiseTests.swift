@@ -23,10 +23,10 @@ import Testing
 
     /// The tests that carry a line `// Promise: N` or `// Promise: N, M` above themselves.
     private static var tagged: [Reference] {
-        Repository.tests.flatMap { file in
-            file.lines.indices.flatMap { index -> [Reference] in
+        Repository.tests.filter { $0.text.contains("Promise") }.flatMap { file in
+            file.lines.indices.filter { file.lines[$0].contains("// Promise") }.flatMap { index -> [Reference] in
                 guard let tag = file.lines[index].firstMatch(of: #/^\s*\/+ Promises?: ([\d, ]+)$/#) else { return [] }
-                let function = file.lines[index...].prefix(12).firstMatch
+                let function = file.lines[index...].prefix(30).firstMatch
                 return tag.output.1.split(separator: ",").compactMap { Int($0.trimmed) }.map {
                     Reference(promise: $0, file: file.path, function: function ?? "no function follows line \(index + 1)")
                 }
@@ -61,7 +61,7 @@ import Testing
     func taggedTestsAreListed() {
         let missing = Set(Self.tagged).subtracting(Self.listed)
         expectNone(
-            missing.map(\.description).sorted(), "add these to docs/promises.md: python3 Scripts/promises.py --write does it")
+            missing.map(\.description).sorted(), "add these to docs/promises.md: python3 Scripts/update_docs.py --write")
     }
 }
 

@@ -17,14 +17,14 @@ import Testing
     func runs() async throws {
         try await withFolder { folder in
             let program = try Program.built("Quickstart")
-            let first = try Program.run(program, in: folder)
+            let first = try await Program.run(program, in: folder)
             #expect(first.status == 0, "\(first.output)\(first.errors)")
             #expect(first.output.contains("charging 4200 cents, key pk_"))
             #expect(first.output.contains("shipping order 7"))
             #expect(first.output.contains(" ended with charge-for-7"))
             #expect(!first.output.contains("refunding"))
 
-            let second = try Program.run(program, in: folder)
+            let second = try await Program.run(program, in: folder)
             #expect(second.status == 0, "\(second.output)\(second.errors)")
             let lines = first.output.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
             #expect(second.output == lines.suffix(2).joined(separator: "\n"))

@@ -12,15 +12,15 @@ import Testing
         ("Perdure", [], ["Logging"]),
         ("PerdureHistory", ["Perdure"], ["Crypto"]),
         ("PerdureStore", ["Perdure", "PerdureHistory"], []),
-        ("PerdureStoreConformance", ["Perdure", "PerdureHistory", "PerdureStore"], []),
-        ("PerdureSQLite", ["Perdure", "PerdureHistory", "PerdureStore"], ["GRDB", "GRDBSQLite"]),
+        ("PerdureStoreConformance", ["Perdure", "PerdureHistory", "PerdureStore"], ["Testing"]),
+        ("PerdureSQLite", ["Perdure", "PerdureHistory", "PerdureStore"], ["GRDB", "GRDBSQLite", "Logging"]),
         (
             "PerdureEngine", ["Perdure", "PerdureHistory", "PerdureStore"],
             ["Logging", "Metrics", "CoreMetrics", "Tracing", "ServiceLifecycle", "DequeModule", "HeapModule", "Crypto"]
         ),
         (
             "PerdureCommands", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite"],
-            ["ArgumentParser", "Logging", "ServiceLifecycle"]
+            ["ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals"]
         ),
         ("PerdurePeer", [], ["Hummingbird", "HTTPTypes", "NIOCore", "GRDB", "Logging"]),
         ("PerdureExamples", ["Perdure"], ["AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOFoundationCompat", "Logging"]),

@@ -1,5 +1,6 @@
 /// Blanks out comments and string literals, so that braces and words in them do not count as code. Knows nested comments, raw and
-/// multi-line strings, interpolations and patterns between `#/` and `/#`; lines stay where they are.
+/// multi-line strings, interpolations, patterns between slashes and names between backticks; lines stay where they
+/// are.
 struct CodeMask {
     private let input: [UInt8]
     private var output: [UInt8] = []
@@ -42,7 +43,11 @@ struct CodeMask {
         } else if starts(with: "/*", at: index) {
             comment()
         } else if starts(with: "#/", at: index) {
-            pattern()
+            pattern(closing: "/#")
+        } else if beginsBarePattern {
+            pattern(closing: "/")
+        } else if input[index] == UInt8(ascii: "`") {
+            name()
         } else if let pounds = poundsOfString() {
             string(pounds)
         } else {
@@ -50,10 +55,25 @@ struct CodeMask {
         }
     }
 
-    private mutating func pattern() {
-        blank(2)
-        while index < input.count, !starts(with: "/#", at: index) { blank() }
-        blank(2)
+    private mutating func pattern(closing end: StaticString) {
+        blank(end.utf8CodeUnitCount)
+        while index < input.count, !starts(with: end, at: index) { blank(input[index] == UInt8(ascii: "\\") ? 2 : 1) }
+        blank(end.utf8CodeUnitCount)
+    }
+
+    /// Whether a pattern between single slashes begins here: where a value may stand, and with an end on the same line.
+    private var beginsBarePattern: Bool {
+        guard input[index] == UInt8(ascii: "/"), index + 1 < input.count, input[index + 1] != UInt8(ascii: " "),
+            let before = output.last(where: { $0 != UInt8(ascii: " ") }), "(,=:[{".utf8.contains(before)
+        else { return false }
+        return input[(index + 1)...].prefix { $0 != UInt8(ascii: "\n") }.contains(UInt8(ascii: "/"))
+    }
+
+    /// A name between backticks may be a whole sentence.
+    private mutating func name() {
+        blank()
+        while index < input.count, input[index] != UInt8(ascii: "`"), input[index] != UInt8(ascii: "\n") { blank() }
+        blank()
     }
 
     private mutating func comment() {

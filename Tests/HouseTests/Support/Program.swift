@@ -1,13 +1,13 @@
 import Foundation
 
-/// Another program, run to its end.
+/// Another program, run to its end. Waiting for it blocks no thread: the tests share very few of them.
 struct Program {
     let status: Int32
     let output: String
     let errors: String
 
     /// - Parameter path: an executable, or the name of one on the path.
-    static func run(_ path: String, _ arguments: [String] = [], in folder: URL) throws -> Program {
+    static func run(_ path: String, _ arguments: [String] = [], in folder: URL) async throws -> Program {
         // Files, since a pipe that nobody reads could stop the program.
         let output = folder.appending(path: "output-\(UUID().uuidString).txt"), errors = output.appendingPathExtension("errors")
         for file in [output, errors] { try Data().write(to: file) }
@@ -17,8 +17,15 @@ struct Program {
         process.currentDirectoryURL = folder
         process.standardOutput = try FileHandle(forWritingTo: output)
         process.standardError = try FileHandle(forWritingTo: errors)
-        try process.run()
-        process.waitUntilExit()
+        try await withCheckedThrowingContinuation { (ended: CheckedContinuation<Void, any Error>) in
+            process.terminationHandler = { _ in ended.resume() }
+            do {
+                try process.run()
+            } catch {
+                process.terminationHandler = nil
+                ended.resume(throwing: error)
+            }
+        }
         return Program(
             status: process.terminationStatus, output: try String(contentsOf: output, encoding: .utf8),
             errors: try String(contentsOf: errors, encoding: .utf8))

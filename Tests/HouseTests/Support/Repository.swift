@@ -60,8 +60,12 @@ struct SourceFile: Sendable {
     var name: String { path.split(separator: "/").last.map(String.init) ?? path }
 
     /// `path:line` of every line of code that matches.
-    func places(of pattern: Regex<Substring>) -> [String] {
-        code.indices.filter { code[$0].contains(pattern) }.map { "\(path):\($0 + 1): \(lines[$0].trimmed)" }
+    ///
+    /// - Parameter hints: a line without any of them cannot match; looking for them first is much faster.
+    func places(of pattern: Regex<Substring>, hints: [String]) -> [String] {
+        guard hints.contains(where: text.contains) else { return [] }
+        return code.indices.filter { line in hints.contains { code[line].contains($0) } && code[line].contains(pattern) }
+            .map { "\(path):\($0 + 1): \(lines[$0].trimmed)" }
     }
 }
 

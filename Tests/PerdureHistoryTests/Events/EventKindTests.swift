@@ -21,13 +21,13 @@ import Testing
         #expect(EventKind.allCases.map(\.rawValue) == Self.names.split(whereSeparator: \.isWhitespace).map(String.init))
     }
 
-    @Test("five kinds close a run, and five others may follow")
+    @Test("five kinds close a run, and six others may follow")
     func final() {
         #expect(
             EventKind.allCases.filter(\.isFinal)
                 == [.runCompleted, .runFailed, .runCancelled, .runTerminated, .runContinued])
         #expect(
             Set(EventKind.allCases.filter(\.mayFollowFinal))
-                == [.stepResolved, .operatorAction, .runReset, .runExpired, .runSealed])
+                == [.stepResolved, .undoResolved, .operatorAction, .runReset, .runExpired, .runSealed])
     }
 }

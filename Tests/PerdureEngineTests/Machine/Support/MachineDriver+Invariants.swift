@@ -8,7 +8,7 @@ extension MachineDriver {
         var found = script.complaints
         found +=
             brokenChain() + repeatedCalls() + callsAfterTheEnd() + wrongOrderOfUndos() + openSteps() + eventsAfterTheFinalOne()
-        found += differencesOnReplay()
+        found += cancelledThoughSent() + differencesOnReplay()
         return found
     }
 
@@ -71,6 +71,17 @@ extension MachineDriver {
             if let effect = (try? event.attributes.object())?["effect"]?.stringValue { return effect }
         }
         return nil
+    }
+
+    /// A step may be called cancelled only where it surely did not happen.
+    private func cancelledThoughSent() -> [String] {
+        history.enumerated().compactMap { index, event in
+            guard event.kind == .stepCancelled, !event.attributes.text.contains(#""effect":"read""#) else { return nil }
+            let sent = calls.last { $0.subject == event.subject && $0.body == .step && $0.seq <= index }
+            guard let sent, !sent.wasRefused else { return nil }
+            if timeline(of: event.subject, isUndo: false).permits.contains(where: { $0 >= sent.seq && $0 < index }) { return nil }
+            return "\(event.subject) was cancelled by event \(index + 1), although it was sent at \(sent.seq)"
+        }
     }
 
     private func callsAfterTheEnd() -> [String] {

@@ -16,8 +16,16 @@ extension MachineDriver {
         guard let index = running.firstIndex(where: { $0.attempt.subject == subject && !$0.attempt.body.isProbe }) else {
             throw DriverError("no body runs for '\(subject)'; running: \(running.map(\.attempt.subject))")
         }
-        mailbox.append((now, .attemptEnded(running.remove(at: index).id, outcome)))
+        ended(running.remove(at: index), outcome)
         try settle()
+    }
+
+    /// A body has ended, which the run is to be told.
+    func ended(_ body: Running, _ outcome: AttemptOutcome) {
+        mailbox.append((now, .attemptEnded(body.id, outcome)))
+        guard case .failed(let failure) = outcome, failure.isDefinite else { return }
+        let call = calls.lastIndex { $0.subject == body.attempt.subject && $0.body == body.attempt.body }
+        if let call { calls[call].wasRefused = true }
     }
 
     /// Ends the probe that runs for the step or undo.
@@ -104,7 +112,7 @@ extension MachineDriver {
                 let tries = calls.count { $0.subject == first.attempt.subject && $0.body == first.attempt.body }
                 let scripted = first.attempt.body == .step ? outcomes[first.attempt.subject] ?? [] : []
                 let outcome = scripted.isEmpty ? .succeeded(Self.done) : scripted[min(tries, scripted.count) - 1]
-                mailbox.append((now, .attemptEnded(first.id, outcome)))
+                ended(first, outcome)
             }
             return true
         }

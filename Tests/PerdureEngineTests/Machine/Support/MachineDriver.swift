@@ -16,6 +16,8 @@ final class MachineDriver {
         let epoch: Int
         /// How many events were durable when it was made.
         let seq: Int
+        /// The other side has surely not done it: the body ended with a definite error.
+        var wasRefused = false
     }
 
     struct Running {
@@ -41,7 +43,7 @@ final class MachineDriver {
     private(set) var inbox: [InboxRow] = []
     private var rows: Int64 = 0
     var running: [Running] = []
-    private(set) var calls: [Call] = []
+    var calls: [Call] = []
     /// Subjects whose bodies were told to stop.
     private(set) var told: [String] = []
     var keys: [BusinessKey: BusinessKeyRecord] = [:]
@@ -237,9 +239,11 @@ final class MachineDriver {
         try comeBack(isTakeover: true)
     }
 
-    /// The process gives the run up in order, with nothing in flight.
+    /// The process gives the run up in order: what has ended is recorded, what is in flight has its intent committed.
     func handOver(build: String? = nil) throws {
-        if !running.isEmpty { throw DriverError("a run is not handed over with a body in flight") }
+        try settle()
+        if machine.isClosed { return }
+        history += head.append(contentsOf: machine.handOverDrafts(now: now), run: identity.id.description, now: now)
         leave(build: build)
         try comeBack(isTakeover: false)
     }

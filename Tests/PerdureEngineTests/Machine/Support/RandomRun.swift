@@ -94,7 +94,7 @@ struct RandomRun {
     mutating func play() throws {
         for _ in 0..<5 + dice.roll(40) where !driver.machine.isClosed {
             try doSomething()
-            if let build = dice.chance(6) ? dice.pick(["build-a", "build-b"]) : nil, driver.running.isEmpty {
+            if let build = dice.chance(6) ? dice.pick(["build-a", "build-b"]) : nil, driver.running.isEmpty || dice.chance(30) {
                 deeds.append("hand over to \(build)")
                 try driver.handOver(build: build)
             }
@@ -137,22 +137,18 @@ struct RandomRun {
     private mutating func endSomething() throws {
         guard !driver.running.isEmpty else { return }
         let ended = driver.running.remove(at: dice.roll(driver.running.count))
-        let fact: Fact
-        if ended.attempt.body.isProbe {
-            fact = .probeEnded(
-                ended.id, dice.pick([.happened(MachineDriver.done), .didNotHappen, .partly("half"), .unknown("later")]))
-        } else {
-            fact = .attemptEnded(
-                ended.id,
-                dice.pick([
-                    .succeeded(MachineDriver.done), .succeeded(MachineDriver.done), .succeeded(MachineDriver.done),
-                    .unrecordable("no"),
-                    MachineDriver.failure(), MachineDriver.failure(isDefinite: true), MachineDriver.failure(isRetryable: false),
-                    MachineDriver.failure(isDefinite: true, isRetryable: false),
-                ]))
-        }
         deeds.append("\(ended.attempt.subject) (\(ended.attempt.body)) ends")
-        driver.mailbox.append((driver.now, fact))
+        if ended.attempt.body.isProbe {
+            let answers: [ProbeOutcome] = [.happened(MachineDriver.done), .didNotHappen, .partly("half"), .unknown("later")]
+            driver.mailbox.append((driver.now, .probeEnded(ended.id, dice.pick(answers))))
+        } else {
+            let ok = AttemptOutcome.succeeded(MachineDriver.done)
+            let outcomes: [AttemptOutcome] = [
+                ok, ok, ok, .unrecordable("no"), MachineDriver.failure(), MachineDriver.failure(isDefinite: true),
+                MachineDriver.failure(isRetryable: false), MachineDriver.failure(isDefinite: true, isRetryable: false),
+            ]
+            driver.ended(ended, dice.pick(outcomes))
+        }
     }
 
     private mutating func sendSomething() {

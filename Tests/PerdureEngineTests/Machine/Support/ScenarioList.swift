@@ -16,7 +16,7 @@ enum ScenarioList {
     }
 
     private static func businessKey() throws {
-        let scenarios = BusinessKeyScenarios()
+        let scenarios = MachineBusinessKeyScenarios()
         try scenarios.`the intent takes the key and the outcome settles it`()
         try scenarios.`a step that fails for good frees its key`()
         try scenarios.`a free key is taken with its generation, which is part of the idempotency key, the undo's too`()
@@ -29,12 +29,14 @@ enum ScenarioList {
         try scenarios.`an approved step that waits for a key ends at once when it is given up, live as on replay`()
         try scenarios.`an approved step takes a key that has become free`()
         try scenarios.`an outcome that is adopted in the batch that gives the step up is not told twice`()
+        try scenarios.`a fact that comes to nothing does not keep what the store says of the key out of the batch`()
+        try scenarios.`of what the store has said of a key the last counts`()
         try scenarios.`a step that waits for a key and is given up is cancelled`()
         try scenarios.`an undo that a person gives up leaves the key with its outcome`()
     }
 
     private static func cancellation() throws {
-        let scenarios = CancellationScenarios()
+        let scenarios = MachineCancellationScenarios()
         for code in [Code.read("a"), .idempotent("a"), .atMostOnce("a"), .timer("a", .days(1)), .question("a")] as [Code] {
             try scenarios.`what was given up before the run came to rest leaves no trace`(code)
         }
@@ -71,7 +73,7 @@ enum ScenarioList {
     }
 
     private static func person() throws {
-        let scenarios = PersonScenarios()
+        let scenarios = MachinePersonScenarios()
         try scenarios.`a person says that it happened, with its result`()
         try scenarios.`a person says that it did not happen, and it is sent again`()
         for kind in [ResolutionKind.didNotHappen, .abort] as [ResolutionKind] {
@@ -108,7 +110,7 @@ enum ScenarioList {
     }
 
     private static func run() throws {
-        let scenarios = RunScenarios()
+        let scenarios = MachineRunScenarios()
         try scenarios.`a step of which a fact speaks is not planned in the same batch`()
         try scenarios.`nothing is started before what came about is durable`()
         try scenarios.`several facts of one step are taken one after the other`()
@@ -129,7 +131,7 @@ enum ScenarioList {
     }
 
     private static func step() throws {
-        let scenarios = StepScenarios()
+        let scenarios = MachineStepScenarios()
         for code in [Code.read("a"), .idempotent("a")] as [Code] { try scenarios.`a plain step is one call and one event`(code) }
         for code in [Code.idempotent("a", policy: StepPolicy(intent: .always)), .idempotent("a", key: "7"), .atMostOnce("a")]
             as [Code]
@@ -176,6 +178,8 @@ enum ScenarioList {
         try scenarios.`an at-most-once step cut off by a crash waits for a person`()
         try scenarios.`an at-most-once step cut off by a crash is probed where it can be`()
         try scenarios.`an intent whose time ran out before it could be used is written anew`()
+        try scenarios.`a step in flight at a hand-over leaves an intent`()
+        try scenarios.`a later attempt in flight at a hand-over is not taken for one that never was`()
         try scenarios.`a probe that finds the effect settles the step`()
         try scenarios.`a probe that finds nothing is believed when the last attempt is over for certain`()
         try scenarios.`a probe that finds a part asks a person`()
@@ -187,7 +191,7 @@ enum ScenarioList {
     }
 
     private static func undo() throws {
-        let scenarios = UndoScenarios()
+        let scenarios = MachineUndoScenarios()
         try scenarios.`a run that throws undoes its steps in the reverse order of their completion`()
         try scenarios.`a cancelled run undoes its steps, and the undo does not mind the cancellation`()
         try scenarios.`a scope is undone alone`()

@@ -1,0 +1,101 @@
+import Perdure
+import PerdureHistory
+import PerdureStore
+import Synchronization
+
+/// A store that reports what it commits, and gives a crash switch the chance to end the process before and after each commit.
+final class CrashingStore: Store {
+    private let store: any Store
+    private let crash: CrashSwitch
+    private let reporter: Reporter
+    /// Which run has which number.
+    private let records = Mutex<[Int64: RunRecord]>([:])
+
+    init(_ store: any Store, _ crash: CrashSwitch, _ reporter: Reporter) {
+        self.store = store
+        self.crash = crash
+        self.reporter = reporter
+    }
+
+    // MARK: What is watched
+
+    func commit(_ items: [CommitItem]) async throws(StoreError) -> [CommitResult] {
+        for item in items { pass(item, .beforeCommit) }
+        let results = try await store.commit(items)
+        for (item, result) in zip(items, results) {
+            switch result {
+            case .created(let record):
+                records.withLock { $0[record.number] = record }
+                pass(item, .afterCommit)
+            case .advanced: pass(item, .afterCommit)
+            case .keyTaken, .delivered, .refused: break
+            }
+        }
+        return results
+    }
+
+    func claim(_ request: ClaimRequest) async throws(StoreError) -> [ClaimedRun] {
+        let claims = try await store.claim(request)
+        for claim in claims {
+            let record = claim.record
+            records.withLock { $0[record.number] = record }
+            guard claim.isTakeover else { continue }
+            reporter.report(EngineReport(what: .takeover, run: record.id.description, workflow: record.workflow))
+            crash.pass(.takeover, record.workflow, workflow: record.workflow)
+        }
+        return claims
+    }
+
+    private func pass(_ item: CommitItem, _ moment: CrashRule.Moment) {
+        let record: RunRecord?, events: [Event]
+        switch item {
+        case .create(let run): (record, events) = (run.record, run.events)
+        case .advance(let advance): (record, events) = (records.withLock { $0[advance.run] }, advance.events)
+        case .deliver: return
+        }
+        for event in events {
+            if moment == .afterCommit {
+                reporter.report(
+                    EngineReport(
+                        what: .event, run: record?.id.description, workflow: record?.workflow, key: record?.key,
+                        kind: event.kind.rawValue,
+                        subject: event.subject))
+            }
+            crash.pass(moment, event.kind.rawValue, subject: event.subject, workflow: record?.workflow ?? "")
+        }
+    }
+
+    // MARK: What is passed on
+
+    var identity: String { store.identity }
+    func now() -> Timestamp { store.now() }
+    func register(_ node: NodeRegistration) async throws(StoreError) { try await store.register(node) }
+    func unregister(_ node: NodeID) async throws(StoreError) { try await store.unregister(node) }
+    func nextWake(hosted: [ClaimRequest.Hosted]) async throws(StoreError) -> Timestamp? {
+        try await store.nextWake(hosted: hosted)
+    }
+    func keyHolder(_ key: BusinessKey) async throws(StoreError) -> BusinessKeyRecord? { try await store.keyHolder(key) }
+    func awaitKey(_ key: BusinessKey, run: Int64, subject: String) async throws(StoreError) -> BusinessKeyRecord? {
+        try await store.awaitKey(key, run: run, subject: subject)
+    }
+    func quarantine(_ run: Int64, reason: String) async throws(StoreError) { try await store.quarantine(run, reason: reason) }
+    func run(_ id: RunID) async throws(StoreError) -> RunRecord? { try await store.run(id) }
+    func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord? {
+        try await store.run(namespace: namespace, workflow: workflow, key: key)
+    }
+    func runs(_ filter: RunFilter) async throws(StoreError) -> [RunRecord] { try await store.runs(filter) }
+    func counts(namespace: String?) async throws(StoreError) -> [RunState: Int] { try await store.counts(namespace: namespace) }
+    func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
+        try await store.events(of: run, after: seq, limit: limit)
+    }
+    func inbox(run: Int64) async throws(StoreError) -> [InboxRow] { try await store.inbox(run: run) }
+    func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> [InboxRow] {
+        try await store.inbox(ownedBy: node, after: number, limit: limit)
+    }
+    func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest] {
+        try await store.openRequests(namespace: namespace, limit: limit)
+    }
+    func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) { store.onOutsideDelivery(handler) }
+    func audit() async throws(StoreError) -> [String] { try await store.audit() }
+    func close() async { await store.close() }
+}

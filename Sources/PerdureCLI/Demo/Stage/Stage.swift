@@ -1,0 +1,116 @@
+import AsyncHTTPClient
+import Foundation
+import Logging
+import NIOCore
+import NIOHTTP1
+package import PerdureEngine
+package import PerdurePeer
+import PerdureSQLite
+
+/// What a story is played on: a store, a peer that honours idempotency keys, and a bank that does not.
+package struct Stage: Sendable {
+    package let store: String
+    package let peer: PeerService
+    package let bank: PeerService
+    package let peerAddress: String
+    package let bankAddress: String
+    package let executable: String
+    package let isDefended: Bool
+
+    /// Sets the stage in a temporary folder, and clears it afterwards.
+    package static func run<Result: Sendable>(
+        executable: String = ownExecutable, isDefended: Bool = true, _ body: @escaping @Sendable (Stage) async throws -> Result
+    ) async throws -> Result {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "perdure-demo-\(UUID().uuidString.lowercased())")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let peer = try service(folder.appending(path: "peer.db")), bank = try service(folder.appending(path: "bank.db"))
+        var keyless = Behaviour()
+        keyless.keys = .ignore
+        try await bank.ledger.setBehaviour(keyless, of: .group("payments"))
+        let store = folder.appending(path: "perdure.db").path
+        return try await withThrowingTaskGroup(of: Result?.self) { group in
+            let peerAddress = try await serve(peer, in: &group), bankAddress = try await serve(bank, in: &group)
+            let stage = Stage(
+                store: store, peer: peer, bank: bank, peerAddress: peerAddress, bankAddress: bankAddress, executable: executable,
+                isDefended: isDefended)
+            group.addTask { try await body(stage) }
+            defer { group.cancelAll() }
+            while let next = try await group.next() { if let next { return next } }
+            throw CancellationError()
+        }
+    }
+
+    /// The executable that runs now.
+    package static var ownExecutable: String {
+        #if os(Linux)
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
+        #else
+            Bundle.main.executablePath ?? CommandLine.arguments[0]
+        #endif
+    }
+
+    private static func service(_ ledger: URL) throws -> PeerService {
+        var configuration = PeerConfiguration(databasePath: ledger.path)
+        // Connections that a killed engine leaves behind are no news here.
+        configuration.logger.logLevel = .critical
+        return try PeerService(configuration: configuration)
+    }
+
+    private static func serve<Result: Sendable>(
+        _ service: PeerService, in group: inout ThrowingTaskGroup<Result?, any Error>
+    ) async throws -> String {
+        let (ports, continuation) = AsyncThrowingStream<Int, any Error>.makeStream()
+        group.addTask {
+            do {
+                try await service.run { continuation.yield($0) }
+                continuation.finish()
+            } catch {
+                continuation.finish(throwing: error)
+                throw error
+            }
+            return nil
+        }
+        for try await port in ports { return "http://127.0.0.1:\(port)" }
+        throw CancellationError()
+    }
+
+    /// Starts an engine.
+    package func engine(_ starts: [EngineSetup.Start], crash: CrashRule? = nil) throws -> EngineProcess {
+        try EngineProcess(
+            executable: executable,
+            EngineSetup(store: store, peer: peerAddress, bank: bankAddress, starts: starts, crash: crash, isDefended: isDefended))
+    }
+
+    /// Opens the store beside the engine, as an operator's tool does.
+    package func client() async throws -> Client { try await Client(.sqlite(store)) }
+
+    /// Waits until the peer holds a request for this operation: its effect has happened, and no answer was given.
+    package func untilHeld(_ operation: PeerOperation) async throws {
+        try await wait(peer, "operation=\(operation.rawValue)&held=1")
+    }
+
+    /// Waits until so many effects are counted: a request that a dead process has sent may still be on its way.
+    package func untilEffects(_ count: Int, _ operation: PeerOperation, at service: PeerService) async throws {
+        try await wait(service, "operation=\(operation.rawValue)&effects=\(count)")
+    }
+
+    private func wait(_ service: PeerService, _ query: String) async throws {
+        let request = HTTPClientRequest(url: "\(service === bank ? bankAddress : peerAddress)/_peer/wait?\(query)")
+        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
+        guard response.status == .ok else { throw DemoError("waited in vain for \(query)") }
+    }
+
+    /// Makes the peer keep its answers to this operation back, or stop doing so.
+    package func hold(_ operation: PeerOperation, _ isHeld: Bool) async throws {
+        var behaviour = try await peer.ledger.behaviour(of: .operation(operation))
+        behaviour.hold = isHeld
+        try await peer.ledger.setBehaviour(behaviour, of: .operation(operation))
+    }
+}
+
+/// Why the demo could not be shown.
+package struct DemoError: Error, CustomStringConvertible {
+    package let description: String
+    package init(_ description: String) { self.description = description }
+}

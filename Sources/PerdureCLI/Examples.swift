@@ -1,0 +1,27 @@
+import Foundation
+import PerdureCommands
+import PerdureEngine
+import PerdureExamples
+
+/// The example workflows, against the other side at `PERDURE_PEER` and the bank without idempotency keys at `PERDURE_BANK`.
+enum Examples: PerdureApp {
+    static var abstract: String {
+        "Runs the example workflows, and lets people look at them and move them. 'perdure demo' shows what they survive."
+    }
+
+    static var workflows: Workflows {
+        get async throws {
+            RotateSecrets(peer: peer)
+            TakePayment(peer: peer)
+            TakePaymentWithoutKeys(bank: bank)
+            TakePaymentByHand(bank: bank)
+            OnboardCustomer(peer: peer)
+            ReserveSeat(peer: peer)
+        }
+    }
+
+    private static var peer: PeerClient { PeerClient(address: address("PERDURE_PEER") ?? "http://127.0.0.1:8080") }
+    private static var bank: PeerClient { PeerClient(address: address("PERDURE_BANK") ?? "http://127.0.0.1:8081") }
+
+    private static func address(_ variable: String) -> String? { ProcessInfo.processInfo.environment[variable] }
+}

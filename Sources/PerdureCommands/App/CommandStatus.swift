@@ -1,0 +1,38 @@
+package import Perdure
+
+/// What the program exits with. Stable; the help of the program lists them.
+package enum CommandStatus: Int32, Error, Sendable, CaseIterable {
+    case success = 0
+    /// The run that was waited for did not complete, or a verification found something wrong.
+    case failed = 1
+    case usage = 2
+    case notFound = 3
+    /// Closed, decided, taken or used by somebody else.
+    case conflict = 4
+    case store = 5
+
+    package var meaning: String {
+        switch self {
+        case .success: "done"
+        case .failed: "the run that was waited for did not complete, or a verification found something wrong"
+        case .usage: "the command or a value in it makes no sense"
+        case .notFound: "there is no such run, workflow, step, approval or question"
+        case .conflict: "it is closed, decided already, or not permitted to you"
+        case .store: "the store cannot be used"
+        }
+    }
+
+    package init(_ code: PerdureError.Code) {
+        switch code {
+        case .runUnknown, .workflowUnknown, .approvalUnknown, .questionUnknown, .stepUnknown: self = .notFound
+        case .runClosed, .runConflict, .approvalClosed, .approvalMismatch, .approvalNotPermitted, .questionClosed, .stepNotStuck,
+            .keyConflict:
+            self = .conflict
+        case .usage, .nameInvalid, .inputUndecodable, .valueNotEncodable, .payloadTooLarge, .answerInvalid, .workflowDuplicate:
+            self = .usage
+        case .storeNotOurs, .storeTooNew, .storeReadOnly, .storeLocked, .storeCorrupt, .storeUnavailable, .storeMissing:
+            self = .store
+        default: self = .failed
+        }
+    }
+}

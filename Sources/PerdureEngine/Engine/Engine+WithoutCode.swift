@@ -1,0 +1,92 @@
+import Foundation
+import Logging
+import Perdure
+import PerdureHistory
+import PerdureStore
+import Synchronization
+
+// Runs that are looked after without their code: it is not hosted, does not fit, ends its process, or is never to run again.
+extension Engine {
+    /// Whether the run's code may be brought in for this claim.
+    func mayRun(_ claim: ClaimedRun, _ view: RunView, _ rows: [InboxRow]) -> Bool {
+        if claim.record.state == .terminated || view.isPoisoned { return false }
+        let isSuspect = claim.previous == .blocked || view.deathsWithoutProgress >= 2
+        if isSuspect, rows.contains(where: { $0.delivery.kind == .terminate }) { return false }
+        // After a death the row no longer tells that the run was blocked. Its history does.
+        let wasBlocked = claim.previous == .blocked || claim.isTakeover
+        return !(wasBlocked && view.blockedBuilds.contains(build))
+    }
+
+    /// Takes in what needs no code and gives the run back.
+    func lookAfter(_ claim: ClaimedRun, _ events: [Event], _ rows: [InboxRow]) {
+        var caretaker = Caretaker(claim, history: events, now: store.now())
+        caretaker.take(rows)
+        giveBack(
+            claim, caretaker.events, consumed: caretaker.consumed, settles: caretaker.settles,
+            to: transition(of: claim, after: caretaker))
+    }
+
+    /// Back to where the run stood, unless it ended or can go on now as soon as there is code for it.
+    private func transition(of claim: ClaimedRun, after caretaker: Caretaker) -> RunTransition {
+        if caretaker.hasTerminated || caretaker.isAfterEnd { return RunTransition(to: .terminated) }
+        let view = caretaker.view
+        if view.isPoisoned { return RunTransition(to: .parked, note: view.parkedReason, needsRetry: true) }
+        if claim.previous == .blocked || claim.isTakeover, let last = view.blockedBuilds.last {
+            let isBlockedHere = view.blockedBuilds.contains(build)
+            return RunTransition(to: .blocked, note: view.blockedReason, blockedBuild: isBlockedHere ? build : last)
+        }
+        return caretaker.hasResolved || claim.previous == .running ? RunTransition(to: .ready) : claim.restoring
+    }
+
+    // MARK: Giving back
+
+    /// Ends the ownership of a run that is not brought into memory.
+    func giveBack(
+        _ claim: ClaimedRun, _ drafts: [EventDraft] = [], consumed: [Int64] = [], to transition: RunTransition, rings: Bool = true
+    ) {
+        var head = claim.head
+        let events = head.append(contentsOf: drafts, run: claim.record.id.description, now: store.now())
+        giveBack(claim, events, consumed: consumed, settles: [], to: transition, rings: rings)
+    }
+
+    /// - Parameter rings: Whether to look for work at once: a message may have come meanwhile, when nobody else could take the run.
+    private func giveBack(
+        _ claim: ClaimedRun, _ events: [Event], consumed: [Int64], settles: [BusinessKeySettlement], to transition: RunTransition,
+        rings: Bool = true
+    ) {
+        let advance = RunAdvance(
+            run: claim.record.number, epoch: claim.record.epoch, head: claim.head, events: events, transition: transition,
+            consumed: consumed, settles: settles)
+        journal.submit(.advance(advance)) { [self] result in
+            switch result {
+            case .advanced?:
+                if transition.state.isFinal { wakeWaiters(of: claim.record.id) }
+                let hasMail = state.withLock { $0.rowsForLoading.removeValue(forKey: claim.record.number) } != nil
+                if hasMail || rings { bell.ring() }
+                // Only now: a ring that came before the store knew of the time would have found nothing.
+                if let wakeAt = transition.wakeAt { ringLater(at: wakeAt) }
+            case nil:
+                break
+            case .refused(.invalid(let reason))?:
+                // It would be refused again. The run stays with this node until that ends.
+                logger.critical(
+                    "the store cannot hold a run's record", metadata: ["run": "\(claim.record.id)", "reason": "\(reason)"])
+            default:
+                // More messages have come, or somebody else has the run.
+                reload(claim.record.id)
+            }
+        }
+    }
+}
+
+extension ClaimedRun {
+    /// The way back to where the run stood before the claim.
+    var restoring: RunTransition {
+        switch previous {
+        case .waiting, .parked, .paused, .blocked, .terminated:
+            RunTransition(to: previous, wakeAt: previousWakeAt, note: previousNote)
+        case .ready, .running, .quarantined, .completed, .failed, .cancelled:
+            RunTransition(to: .ready)
+        }
+    }
+}

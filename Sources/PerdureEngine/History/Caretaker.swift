@@ -1,0 +1,163 @@
+import Foundation
+import Perdure
+import PerdureHistory
+import PerdureStore
+
+/// Takes in what people ask of a run whose code is not here, does not fit or must not run: a pure value that turns messages into
+/// events by what history shows.
+///
+/// It ends a run, and it records what a person knows of a step in doubt. Everything else waits for the code. What depends on the code
+/// cannot be checked: that the step had the result that is said, or what its policy makes of an exhausted one.
+struct Caretaker {
+    let identity: RunIdentity
+    /// The run had been terminated before; only what is in doubt can still be cleared up.
+    let isAfterEnd: Bool
+    private let history: [Event]
+    private let now: Timestamp
+    private(set) var view: RunView
+    private var head: ChainHead
+
+    private(set) var events: [Event] = []
+    private(set) var consumed: [Int64] = []
+    private(set) var settles: [BusinessKeySettlement] = []
+    /// Something was cleared up that the code may have waited for.
+    private(set) var hasResolved = false
+    private(set) var hasTerminated = false
+
+    init(_ claim: ClaimedRun, history: [Event], now: Timestamp) {
+        identity = RunIdentity(claim.record)
+        isAfterEnd = claim.record.state == .terminated
+        self.history = history
+        self.now = now
+        view = RunView(history)
+        head = claim.head
+    }
+
+    /// Takes in the messages that need no code, and, when the run ends, all of them.
+    mutating func take(_ rows: [InboxRow]) {
+        let termination = isAfterEnd ? nil : rows.first { $0.delivery.kind == .terminate }
+        for row in rows {
+            switch row.delivery.kind {
+            case .resolve:
+                consumed.append(row.number)
+                resolve(row)
+            case _ where termination == nil:
+                break
+            default:
+                consumed.append(row.number)
+                if row.number != termination?.number { decline(row) }
+            }
+        }
+        if let termination { terminate(termination) }
+    }
+
+    private mutating func record(_ draft: EventDraft) {
+        let event = head.append(draft, run: identity.id.description, now: now)
+        events.append(event)
+        view.add(event)
+    }
+
+    // MARK: Steps in doubt
+
+    private mutating func resolve(_ row: InboxRow) {
+        guard let step = view.stuck(row.delivery.name) else {
+            return record(row.refusal(.stepNotStuck, "no step or undo of this name waits for a person"))
+        }
+        guard let payload = row.delivery.payload,
+            let resolution = try? Payload(bytes: payload).decode(Resolution.self, what: "a resolution")
+        else { return record(row.refusal(.usage, "the resolution cannot be read")) }
+        if resolution.kind == .didNotHappen || resolution.kind == .abort, let quiet = step.quietAfter, now < quiet {
+            let message = "the last attempt may still act until \(quiet); say that it did not happen after that"
+            return record(row.refusal(.stepNotStuck, message))
+        }
+        guard resolution.kind != .undo else {
+            let reason =
+                isAfterEnd ? "the run was terminated and its code never runs again" : "the run's code is not at work here"
+            return record(
+                row.refusal(
+                    .stepNotStuck, "an undo needs the code, and \(reason); undo it by hand and say that it did not happen"))
+        }
+        let output = resolution.output.map { Array($0) } ?? Array("{}".utf8)
+        guard case .some = try? JSONValue.parse(output, what: "the result") else {
+            return record(row.refusal(.answerInvalid, "the result is not JSON"))
+        }
+        record(resolved(step, resolution, output: output, row))
+        settleKey(of: step, resolution.kind, output: output)
+        hasResolved = true
+    }
+
+    private func resolved(_ step: RunView.Step, _ resolution: Resolution, output: [UInt8], _ row: InboxRow) -> EventDraft {
+        // An error that said that trying again cannot help has said so of the next attempt, too.
+        let isFinalError =
+            resolution.kind == .didNotHappen && step.isInDoubt && step.doubtCause == DoubtReason.nonRetryable.rawValue
+        let next = isFinalError && !isAfterEnd ? (step.isUndo ? Continuation.deadLetter : .failure).name : nil
+        return EventDraft(
+            step.isUndo ? .undoResolved : .stepResolved, subject: step.subject,
+            attributes: row.attributes(
+                ("resolution", .string(resolution.kind.rawValue)), ("reason", resolution.reason.map(JSONValue.string)),
+                ("next", next.map(JSONValue.string)), ("without_code", true)),
+            output: resolution.kind == .happened ? .inline(output) : nil)
+    }
+
+    /// The business key's outcome, in the commit of the event that settles its step. An attempt that is made after all takes it anew.
+    private mutating func settleKey(of step: RunView.Step, _ kind: ResolutionKind, output: [UInt8]) {
+        guard let key = businessKey(of: step.subject) else { return }
+        switch (step.isUndo, kind) {
+        case (false, .happened): settles.append(BusinessKeySettlement(key: key, end: .happened(output: output)))
+        case (false, _), (true, .happened): settles.append(BusinessKeySettlement(key: key, end: .free))
+        case (true, .didNotHappen) where !isAfterEnd: break
+        case (true, _):
+            guard let output = recordedOutput(of: step.subject) else { return }
+            settles.append(BusinessKeySettlement(key: key, end: .happened(output: output)))
+        }
+    }
+
+    private func businessKey(of subject: String) -> BusinessKey? {
+        guard let key = view.step(subject)?.businessKey else { return nil }
+        return BusinessKey(namespace: identity.namespace, step: Self.stepName(in: subject), key: key)
+    }
+
+    /// The name in a subject: what stands after the scope and before the id and the occurrence.
+    static func stepName(in subject: String) -> String {
+        let last = subject.split(separator: "/", omittingEmptySubsequences: false).last ?? ""
+        return String(last.prefix { $0 != "[" && $0 != "#" })
+    }
+
+    /// What the step gave before it was to be undone.
+    private func recordedOutput(of subject: String) -> [UInt8]? {
+        let event = history.last { $0.subject == subject && ($0.kind == .stepSucceeded || $0.kind == .stepResolved) }
+        guard case .inline(let bytes)? = event?.output else { return nil }
+        return bytes
+    }
+
+    // MARK: Termination
+
+    private mutating func decline(_ row: InboxRow) {
+        switch row.delivery.kind {
+        case .signal: record(row.signal(.signalUndelivered))
+        case .keySettled: break
+        default: record(row.refusal(.runTerminated, "the run is being terminated"))
+        }
+    }
+
+    /// Ends the run. What may have happened is what has an open intent; plain steps that were under way have left no trace, and the
+    /// event says so.
+    private mutating func terminate(_ row: InboxRow) {
+        let unsettled = view.unsettledSteps.filter { !$0.isInDoubt }
+        for step in unsettled {
+            record(
+                EventDraft(
+                    step.isUndo ? .undoInDoubt : .stepInDoubt, subject: step.subject,
+                    attributes: ["reason": .string(DoubtReason.terminated.rawValue), "effect": .string(step.effect)]))
+        }
+        for step in view.unsentSteps {
+            record(
+                EventDraft(
+                    .stepCancelled, subject: step.subject, attributes: ["effect": .string(step.effect), "terminated": true]))
+            if let key = businessKey(of: step.subject) { settles.append(BusinessKeySettlement(key: key, end: .free)) }
+        }
+        let reason = row.delivery.payload.flatMap { try? JSONValue.parse($0, what: "a reason") }
+        record(EventDraft(.runTerminated, attributes: row.attributes(("without_code", true), ("reason", reason))))
+        hasTerminated = true
+    }
+}

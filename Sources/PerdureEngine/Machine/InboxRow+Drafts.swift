@@ -1,0 +1,30 @@
+import Perdure
+import PerdureHistory
+import PerdureStore
+
+extension InboxRow {
+    /// Who sent the message, its id, and when it was accepted; with more members where the event has more to say.
+    func attributes(_ members: (String, JSONValue?)...) -> Attributes {
+        var object = JSONObject([
+            ("by", JSONValue(delivery.sender)), ("delivery", .string(delivery.id)), ("accepted_at", JSONValue(at)),
+        ])
+        for case (let name, let value?) in members { object[name] = value }
+        return Attributes(object)
+    }
+
+    /// What was asked for and is not done, and why: nothing that a person does vanishes.
+    func refusal(_ code: PerdureError.Code, _ message: String) -> EventDraft {
+        EventDraft(
+            .operatorAction, subject: delivery.name,
+            attributes: attributes(
+                ("action", .string(delivery.kind.rawValue)), ("refused", .string(code.rawValue)), ("message", .string(message))))
+    }
+
+    func signal(_ kind: EventKind) -> EventDraft {
+        EventDraft(
+            kind, subject: delivery.name, attributes: attributes(), input: .inline(delivery.payload ?? Array("null".utf8)))
+    }
+
+    /// A `retry` that speaks of the run, not of one of its steps.
+    var isRetryOfRun: Bool { delivery.kind == .retry && delivery.name.isEmpty }
+}

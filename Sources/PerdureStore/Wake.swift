@@ -1,0 +1,31 @@
+/// Who may claim a run because of a message that it has not read.
+package enum Wake: Sendable, Hashable {
+    /// Nobody: the message waits for the run's state to change.
+    case nobody
+    /// A node that hosts the run's workflow.
+    case host
+    /// Any node: what the message asks for needs no code.
+    case anyone
+}
+
+extension RunState {
+    /// What an unread message means for a run in this state. For a run that is owned it counts once the owner has died. Ready runs
+    /// are claimed by their hosts anyway.
+    ///
+    /// - Parameters:
+    ///   - name: the message's; a `retry` without one speaks of the whole run.
+    ///   - needsRetry: see `RunTransition.needsRetry`.
+    package func wake(by kind: InboxKind, name: String, needsRetry: Bool = false) -> Wake {
+        switch (self, kind) {
+        case (.completed, _), (.failed, _), (.cancelled, _), (.quarantined, _): .nobody
+        case (.terminated, .resolve): .anyone
+        case (.terminated, _): .nobody
+        case (_, .terminate): .anyone
+        case (.paused, _): .nobody
+        case (_, .resolve): .anyone
+        case (.waiting, _): .host
+        case (.parked, _): !needsRetry || (kind == .retry && name.isEmpty) ? .host : .nobody
+        case (.ready, _), (.running, _), (.blocked, _): .nobody
+        }
+    }
+}

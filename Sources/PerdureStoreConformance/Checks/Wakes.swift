@@ -1,0 +1,121 @@
+internal import Perdure
+internal import PerdureHistory
+internal import PerdureStore
+internal import Testing
+
+extension StoreConformance {
+    /// Whom unread messages wake.
+    static let wakes: [ConformanceCheck] = [
+        ConformanceCheck("A resolve wakes every run that is not owned, but for a paused one, whoever hosts its workflow") {
+            scene in
+            var runs: [SampleRun] = []
+            for transition in [
+                RunTransition(to: .ready), .init(to: .waiting), .init(to: .parked), .init(to: .parked, needsRetry: true),
+                .init(to: .blocked, blockedBuild: "b1"), .init(to: .terminated), .init(to: .paused),
+            ] { runs.append(try await scene.resting(transition, workflow: "farewell")) }
+            for run in runs { try await scene.deliver(.resolve, to: run, id: "r") }
+            #expect(try await scene.claim(hosted: []).map(\.record.number) == runs.dropLast().map(\.number))
+        },
+        ConformanceCheck("A run that only a retry wakes sleeps through everything else, and hears it afterwards") { scene in
+            var run = try await scene.resting(.init(to: .parked, note: "it traps", needsRetry: true))
+            for kind in [InboxKind.signal, .cancel, .decision, .answer, .keySettled] {
+                try await scene.deliver(kind, to: run, id: kind.rawValue)
+            }
+            try await scene.deliver(.retry, to: run, id: "of a step", name: "a")
+            #expect(try await scene.claim().isEmpty)
+            #expect(try await scene.claim(only: [run.number]).isEmpty)
+            try await scene.deliver(.retry, to: run, id: "of the run", name: "")
+            #expect(try await scene.claim(hosted: []).isEmpty)
+            let claimed = try #require(try await scene.claim().first)
+            #expect(claimed.previous == .parked && claimed.previousNote == "it traps" && claimed.record.note == nil)
+            run.take(over: claimed)
+            let retry = try await scene.store.inbox(run: run.number).filter { $0.delivery.name.isEmpty }.map(\.number)
+            try await scene.advance(run.advance([EventDraft(.runUnparked)], to: .init(to: .waiting), consuming: retry))
+            #expect(try await scene.claim().map(\.record.number) == [run.number])
+        },
+        ConformanceCheck("A terminate wakes a run that waits for a retry") { scene in
+            let run = try await scene.resting(.init(to: .parked, needsRetry: true))
+            try await scene.deliver(.terminate, to: run, id: "t", name: "")
+            #expect(try await scene.claim(hosted: []).map(\.record.number) == [run.number])
+        },
+        ConformanceCheck("A blocked run that was only looked after stays blocked for its builds") { scene in
+            var run = try await scene.resting(.init(to: .blocked, note: "no", blockedBuild: "b1"))
+            try await scene.deliver(.cancel, to: run, id: "c", name: "")
+            #expect(try await scene.claim().isEmpty)
+            try await scene.deliver(.resolve, to: run, id: "r")
+            let claimed = try #require(try await scene.claim().first)
+            #expect(claimed.previous == .blocked && claimed.previousNote == "no")
+            run.take(over: claimed)
+            let rows = try await scene.store.inbox(run: run.number).filter { $0.delivery.kind == .resolve }.map(\.number)
+            let back = RunTransition(to: .blocked, note: claimed.previousNote)
+            try await scene.advance(run.advance([EventDraft(.stepResolved)], to: back, consuming: rows))
+            #expect(try await scene.record(run).note == "no")
+            #expect(try await scene.claim(build: "b1").isEmpty)
+            run.take(over: try #require(try await scene.claim(build: "b2").first))
+            try await scene.advance(run.advance([EventDraft(.runUnblocked)], to: .init(to: .waiting)))
+            // The cancel has waited all the time.
+            #expect(try await scene.claim(build: "b1").map(\.record.number) == [run.number])
+        },
+        ConformanceCheck("A claim says when a run would have woken by itself") { scene in
+            let wakeAt = scene.clock.now + .seconds(60)
+            let run = try await scene.waiting(until: wakeAt)
+            try await scene.deliver(.resolve, to: run, id: "r")
+            let claimed = try #require(try await scene.claim(hosted: []).first)
+            #expect(claimed.previous == .waiting && claimed.previousWakeAt == wakeAt && claimed.record.wakeAt == nil)
+        },
+        ConformanceCheck("A run can stay blocked only if it was") { scene in
+            var run = try await scene.owned()
+            guard case .invalid = try await scene.refusal(of: .advance(run.advance([], to: .init(to: .blocked)))) else {
+                throw Unexpected("a blocked run without a build", "no refusal")
+            }
+        },
+        ConformanceCheck("A resolve of a run that a living node owns is for that node alone") { scene in
+            var run = try await scene.owned("farewell")
+            try await scene.deliver(.resolve, to: run, id: "r")
+            #expect(try await scene.claim(hosted: []).isEmpty)
+            #expect(try await scene.claim(hosted: [], only: [run.number]).isEmpty)
+            let rows = try await scene.store.inbox(run: run.number).map(\.number)
+            try await scene.advance(run.advance([EventDraft(.stepResolved)], consuming: rows))
+            let heir = NodeID(rawValue: "node-2")
+            try await scene.restart(as: heir)
+            #expect(try await scene.claim(hosted: [], as: heir).isEmpty)
+        },
+        ConformanceCheck("A resolve outlives the owner of a run that nobody hosts") { scene in
+            let run = try await scene.owned("farewell")
+            try await scene.deliver(.resolve, to: run, id: "r")
+            let heir = NodeID(rawValue: "node-2")
+            try await scene.restart(as: heir)
+            let claimed = try #require(try await scene.claim(hosted: [], as: heir).first)
+            #expect(claimed.record.number == run.number && claimed.isTakeover)
+        },
+        ConformanceCheck("Thousands of messages that wake nobody stand in nobody's way") { scene in
+            let deaf = [
+                try await scene.resting(.init(to: .blocked, blockedBuild: "b1")), try await scene.resting(.init(to: .paused)),
+                try await scene.resting(.init(to: .parked, needsRetry: true)), try await scene.waiting(workflow: "farewell"),
+            ]
+            var items: [CommitItem] = []
+            for number in 0..<500 {
+                for run in deaf {
+                    items.append(
+                        .deliver(Delivery(to: run.record.id, id: "\(number)", kind: .signal, name: "go", sender: Sample.person)))
+                }
+            }
+            _ = try await scene.store.commit(items)
+            let told = try await scene.waiting(), owned = try await scene.owned()
+            try await scene.deliver(to: told, id: "last")
+            try await scene.deliver(to: owned, id: "mine")
+            #expect(try await scene.claim(1).map(\.record.number) == [told.number])
+            #expect(try await scene.claim().isEmpty)
+            let mine = try await scene.store.inbox(ownedBy: scene.node, after: 0, limit: 10)
+            #expect(mine.map(\.delivery.id) == ["last", "mine"])
+            #expect(try await scene.store.inbox(ownedBy: scene.node, after: mine[0].number, limit: 10) == [mine[1]])
+            // None of them is lost.
+            #expect(try await scene.claim(build: "b2").map(\.record.number) == [deaf[0].number])
+            #expect(try await scene.store.inbox(run: deaf[0].number).count == 500)
+            #expect(
+                try await scene.claim(hosted: [.init(workflow: "farewell", version: "1")]).map(\.record.number) == [
+                    deaf[3].number
+                ])
+        },
+    ]
+}

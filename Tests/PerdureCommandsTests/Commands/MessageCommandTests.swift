@@ -1,0 +1,66 @@
+import Perdure
+import PerdureCommands
+import PerdureEngine
+import PerdureHistory
+import PerdureStore
+import Testing
+
+@Suite struct MessageCommandTests {
+    private let unknown = "0193a5b0-0000-7000-8000-00000000dead"
+
+    @Test func aSignalReachesTheRunOnce() async throws {
+        let desk = try Desk()
+        try await desk.hosting { engine in
+            let run = try await desk.start(engine, "wait")
+            #expect(await desk.type("signal", run, "go", "--json", "41", "--id", "one").status == .success)
+            #expect(await desk.type("signal", run, "go", "--json", "42", "--id", "one").status == .success)
+            try await desk.untilClosed(run)
+            let shown = await desk.type("show", run, "--json").json
+            let signals = shown?["events"]?.arrayValue?.filter { $0["kind"] == "signal.received" }
+            #expect(signals?.count == 1 && signals?.first?["input"] == 41)
+            let late = await desk.type("signal", run, "go", "--json", "1")
+            #expect(late.status == .conflict && late.errors.contains("run_closed"))
+        }
+    }
+
+    @Test func aSignalThatMakesNoSenseIsRefusedAtOnce() async throws {
+        let desk = try Desk()
+        try await desk.hosting { engine in
+            let run = try await desk.start(engine, "wait")
+            #expect(await desk.type("signal", run, "no spaces").status == .usage)
+            #expect(await desk.type("signal", run, "go", "--json", "{").errors.contains("--json is not JSON"))
+            #expect(await desk.type("signal", unknown, "go").status == .notFound)
+            #expect(await desk.type("signal", "r-1", "go").status == .usage)
+        }
+    }
+
+    @Test func aCancelledRunUndoesWhatItDid() async throws {
+        let desk = try Desk()
+        try await desk.hosting { engine in
+            let run = try await desk.start(engine, "wait")
+            try await desk.until(run) { $0.step("prepare")?.isOver == true }
+            #expect(await desk.type("cancel", run).status == .success)
+            try await desk.untilClosed(run)
+            let shown = await desk.type("show", run).output
+            #expect(shown.contains("cancellation asked for by human ada (unauthenticated)") && shown.contains("undo prepare"))
+            #expect(await desk.type("explain", run).output.contains("was cancelled"))
+            #expect(await desk.type("cancel", run).status == .conflict)
+            #expect(await desk.type("cancel", unknown).status == .notFound)
+        }
+    }
+
+    @Test func aTerminatedRunSaysWhyAndUndoesNothing() async throws {
+        let desk = try Desk()
+        try await desk.hosting { engine in
+            let run = try await desk.start(engine, "wait")
+            try await desk.until(run) { $0.step("prepare")?.isOver == true }
+            #expect(await desk.type("terminate", run).status == .usage)
+            #expect(await desk.type("terminate", run, "--reason", "superseded").status == .success)
+            try await desk.untilClosed(run)
+            let explained = await desk.type("explain", run).output
+            #expect(explained.contains("terminated") && explained.contains("(superseded); nothing was undone."))
+            #expect(explained.contains("'prepare'") && explained.contains("stays done"))
+            #expect(await desk.type("terminate", run, "--reason", "again").status == .conflict)
+        }
+    }
+}

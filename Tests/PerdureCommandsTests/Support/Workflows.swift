@@ -1,0 +1,113 @@
+import Foundation
+import Perdure
+import PerdureCommands
+import PerdureEngine
+
+struct Order: Codable, Sendable {
+    var item: String
+    var amount: Int
+}
+
+/// Completes at once.
+struct Greet: Workflow {
+    static let name = "greet"
+    static let version: WorkflowVersion = "1"
+    struct Input: Codable, Sendable { var name: String }
+    func run(_ input: Input, _ context: WorkflowContext) async throws -> String {
+        try await context.read("look-up", input: input.name) { name, _ in "Hello, \(name)" }
+    }
+}
+
+/// Reserves, waits for an approval, charges.
+struct Ship: Workflow {
+    static let name = "ship"
+    static let version: WorkflowVersion = "2.1"
+    func run(_ order: Order, _ context: WorkflowContext) async throws -> String {
+        try await context.act("reserve", input: order.item, .idempotent(retention: .forever)) { _, _ in
+        } undo: { _, _ in
+        }
+        try await context.act(
+            "charge", input: order.amount, .atMostOnce(inDoubt: .askPerson),
+            approval: .required(by: .role("finance"), within: .days(3)), irreversible: "money has moved"
+        ) { _, _ in }
+        return "shipped"
+    }
+}
+
+struct Go: Signal {
+    typealias Payload = Int
+    static let name = "go"
+}
+
+/// Waits for a signal.
+struct Wait: Workflow {
+    static let name = "wait"
+    static let version: WorkflowVersion = "1"
+    func run(_ input: Nothing, _ context: WorkflowContext) async throws -> Int {
+        try await context.act("prepare", input: 1, .idempotent(retention: .forever)) { _, _ in
+        } undo: { _, _ in
+        }
+        return try await context.signal(Go.self)
+    }
+}
+
+/// Asks a question.
+struct Ask: Workflow {
+    static let name = "ask"
+    static let version: WorkflowVersion = "1"
+    func run(_ input: Nothing, _ context: WorkflowContext) async throws -> String {
+        try await context.ask("region", "Which region?", of: .role("ops"), within: .days(1))
+    }
+}
+
+/// Sends something that gives no answer, and parks.
+struct Doubt: Workflow {
+    static let name = "doubt"
+    static let version: WorkflowVersion = "1"
+    struct NoAnswer: Error {}
+    func run(_ input: Nothing, _ context: WorkflowContext) async throws -> String {
+        try await context.step(
+            "send", input: 7, .atMostOnce(inDoubt: .askPerson), policy: StepPolicy(attemptTimeout: .minutes(1), grace: .zero)
+        ) { _, _ -> String in
+            throw NoAnswer()
+        } undo: { _, _ in
+        }
+    }
+}
+
+/// Uses up its one attempt; the second, which a person allows, works.
+struct Stuck: Workflow {
+    static let name = "stuck"
+    static let version: WorkflowVersion = "1"
+    struct Busy: ClassifiedError { var isDefinite: Bool { true } }
+    func run(_ input: Nothing, _ context: WorkflowContext) async throws -> Int {
+        try await context.step(
+            "call", input: 1, .idempotent(retention: .forever), policy: .retry(.never), irreversible: "no undo"
+        ) {
+            _, step in
+            if step.attempt == 1 { throw Busy() }
+            return step.attempt
+        }
+    }
+}
+
+/// Fails.
+struct Fail: Workflow {
+    static let name = "fail"
+    static let version: WorkflowVersion = "1"
+    func run(_ input: Nothing, _ context: WorkflowContext) async throws -> Int {
+        try await context.read("refused", input: 1) { _, _ -> Int in throw Rejected("the other side says no") }
+    }
+}
+
+struct TestApp: PerdureApp {
+    static var workflows: Workflows {
+        Greet()
+        Ship()
+        Wait()
+        Ask()
+        Doubt()
+        Stuck()
+        Fail()
+    }
+}

@@ -1,0 +1,74 @@
+import Perdure
+import PerdureCommands
+import PerdureEngine
+import PerdureHistory
+import PerdureStore
+import Testing
+
+@Suite struct ExplanationTextTests {
+    private func explain(_ history: HistoryBuilder, unread: Int = 0) -> String {
+        let explanation = RunExplanation(history.record, RunView(history.events), unread: unread, now: history.now)
+        return ExplanationText.render(explanation, program: "app", style: .plain)
+    }
+
+    private let run = HistoryBuilder.run.description
+
+    @Test func anApprovalIsWaitedFor() {
+        var history = HistoryBuilder()
+        history.ask("charge")
+        history.record.wakeAt = HistoryBuilder.start + .seconds(259_200)
+        #expect(
+            explain(history) == """
+                Run \(run) of ship 2.1 is waiting and wakes by itself at 2026-03-04 12:00:00Z (in 2d 23h) at the latest.
+                Step 'charge' waits for an approval by role:finance; nobody deciding until 2026-03-04 12:00:00Z (in 2d 23h) is a denial.
+
+                  app approve \(run) charge
+                      to release it
+                  app deny \(run) charge --reason WHY
+                      to refuse it
+
+                """)
+    }
+
+    @Test func aDoubtComesWithItsWaysOut() {
+        var history = HistoryBuilder()
+        history.intend("charge")
+        history.add(.runResumed, ["clean": false])
+        history.add(
+            .stepInDoubt, "charge",
+            ["effect": "at_most_once", "reason": "interrupted", "quiet_after": HistoryBuilder.time(after: .seconds(60))])
+        history.record.state = .parked
+        history.record.note = "'charge' is in doubt (interrupted)"
+        let text = explain(history)
+        #expect(text.contains("is parked: nothing but a person's decision moves it."))
+        #expect(
+            text.contains(
+                "Step 'charge' is in doubt (the process ended between the intent and the outcome): it may have happened."))
+        for words in ["--happened --result JSON", "--did-not-happen", "--undo --result JSON", "--abort"] {
+            #expect(text.contains("app resolve \(run) charge \(words)"))
+        }
+        #expect(text.contains("(not before 2026-03-01 12:01:00Z (in 56s))"))
+    }
+
+    @Test func aCancelledRunNamesWhatStays() {
+        let text = explain(TimelineTextTests.history())
+        #expect(text.contains("was cancelled at 2026-03-01 14:00:15Z, 2h after it started"))
+        #expect(text.contains("One step stays done and cannot be taken back by the run: 'charge' (money has moved)."))
+    }
+
+    @Test func messagesThatNobodyHasReadAreMentioned() {
+        #expect(explain(HistoryBuilder(), unread: 2).contains("2 accepted messages are not taken in yet"))
+    }
+
+    @Test(arguments: ["ready", "running", "blocked", "paused", "quarantined"])
+    func everyOpenStateHasASentence(_ state: String) throws {
+        var history = HistoryBuilder()
+        history.record.state = try #require(.init(rawValue: state))
+        history.record.note = "Because."
+        #expect(explain(history).contains(" is \(state)"))
+    }
+
+    @Test func commandsAreQuotedForTheShell() {
+        #expect(CommandText.line("app", ["approve", "it's #2"]) == #"app approve 'it'\''s #2'"#)
+    }
+}

@@ -1,0 +1,239 @@
+import Perdure
+import PerdureCommands
+import PerdureEngine
+import PerdureHistory
+import PerdureStore
+import Testing
+
+@Suite struct HistoryVerifierTests {
+    /// A history with everything in it: attempts, an approval, a takeover, a doubt that a person clears up, undos.
+    static func soundHistory() -> HistoryBuilder {
+        var history = HistoryBuilder()
+        history.done("reserve")
+        history.ask("charge")
+        history.decide("charge")
+        history.add(.approvalConsumed, "charge")
+        history.intend("charge")
+        history.add(.stepAttemptFailed, "charge", ["effect": "at_most_once", "attempt": 1, "definite": true])
+        history.intend("charge", attempt: 2)
+        history.add(.runResumed, ["clean": false])
+        history.add(.stepInDoubt, "charge", ["effect": "at_most_once", "reason": "interrupted"])
+        history.add(.stepResolved, "charge", ["resolution": "did_not_happen"])
+        history.intend("charge", attempt: 2)
+        history.add(.stepSucceeded, "charge", ["effect": "at_most_once", "attempt": 2], output: "{}")
+        history.done("label")
+        history.add(.runCancelRequested, ["by": HistoryBuilder.who("human", "ada")])
+        history.undo("label")
+        history.undo("reserve")
+        history.add(.runCancelled)
+        return history
+    }
+
+    @Test func aSoundHistoryProvesAllThreeFacts() {
+        let report = Self.soundHistory().verify()
+        #expect(report.problems == [])
+        #expect(report.isProvenOnce && report.isResumedSafely && report.isClosed && report.isClosedCleanly)
+        #expect(report.takeovers == 1)
+    }
+
+    @Test func anOpenRunIsSoundAndNotClosed() {
+        var history = HistoryBuilder()
+        history.done("reserve")
+        let report = history.verify()
+        #expect(report.isSound && !report.isClosed && !report.isClosedCleanly)
+    }
+
+    @Test func aTerminatedRunThatLeavesADoubtIsSoundButNotClosedCleanly() {
+        var history = HistoryBuilder()
+        history.intend("charge")
+        history.add(.stepInDoubt, "charge", ["effect": "at_most_once", "reason": "terminated"])
+        history.add(.runTerminated)
+        #expect(history.verify().isSound && !history.verify().isClosedCleanly)
+        history.add(.stepResolved, "charge", ["resolution": "happened"], output: "{}")
+        #expect(history.verify().isSound && history.verify().isClosedCleanly)
+    }
+
+    private func expect(
+        _ rule: HistoryVerifier.Rule, at seq: Int64?, _ history: HistoryBuilder, sourceLocation: SourceLocation = #_sourceLocation
+    ) {
+        let first = history.verify().problems.first
+        #expect(first?.rule == rule && first?.seq == seq, "found \(String(describing: first))", sourceLocation: sourceLocation)
+    }
+
+    @Test func aChangedEventBreaksTheChainThere() {
+        var history = Self.soundHistory()
+        history.events[4].subject = "chargf"
+        expect(.chain, at: 5, history)
+    }
+
+    @Test func aMissingEventBreaksTheChainThere() {
+        var history = Self.soundHistory()
+        history.events.remove(at: 9)
+        expect(.chain, at: 10, history)
+    }
+
+    @Test func anEndThatWasCutOffDoesNotMatchTheRow() {
+        var history = Self.soundHistory()
+        history.events.removeLast()
+        expect(.row, at: nil, history)
+    }
+
+    @Test func aHistoryOfAnotherWorkflowDoesNotMatchTheRow() {
+        var history = Self.soundHistory()
+        history.record.workflow = "other"
+        expect(.row, at: nil, history)
+    }
+
+    @Test func anotherInputDoesNotMatchTheRow() {
+        var history = Self.soundHistory()
+        history.record.inputDigest = history.digest("{}")
+        expect(.row, at: nil, history)
+    }
+
+    @Test func aQuarantinedRunIsNeverSound() {
+        var history = Self.soundHistory()
+        history.record.state = .quarantined
+        expect(.row, at: nil, history)
+    }
+
+    @Test func aHistoryWithoutEventsIsNoHistory() {
+        var history = Self.soundHistory()
+        history.events = []
+        expect(.beginning, at: nil, history)
+    }
+
+    @Test func aSecondStartIsNamed() {
+        var history = HistoryBuilder()
+        history.add(.runStarted)
+        expect(.beginning, at: 2, history)
+    }
+
+    @Test func aStepAfterTheEndIsNamed() {
+        var history = HistoryBuilder()
+        history.add(.runCompleted, output: "1")
+        history.done("late")
+        expect(.end, at: 3, history)
+    }
+
+    @Test func anAtMostOnceStepWithoutAnIntentIsNamed() {
+        var history = HistoryBuilder()
+        history.add(.stepSucceeded, "charge", ["effect": "at_most_once", "attempt": 1], input: "1", output: "{}")
+        expect(.intentBeforeDispatch, at: 2, history)
+    }
+
+    @Test func aDoubtWithoutAnIntentIsNamed() {
+        var history = HistoryBuilder()
+        history.add(.stepInDoubt, "charge", ["effect": "at_most_once", "reason": "interrupted"])
+        expect(.intentBeforeDispatch, at: 2, history)
+    }
+
+    @Test func aSecondIntentWithoutProofIsNamed() {
+        var history = HistoryBuilder()
+        history.intend("charge")
+        history.intend("charge")
+        expect(.intentRepeated, at: 3, history)
+    }
+
+    @Test func aSecondIntentAfterAnIndefiniteFailureIsNamed() {
+        var history = HistoryBuilder()
+        history.intend("charge")
+        history.add(.stepAttemptFailed, "charge", ["effect": "at_most_once", "attempt": 1, "definite": false])
+        history.intend("charge", attempt: 2)
+        expect(.intentRepeated, at: 4, history)
+    }
+
+    @Test func sendingAgainAfterATakeoverIsNamed() {
+        var history = HistoryBuilder()
+        history.intend("charge")
+        history.add(.runResumed, ["clean": false])
+        history.add(.stepSucceeded, "charge", ["effect": "at_most_once", "attempt": 1], output: "{}")
+        expect(.resumedBlindly, at: 4, history)
+        #expect(!history.verify().isResumedSafely)
+    }
+
+    @Test func aSecondOutcomeIsNamed() {
+        var history = HistoryBuilder()
+        history.done("reserve")
+        history.done("reserve")
+        expect(.outcomeRepeated, at: 3, history)
+        #expect(!history.verify().isProvenOnce)
+    }
+
+    @Test func aReleaseWithoutADecisionIsNamed() {
+        var history = HistoryBuilder()
+        history.ask("charge")
+        history.intend("charge")
+        expect(.approval, at: 3, history)
+    }
+
+    @Test func anApprovalUsedTwiceIsNamed() {
+        var history = HistoryBuilder()
+        history.ask("charge")
+        history.decide("charge")
+        history.add(.approvalConsumed, "charge")
+        history.add(.approvalConsumed, "charge")
+        expect(.approval, at: 5, history)
+    }
+
+    @Test func aDenialThatIsUsedIsNamed() {
+        var history = HistoryBuilder()
+        history.ask("charge")
+        history.decide("charge", approved: false)
+        history.add(.approvalConsumed, "charge")
+        expect(.approval, at: 4, history)
+    }
+
+    @Test func aDecisionOnAnotherViewIsNamed() {
+        var history = HistoryBuilder()
+        history.ask("charge")
+        history.decide("charge", view: #"{"input":1}"#)
+        expect(.approval, at: 3, history)
+    }
+
+    @Test func aDigestThatIsNotOfTheViewIsNamed() {
+        var history = HistoryBuilder()
+        history.add(.approvalRequested, "charge", ["view_digest": "00"], input: #"{"input":12}"#)
+        expect(.approval, at: 2, history)
+    }
+
+    @Test func undoingTheOlderStepFirstIsNamed() {
+        var history = HistoryBuilder()
+        history.done("first")
+        history.done("second")
+        history.add(.runCancelRequested)
+        history.undo("first")
+        history.undo("second")
+        expect(.undoOrder, at: 5, history)
+    }
+
+    @Test func aScopeThatUnwindsAloneKeepsTheOrder() {
+        var history = HistoryBuilder()
+        history.done("trip/hotel")
+        history.done("insurance")
+        history.undo("trip/hotel")
+        history.undo("insurance")
+        #expect(history.verify().problems == [])
+    }
+
+    @Test func undoingWhatNeverHappenedIsNamed() {
+        var history = HistoryBuilder()
+        history.undo("reserve")
+        expect(.undoOrder, at: 2, history)
+    }
+
+    @Test func closingOverAnOpenIntentIsNamed() {
+        var history = HistoryBuilder()
+        history.intend("charge")
+        history.add(.runCompleted, output: "1")
+        expect(.unsettled, at: 3, history)
+        #expect(!history.verify().isClosedCleanly)
+    }
+
+    @Test func attributesThatCannotBeReadAreNamed() {
+        var history = HistoryBuilder()
+        history.done("reserve")
+        history.events[1].attributes = Attributes(storedText: "{")
+        expect(.chain, at: 2, history)
+        #expect(history.verify().problems.contains { $0.rule == .readable })
+    }
+}

@@ -1,0 +1,88 @@
+import Foundation
+import Perdure
+import PerdureHistory
+import PerdureStore
+import PerdureStoreConformance
+import Testing
+
+@testable import PerdureEngine
+
+/// Runs that are looked after without their code, as a pure value.
+@Suite struct CaretakerTests {
+    private let intent: Attributes = ["effect": "at_most_once", "business_key": "order 7"]
+
+    private func caretaker(of run: SampleRun, _ state: RunState = .running) -> Caretaker {
+        var record = run.record
+        record.state = state
+        let claim = ClaimedRun(record: record, previous: state, head: run.head, isTakeover: false)
+        return Caretaker(claim, history: run.events, now: Sample.start)
+    }
+
+    private func row(_ number: Int64, _ kind: InboxKind, _ name: String = "", _ resolution: Resolution? = nil) throws -> InboxRow
+    {
+        let payload = try resolution.map { try Payload.encode($0, what: "a resolution").bytes }
+        let delivery = Delivery(
+            to: Sample.runID(), id: "\(number)", kind: kind, name: name, payload: payload, sender: Sample.person)
+        return InboxRow(number: number, run: 1, at: Sample.start, delivery: delivery)
+    }
+
+    @Test(arguments: [
+        ("charge", "charge"), ("charge#2", "charge"), ("charge[a%2Fb]", "charge"), ("scope/charge", "charge"),
+        ("scope[x]#2/inner/charge[7]#3", "charge"),
+    ])
+    func `a step's name is found in its subject`(_ subject: String, _ name: String) {
+        #expect(Caretaker.stepName(in: subject) == name)
+    }
+
+    @Test func `what did not happen after an error that cannot be retried is not tried again by the code`() throws {
+        var run = SampleRun()
+        run.append(EventDraft(.stepIntended, subject: "a", attributes: intent))
+        run.append(EventDraft(.stepInDoubt, subject: "a", attributes: ["reason": "non_retryable"]))
+        run.append(EventDraft(.stepInDoubt, subject: "a", attributes: ["reason": "probe_failed"]))
+        var caretaker = caretaker(of: run)
+        caretaker.take([try row(1, .signal, "go"), try row(2, .resolve, "a", Resolution(kind: .didNotHappen))])
+        #expect(caretaker.consumed == [2] && caretaker.hasResolved)
+        #expect(try caretaker.events.map { try $0.attributes.object()["next"]?.stringValue } == ["failure"])
+        let key = BusinessKey(namespace: "default", step: "a", key: "order 7")
+        #expect(caretaker.settles == [BusinessKeySettlement(key: key, end: .free)])
+    }
+
+    @Test func `an undo that a terminated run left in doubt and that did not happen leaves its step's outcome to others`() throws
+    {
+        var run = SampleRun()
+        run.append(EventDraft(.stepIntended, subject: "a", attributes: intent))
+        run.append(EventDraft(.stepInDoubt, subject: "a", attributes: ["reason": "interrupted"]))
+        run.append(EventDraft(.stepResolved, subject: "a", attributes: ["resolution": "undo"], output: .inline(Array("1".utf8))))
+        run.append(EventDraft(.undoStarted, subject: "a"))
+        run.append(EventDraft(.undoInDoubt, subject: "a", attributes: ["reason": "terminated"]))
+        run.append(EventDraft(.runTerminated))
+        var caretaker = caretaker(of: run, .terminated)
+        caretaker.take([try row(1, .resolve, "a", Resolution(kind: .didNotHappen))])
+        #expect(caretaker.events.map(\.kind) == [.undoResolved])
+        #expect(caretaker.settles.map(\.end) == [.happened(output: Array("1".utf8))])
+        #expect(caretaker.view.isClosedCleanly)
+    }
+
+    @Test func `of a run that ends every message is taken in, and what surely did not happen is cancelled`() throws {
+        var run = SampleRun()
+        run.append(EventDraft(.stepIntended, subject: "sent", attributes: ["effect": "at_most_once"]))
+        run.append(EventDraft(.stepIntended, subject: "failed", attributes: intent))
+        run.append(EventDraft(.stepAttemptFailed, subject: "failed", attributes: ["definite": true, "next_at": 1]))
+        run.append(EventDraft(.stepIntended, subject: "doubted", attributes: ["effect": "at_most_once"]))
+        run.append(EventDraft(.stepInDoubt, subject: "doubted", attributes: ["reason": "interrupted"]))
+        var caretaker = caretaker(of: run)
+        let output = Data("1".utf8)
+        caretaker.take([
+            try row(1, .signal, "go"), try row(2, .terminate), try row(3, .cancel), try row(4, .terminate),
+            try row(5, .keySettled),
+            try row(6, .resolve, "doubted", Resolution(kind: .happened, output: output)),
+        ])
+        #expect(caretaker.consumed.sorted() == [1, 2, 3, 4, 5, 6] && caretaker.hasTerminated)
+        #expect(
+            caretaker.events.map { "\($0.kind.rawValue) \($0.subject)" } == [
+                "signal.undelivered go", "operator.action ", "operator.action ", "step.resolved doubted", "step.in_doubt sent",
+                "step.cancelled failed", "run.terminated ",
+            ])
+        #expect(caretaker.settles.map(\.end) == [.free])
+    }
+}

@@ -1,0 +1,93 @@
+import Perdure
+import PerdureHistory
+import Testing
+
+@testable import PerdureEngine
+
+/// A process may be lost after any event, and between sending and answer. The history alone has to be enough.
+@Suite struct MachineCrashTests {
+    @Test(arguments: Program.all)
+    func `a program that nothing disturbs keeps its promises`(_ program: Program) throws {
+        let run = try undisturbed(program)
+        #expect(run.violations() == [])
+        #expect(run.machine.isClosed)
+    }
+
+    @Test(arguments: Program.all)
+    func `a crash after any event, before or after what was sent by then, breaks no promise`(_ program: Program) throws {
+        let whole = try undisturbed(program)
+        for count in 1..<whole.history.count {
+            // What was sent when the last event was the newest one may have been sent before the crash, or not.
+            for isSent in [true, false] {
+                let calls = whole.calls.filter { isSent ? $0.seq <= count : $0.seq < count }
+                for passes in [Duration.zero, .minutes(6), .days(3)] {
+                    let run = MachineDriver(
+                        program.code, build: "build-a", history: Array(whole.history.prefix(count)), calls: calls)
+                    run.outcomes = program.outcomes
+                    run.now = run.now + passes
+                    run.adoptKeys()
+                    try run.crash()
+                    try run.playToTheEnd()
+                    #expect(run.violations() == [], "crash after event \(count), \(passes) later: \(run.historyText)")
+                }
+            }
+        }
+    }
+
+    @Test(arguments: Program.all)
+    func `a crash after every commit breaks no promise`(_ program: Program) throws {
+        let run = try MachineDriver(program.code)
+        run.outcomes = program.outcomes
+        var crashes = 0
+        while !run.machine.isClosed, crashes < 40 {
+            let count = run.history.count
+            try run.crash(build: crashes.isMultiple(of: 3) ? "build-b" : "build-a")
+            crashes += 1
+            // One thing comes about in each life.
+            for _ in 0..<4 where run.history.count <= count + 1 && !run.machine.isClosed {
+                guard try run.playOneThing() else { break }
+                try run.settle()
+            }
+        }
+        try run.playToTheEnd()
+        #expect(run.violations() == [])
+    }
+
+    @Test(arguments: Program.all)
+    func `a run that is handed over whenever nothing is in flight keeps its promises`(_ program: Program) throws {
+        let run = try MachineDriver(program.code)
+        run.outcomes = program.outcomes
+        for _ in 0..<200 where !run.machine.isClosed {
+            if run.running.isEmpty { try run.handOver() } else { _ = try run.playOneThing() }
+            try run.settle()
+            if run.running.isEmpty, !run.machine.isClosed {
+                _ = try run.playOneThing()
+                try run.settle()
+            }
+        }
+        #expect(run.machine.isClosed)
+        #expect(run.violations() == [])
+    }
+
+    @Test(arguments: Program.all)
+    func `commits that the store refuses change nothing`(_ program: Program) throws {
+        let smooth = try undisturbed(program)
+        let run = try MachineDriver(program.code)
+        run.outcomes = program.outcomes
+        for _ in 0..<400 where !run.machine.isClosed {
+            run.refusals = 2
+            try run.settle()
+            if run.machine.isClosed { break }
+            _ = try run.playOneThing()
+        }
+        #expect(run.historyText == smooth.historyText)
+        #expect(run.violations() == [])
+    }
+
+    private func undisturbed(_ program: Program) throws -> MachineDriver {
+        let run = try MachineDriver(program.code)
+        run.outcomes = program.outcomes
+        try run.playToTheEnd()
+        return run
+    }
+}

@@ -1,0 +1,62 @@
+import Foundation
+import Testing
+
+@testable import PerdureEngine
+
+/// What the documents say of the machine is what the machine and its tests do.
+@Suite struct MachineDocumentTests {
+    private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent()
+
+    private func document(_ name: String) throws -> [Substring] {
+        try String(contentsOf: Self.root.appending(path: "docs/\(name)"), encoding: .utf8).split(separator: "\n")
+    }
+
+    /// The names of the test functions in this folder.
+    private func tests(in suffix: String) throws -> Set<String> {
+        let folder = Self.root.appending(path: "Tests/PerdureEngineTests/Machine")
+        let files = try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { $0.hasSuffix(suffix) }
+        var names: Set<String> = []
+        for file in files {
+            let source = try String(contentsOf: folder.appending(path: file), encoding: .utf8)
+            for match in source.matches(of: /func `([^`]+)`\(/) { names.insert(String(match.1)) }
+        }
+        return names
+    }
+
+    @Test func `the diagram shows the transitions of the machine`() throws {
+        var drawn: Set<String> = []
+        for line in try document("state-machine.md") {
+            guard let match = line.wholeMatch(of: /\s*(\w+) --> (\w+)/) else { continue }
+            drawn.insert("\(match.1) → \(match.2)")
+        }
+        let real = Set(StepTransition.all.map(\.description))
+        #expect(drawn.subtracting(real).sorted() == [], "drawn, but not there")
+        #expect(real.subtracting(drawn).sorted() == [], "there, but not drawn")
+    }
+
+    @Test func `every phase is explained`() throws {
+        let text = try document("state-machine.md")
+        for phase in StepPhase.allCases { #expect(text.contains { $0.hasPrefix("| `\(phase)` |") }, "\(phase)") }
+    }
+
+    @Test func `every row of the semantics names a test that exists`() throws {
+        let names = try tests(in: "Scenarios.swift").union(tests(in: "Tests.swift"))
+        var rows = 0
+        for line in try document("semantics.md") where line.hasPrefix("| ") && !line.hasPrefix("| situation") {
+            rows += 1
+            let cells = line.split(separator: "|")
+            let test = try #require(cells.last).trimmingCharacters(in: .whitespaces)
+            #expect(cells.count == 6, "\(line)")
+            let isThere = names.contains(test.trimmingCharacters(in: ["`"]))
+            #expect(isThere, "there is no test \(test)")
+        }
+        #expect(rows > 60)
+    }
+
+    @Test func `the list of scenarios is complete`() throws {
+        let list = Self.root.appending(path: "Tests/PerdureEngineTests/Machine/Support/ScenarioList.swift")
+        let text = try String(contentsOf: list, encoding: .utf8)
+        for name in try tests(in: "Scenarios.swift") { #expect(text.contains("`\(name)`"), "\(name)") }
+    }
+}
