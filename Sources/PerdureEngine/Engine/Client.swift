@@ -47,6 +47,7 @@ public struct Client: Sendable {
         try await guarded { try await store.runs(RunFilter(workflow: workflow, limit: limit)) }.map(RunInfo.init)
     }
 
+    /// The run's approvals that wait for a decision, with what is to be shown to whoever decides.
     public func pendingApprovals(of id: RunID) async throws -> [PendingApproval] {
         try await view(of: id).openApprovals.compactMap { step in
             guard let approval = step.approval else { return nil }
@@ -56,6 +57,7 @@ public struct Client: Sendable {
         }
     }
 
+    /// The run's questions that wait for an answer.
     public func pendingQuestions(of id: RunID) async throws -> [PendingQuestion] {
         try await view(of: id).openQuestions.map {
             PendingQuestion(run: id, name: $0.subject, text: $0.text, approver: $0.approver, expiresAt: $0.expires?.date)

@@ -16,6 +16,7 @@ import Synchronization
 /// let report = try await run.result()
 /// ```
 public final class Engine: Service {
+    /// What the engine was made with.
     public let configuration: EngineConfiguration
     /// Looks at runs and sends them messages; what is sent through it reaches runs of this engine at once.
     public let client: Client

@@ -26,6 +26,7 @@ public struct EngineConfiguration: Sendable {
     package var clock: any EngineClock = SystemClock()
     package var random: @Sendable () -> UInt64 = { .random(in: .min ... .max) }
 
+    /// The defaults; change what should differ.
     public init() {}
 }
 

@@ -10,6 +10,7 @@ public struct RegisteredWorkflow: Sendable {
     /// Runs the workflow on recorded input and returns its encoded output.
     package let run: @Sendable (Payload, WorkflowContext, _ limit: Int) async throws -> Payload
 
+    /// Takes a workflow as a value, with what it depends on inside.
     public init<W: Workflow>(_ workflow: W) {
         name = W.name
         version = W.version

@@ -24,11 +24,16 @@ extension RunMachine {
 
     /// The operation that a fact speaks of. Of several facts about one operation only the first can be taken into a commit; the
     /// others are kept and looked at again when it has been fed.
+    ///
+    /// A fact that comes to nothing speaks of nothing: it must not keep another one out of a batch that is refused and made anew, or
+    /// be left out of one that closes the run.
     package func operation(of fact: Fact) -> OperationID? {
         switch fact {
-        case .attemptEnded(let id, _), .probeEnded(let id, _), .due(let id), .keyHeld(let id, _): id
-        // Rows that can only be refused, or only make the run ask again, speak of nothing: they must never be left out of a batch
-        // that closes the run, or keep what the store says of a key out of the next one.
+        case .attemptEnded(let id, _): steps[id]?.phase == .running ? id : nil
+        case .probeEnded(let id, _): steps[id]?.phase == .probing || strayProbes.contains(id) ? id : nil
+        case .due(let id): isDue(id) ? id : nil
+        // What the store said of a key last is what counts, whatever it said before.
+        case .keyHeld: nil
         case .inbox(let row) where termination == nil:
             switch row.delivery.kind {
             case .decision: stepIDs[row.delivery.name].flatMap { steps[$0]?.phase == .awaitingApproval ? $0 : nil }
@@ -40,6 +45,10 @@ extension RunMachine {
         }
     }
 
+    private func isDue(_ id: OperationID) -> Bool {
+        timers[id]?.phase == .started || questions[id]?.phase == .asked || steps[id]?.phase == .awaitingApproval
+    }
+
     /// The operation whose intent wants to take a business key, for a `keyHeld` after the store has refused it.
     package func operation(taking take: BusinessKeyTake) -> OperationID? { stepIDs[take.subject] }
 
@@ -49,7 +58,8 @@ extension RunMachine {
     /// - Parameter random: in 0..<1, spreads retries.
     package mutating func drafts(for fact: Fact, now: Timestamp, random: Double) -> Drafts {
         if isClosed { return Drafts() }
-        let subject = operation(of: fact)
+        var subject = operation(of: fact)
+        if case .keyHeld(let id, _) = fact { subject = id }
         var drafts = drafts(about: fact, now: now, random: random)
         if !drafts.isEmpty { batch.hasDrafts = true }
         if !drafts.events.isEmpty {

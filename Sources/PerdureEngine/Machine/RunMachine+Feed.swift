@@ -62,7 +62,9 @@ extension RunMachine {
             // The owner that died may have sent what was due: it stands in the history, so that a later, clean change of owner does not
             // make it forgotten.
             for id in steps.keys.sorted() {
-                guard let step = steps[id], step.phase == .backingOff, !step.isAtMostOnce, (step.due ?? .epoch) <= event.at else { continue }
+                guard let step = steps[id], step.phase == .backingOff, !step.isAtMostOnce, (step.due ?? .epoch) <= event.at else {
+                    continue
+                }
                 steps[id]?.mayHaveRun = true
             }
         }

@@ -14,8 +14,7 @@ final class EngineLock: Sendable {
         // Not inherited by programs that this process starts: they would hold the lock after our death.
         let descriptor = Foundation.open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw Self.cannotOpen(lockPath, errno) }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            let reason = errno
+        if let reason = Self.take(descriptor) {
             let holder = Self.holder(descriptor)
             Foundation.close(descriptor)
             guard reason == EWOULDBLOCK else {
@@ -25,6 +24,17 @@ final class EngineLock: Sendable {
         }
         Self.write(getpid(), to: descriptor)
         self.descriptor = Mutex(descriptor)
+    }
+
+    /// Tries for a moment: a program that this process or the last owner has just started holds a copy of every descriptor between its
+    /// `fork` and its `exec`. Returns the reason why the lock cannot be had, or `nil`.
+    private static func take(_ descriptor: Int32) -> Int32? {
+        for _ in 0..<50 {
+            if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return nil }
+            guard errno == EWOULDBLOCK || errno == EINTR else { return errno }
+            usleep(5_000)
+        }
+        return EWOULDBLOCK
     }
 
     /// Gives the lock up. The file stays: removing it would let two engines lock two files of one name.

@@ -58,8 +58,8 @@ import Testing
 
     @Test("every public declaration has a doc comment")
     func publicDeclarations() {
+        let protocols = Dictionary(Repository.sources.flatMap(Self.protocols), uniquingKeysWith: { $0.union($1) })
         for (target, files) in Dictionary(grouping: Repository.sources, by: \.target).sorted(by: { $0.key < $1.key }) {
-            let protocols = Dictionary(files.flatMap(Self.protocols), uniquingKeysWith: { $0.union($1) })
             let missing = files.flatMap { file in
                 file.code.indices.compactMap { index -> String? in
                     guard let (kind, name) = Self.declaration(in: file.code[index]) else { return nil }

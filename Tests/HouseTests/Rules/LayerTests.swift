@@ -13,7 +13,7 @@ import Testing
         ("PerdureHistory", ["Perdure"], ["Crypto"]),
         ("PerdureStore", ["Perdure", "PerdureHistory"], []),
         ("PerdureStoreConformance", ["Perdure", "PerdureHistory", "PerdureStore"], ["Testing"]),
-        ("PerdureSQLite", ["Perdure", "PerdureHistory", "PerdureStore"], ["GRDB", "GRDBSQLite"]),
+        ("PerdureSQLite", ["Perdure", "PerdureHistory", "PerdureStore"], ["GRDB", "GRDBSQLite", "Logging"]),
         (
             "PerdureEngine", ["Perdure", "PerdureHistory", "PerdureStore"],
             ["Logging", "Metrics", "CoreMetrics", "Tracing", "ServiceLifecycle", "DequeModule", "HeapModule", "Crypto"]

@@ -130,6 +130,30 @@ private let key = BusinessKey(namespace: "default", step: "a", key: "order-7")
         #expect(run.violations() == [])
     }
 
+    @Test func `a fact that comes to nothing does not keep what the store says of the key out of the batch`() throws {
+        let approval = ApprovalRequirement.required(by: .anyone, within: .hours(1))
+        let run = try held(.free, generation: 2, .atMostOnce("a", approval: approval, key: "order-7"))
+        run.deliverDecision("a")
+        run.now = run.now + .hours(2)
+        try run.settle()
+        #expect(run.historyText.suffix(3) == ["approval.decided a", "approval.consumed a", "step.intended a"])
+    }
+
+    @Test func `of what the store has said of a key the last counts`() throws {
+        let run = try held(.open, .idempotent("a", key: "order-7"))
+        let id = try #require(run.machine.steps.keys.first)
+        var record = try #require(run.keys[key])
+        for (outcome, generation) in [(BusinessKeyRecord.Outcome.free, 1), (.open, 1), (.free, 2)] {
+            record.outcome = outcome
+            record.generation = generation
+            run.mailbox.append((run.now, .keyHeld(id, record)))
+        }
+        run.keys[key] = record
+        try run.settle()
+        #expect(run.historyText.last == "step.intended a")
+        #expect(run.keys[key]?.generation == 2)
+    }
+
     @Test func `a step that waits for a key and is given up is cancelled`() throws {
         let run = try held(.open, .race([.signal("s"), .idempotent("a", key: "order-7")]))
         try run.send(.signal, "s", "1")

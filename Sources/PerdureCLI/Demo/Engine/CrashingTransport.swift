@@ -37,7 +37,9 @@ struct CrashingTransport: PeerTransport {
         call.path.hasPrefix("/payments") ? PeerReply(status: 200, body: Data(#"{"charges":[]}"#.utf8)) : PeerReply(status: 404)
     }
 
-    /// Gathers the answer. The client calls it from one event loop at a time.
+    /// Gathers the answer.
+    ///
+    /// `@unchecked` because the HTTP client calls it from one event loop at a time.
     private final class Watcher: HTTPClientResponseDelegate, @unchecked Sendable {
         private let name: String
         private let crash: CrashSwitch

@@ -29,6 +29,8 @@ enum ScenarioList {
         try scenarios.`an approved step that waits for a key ends at once when it is given up, live as on replay`()
         try scenarios.`an approved step takes a key that has become free`()
         try scenarios.`an outcome that is adopted in the batch that gives the step up is not told twice`()
+        try scenarios.`a fact that comes to nothing does not keep what the store says of the key out of the batch`()
+        try scenarios.`of what the store has said of a key the last counts`()
         try scenarios.`a step that waits for a key and is given up is cancelled`()
         try scenarios.`an undo that a person gives up leaves the key with its outcome`()
     }
