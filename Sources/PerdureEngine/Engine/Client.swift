@@ -84,9 +84,11 @@ public struct Client: Sendable {
     /// Sends a signal whose payload is given as JSON.
     public func signal(_ run: RunID, name: String, json: Data, id: String? = nil, by sender: Principal) async throws {
         guard Name.isIdentifier(name) else {
-            throw PerdureError(.nameInvalid, "'\(name)' cannot be a signal's name: use 1 to 128 letters, digits, '-', '_' and '.'.")
+            throw PerdureError(
+                .nameInvalid, "'\(name)' cannot be a signal's name: use 1 to 128 letters, digits, '-', '_' and '.'.")
         }
-        try await send(run, .signal, name: name, payload: try canonical(json, what: "the payload of signal '\(name)'"), id: id, by: sender)
+        try await send(
+            run, .signal, name: name, payload: try canonical(json, what: "the payload of signal '\(name)'"), id: id, by: sender)
     }
 
     /// Decides on an approval that was looked at. Only this very view is approved; a changed one is refused.
@@ -98,11 +100,13 @@ public struct Client: Sendable {
             throw PerdureError(.approvalUnknown, "Run \(approval.run) has asked for no approval of '\(approval.step)'.")
         }
         guard open.isOpen, open.expires.map({ store.now() <= $0 }) ?? true else {
-            throw PerdureError(.approvalClosed, "The approval of '\(approval.step)' is decided or has expired; look at the run again.")
+            throw PerdureError(
+                .approvalClosed, "The approval of '\(approval.step)' is decided or has expired; look at the run again.")
         }
         guard open.digest == approval.digest else {
             throw PerdureError(
-                .approvalMismatch, "What was shown for '\(approval.step)' is not what would be executed; look at the approval again.")
+                .approvalMismatch,
+                "What was shown for '\(approval.step)' is not what would be executed; look at the approval again.")
         }
         if approve, let starter = view.starter, starter.id == sender.id {
             throw PerdureError(
@@ -156,10 +160,12 @@ public struct Client: Sendable {
         }
         if kind == .didNotHappen || kind == .abort, let quiet = stuck.quietAfter, store.now() < quiet {
             throw PerdureError(
-                .stepNotStuck, "The last attempt of '\(step)' may still act until \(quiet); say that it did not happen after that.")
+                .stepNotStuck,
+                "The last attempt of '\(step)' may still act until \(quiet); say that it did not happen after that.")
         }
         let output = try result.map { Data(try canonical($0, what: "the result of '\(step)'")) }
-        try await send(run, .resolve, name: step, payload: try encoded(Resolution(kind: kind, output: output, reason: reason)), by: sender)
+        try await send(
+            run, .resolve, name: step, payload: try encoded(Resolution(kind: kind, output: output, reason: reason)), by: sender)
     }
 
     // MARK: Parts
@@ -207,13 +213,16 @@ public struct Client: Sendable {
             throw PerdureError(PayloadError.tooLarge(what: "the message", size: payload.count, limit: Payload.defaultLimit))
         }
         let delivery = Delivery(
-            to: run, id: id.map { "\(kind.rawValue):\(name):\($0)" } ?? UUID().uuidString.lowercased(), kind: kind, name: name, payload: payload,
+            to: run, id: id.map { "\(kind.rawValue):\(name):\($0)" } ?? UUID().uuidString.lowercased(), kind: kind, name: name,
+            payload: payload,
             sender: sender)
         switch try await deliver(.deliver(delivery)) {
         case .delivered: return
-        case .refused(.runUnknown): throw PerdureError(.runUnknown, "There is no run \(run) in this store.", metadata: [("run", run.description)])
+        case .refused(.runUnknown):
+            throw PerdureError(.runUnknown, "There is no run \(run) in this store.", metadata: [("run", run.description)])
         case .refused(.runClosed):
-            throw PerdureError(.runClosed, "Run \(run) is closed; nothing can be sent to it any more.", metadata: [("run", run.description)])
+            throw PerdureError(
+                .runClosed, "Run \(run) is closed; nothing can be sent to it any more.", metadata: [("run", run.description)])
         case let other: throw PerdureError(.storeUnavailable, "The store did not accept the message: \(other)")
         }
     }

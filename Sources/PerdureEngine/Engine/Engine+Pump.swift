@@ -250,7 +250,8 @@ extension Activation {
     /// after the next claim, and be taken for the end of that one.
     func stands(on head: ChainHead) -> Bool {
         state.withLock { state in
-            !state.isClosed && !state.isOwned && state.inFlight == nil && state.head.seq == head.seq && state.head.hash == head.hash
+            !state.isClosed && !state.isOwned && state.inFlight == nil && state.head.seq == head.seq
+                && state.head.hash == head.hash
         }
     }
 }

@@ -46,10 +46,12 @@ extension Engine {
         return try await start(registered, payload, key: key, by: sender)
     }
 
-    private func start(_ workflow: RegisteredWorkflow, _ input: Payload, key: String?, by sender: Principal) async throws -> RunID {
+    private func start(_ workflow: RegisteredWorkflow, _ input: Payload, key: String?, by sender: Principal) async throws -> RunID
+    {
         let key = key.map(Name.normalized)
         if let key, !Name.isKey(key) {
-            throw PerdureError(.nameInvalid, "The workflow key cannot be recorded: use 1 to 256 bytes of text without control characters.")
+            throw PerdureError(
+                .nameInvalid, "The workflow key cannot be recorded: use 1 to 256 bytes of text without control characters.")
         }
         let isRunning = state.withLock { state in
             guard state.phase == .running, state.table.ownedCount + state.loading < configuration.activeRuns else { return false }
@@ -86,13 +88,16 @@ extension Engine {
         }
     }
 
-    private func newRun(_ workflow: RegisteredWorkflow, _ input: Payload, key: String?, by sender: Principal, isOwned: Bool) -> NewRun {
+    private func newRun(_ workflow: RegisteredWorkflow, _ input: Payload, key: String?, by sender: Principal, isOwned: Bool)
+        -> NewRun
+    {
         let now = store.now(), random = configuration.random
         let id = RunID(milliseconds: now.microseconds / 1_000, random: (random(), random()))
         let salt = [random(), random()].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * UInt64($0))) } }
         let record = RunRecord(
             id: id, namespace: configuration.namespace, workflow: workflow.name, version: workflow.version.description, key: key,
-            inputDigest: SaltedDigest.hex(salt: salt, canonicalBytes: input.bytes), salt: salt, state: isOwned ? .running : .ready,
+            inputDigest: SaltedDigest.hex(salt: salt, canonicalBytes: input.bytes), salt: salt,
+            state: isOwned ? .running : .ready,
             epoch: isOwned ? 1 : 0, owner: isOwned ? node : nil, createdAt: now)
         let attributes = Attributes.make(
             ("workflow", .string(record.workflow)), ("version", .string(record.version)), ("key", key.map(JSONValue.string)),
@@ -156,18 +161,22 @@ extension Engine {
 
     private func output(of record: RunRecord) async throws -> Data {
         if record.state == .quarantined {
-            throw PerdureError(.runQuarantined, record.note ?? "The history of run \(record.id) is broken.", metadata: [("run", "\(record.id)")])
+            throw PerdureError(
+                .runQuarantined, record.note ?? "The history of run \(record.id) is broken.", metadata: [("run", "\(record.id)")])
         }
         let view = RunView(try await client.history(of: record.id))
         guard let final = view.final else {
-            throw PerdureError(.storeCorrupt, "Run \(record.id) is closed but its history has no end.", metadata: [("run", "\(record.id)")])
+            throw PerdureError(
+                .storeCorrupt, "Run \(record.id) is closed but its history has no end.", metadata: [("run", "\(record.id)")])
         }
         switch final.kind {
         case .runCompleted:
             guard case .inline(let bytes)? = final.output else { return Data("{}".utf8) }
             return Data(bytes)
-        case .runCancelled: throw PerdureError(.runCancelled, "Run \(record.id) was cancelled.", metadata: [("run", "\(record.id)")])
-        case .runTerminated: throw PerdureError(.runTerminated, "Run \(record.id) was terminated.", metadata: [("run", "\(record.id)")])
+        case .runCancelled:
+            throw PerdureError(.runCancelled, "Run \(record.id) was cancelled.", metadata: [("run", "\(record.id)")])
+        case .runTerminated:
+            throw PerdureError(.runTerminated, "Run \(record.id) was terminated.", metadata: [("run", "\(record.id)")])
         default:
             let attributes = (try? final.attributes.object()) ?? JSONObject()
             let failure = "\(attributes["code"]?.stringValue ?? ""): \(attributes["message"]?.stringValue ?? "")"

@@ -41,7 +41,8 @@ public final class Engine: Service {
     ///   - workflows: One value for each version of each workflow that this process hosts.
     /// - Throws: `PerdureError` for names that are invalid or registered twice, and for a store that cannot be used; its code says why.
     public init(
-        store: StoreConfiguration, configuration: EngineConfiguration = EngineConfiguration(), logger: Logger = Logger(label: "perdure"),
+        store: StoreConfiguration, configuration: EngineConfiguration = EngineConfiguration(),
+        logger: Logger = Logger(label: "perdure"),
         @WorkflowBuilder workflows: () throws -> [RegisteredWorkflow]
     ) async throws {
         registry = try WorkflowRegistry(try workflows())
@@ -56,7 +57,8 @@ public final class Engine: Service {
         let clock = configuration.clock
         let now = clock.now()
         node = NodeID(
-            rawValue: RunID(milliseconds: now.microseconds / 1_000, random: (configuration.random(), configuration.random())).description)
+            rawValue: RunID(milliseconds: now.microseconds / 1_000, random: (configuration.random(), configuration.random()))
+                .description)
         do {
             self.store = try await store.open(.engine)
             let process = ProcessInfo.processInfo

@@ -1,6 +1,6 @@
+import Foundation
 import Perdure
 package import PerdureHistory
-import Foundation
 
 /// How an engine runs. The defaults suit a service that embeds it.
 public struct EngineConfiguration: Sendable {

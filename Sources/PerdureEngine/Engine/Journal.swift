@@ -113,7 +113,9 @@ package final class Journal: Sendable {
                 case .unavailable, .outcomeUnknown:
                     guard state.withLock({ $0.mayRetry }) else { throw error }
                     failures += 1
-                    logger.error("the store cannot commit; runs wait until it can", metadata: ["error": "\(error)", "items": "\(items.count)"])
+                    logger.error(
+                        "the store cannot commit; runs wait until it can",
+                        metadata: ["error": "\(error)", "items": "\(items.count)"])
                     await pause(min(.seconds(1), .milliseconds(10 << min(failures, 7))))
                 case .corrupt, .unusable, .closed:
                     throw error

@@ -53,12 +53,14 @@ package struct WorkflowRegistry: Sendable {
             guard workflow.version.isValid else {
                 throw PerdureError(
                     .nameInvalid,
-                    "'\(workflow.version)' cannot be a version of workflow '\(workflow.name)': use dot-separated letters and digits, such as \"1.2\".")
+                    "'\(workflow.version)' cannot be a version of workflow '\(workflow.name)': use dot-separated letters and digits, such as \"1.2\"."
+                )
             }
             if workflows[..<index].contains(where: { $0.name == workflow.name && $0.version == workflow.version }) {
                 throw PerdureError(
                     .workflowDuplicate,
-                    "Version \(workflow.version) of workflow '\(workflow.name)' is registered twice: remove one, or give it a version of its own.")
+                    "Version \(workflow.version) of workflow '\(workflow.name)' is registered twice: remove one, or give it a version of its own."
+                )
             }
         }
         self.workflows = workflows.sorted { ($0.name, $0.version) < ($1.name, $1.version) }

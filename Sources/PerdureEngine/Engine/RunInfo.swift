@@ -5,15 +5,23 @@ package import PerdureStore
 
 /// A run as its row shows it.
 public struct RunInfo: Sendable, Hashable {
+    /// The run's public id.
     public let id: RunID
+    /// The tenant it belongs to.
     public let namespace: String
+    /// The name of its workflow.
     public let workflow: String
+    /// The version it was started on.
     public let version: String
+    /// The key it was started with, if any.
     public let key: String?
     /// `ready`, `running`, `waiting`, `blocked`, `parked`, `paused`, `quarantined`, `completed`, `failed`, `cancelled` or `terminated`.
     public let state: String
+    /// Whether the run has ended, however it did.
     public let isClosed: Bool
+    /// When it was started.
     public let createdAt: Date
+    /// When it ended, if it has.
     public let closedAt: Date?
     /// Why the run is blocked, parked, paused or quarantined.
     public let note: String?
@@ -34,6 +42,7 @@ public struct RunInfo: Sendable, Hashable {
 
 /// An approval that waits for a decision, with exactly what is to be shown to whoever decides.
 public struct PendingApproval: Sendable, Hashable {
+    /// The run whose action waits.
     public let run: RunID
     /// The step as history names it.
     public let step: String
@@ -43,16 +52,23 @@ public struct PendingApproval: Sendable, Hashable {
     public let digest: String
     /// Who may decide, as the workflow declared.
     public let approver: String
+    /// When it was asked for.
     public let requestedAt: Date
+    /// When nobody having decided becomes a denial.
     public let expiresAt: Date?
 }
 
 /// A question that waits for an answer.
 public struct PendingQuestion: Sendable, Hashable {
+    /// The run that asks.
     public let run: RunID
+    /// The question as history names it.
     public let name: String
+    /// What the person reads.
     public let text: String
+    /// Who may answer, as the workflow declared.
     public let approver: String
+    /// When the run stops waiting for an answer, if it does.
     public let expiresAt: Date?
 }
 

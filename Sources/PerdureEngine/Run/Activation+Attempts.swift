@@ -77,11 +77,13 @@ extension Activation {
 
     /// Asks the store to tell when the key's holder settles. The run stays owned until the answer is there, so that it cannot be missed.
     private func awaitKey(_ id: OperationID) {
-        guard let wanted = state.withLock({ state in
-            let wanted = state.machine.businessKey(of: id)
-            if wanted != nil { state.untoldWaits.insert(id) }
-            return wanted
-        }) else { return }
+        guard
+            let wanted = state.withLock({ state in
+                let wanted = state.machine.businessKey(of: id)
+                if wanted != nil { state.untoldWaits.insert(id) }
+                return wanted
+            })
+        else { return }
         askForKey(id, BusinessKey(namespace: identity.namespace, step: wanted.step, key: wanted.key), wanted.subject)
     }
 
@@ -91,7 +93,9 @@ extension Activation {
                 post(.keyAwaited(id, try await services.store.awaitKey(key, run: number, subject: subject)))
             } catch {
                 services.logger.error("cannot wait for a business key", metadata: ["run": "\(identity.id)", "error": "\(error)"])
-                services.scheduler.schedule(at: services.clock.now() + .seconds(1)) { [weak self] in self?.askForKey(id, key, subject) }
+                services.scheduler.schedule(at: services.clock.now() + .seconds(1)) { [weak self] in
+                    self?.askForKey(id, key, subject)
+                }
             }
         }
     }
@@ -118,7 +122,10 @@ extension StepCall {
         let value: Value
         do {
             if attempt.body == .undo {
-                guard let undo else { return .failed(AttemptFailure(typeName: "", message: "there is no undo", isDefinite: true, isRetryable: false)) }
+                guard let undo else {
+                    return .failed(
+                        AttemptFailure(typeName: "", message: "there is no undo", isDefinite: true, isRetryable: false))
+                }
                 try await undo.body(try decodedOutput(attempt.output, of: attempt.subject), context)
                 value = Nothing()
             } else {
@@ -146,7 +153,8 @@ extension StepCall {
             }
             switch answer {
             case .happened(let value):
-                return .happened(try Payload.encode(value, limit: limit, what: "the output that a probe of '\(attempt.subject)' found").bytes)
+                return .happened(
+                    try Payload.encode(value, limit: limit, what: "the output that a probe of '\(attempt.subject)' found").bytes)
             case .didNotHappen: return .didNotHappen
             case .partly(let details): return .partly(details)
             case .unknown: return .unknown("the other side cannot say")
@@ -168,9 +176,12 @@ extension AttemptFailure {
     /// What history keeps of an error: its name, its text, itself if it is `Codable`, and what it means for the effect.
     init(_ error: any Error) {
         let classified = error as? any ClassifiedError
-        let payload = (error as? any Error & Encodable).flatMap { try? Payload.encode($0, limit: 64 * 1_024, what: "an error").bytes }
+        let payload = (error as? any Error & Encodable).flatMap {
+            try? Payload.encode($0, limit: 64 * 1_024, what: "an error").bytes
+        }
         self.init(
             typeName: "\(type(of: error))", message: String("\(error)".prefix(2_000)), payload: payload,
-            isDefinite: classified?.isDefinite ?? false, isRetryable: classified?.isRetryable ?? true, retryAfter: classified?.retryAfter)
+            isDefinite: classified?.isDefinite ?? false, isRetryable: classified?.isRetryable ?? true,
+            retryAfter: classified?.retryAfter)
     }
 }

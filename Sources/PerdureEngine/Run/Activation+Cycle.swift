@@ -45,7 +45,8 @@ extension Activation {
         block(
             Divergence(
                 .foreignWait, subject: "",
-                message: "The workflow waits, but for nothing that is recorded, so nothing could ever wake it. Wait with the context's "
+                message:
+                    "The workflow waits, but for nothing that is recorded, so nothing could ever wake it. Wait with the context's "
                     + "'sleep', 'signal' or 'ask', and do work of the outside inside 'read', 'step' or 'act'."))
     }
 
@@ -71,7 +72,8 @@ extension Activation {
             tellsOthers: !drafts.settles.isEmpty, transition: transition)
         return .commit(
             RunAdvance(
-                run: number, epoch: state.epoch, head: state.head, events: events, transition: transition, consumed: drafts.consumed,
+                run: number, epoch: state.epoch, head: state.head, events: events, transition: transition,
+                consumed: drafts.consumed,
                 takes: drafts.takes, settles: drafts.settles))
     }
 
@@ -100,14 +102,18 @@ extension Activation {
         guard !hasFacts, !plan.defersActions, !state.isBusy, !state.machine.hasFinishedRoot,
             plan.drafts.events.allSatisfy({ Self.wakesNothing($0.kind) })
         else { return nil }
-        let dues = plan.drafts.events.compactMap { (try? $0.attributes.timestamp("due")) ?? (try? $0.attributes.timestamp("expires_at")) }
+        let dues = plan.drafts.events.compactMap {
+            (try? $0.attributes.timestamp("due")) ?? (try? $0.attributes.timestamp("expires_at"))
+        }
         let isParked = plan.drafts.events.contains { $0.kind == .runParked }
         return restTransition(&state, newDues: dues, isParked: isParked)
     }
 
     private func restTransition(_ state: inout State, newDues: [Timestamp], isParked: Bool = false) -> RunTransition {
         let wakeAt = ([state.machine.nextDue()].compactMap { $0 } + newDues).min()
-        if isParked || state.machine.isStuck { return RunTransition(to: .parked, wakeAt: wakeAt, note: state.machine.stuckReason) }
+        if isParked || state.machine.isStuck {
+            return RunTransition(to: .parked, wakeAt: wakeAt, note: state.machine.stuckReason)
+        }
         return RunTransition(to: .waiting, wakeAt: wakeAt)
     }
 
@@ -135,10 +141,12 @@ extension Activation {
     // MARK: Coming back from the store
 
     func committed(_ result: CommitResult?) {
-        guard let batch = state.withLock({ state in
-            defer { state.inFlight = nil }
-            return state.inFlight
-        }) else { return }
+        guard
+            let batch = state.withLock({ state in
+                defer { state.inFlight = nil }
+                return state.inFlight
+            })
+        else { return }
         switch result {
         case .advanced:
             services.metrics.events.increment(by: batch.events.count)
@@ -188,15 +196,19 @@ extension Activation {
         case .businessKeyTaken(let record):
             state.withLock { state in
                 state.facts = batch.facts + state.facts
-                guard let take = batch.takes.first(where: { $0.key == record.key }), let id = state.machine.operation(taking: take) else {
+                guard let take = batch.takes.first(where: { $0.key == record.key }),
+                    let id = state.machine.operation(taking: take)
+                else {
                     return
                 }
                 state.facts.append((services.clock.now(), .keyHeld(id, record)))
             }
         case .invalid(let reason):
-            block(Divergence(.valueRefused, subject: "", message: "The store cannot hold what the run wants to record: \(reason)."))
+            block(
+                Divergence(.valueRefused, subject: "", message: "The store cannot hold what the run wants to record: \(reason)."))
         case .conflict, .runUnknown, .runClosed:
-            services.logger.notice("another owner has moved the run on", metadata: ["run": "\(identity.id)", "refusal": "\(refusal)"])
+            services.logger.notice(
+                "another owner has moved the run on", metadata: ["run": "\(identity.id)", "refusal": "\(refusal)"])
             closeCode()
             stopBodies()
             services.observe(self, .lost)
@@ -214,7 +226,8 @@ extension Activation {
             let now = services.clock.now()
             var head = state.head
             let attributes: Attributes = [
-                "build": .string(services.build), "reason": .string(divergence.kind.rawValue), "message": .string(divergence.message),
+                "build": .string(services.build), "reason": .string(divergence.kind.rawValue),
+                "message": .string(divergence.message),
             ]
             let drafts =
                 state.machine.handOverDrafts(now: now)
@@ -250,7 +263,9 @@ extension Activation {
     private func handOver(now: Timestamp) -> Bool {
         let advance = state.withLock { state -> RunAdvance? in
             // What has ended meanwhile is recorded first: its outcome is known, and would be in doubt otherwise.
-            guard state.mustHandOver, !state.isClosed, state.isOwned, state.inFlight == nil, state.facts.isEmpty else { return nil }
+            guard state.mustHandOver, !state.isClosed, state.isOwned, state.inFlight == nil, state.facts.isEmpty else {
+                return nil
+            }
             var head = state.head
             let drafts = state.machine.handOverDrafts(now: now)
             let events = head.append(contentsOf: drafts, run: identity.id.description, now: now)

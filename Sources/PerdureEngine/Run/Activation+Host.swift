@@ -45,7 +45,8 @@ extension Activation: RunHost {
         guard Name.isIdentifier(name) else {
             throw noted(
                 Divergence(
-                    .nameInvalid, subject: name, message: "'\(name)' cannot be a signal's name: use 1 to 128 letters, digits, '-', '_' and '.'."),
+                    .nameInvalid, subject: name,
+                    message: "'\(name)' cannot be a signal's name: use 1 to 128 letters, digits, '-', '_' and '.'."),
                 .nameInvalid)
         }
         let id = state.withLock { $0.machine.requestSignal(name) }
@@ -148,7 +149,8 @@ extension Activation: RunHost {
             throw noted(
                 Divergence(
                     .nameInvalid, subject: subject,
-                    message: "The key of step '\(subject)' cannot be recorded: use 1 to 256 bytes of text without control characters."),
+                    message:
+                        "The key of step '\(subject)' cannot be recorded: use 1 to 256 bytes of text without control characters."),
                 .nameInvalid)
         }
         let input: Payload
@@ -161,7 +163,8 @@ extension Activation: RunHost {
         return StepRequest(
             subject: subject, name: Name.normalized(call.name), scope: RunTask.scope, effect: call.effect, policy: call.policy,
             hasProbe: call.probe != nil, undo: undo, irreversible: call.irreversible, approval: call.approval,
-            businessKey: call.businessKey.map(Name.normalized), input: input.bytes, accepts: Self.acceptance(of: call.input, input),
+            businessKey: call.businessKey.map(Name.normalized), input: input.bytes,
+            accepts: Self.acceptance(of: call.input, input),
             refusesOutput: Self.refusal(of: call.outputType, subject: subject))
     }
 

@@ -160,7 +160,9 @@ package final class Activation: Sendable {
         case .committed(let result): committed(result)
         case .fact(let fact, let time, let body):
             state.withLock { state in
-                if let body, let operation = fact.endedBody, state.bodies[operation]?.number == body { state.bodies[operation] = nil }
+                if let body, let operation = fact.endedBody, state.bodies[operation]?.number == body {
+                    state.bodies[operation] = nil
+                }
                 state.facts.append((time, fact))
             }
         case .rows(let rows):
@@ -201,7 +203,8 @@ package final class Activation: Sendable {
     /// Feeds one durable event and lets the code run until it rests. Returns whether the run can go on.
     @discardableResult
     func feed(_ event: Event) -> Bool {
-        let fed = state.withLock { state -> Result<(answers: [(id: OperationID, answer: Answer)], cancelsRoot: Bool), Divergence>? in
+        let fed = state.withLock {
+            state -> Result<(answers: [(id: OperationID, answer: Answer)], cancelsRoot: Bool), Divergence>? in
             guard !state.isClosed else { return nil }
             do throws(Divergence) {
                 try state.machine.feed(event)
@@ -248,8 +251,10 @@ package final class Activation: Sendable {
         note(
             Divergence(
                 .foreignWait, subject: "",
-                message: "The workflow awaits something outside the run: a sleep of Swift's, another task, a busy actor. Replays cannot "
-                    + "repeat that. Do it inside 'read', 'step' or 'act', and wait with the context's 'sleep', 'signal' or 'ask'."))
+                message:
+                    "The workflow awaits something outside the run: a sleep of Swift's, another task, a busy actor. Replays cannot "
+                    + "repeat that. Do it inside 'read', 'step' or 'act', and wait with the context's 'sleep', 'signal' or 'ask'."
+            ))
     }
 
     /// Remembers the first reason why this activation cannot go on.
@@ -298,8 +303,10 @@ package final class Activation: Sendable {
             .failed(
                 StepFailure(
                     code: "workflow_failed", typeName: "\(type(of: error))", message: "\(error)",
-                    payload: (error as? any Error & Encodable).flatMap { try? Payload.encode($0, limit: 64 * 1_024, what: "an error") }
-                        .map { Data($0.bytes) }))
+                    payload: (error as? any Error & Encodable).flatMap {
+                        try? Payload.encode($0, limit: 64 * 1_024, what: "an error")
+                    }
+                    .map { Data($0.bytes) }))
         }
     }
 

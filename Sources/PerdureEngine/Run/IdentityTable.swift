@@ -20,7 +20,9 @@ struct IdentityTable {
         guard Name.isOperationName(name) else {
             throw Divergence(
                 .nameInvalid, subject: name,
-                message: "'\(name)' cannot be recorded as a name: use 1 to 128 bytes of text without '/', '#', '[', ']' and control characters.")
+                message:
+                    "'\(name)' cannot be recorded as a name: use 1 to 128 bytes of text without '/', '#', '[', ']' and control characters."
+            )
         }
         var path = scope.isEmpty ? name : "\(scope)/\(name)"
         if let id {
@@ -36,7 +38,8 @@ struct IdentityTable {
         guard entry.task == task else {
             throw Divergence(
                 .nameTaken, subject: path,
-                message: "'\(path)' is used by two tasks of this run. The order in which tasks run must not decide which is which: "
+                message:
+                    "'\(path)' is used by two tasks of this run. The order in which tasks run must not decide which is which: "
                     + "give each use an 'id:', such as the element it works on, or put it into a scope of its own.")
         }
         entries[Key(family: family, path: path)] = (task, entry.count + 1)

@@ -250,8 +250,8 @@ import Testing
             try await client.retry(run, by: EngineHarness.bob)
             try await harness.until { gate.arrivals == 4 }
             let lines = try await harness.lines(run)
-            let unparked = try #require(lines.lastIndex(of: "run.unparked"))
-            #expect(lines[unparked - 1] == "operator.action")
+            let retried = try #require(lines.firstIndex(of: "operator.action"))
+            #expect(lines.dropFirst(retried + 1).first == "run.unparked")
             let attributes = try await harness.attributes(.operatorAction, of: run)
             #expect(attributes["action"]?.stringValue == "retry" && attributes["refused"]?.stringValue == nil)
             #expect(attributes["by"]?.objectValue?["id"]?.stringValue == "bob")
