@@ -17,6 +17,8 @@ package enum InboxKind: String, Sendable, Hashable, CaseIterable {
     case resolve
     /// `name` is the subject of a step that waited for a business key; the key's holder has settled.
     case keySettled = "key_settled"
+    /// Of a kind that a later release sends, or damaged. Never sent; the run refuses it when it meets it.
+    case unreadable
 }
 
 /// A message for a run. It is durable before the sender is told "accepted", and it wakes the run by existing.

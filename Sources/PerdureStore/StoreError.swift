@@ -8,6 +8,8 @@ package enum StoreError: Error, Sendable, CustomStringConvertible {
     case outcomeUnknown(String)
     /// The data cannot be trusted or read.
     case corrupt(String)
+    /// A later release has written it, and only such a one can read it.
+    case unsupported(String)
     /// The store cannot be used at all, with the code that says why (locked, not ours, too new, read-only, missing).
     case unusable(PerdureError.Code, String)
     /// The store was closed by this process.
@@ -18,6 +20,7 @@ package enum StoreError: Error, Sendable, CustomStringConvertible {
         case .unavailable(let message): "the store is unavailable: \(message)"
         case .outcomeUnknown(let message): "the outcome is unknown: \(message)"
         case .corrupt(let message): "the store is corrupt: \(message)"
+        case .unsupported(let message): "a later release wrote it: \(message)"
         case .unusable(let code, let message): "\(code): \(message)"
         case .closed: "the store is closed"
         }
@@ -28,6 +31,8 @@ package enum StoreError: Error, Sendable, CustomStringConvertible {
         switch self {
         case .unavailable(let message), .outcomeUnknown(let message): PerdureError(.storeUnavailable, message)
         case .corrupt(let message): PerdureError(.storeCorrupt, message)
+        case .unsupported(let message):
+            PerdureError(.storeTooNew, "A later release wrote what stands there: \(message). Use that release, or a later one.")
         case .unusable(let code, let message): PerdureError(code, message)
         case .closed: PerdureError(.engineStopped, "The store was closed; open it again.")
         }

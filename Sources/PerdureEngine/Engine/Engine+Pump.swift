@@ -131,6 +131,9 @@ extension Engine {
                 try await store.quarantine(record.number, reason: message)
                 wakeWaiters(of: record.id)
                 return
+            case .store(.unsupported(let message)) where claim.previous != .blocked:
+                return block(
+                    claim, "The history cannot be read by this release: \(message). Run it with the release that wrote it.")
             case .store(let error):
                 throw error
             }

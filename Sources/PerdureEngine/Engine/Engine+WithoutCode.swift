@@ -1,3 +1,4 @@
+import CoreMetrics
 import Foundation
 import Logging
 import Perdure
@@ -36,6 +37,18 @@ extension Engine {
             return RunTransition(to: .blocked, note: view.blockedReason, blockedBuild: isBlockedHere ? build : last)
         }
         return caretaker.hasResolved || claim.previous == .running ? RunTransition(to: .ready) : claim.restoring
+    }
+
+    /// The history is sound as far as can be told, but not for this build to read.
+    func block(_ claim: ClaimedRun, _ message: String) {
+        metrics.blocked.increment()
+        logger.error("a run is blocked", metadata: ["run": "\(claim.record.id)", "reason": "\(message)"])
+        let attributes: Attributes = [
+            "build": .string(build), "reason": .string(Divergence.Kind.unreadable.rawValue), "message": .string(message),
+        ]
+        giveBack(
+            claim, [EventDraft(.runBlocked, attributes: attributes)],
+            to: RunTransition(to: .blocked, note: message, blockedBuild: build), rings: false)
     }
 
     // MARK: Giving back

@@ -117,7 +117,7 @@ package final class Journal: Sendable {
                         "the store cannot commit; runs wait until it can",
                         metadata: ["error": "\(error)", "items": "\(items.count)"])
                     await pause(min(.seconds(1), .milliseconds(10 << min(failures, 7))))
-                case .corrupt, .unusable, .closed:
+                case .corrupt, .unsupported, .unusable, .closed:
                     throw error
                 }
             }

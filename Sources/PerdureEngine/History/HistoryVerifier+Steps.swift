@@ -13,6 +13,8 @@ struct VerifiedStep {
     /// The owner has changed since the intent.
     var ownerChanged = false
     var isInDoubt = false
+    /// A failed attempt did not say whether it had the effect, and nothing has cleared that up.
+    var hasDoubtfulFailure = false
     var mayIntend = true
     var isOver = false
     var happened: HistoryVerifier.Completion?
@@ -39,7 +41,7 @@ extension HistoryVerifier {
         if let effect = attributes["effect"]?.stringValue { step.effect = effect }
         step.lastSeq = event.seq
         switch event.kind {
-        case .stepIntended, .undoStarted: checkIntent(event, &step, isUndo: isUndo)
+        case .stepIntended, .undoStarted: checkIntent(event, attributes, &step, isUndo: isUndo)
         case .stepAttemptFailed, .undoAttemptFailed, .undoFailed: checkFailedAttempt(event, attributes, &step)
         case .stepSucceeded, .undoSucceeded, .stepFailed, .stepCancelled: checkOutcome(event, attributes, &step)
         case .stepInDoubt, .undoInDoubt: checkDoubt(event, &step)
@@ -49,10 +51,13 @@ extension HistoryVerifier {
         if isUndo { undos[event.subject] = step } else { steps[event.subject] = step }
     }
 
-    private mutating func checkIntent(_ event: Event, _ step: inout VerifiedStep, isUndo: Bool) {
+    private mutating func checkIntent(
+        _ event: Event, _ attributes: JSONObject, _ step: inout VerifiedStep, isUndo: Bool
+    ) {
+        let replacesUnsent = attributes["replaces_unsent"]?.boolValue == true && step.hasOpenIntent && !step.ownerChanged
         if step.isOver {
             wrong(event, .outcomeRepeated, "'\(step.subject)' is intended again although it is over.")
-        } else if step.isAtMostOnce, !step.mayIntend {
+        } else if step.isAtMostOnce, !step.mayIntend, !replacesUnsent {
             wrong(
                 event, .intentRepeated,
                 "'\(step.subject)' must happen at most once and is intended again, although the attempt before neither failed definitely "
@@ -69,7 +74,10 @@ extension HistoryVerifier {
     private mutating func checkFailedAttempt(_ event: Event, _ attributes: JSONObject, _ step: inout VerifiedStep) {
         checkSent(event, step)
         let isDefinite = attributes["definite"]?.boolValue ?? false
-        guard isDefinite else { return }
+        guard isDefinite else {
+            step.hasDoubtfulFailure = true
+            return
+        }
         step.hasOpenIntent = false
         step.isInDoubt = false
         step.mayIntend = true
@@ -81,6 +89,13 @@ extension HistoryVerifier {
             attributes["adopted_from"] != nil || attributes["code"]?.stringValue == StepFailure.keyConflict
             || event.kind == .stepCancelled
         if !wasNeverSent { checkSent(event, step) }
+        if event.kind == .stepCancelled, step.hasDoubtfulFailure, step.effect != EffectKind.read.name,
+            attributes["definite"]?.boolValue != true
+        {
+            wrong(
+                event, .effectForgotten,
+                "'\(step.subject)' is cancelled although an attempt failed without saying whether it had its effect.")
+        }
         if event.kind == .stepSucceeded || event.kind == .undoSucceeded {
             // What another run did is not this one's to undo.
             if attributes["adopted_from"] == nil { step.happened = Completion(seq: event.seq, at: event.at) }
@@ -105,6 +120,7 @@ extension HistoryVerifier {
         case .didNotHappen:
             step.hasOpenIntent = false
             step.isInDoubt = false
+            step.hasDoubtfulFailure = false
             step.ownerChanged = false
             step.mayIntend = true
             return

@@ -24,6 +24,8 @@ package struct HistoryVerifier {
         case intentRepeated = "intent_repeated"
         /// After a change of owner an open at-most-once intent is put in doubt, not sent again.
         case resumedBlindly = "resumed_blindly"
+        /// A step is called cancelled only where it surely did not happen.
+        case effectForgotten = "effect_forgotten"
         /// A step has one outcome.
         case outcomeRepeated = "outcome_repeated"
         /// What needs an approval is released by one approving decision on exactly what was shown.
@@ -99,7 +101,7 @@ package struct HistoryVerifier {
         verifier.report.isClosedCleanly =
             verifier.final != nil && !verifier.steps.values.contains(where: \.isUnsettled)
             && !verifier.undos.values.contains(where: \.isUnsettled)
-            && !verifier.report.problems.contains { [.chain, .unsettled, .end].contains($0.rule) }
+            && !verifier.report.problems.contains { [.chain, .unsettled, .end, .effectForgotten].contains($0.rule) }
         verifier.report.problems.sort { ($0.seq ?? .max) < ($1.seq ?? .max) }
         return verifier.report
     }

@@ -20,7 +20,10 @@ package struct RunView: Sendable {
         package var nextAt: Timestamp?
         package var quietAfter: Timestamp?
         package var irreversible: String?
+        /// An attempt may have had the effect: its intent has no outcome, or one that does not say.
         package var hasOpenIntent = false
+        /// The same of an attempt before the last one.
+        package var hasEarlierDoubt = false
         package var isExhausted = false
         package var isOver = false
         /// The effect is recorded as having happened, by its own outcome or by a person's word.
@@ -91,6 +94,9 @@ package struct RunView: Sendable {
             takeovers += 1
         } else {
             deathsWithoutProgress = 0
+        }
+        if event.kind == .runResumed {
+            for index in steps.indices where steps[index].hasOpenIntent { steps[index].hasEarlierDoubt = true }
         }
         switch event.kind {
         case .runStarted:
@@ -165,7 +171,9 @@ package struct RunView: Sendable {
             steps[index].failedAttempts += 1
             steps[index].nextAt = attributes.timestamp("next_at")
             steps[index].isExhausted = steps[index].nextAt == nil
-            steps[index].hasOpenIntent = !(attributes["definite"]?.boolValue ?? false)
+            let isDefinite = attributes["definite"]?.boolValue ?? false
+            if !isDefinite { steps[index].hasEarlierDoubt = true }
+            steps[index].hasOpenIntent = steps[index].hasEarlierDoubt
             if !steps[index].hasOpenIntent { steps[index].quietAfter = nil }
         case .stepInDoubt, .undoInDoubt:
             steps[index].doubt = attributes["reason"]?.stringValue
@@ -180,6 +188,7 @@ package struct RunView: Sendable {
             steps[index].isOver = resolution != .didNotHappen
             steps[index].hasHappened = resolution == .happened || resolution == .undo
             steps[index].hasOpenIntent = false
+            steps[index].hasEarlierDoubt = false
             (steps[index].doubt, steps[index].doubtCause, steps[index].quietAfter) = (nil, nil, nil)
             steps[index].isExhausted = attributes["next"]?.stringValue == Continuation.deadLetter.name
         case .undoFailed:

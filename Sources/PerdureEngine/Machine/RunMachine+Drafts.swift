@@ -5,7 +5,8 @@ import PerdureStore
 
 // The texts of the events that the machine proposes.
 extension RunMachine {
-    func intent(_ step: StepOperation, now: Timestamp) -> EventDraft {
+    /// - Parameter replacesUnsent: Whether the intent before was not acted upon: only then may an at-most-once step have two in a row.
+    func intent(_ step: StepOperation, now: Timestamp, replacesUnsent: Bool = false) -> EventDraft {
         let deadline = now + step.request.policy.attemptTimeout
         let attributes = Attributes.make(
             ("attempt", JSONValue(step.nextAttempt)), ("effect", .string(step.request.effect.name)),
@@ -14,7 +15,8 @@ extension RunMachine {
             ("business_key", step.request.businessKey.map(JSONValue.string)),
             ("input_digest", .string(SaltedDigest.hex(salt: identity.salt, canonicalBytes: step.request.input))),
             ("deadline", JSONValue(deadline)), ("quiet_after", JSONValue(deadline + step.request.policy.grace)),
-            ("irreversible", step.request.irreversible.map(JSONValue.string)), ("build", .string(build)))
+            ("irreversible", step.request.irreversible.map(JSONValue.string)), ("build", .string(build)),
+            ("replaces_unsent", JSONValue.bool(true).when(replacesUnsent)))
         return draft(step, step.kinds.intent, attributes)
     }
 
@@ -40,10 +42,13 @@ extension RunMachine {
         return draft(step, step.kinds.inDoubt, attributes, output: failure?.payload)
     }
 
-    func stepCancelled(_ step: StepOperation, isTerminated: Bool = false) -> EventDraft {
+    /// - Parameter failure: How its last attempt ended, if that is what tells that it did not happen.
+    func stepCancelled(_ step: StepOperation, after failure: AttemptFailure? = nil, isTerminated: Bool = false) -> EventDraft {
         let attributes = Attributes.make(
-            ("effect", .string(step.request.effect.name)), ("terminated", JSONValue.bool(true).when(isTerminated)))
-        return draft(step, .stepCancelled, attributes)
+            ("effect", .string(step.request.effect.name)), ("attempt", failure.map { _ in JSONValue(step.nextAttempt) }),
+            ("definite", failure.map { _ in .bool(true) }), ("type", failure.map { .string($0.typeName) }),
+            ("message", failure.map { .string($0.message) }), ("terminated", JSONValue.bool(true).when(isTerminated)))
+        return draft(step, .stepCancelled, attributes, output: failure?.payload)
     }
 
     func succeeded(_ step: StepOperation, _ output: [UInt8]) -> EventDraft {

@@ -39,7 +39,7 @@ extension RunMachine {
             case .decision: stepIDs[row.delivery.name].flatMap { steps[$0]?.phase == .awaitingApproval ? $0 : nil }
             case .answer: questionIDs[row.delivery.name].flatMap { questions[$0]?.phase == .asked ? $0 : nil }
             case .retry, .resolve: stuckStep(row.delivery.name)?.id
-            case .signal, .cancel, .terminate, .keySettled: nil
+            case .signal, .cancel, .terminate, .keySettled, .unreadable: nil
             }
         case .inbox: nil
         }
@@ -135,9 +135,12 @@ extension RunMachine {
         _ failure: AttemptFailure, of step: StepOperation, now: Timestamp, random: Double, into drafts: inout Drafts
     ) {
         let isDefinite = step.isRead || failure.isDefinite
+        // Under one key a refusal for good speaks for every attempt; a definite error that another attempt may mend (a rate limit, no
+        // connection) speaks of its own attempt only.
+        let surelyDidNotHappen = step.isRead || (isDefinite && (!failure.isRetryable || !step.earlierMayHaveRun))
         let policy = step.request.policy.retry
-        if step.isCancelled, isDefinite {
-            drafts.events.append(stepCancelled(step))
+        if step.isCancelled, surelyDidNotHappen {
+            drafts.events.append(stepCancelled(step, after: failure))
             settleKey(of: step, .free, into: &drafts)
             return
         }
@@ -156,7 +159,7 @@ extension RunMachine {
         }
         let tries = step.nextAttempt - step.forgivenAttempts
         if let most = policy.maximumAttempts, tries >= most {
-            switch (isDefinite, policy.exhaustion) {
+            switch (surelyDidNotHappen, policy.exhaustion) {
             case (false, _): drafts.events.append(inDoubt(step, .exhausted, failure))
             case (true, .thenThrow):
                 drafts.events.append(failed(step, failure))

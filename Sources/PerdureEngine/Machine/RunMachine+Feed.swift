@@ -58,18 +58,21 @@ extension RunMachine {
         recordedBuild = attributes["build"]?.stringValue ?? ""
         recordedNode = attributes["node"]?.stringValue ?? ""
         if event.kind == .runStarted { starter = attributes["by"].flatMap(Principal.init) }
-        if event.kind == .runResumed, attributes["clean"]?.boolValue == false {
-            // The owner that died may have sent what was due: it stands in the history, so that a later, clean change of owner does not
-            // make it forgotten.
-            for id in steps.keys.sorted() {
-                guard let step = steps[id], step.phase == .backingOff, !step.isAtMostOnce, (step.due ?? .epoch) <= event.at else {
-                    continue
-                }
-                steps[id]?.mayHaveRun = true
-            }
-        }
+        if event.kind == .runResumed { doubtEarlierAttempts(at: event.at, isTakeover: attributes["clean"]?.boolValue == false) }
         // Whatever is outstanding may be sent by this build from here on.
         for id in steps.keys where steps[id]?.releasedBuild != recordedBuild { steps[id]?.releasedBuild = "" }
+    }
+
+    /// The owner before may have sent what was outstanding. It stands in the history, so that nothing that happens later makes it
+    /// forgotten. An at-most-once step is put in doubt by an event of its own.
+    private mutating func doubtEarlierAttempts(at time: Timestamp, isTakeover: Bool) {
+        for id in steps.keys.sorted() {
+            guard let step = steps[id], !step.isAtMostOnce, step.wasPerhapsSent(by: time, isTakeover: isTakeover) else {
+                continue
+            }
+            steps[id]?.mayHaveRun = true
+            steps[id]?.earlierMayHaveRun = true
+        }
     }
 
     // MARK: Timers
@@ -147,9 +150,9 @@ extension RunMachine {
         steps[id]?.doubt = nil
         if step.isOutsideWindow(at: event.at) {
             // Whoever sends it again now, although the other side may have forgotten the key, answers for what was before.
-            steps[id]?.allFailuresDefinite = true
+            steps[id]?.earlierMayHaveRun = false
             steps[id]?.windowStart = event.at
-        } else if step.phase == .deadLetter, step.allFailuresDefinite {
+        } else if step.phase == .deadLetter, !step.earlierMayHaveRun {
             steps[id]?.windowStart = event.at
         }
         try move(id, to: .released, by: event)

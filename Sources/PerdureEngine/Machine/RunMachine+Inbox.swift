@@ -69,6 +69,9 @@ extension RunMachine {
             draftResolution(row, now: now, into: &drafts)
         case .keySettled:
             if let id = stepIDs[delivery.name], let step = steps[id] { stopAwaitingKey(step) }
+        case .unreadable:
+            drafts.events.append(
+                row.refusal(.usage, "the message is damaged, or of a kind that this release does not know; send it again"))
         case .terminate:
             break
         }

@@ -81,7 +81,7 @@ extension RunMachine {
                 plan.drafts.events.append(inDoubt(step, .interrupted))
             } else if step.isIntentUnsent, let deadline = step.deadline, deadline <= now {
                 // The process stood still since: the attempt would begin with its time used up.
-                planIntent(step, now: now, into: &plan)
+                planIntent(step, now: now, replacesUnsent: true, into: &plan)
             } else {
                 planResend(step, now: now, into: &plan)
             }
@@ -119,7 +119,7 @@ extension RunMachine {
 
     /// Whether an earlier attempt may have happened, or may still happen, and the other side would not recognise another one.
     private func isForgotten(_ step: StepOperation, at now: Timestamp) -> Bool {
-        (step.mayHaveRun || !step.allFailuresDefinite) && step.isOutsideWindow(at: now)
+        (step.mayHaveRun || step.earlierMayHaveRun) && step.isOutsideWindow(at: now)
     }
 
     /// A step that the code no longer wants: ended where it surely did not happen, otherwise left to be settled like any other.
@@ -144,7 +144,9 @@ extension RunMachine {
         return step.phase == .running
     }
 
-    private mutating func planIntent(_ step: StepOperation, now: Timestamp, into plan: inout Plan) {
+    private mutating func planIntent(
+        _ step: StepOperation, now: Timestamp, replacesUnsent: Bool = false, into plan: inout Plan
+    ) {
         if step.family == .step, let key = step.request.businessKey {
             let take = BusinessKeyTake(
                 key: BusinessKey(namespace: identity.namespace, step: step.request.name, key: key),
@@ -160,7 +162,7 @@ extension RunMachine {
         if step.phase == .approved, !step.isApprovalConsumed {
             plan.drafts.events.append(EventDraft(.approvalConsumed, subject: step.request.subject))
         }
-        plan.drafts.events.append(intent(step, now: now))
+        plan.drafts.events.append(intent(step, now: now, replacesUnsent: replacesUnsent))
     }
 
     // MARK: Waits

@@ -59,14 +59,15 @@ extension RunMachine {
         steps[id]?.due = next
         steps[id]?.failedAttempts += 1
         steps[id]?.lastFailure = failure
-        steps[id]?.mayHaveRun = !isDefinite
+        steps[id]?.mayHaveRun = !isDefinite || step.earlierMayHaveRun
         steps[id]?.isAttemptIntended = false
         steps[id]?.isIntentUnsent = false
         steps[id]?.releasedBuild = recordedBuild
         let policy = step.request.policy
-        steps[id]?.quietAfter = isDefinite ? nil : step.quietAfter ?? event.at + policy.attemptTimeout + policy.grace
-        if !isDefinite { steps[id]?.allFailuresDefinite = false }
-        if isDefinite, step.allFailuresDefinite { steps[id]?.windowStart = event.at }
+        steps[id]?.quietAfter =
+            isDefinite && !step.earlierMayHaveRun ? nil : step.quietAfter ?? event.at + policy.attemptTimeout + policy.grace
+        if !isDefinite { steps[id]?.earlierMayHaveRun = true }
+        if isDefinite, !step.earlierMayHaveRun { steps[id]?.windowStart = event.at }
         enqueue(id)
     }
 
@@ -130,7 +131,7 @@ extension RunMachine {
             let failure = failure(event, attributes)
             steps[step.id]?.failedAttempts += 1
             steps[step.id]?.lastFailure = failure
-            steps[step.id]?.allFailuresDefinite = false
+            steps[step.id]?.earlierMayHaveRun = true
         }
         if step.phase != .inDoubt { try move(step.id, to: .inDoubt, by: event) }
         steps[step.id]?.mayHaveRun = true
@@ -204,7 +205,7 @@ extension RunMachine {
         steps[id]?.mayHaveRun = false
         steps[id]?.isAttemptIntended = false
         steps[id]?.doubt = nil
-        steps[id]?.allFailuresDefinite = true
+        steps[id]?.earlierMayHaveRun = false
         steps[id]?.windowStart = event.at
         steps[id]?.quietAfter = nil
         enqueue(id)

@@ -166,18 +166,12 @@ extension RunMachine {
         isReplaying = false
         for id in steps.keys.sorted() {
             guard let step = steps[id] else { continue }
-            let wasPerhapsSent =
-                switch step.phase {
-                case .released: !step.needsIntent
-                case .intended: !step.isSurelyUnsent
-                case .backingOff: isTakeover && (step.due ?? .epoch) <= now && !step.isAtMostOnce
-                default: false
-                }
-            if wasPerhapsSent {
+            if step.wasPerhapsSent(by: now, isTakeover: isTakeover) {
                 steps[id]?.mayHaveRun = true
                 steps[id]?.isIntentUnsent = false
                 // An attempt that no event speaks of was sent by now at the latest.
                 if !step.isAtMostOnce {
+                    steps[id]?.earlierMayHaveRun = true
                     steps[id]?.quietAfter = now + step.request.policy.attemptTimeout + step.request.policy.grace
                 }
             }

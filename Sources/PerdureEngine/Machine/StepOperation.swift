@@ -128,11 +128,13 @@ struct StepOperation {
     var isIntentUnsent = false
     /// The code had given the step up before its intent became durable: no process ever sends such an attempt.
     var isSurelyUnsent = false
-    var allFailuresDefinite = true
+    /// An attempt before the last one may have had the effect: it failed without saying, or was cut off. A later attempt that surely did
+    /// nothing does not clear that up, unless its error is the other side's last word on the key.
+    var earlierMayHaveRun = false
     var failedAttempts = 0
     /// Failed attempts that a person's `retry` has forgiven.
     var forgivenAttempts = 0
-    /// When the step was released, or the last definite failure while all were: the start of the retention window.
+    /// When the step was released, or the last definite failure while nothing before was in doubt: the start of the retention window.
     var windowStart = Timestamp.epoch
     /// The build under which it was released or intended; empty if several builds may have sent it since.
     var releasedBuild = ""
@@ -170,6 +172,17 @@ struct StepOperation {
 
     /// The event kinds of this family, so that steps and undos share one machine.
     var kinds: StepEventKinds { family == .step ? .step : .undo }
+
+    /// Whether an owner before this one may have sent it. One that did not die has left an intent of everything that it sent and did not
+    /// see the end of.
+    func wasPerhapsSent(by time: Timestamp, isTakeover: Bool) -> Bool {
+        switch phase {
+        case .released: isTakeover && !needsIntent
+        case .intended: !isSurelyUnsent
+        case .backingOff: isTakeover && (due ?? .epoch) <= time && !isAtMostOnce
+        default: false
+        }
+    }
 
     /// Whether the other side may have forgotten the idempotency key by now.
     func isOutsideWindow(at now: Timestamp) -> Bool {

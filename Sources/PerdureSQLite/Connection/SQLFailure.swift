@@ -43,8 +43,13 @@ extension SQLFailure: CustomStringConvertible {
 /// A stored or given value that cannot be what it claims to be. Says which, never crashes.
 struct BadRow: Error, CustomStringConvertible {
     let description: String
+    /// Whether a later release may know what this one does not: then the row is no damage.
+    let isFromLater: Bool
 
-    init(_ description: String) { self.description = description }
+    init(_ description: String, isFromLater: Bool = false) {
+        self.description = description
+        self.isFromLater = isFromLater
+    }
 }
 
 extension StoreError {
@@ -56,7 +61,7 @@ extension StoreError {
         switch error {
         case let error as StoreError: self = error
         case let error as SQLFailure: self.init(error)
-        case let error as BadRow: self = .corrupt(error.description)
+        case let error as BadRow: self = error.isFromLater ? .unsupported(error.description) : .corrupt(error.description)
         case let error as DatabaseError: self.init(SQLFailure(error))
         default: self = .unavailable(String(describing: error))
         }

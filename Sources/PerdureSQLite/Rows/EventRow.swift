@@ -54,10 +54,10 @@ extension Event {
         let seq = try row.integer(column)
         do throws(BadRow) {
             let kindName = try row.text(column + 2)
-            guard let kind = Self.kinds[kindName] else { throw BadRow("its kind '\(kindName)' is unknown") }
+            guard let kind = Self.kinds[kindName] else { throw BadRow("its kind '\(kindName)' is unknown", isFromLater: true) }
             let codecNumber = try row.integer(column + 9)
             guard let codec = UInt8(exactly: codecNumber).flatMap(PayloadCodec.init(rawValue:)) else {
-                throw BadRow("its codec \(codecNumber) is unknown")
+                throw BadRow("its codec \(codecNumber) is unknown", isFromLater: (0...255).contains(codecNumber))
             }
             self.init(
                 seq: seq, at: Timestamp(microseconds: try row.integer(column + 1)), kind: kind, subject: try row.text(column + 3),
@@ -65,7 +65,7 @@ extension Event {
                 output: try StoredValue(row, column + 7), codec: codec, keyID: try row.optionalText(column + 10),
                 hash: try EventHash(row, column + 11))
         } catch {
-            throw BadRow("event \(seq) of run number \(run): \(error)")
+            throw BadRow("event \(seq) of run number \(run): \(error)", isFromLater: error.isFromLater)
         }
     }
 }

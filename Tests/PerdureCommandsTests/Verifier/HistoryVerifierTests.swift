@@ -142,6 +142,30 @@ import Testing
         expect(.intentRepeated, at: 4, history)
     }
 
+    @Test func anIntentThatReplacesAnUnsentOneIsInOrder() {
+        var history = HistoryBuilder()
+        history.intend("charge")
+        history.add(.stepIntended, "charge", ["effect": "at_most_once", "attempt": 1, "replaces_unsent": true])
+        history.add(.stepSucceeded, "charge", ["effect": "at_most_once", "attempt": 1], output: "{}")
+        history.add(.runCompleted, output: "1")
+        #expect(history.verify().problems == [])
+    }
+
+    @Test func anIntentThatReplacesAnotherProcesssIsNamed() {
+        var history = HistoryBuilder()
+        history.intend("charge")
+        history.add(.runResumed, ["clean": false])
+        history.add(.stepIntended, "charge", ["effect": "at_most_once", "attempt": 1, "replaces_unsent": true])
+        expect(.intentRepeated, at: 4, history)
+    }
+
+    @Test func aCancelledStepThatMayHaveHappenedIsNamed() {
+        var history = HistoryBuilder()
+        history.add(.stepAttemptFailed, "charge", ["effect": "idempotent", "attempt": 1, "definite": false], input: "1")
+        history.add(.stepCancelled, "charge", ["effect": "idempotent"])
+        expect(.effectForgotten, at: 3, history)
+    }
+
     @Test func sendingAgainAfterATakeoverIsNamed() {
         var history = HistoryBuilder()
         history.intend("charge")

@@ -105,6 +105,45 @@ import Testing
         }
     }
 
+    @Test func whatOnlyALaterReleaseCanReadBlocksTheRunUntilItIsThere() async throws {
+        try await withEngines { harness in
+            let flow = Flow { _, context in
+                try await context.read("look", input: "") { _, _ in "seen" } + context.signal(Poke.self)
+            }
+            try await harness.open { flow }
+            let run = try await harness.start()
+            try await harness.until(run.id, is: .waiting)
+            try await harness.stop()
+            try Tampering.change(harness.path, "UPDATE events SET kind = 'step.dreamt' WHERE seq = 2")
+            try await harness.open { flow }
+            try await harness.engine.client.signal(run.id, Poke.self, "!", by: EngineHarness.bob)
+            try await harness.until(run.id, is: .blocked)
+            #expect(try await harness.record(run.id).note?.contains("'step.dreamt'") == true)
+            try await harness.stop()
+            // What the later release would make of it, this one can only show by reading the event as it was.
+            try Tampering.change(harness.path, "UPDATE events SET kind = 'step.succeeded' WHERE seq = 2")
+            try await harness.open(build: "build-2") { flow }
+            #expect(try await harness.result(run.id) == "seen!")
+        }
+    }
+
+    @Test func aMessageThatCannotBeReadIsRefusedInTheHistoryAndHoldsUpNoOther() async throws {
+        try await withEngines { harness in
+            let flow = Flow { _, context in try await context.signal(Poke.self) }
+            try await harness.open { flow }
+            let run = try await harness.start()
+            try await harness.until(run.id, is: .waiting)
+            try await harness.stop()
+            let outside = try await harness.observer()
+            for text in ["lost", "kept"] { try await outside.signal(run.id, Poke.self, text, by: EngineHarness.bob) }
+            try Tampering.change(
+                harness.path, "UPDATE inbox SET kind = 'telepathy' WHERE number = (SELECT min(number) FROM inbox)")
+            try await harness.open { flow }
+            #expect(try await harness.result(run.id) == "kept")
+            #expect(try await harness.count("operator.action poke", in: run.id) == 1)
+        }
+    }
+
     // Promise: 6
     @Test func aRunThatTakesItsProcessDownAgainAndAgainIsParkedAndCanBeRetried() async throws {
         try await withEngines { harness in

@@ -8,6 +8,7 @@ import Testing
 private let ok = MachineDriver.done
 private let unclear = MachineDriver.failure()
 private let refused = MachineDriver.failure(isDefinite: true)
+private let rejected = MachineDriver.failure(isDefinite: true, isRetryable: false)
 private let approval = ApprovalRequirement.required(by: .anyone, within: .hours(1))
 
 /// What becomes of what the code no longer wants. A signal wins a race against it; the run then waits for another one.
@@ -54,7 +55,7 @@ private let approval = ApprovalRequirement.required(by: .anyone, within: .hours(
         #expect(run.violations() == [])
     }
 
-    @Test func `a step is cancelled when its last attempt failed definitely`() throws {
+    @Test func `a step is cancelled when every attempt failed definitely`() throws {
         for code in [Code.idempotent("a"), .atMostOnce("a")] {
             let waiting = try raced(code)
             try waiting.end("a", refused)
@@ -111,10 +112,41 @@ private let approval = ApprovalRequirement.required(by: .anyone, within: .hours(
         #expect(run.calls.count == 2)
         try run.crash()
         #expect(run.calls.count == 3)
-        try run.end("a", refused)
+        try run.end("a", rejected)
         #expect(run.kinds.last == .stepCancelled)
         try run.send(.signal, "end", "1")
         #expect(run.violations() == [])
+    }
+
+    @Test func `a definite failure that may pass does not clear up an attempt before it`() throws {
+        let unanswered = try raced(.idempotent("a", undo: .idempotent))
+        try unanswered.end("a", unclear)
+        try unanswered.pass(.seconds(1))
+        try unanswered.send(.signal, "s", "1")
+        let cutOff = try raced(.idempotent("a", undo: .idempotent))
+        try cutOff.crash()
+        try cutOff.send(.signal, "s", "1")
+        for run in [unanswered, cutOff] {
+            try run.end("a", refused)
+            #expect(run.kinds.last == .stepAttemptFailed)
+            try run.crash()
+            #expect(run.kinds.last != .stepCancelled)
+            try run.passUntilDue()
+            try run.end("a")
+            #expect(run.historyText.suffix(2) == ["step.succeeded a", "undo.started a"])
+            try run.end("a")
+            #expect(run.script.seen == ["signal s: 1", "a: cancelled"])
+        }
+    }
+
+    @Test func `a refusal for good clears up every attempt under the same key`() throws {
+        let run = try raced(.idempotent("a", undo: .idempotent))
+        try run.end("a", unclear)
+        try run.pass(.seconds(1))
+        try run.send(.signal, "s", "1")
+        try run.end("a", rejected)
+        #expect(run.kinds.last == .stepCancelled)
+        #expect(run.script.seen == ["signal s: 1", "a: cancelled"])
     }
 
     @Test func `a step that happened in a later attempt is undone, also after a crash`() throws {

@@ -108,8 +108,11 @@ private let refused = MachineDriver.failure(isDefinite: true)
 
     @Test func `a run that was blocked goes on with a build that fits`() throws {
         let run = try MachineDriver(.idempotent("a"))
-        try run.record(EventDraft(.runBlocked))
-        let fitting = MachineDriver(.idempotent("a"), build: "build-b", history: run.history, calls: run.calls)
+        // What a block commits: intents for what is being executed, and why the run does not fit.
+        let intents = run.machine.handOverDrafts(now: run.now)
+        var head = run.head
+        let end = head.append(contentsOf: intents + [EventDraft(.runBlocked)], run: run.identity.id.description, now: run.now)
+        let fitting = MachineDriver(.idempotent("a"), build: "build-b", history: run.history + end, calls: run.calls)
         try fitting.handOver()
         #expect(fitting.historyText.suffix(3) == ["run.resumed", "run.unblocked", "step.intended a"])
         try fitting.end("a")

@@ -125,6 +125,15 @@ private let lost = MachineDriver.failure(isRetryable: false)
         #expect(run.historyText.suffix(2) == ["step.in_doubt a", "run.parked"])
     }
 
+    @Test(arguments: [RetryPolicy.limited(to: 2), .limited(to: 2).thenThrow])
+    func `used-up attempts are in doubt if one of them did not say whether it did anything`(_ retry: RetryPolicy) throws {
+        let run = try MachineDriver(.idempotent("a", policy: .retry(retry)))
+        try run.end("a", unclear)
+        try run.passUntilDue()
+        try run.end("a", MachineDriver.failure(isDefinite: true))
+        #expect(run.historyText.suffix(2) == ["step.in_doubt a", "run.parked"])
+    }
+
     @Test(arguments: [Code.idempotent("a"), .atMostOnce("a")])
     func `a result that cannot be recorded is in doubt`(_ code: Code) throws {
         let run = try MachineDriver(code)
@@ -150,6 +159,17 @@ private let lost = MachineDriver.failure(isRetryable: false)
         #expect(run.kinds.last == .runParked)
         try run.crash()
         #expect(run.machine.isStuck)
+    }
+
+    @Test func `a dead letter is one after a crash too`() throws {
+        let run = try MachineDriver(.idempotent("a", policy: .retry(.limited(to: 2))))
+        try run.end("a", refused)
+        try run.passUntilDue()
+        try run.end("a", refused)
+        #expect(run.historyText.suffix(2) == ["step.attempt_failed a", "run.parked"])
+        try run.crash()
+        #expect(run.machine.isStuck)
+        #expect(run.calls.count == 2)
     }
 
     // MARK: Crashes

@@ -34,7 +34,7 @@ final class MachineDriver {
     private(set) var history: [Event] = []
     /// How many events there were after each commit.
     private(set) var commits: [Int] = []
-    private var head: ChainHead
+    private(set) var head: ChainHead
     var machine: RunMachine
     private(set) var script: Script!
     /// Facts that have come about and are not in history.
@@ -234,7 +234,8 @@ final class MachineDriver {
     /// The process dies; another one takes the run over.
     func crash(build: String? = nil) throws {
         leave(build: build)
-        let resumed = EventDraft(.runResumed, attributes: ["build": .string(self.build), "node": .string(node)])
+        let resumed = EventDraft(
+            .runResumed, attributes: ["build": .string(self.build), "clean": false, "node": .string(node)])
         history.append(head.append(resumed, run: identity.id.description, now: now))
         try comeBack(isTakeover: true)
     }

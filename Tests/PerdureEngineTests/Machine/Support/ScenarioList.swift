@@ -45,7 +45,7 @@ enum ScenarioList {
         for code in [Code.idempotent("a"), .idempotent("a", policy: StepPolicy(intent: .always)), .atMostOnce("a")] as [Code] {
             try scenarios.`a step that this process never sent is cancelled`(code)
         }
-        try scenarios.`a step is cancelled when its last attempt failed definitely`()
+        try scenarios.`a step is cancelled when every attempt failed definitely`()
         try scenarios.`a dead letter that is given up is cancelled`()
         for code in [Code.idempotent("a", undo: .idempotent), .atMostOnce("a", undo: .idempotent)] as [Code] {
             try scenarios.`a step that was given up and happened is undone before its wait ends`(code)
@@ -54,6 +54,8 @@ enum ScenarioList {
             try scenarios.`an irreversible step that was given up and happened stays`(code)
         }
         try scenarios.`an idempotent step that was given up gets the attempts that settle it`()
+        try scenarios.`a definite failure that may pass does not clear up an attempt before it`()
+        try scenarios.`a refusal for good clears up every attempt under the same key`()
         try scenarios.`a step that happened in a later attempt is undone, also after a crash`()
         try scenarios.`after a crash another build does not cancel what the one before may have sent`()
         try scenarios.`an at-most-once step in doubt that was given up waits for its settling`()
@@ -158,11 +160,15 @@ enum ScenarioList {
         for retry in [RetryPolicy.never, .never.thenThrow] as [RetryPolicy] {
             try scenarios.`used-up attempts whose last error is not definite are in doubt`(retry)
         }
+        for retry in [RetryPolicy.limited(to: 2), .limited(to: 2).thenThrow] {
+            try scenarios.`used-up attempts are in doubt if one of them did not say whether it did anything`(retry)
+        }
         for code in [Code.idempotent("a"), .atMostOnce("a")] as [Code] {
             try scenarios.`a result that cannot be recorded is in doubt`(code)
         }
         try scenarios.`a read whose result cannot be recorded fails`()
         try scenarios.`attempts are counted across crashes, and one that a crash cut off does not count`()
+        try scenarios.`a dead letter is one after a crash too`()
         try scenarios.`a read cut off by a crash runs again`()
         try scenarios.`a plain idempotent step cut off by a crash is sent again under the same key`()
         for code in [
