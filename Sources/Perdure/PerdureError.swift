@@ -41,6 +41,7 @@ extension PerdureError.Code {
     public static let inputUndecodable = Self(rawValue: "input_undecodable")
     public static let valueNotEncodable = Self(rawValue: "value_not_encodable")
     public static let payloadTooLarge = Self(rawValue: "payload_too_large")
+    public static let labelInvalid = Self(rawValue: "label_invalid")
     public static let runConflict = Self(rawValue: "run_conflict")
     // Runs
     public static let runUnknown = Self(rawValue: "run_unknown")

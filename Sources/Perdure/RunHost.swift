@@ -15,8 +15,13 @@ package protocol RunHost: AnyObject, Sendable {
         _ call: StepCall, isolation: (any Actor)?, returning: Output.Type
     ) async throws -> Output
     func sleep(_ subject: String, for duration: Duration, isolation: (any Actor)?) async throws
+    func sleep(_ subject: String, until time: Date, isolation: (any Actor)?) async throws
     func signal<Payload: Codable & Sendable>(_ name: String, isolation: (any Actor)?, as: Payload.Type) async throws -> Payload
     func ask<Answer: Codable & Sendable>(_ call: QuestionCall, isolation: (any Actor)?, as: Answer.Type) async throws -> Answer
+
+    func report(_ status: any Codable & Sendable, id: String?, isolation: (any Actor)?) async throws
+    func label(_ labels: [String: String], id: String?, isolation: (any Actor)?) async throws
+    func isPatched(_ id: String) throws -> Bool
 
     func random(_ name: String, id: String?) throws -> UInt64
     func uuid(_ name: String, id: String?) throws -> UUID

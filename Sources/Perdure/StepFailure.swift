@@ -47,6 +47,8 @@ public struct StepFailure: Error, Sendable, Hashable, Codable, CustomStringConve
     public static let expired = "expired"
     /// A limit set by `timeout` passed.
     public static let timedOut = "timed_out"
+    /// The deadline that the run was started with passed, and its code ended with `CancellationError`.
+    public static let deadlinePassed = "deadline_passed"
     /// A person decided that the step did not happen and that the run is to end.
     public static let aborted = "aborted"
     /// A person decided to undo the step.

@@ -1,3 +1,5 @@
+public import Foundation
+
 extension WorkflowContext {
     /// Waits. The wait costs no memory worth naming and survives restarts; it ends at the recorded due time or as soon after as a
     /// process is there to notice.
@@ -6,6 +8,14 @@ extension WorkflowContext {
     public nonisolated(nonsending) func sleep(for duration: Duration, name: String = "sleep", id: String? = nil) async throws {
         let timer = try host.identifyTimer(name, id: id)
         try await host.sleep(timer, for: duration, isolation: #isolation)
+    }
+
+    /// Waits until a moment by the clock of the store; not at all if that has passed. Otherwise like `sleep(for:)`.
+    ///
+    /// - Throws: `CancellationError` at once when the task is cancelled.
+    public nonisolated(nonsending) func sleep(until time: Date, name: String = "sleep", id: String? = nil) async throws {
+        let timer = try host.identifyTimer(name, id: id)
+        try await host.sleep(timer, until: time, isolation: #isolation)
     }
 
     /// Waits for the next signal of this type. Signals that came earlier are waiting in order.

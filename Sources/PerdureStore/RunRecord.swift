@@ -106,13 +106,17 @@ package struct RunFilter: Sendable, Hashable {
     package var workflow: String?
     /// Empty means every state.
     package var states: [RunState]
+    /// Only runs with all of these labels.
+    package var labels: [String: String] = [:]
     /// Only runs with a smaller number: the last one of the page before.
     package var before: Int64?
     package var limit: Int
 
     package init(
-        namespace: String? = nil, workflow: String? = nil, states: [RunState] = [], before: Int64? = nil, limit: Int = 100
+        namespace: String? = nil, workflow: String? = nil, states: [RunState] = [], labels: [String: String] = [:],
+        before: Int64? = nil, limit: Int = 100
     ) {
+        self.labels = labels
         self.namespace = namespace
         self.workflow = workflow
         self.states = states

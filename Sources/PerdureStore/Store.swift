@@ -51,6 +51,10 @@ package protocol Store: Sendable {
 
     /// Events of a run in order, after the given seq, at most `limit`.
     func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event]
+    /// The latest event of each subject of a kind that is marked (`EventKind.isMarked`), in their order in the history.
+    func marked(_ kind: EventKind, in run: Int64) async throws(StoreError) -> [Event]
+    /// The labels of these runs by their numbers; a run without any is left out.
+    func labels(of runs: [Int64]) async throws(StoreError) -> [Int64: [String: String]]
     /// Unread inbox rows in the order of their numbers: those of one run, or those of every run that the node owns.
     func inbox(run: Int64) async throws(StoreError) -> [InboxRow]
     func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> [InboxRow]

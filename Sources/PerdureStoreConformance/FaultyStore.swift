@@ -107,6 +107,14 @@ extension FaultyStore {
         try await inner.inbox(ownedBy: node, after: number, limit: limit)
     }
 
+    package func marked(_ kind: EventKind, in run: Int64) async throws(StoreError) -> [Event] {
+        try await inner.marked(kind, in: run)
+    }
+
+    package func labels(of runs: [Int64]) async throws(StoreError) -> [Int64: [String: String]] {
+        try await inner.labels(of: runs)
+    }
+
     package func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest] {
         try await inner.openRequests(namespace: namespace, limit: limit)
     }

@@ -26,14 +26,19 @@ package struct SampleRun: Sendable {
     /// A run that does not exist yet, with its first event.
     package init(
         workflow: String = "greeting", version: String = "1", namespace: String = "default", key: String? = nil,
-        owner: NodeID? = nil, at: Timestamp = Sample.start, id: RunID = Sample.runID()
+        owner: NodeID? = nil, labels: [String: String] = [:], at: Timestamp = Sample.start, id: RunID = Sample.runID()
     ) {
         record = RunRecord(
             id: id, namespace: namespace, workflow: workflow, version: version, key: key, inputDigest: "digest",
             salt: Array(0..<16), state: owner == nil ? .ready : .running, epoch: owner == nil ? 0 : 1, owner: owner, createdAt: at
         )
         head = .start(namespace: namespace, run: id.description)
-        append(EventDraft(.runStarted, attributes: ["build": "b1"], input: .inline(Array(#"{"name":"Ada"}"#.utf8))), at: at)
+        let labels = JSONValue.object(JSONObject(labels.map { ($0.key, JSONValue.string($0.value)) }))
+        append(
+            EventDraft(
+                .runStarted, attributes: ["build": "b1", "labels": labels],
+                input: .inline(Array(#"{"name":"Ada"}"#.utf8))),
+            at: at)
     }
 
     package var creation: CommitItem { .create(NewRun(record: record, events: events)) }

@@ -46,11 +46,22 @@ final class RecordingHost: RunHost {
 
     /// Every timer but one of length zero is longer than the test.
     func sleep(_ subject: String, for duration: Duration, isolation: (any Actor)?) async throws {
-        if duration == .zero { return }
+        if duration > .zero { try await untilCancelled() }
+    }
+
+    private func untilCancelled() async throws {
         let (stream, _) = AsyncStream<Never>.makeStream()
         for await _ in stream {}
         throw CancellationError()
     }
+
+    func sleep(_ subject: String, until time: Date, isolation: (any Actor)?) async throws {
+        if time > now { try await untilCancelled() }
+    }
+
+    func report(_ status: any Codable & Sendable, id: String?, isolation: (any Actor)?) async throws {}
+    func label(_ labels: [String: String], id: String?, isolation: (any Actor)?) async throws {}
+    func isPatched(_ id: String) throws -> Bool { true }
 
     func signal<Payload: Codable & Sendable>(_ name: String, isolation: (any Actor)?, as: Payload.Type) async throws -> Payload {
         throw CancellationError()

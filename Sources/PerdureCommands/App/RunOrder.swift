@@ -9,17 +9,13 @@ struct RunOrder: Sendable {
     let workflow: String
     let version: WorkflowVersion?
     let input: Data
-    let key: String?
+    let options: StartOptions
     let sender: Principal
     let workflows: [RegisteredWorkflow]
     let configuration: EngineConfiguration
 
-    /// - Throws: `PerdureError` with `workflow_unknown`, `input_undecodable`, `payload_too_large` or `name_invalid`.
+    /// - Throws: `PerdureError` with `workflow_unknown`, `input_undecodable` or `payload_too_large`.
     func check() throws {
-        if let key, !Name.isKey(Name.normalized(key)) {
-            throw PerdureError(
-                .nameInvalid, "The workflow key cannot be recorded: use 1 to 256 bytes of text without control characters.")
-        }
         _ = try registered()
     }
 
@@ -45,14 +41,16 @@ struct RunOrder: Sendable {
     }
 
     func start(on engine: Engine) async throws -> RunID {
-        try await engine.start(workflow: workflow, version: version, json: input, key: key, by: sender)
+        try await engine.start(
+            workflow: workflow, version: version, json: input, key: options.key, labels: options.labels?.values ?? [:],
+            deadline: options.deadline, by: sender)
     }
 
     /// Writes the run into the store beside the process that hosts it, which takes it on at once.
     func place(with client: Client) async throws -> RunID {
         let (registered, payload) = try registered()
         let run = NewRun(
-            registered, input: payload, namespace: configuration.namespace, key: key.map(Name.normalized), by: sender,
+            registered, input: payload, options: options, namespace: configuration.namespace, by: sender,
             build: configuration.build, now: client.store.now(), random: { UInt64.random(in: .min ... .max) })
         let results = try await client.guarded { try await client.store.commit([.create(run)]) }
         switch results.first {
@@ -61,7 +59,7 @@ struct RunOrder: Sendable {
             guard existing.inputDigest == SaltedDigest.hex(salt: existing.salt, canonicalBytes: payload.bytes) else {
                 throw PerdureError(
                     .runConflict,
-                    "The key '\(key ?? "")' belongs to run \(existing.id) of workflow '\(workflow)', which was started with another input. "
+                    "The key '\(options.key ?? "")' belongs to run \(existing.id) of workflow '\(workflow)', which was started with another input. "
                         + "Use another key, or the same input.",
                     metadata: [("run", existing.id.description)])
             }

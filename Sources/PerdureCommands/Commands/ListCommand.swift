@@ -11,6 +11,7 @@ struct ListCommand: StoreCommand {
             Examples:
               list --state parked --state blocked
               list --workflow rotate-secret --limit 20 --json
+              list --label customer=7
 
             With --json: an array of objects with run, namespace, workflow, version, key, state, started_at, closed_at, wakes_at, note.
             """)
@@ -21,6 +22,8 @@ struct ListCommand: StoreCommand {
         help: ArgumentHelp("Only runs in this state; may be given several times: \(Self.states).", valueName: "state"),
         transform: Self.readState)
     var state: [RunState] = []
+    @Option(help: ArgumentHelp("Only runs with this label; may be given several times.", valueName: "name=value"))
+    var label: [LabelArgument] = []
     @Option(help: "At most this many.") var limit = 50
     @Flag(help: "Print JSON.") var json = false
 
@@ -37,7 +40,11 @@ struct ListCommand: StoreCommand {
 
     func run(in environment: CommandEnvironment) async throws {
         let runs = try await store.withClient(environment) { client in
-            try await client.guarded { try await client.store.runs(RunFilter(workflow: workflow, states: state, limit: limit)) }
+            try await client.guarded {
+                try await client.store.runs(
+                    RunFilter(
+                        workflow: workflow, states: state, labels: LabelArgument.dictionary(label), limit: limit))
+            }
         }
         if json {
             environment.print(json: .array(runs.map(RunJSON.run)))

@@ -29,6 +29,10 @@ struct StartCommand: StoreCommand {
     @Option(help: ArgumentHelp("The input: JSON, @file or - for standard input. Default: {}.", valueName: "json")) var input =
         "{}"
     @Option(help: "Makes the start repeatable: one key, one run of the workflow.") var key: String?
+    @Option(help: ArgumentHelp("A label to find the run by; may be given several times.", valueName: "name=value"))
+    var label: [LabelArgument] = []
+    @Option(help: ArgumentHelp("Cancel the run when it has taken that long: 90s, 15m, 8h, 3d.", valueName: "duration"))
+    var deadline: DurationArgument?
     @Flag(help: "Wait until the run closes.") var wait = false
     @Flag(help: "Print JSON.") var json = false
     @OptionGroup var actor: ActorOptions
@@ -36,7 +40,8 @@ struct StartCommand: StoreCommand {
     func run(in environment: CommandEnvironment) async throws {
         let json = try JSONArgument.read(input, option: "--input", environment)
         let order = RunOrder(
-            workflow: workflow, version: version.map { WorkflowVersion($0) }, input: json, key: key,
+            workflow: workflow, version: version.map { WorkflowVersion($0) }, input: json,
+            options: try StartOptions(key: key, labels: LabelArgument.dictionary(label), deadline: deadline?.duration),
             sender: try actor.principal(environment), workflows: try await environment.workflows(),
             configuration: environment.engine)
         try order.check()

@@ -57,6 +57,8 @@ enum EventSentence {
         case .runUnblocked: "fits the code again"
         case .runParked: "parked: \(attributes["reason"]?.stringValue ?? "waits for a person")"
         case .runUnparked: "no longer parked"
+        case .runCancelRequested where attributes.members.contains { $0.key == "deadline" }:
+            "its deadline passed: cancellation asked for"
         case .runCancelRequested: "cancellation asked for by \(ValueText.who(attributes))"
         case .runCompleted: "completed\(after(" with ", ValueText.result(event.output)))"
         case .runFailed: "failed with \(attributes["code"]?.stringValue ?? "an error")\(message(attributes))"
@@ -144,6 +146,9 @@ enum EventSentence {
         case .timerCancelled: return "no longer waited for"
         case .signalReceived: return "signal from \(ValueText.who(attributes))\(after(": ", ValueText.short(event.input)))"
         case .signalUndelivered: return "signal from \(ValueText.who(attributes)) that nobody took"
+        case .statusReported: return "reports\(after(" ", ValueText.short(event.input)))"
+        case .labelsChanged: return "labelled \(attributes["labels"]?.canonicalText ?? "")"
+        case .versionPatched: return "follows this change of the code"
         case .operatorAction:
             let action = attributes["action"]?.stringValue ?? "action"
             let refusal = attributes["refused"] == nil ? "" : ", refused\(message(attributes))"

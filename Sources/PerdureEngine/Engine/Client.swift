@@ -43,8 +43,32 @@ public struct Client: Sendable {
     public func run(_ id: RunID) async throws -> RunInfo { RunInfo(try await record(id)) }
 
     /// Runs, newest first.
-    public func runs(workflow: String? = nil, limit: Int = 100) async throws -> [RunInfo] {
-        try await guarded { try await store.runs(RunFilter(workflow: workflow, limit: limit)) }.map(RunInfo.init)
+    ///
+    /// - Parameter labels: Only runs with all of these labels.
+    public func runs(workflow: String? = nil, labels: [String: String] = [:], limit: Int = 100) async throws -> [RunInfo] {
+        try await guarded { try await store.runs(RunFilter(workflow: workflow, labels: labels, limit: limit)) }
+            .map { RunInfo($0) }
+    }
+
+    /// The run's labels.
+    ///
+    /// - Throws: `PerdureError` with `run_unknown`.
+    public func labels(of id: RunID) async throws -> [String: String] {
+        let number = try await record(id).number
+        return try await guarded { try await store.labels(of: [number])[number] } ?? [:]
+    }
+
+    /// What the run reported last (`WorkflowContext.report`), as JSON, and when; `nil` if it has reported nothing. The run is not woken.
+    ///
+    /// - Throws: `PerdureError` with `run_unknown`.
+    public func status(of id: RunID) async throws -> (json: Data, at: Date)? {
+        let number = try await record(id).number
+        guard let event = try await guarded({ try await store.marked(.statusReported, in: number) }).last else { return nil }
+        do {
+            return (Data(try event.inputBytes()), event.at.date)
+        } catch {
+            throw PerdureError(.storeCorrupt, "The last status of run \(id) cannot be read.", cause: error)
+        }
     }
 
     /// The run's approvals that wait for a decision, with what is to be shown to whoever decides.

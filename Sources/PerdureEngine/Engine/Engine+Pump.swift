@@ -150,13 +150,15 @@ extension Engine {
         guard mayRun(claim, view, rows) else { return lookAfter(claim, events, rows) }
         if deaths >= configuration.poisonLimit { return park(poisoned: claim, deaths: deaths) }
         if deaths >= 2, !isTurn(of: claim, deaths: deaths) { return }
-        activate(claim, workflow, events, rows, services)
+        let patches = try await store.marked(.versionPatched, in: record.number).map(\.subject)
+        activate(claim, workflow, events, rows, patches, services)
     }
 
     func activate(
-        _ claim: ClaimedRun, _ workflow: RegisteredWorkflow, _ events: [Event], _ rows: [InboxRow], _ services: ActivationServices
+        _ claim: ClaimedRun, _ workflow: RegisteredWorkflow, _ events: [Event], _ rows: [InboxRow], _ patches: [String],
+        _ services: ActivationServices
     ) {
-        let activation = Activation(claim, workflow: workflow, services: services)
+        let activation = Activation(claim, workflow: workflow, patches: patches, services: services)
         let (isRunning, late) = state.withLock { state -> (Bool, [InboxRow]) in
             let late = state.rowsForLoading.removeValue(forKey: claim.record.number) ?? []
             guard state.phase == .running else { return (false, []) }

@@ -11,26 +11,33 @@ extension Engine {
     ///
     /// - Parameters:
     ///   - key: Makes the start repeatable: one key, one run of this workflow in the namespace.
+    ///   - labels: Names and values that the run is found by, at most 32; see `WorkflowContext.label`.
+    ///   - deadline: How long the run may take from now on. Then it is cancelled: its code gets `CancellationError`, what it did is undone,
+    ///     and it fails with `deadline_passed`. At least 1 ms. Without one it may take for ever.
     ///   - sender: Who starts it; recorded, and kept from approving the run's actions.
-    /// - Throws: `PerdureError` with `workflow_unknown`, `run_conflict` (the key was used with another input), `payload_too_large`,
+    /// - Throws: `PerdureError` with `workflow_unknown`, `name_invalid`, `label_invalid`, `run_conflict` (the key was used with another input), `payload_too_large`,
     ///   `value_not_encodable` or `engine_stopped`. When it returns, the run is durable.
     public func start<W: Workflow>(
-        _ type: W.Type, input: W.Input, key: String? = nil, by sender: Principal
+        _ type: W.Type, input: W.Input, key: String? = nil, labels: [String: String] = [:], deadline: Duration? = nil,
+        by sender: Principal
     ) async throws -> Run<W.Output> {
+        let options = try StartOptions(key: key, labels: labels, deadline: deadline)
         let payload: Payload
         do {
             payload = try Payload.encode(input, limit: configuration.payloadLimit, what: "the input of workflow '\(W.name)'")
         } catch {
             throw PerdureError(error)
         }
-        let id = try await start(try registry.require(W.name, version: W.version), payload, key: key, by: sender)
+        let id = try await start(try registry.require(W.name, version: W.version), payload, options, by: sender)
         return Run(id: id, engine: self)
     }
 
     /// Starts a run by the workflow's name, with its input as JSON. Without a version the newest is taken.
     public func start(
-        workflow: String, version: WorkflowVersion? = nil, json: Data, key: String? = nil, by sender: Principal
+        workflow: String, version: WorkflowVersion? = nil, json: Data, key: String? = nil, labels: [String: String] = [:],
+        deadline: Duration? = nil, by sender: Principal
     ) async throws -> RunID {
+        let options = try StartOptions(key: key, labels: labels, deadline: deadline)
         let registered = try registry.require(workflow, version: version)
         let payload: Payload
         do {
@@ -43,23 +50,21 @@ extension Engine {
         } catch let error as PayloadError {
             throw PerdureError(error)
         }
-        return try await start(registered, payload, key: key, by: sender)
+        return try await start(registered, payload, options, by: sender)
     }
 
-    private func start(_ workflow: RegisteredWorkflow, _ input: Payload, key: String?, by sender: Principal) async throws -> RunID
-    {
-        let key = key.map(Name.normalized)
-        if let key, !Name.isKey(key) {
-            throw PerdureError(
-                .nameInvalid, "The workflow key cannot be recorded: use 1 to 256 bytes of text without control characters.")
-        }
+    private func start(
+        _ workflow: RegisteredWorkflow, _ input: Payload, _ options: StartOptions, by sender: Principal
+    ) async throws -> RunID {
         let isRunning = state.withLock { state in
             guard state.phase == .running, state.table.ownedCount + state.loading < configuration.activeRuns else { return false }
             state.loading += 1
             return true
         }
         defer { if isRunning { giveRoomBack() } }
-        let run = newRun(workflow, input, key: key, by: sender, isOwned: isRunning)
+        let run = NewRun(
+            workflow, input: input, options: options, namespace: configuration.namespace, by: sender, build: build, node: node,
+            isOwned: isRunning, now: store.now(), random: configuration.random)
         switch try await client.deliver(.create(run)) {
         case .created(let record):
             metrics.started.increment()
@@ -67,7 +72,7 @@ extension Engine {
                 let head = run.events.last.map(ChainHead.init(after:))
                 if let head {
                     let claim = ClaimedRun(record: record, previous: .ready, head: head, isTakeover: false)
-                    activate(claim, workflow, run.events, [], services)
+                    activate(claim, workflow, run.events, [], [], services)
                 }
             }
             return record.id
@@ -76,7 +81,7 @@ extension Engine {
             guard existing.inputDigest == digest else {
                 throw PerdureError(
                     .runConflict,
-                    "The key '\(key ?? "")' belongs to run \(existing.id) of workflow '\(workflow.name)', which was started with another input. "
+                    "The key '\(options.key ?? "")' belongs to run \(existing.id) of workflow '\(workflow.name)', which was started with another input. "
                         + "Use another key, or the same input.",
                     metadata: [("run", existing.id.description)])
             }
@@ -86,26 +91,6 @@ extension Engine {
         case .advanced, .delivered:
             throw PerdureError(.storeUnavailable, "The store gave an answer that makes no sense; the run may have been started.")
         }
-    }
-
-    private func newRun(_ workflow: RegisteredWorkflow, _ input: Payload, key: String?, by sender: Principal, isOwned: Bool)
-        -> NewRun
-    {
-        let now = store.now(), random = configuration.random
-        let id = RunID(milliseconds: now.microseconds / 1_000, random: (random(), random()))
-        let salt = [random(), random()].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * UInt64($0))) } }
-        let record = RunRecord(
-            id: id, namespace: configuration.namespace, workflow: workflow.name, version: workflow.version.description, key: key,
-            inputDigest: SaltedDigest.hex(salt: salt, canonicalBytes: input.bytes), salt: salt,
-            state: isOwned ? .running : .ready,
-            epoch: isOwned ? 1 : 0, owner: isOwned ? node : nil, createdAt: now)
-        let attributes = Attributes.make(
-            ("workflow", .string(record.workflow)), ("version", .string(record.version)), ("key", key.map(JSONValue.string)),
-            ("by", JSONValue(sender)), ("build", .string(build)), ("node", .string(node.rawValue)))
-        var head = ChainHead.start(namespace: record.namespace, run: id.description)
-        let event = head.append(
-            EventDraft(.runStarted, attributes: attributes, input: .inline(input.bytes)), run: id.description, now: now)
-        return NewRun(record: record, events: [event])
     }
 
     // MARK: Results

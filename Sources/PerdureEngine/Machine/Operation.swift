@@ -6,6 +6,8 @@ import PerdureHistory
 package struct OperationID: Hashable, Sendable, Comparable {
     package let number: Int
     package static func < (left: OperationID, right: OperationID) -> Bool { left.number < right.number }
+    /// The run itself, which has a time of its own: its deadline.
+    static let run = OperationID(number: -1)
 }
 
 /// How a wait of the code ends.
@@ -108,6 +110,8 @@ struct TimerOperation {
 
     let subject: String
     let duration: Duration
+    /// The time itself, where the code names one.
+    var until: Timestamp?
     var phase = Phase.requested
     var due: Timestamp?
     var isQueued = false

@@ -11,7 +11,9 @@ extension RunMachine {
         var facts: [(at: Timestamp, fact: Fact)] = []
         while let first = dues.min, first.at <= now {
             dues.removeMin()
-            if let timer = timers[first.id] {
+            if first.id == .run {
+                if mayPassDeadline { facts.append((first.at, .due(.run))) }
+            } else if let timer = timers[first.id] {
                 if timer.phase == .started { facts.append((first.at, .due(first.id))) }
             } else if let question = questions[first.id] {
                 if question.phase == .asked { facts.append((first.at, .due(first.id))) }
@@ -43,6 +45,18 @@ extension RunMachine {
             }
         case .inbox: nil
         }
+    }
+
+    /// The code is still at work, and was not told to end.
+    var mayPassDeadline: Bool {
+        !cancelWasRequested && rootResult == nil && !unwindings.values.contains { $0.scope.isEmpty }
+    }
+
+    private mutating func deadlinePassed() -> EventDraft {
+        batch.hasCancel = true
+        return EventDraft(
+            .runCancelRequested,
+            attributes: .make(("by", JSONValue(Principal(.timer, "deadline"))), ("deadline", deadline.map { JSONValue($0) })))
     }
 
     private func isDue(_ id: OperationID) -> Bool {
@@ -93,6 +107,8 @@ extension RunMachine {
             }
             guard let step = steps[id], step.phase == .probing else { return drafts }
             draft(outcome, of: step, now: now, random: random, into: &drafts)
+        case .due(.run):
+            if mayPassDeadline, !batch.hasCancel { drafts.events.append(deadlinePassed()) }
         case .due(let id):
             if let timer = timers[id], timer.phase == .started {
                 drafts.events.append(EventDraft(.timerFired, subject: timer.subject))

@@ -9,6 +9,7 @@ extension RunMachine {
     /// until it rests and calls `rest`.
     package mutating func feed(_ event: Event) throws(Divergence) {
         lastEventAt = event.at
+        lastSeq = event.seq
         do {
             switch event.kind {
             case .runStarted, .runResumed: try feedOwner(event)
@@ -18,6 +19,7 @@ extension RunMachine {
             case .runUnparked: isParkedInHistory = false
             case .runCancelRequested:
                 cancelWasRequested = true
+                hasPassedDeadline = try event.attributes.timestamp("deadline") != nil
                 rootShouldCancel = true
             case .runCompleted, .runFailed, .runCancelled, .runTerminated: isClosed = true
             case .stepIntended, .undoStarted: try feedIntent(event)
@@ -34,9 +36,10 @@ extension RunMachine {
             case .signalReceived: try feedSignal(event)
             case .operatorAction: try feedOperatorAction(event)
             case .signalUndelivered: break
+            case .statusReported, .labelsChanged: try feedNote(event)
+            case .versionPatched: feedPatch(event)
             case .runPaused, .runUnpaused, .runRepinned, .runForked, .runContinued, .runReset, .runExpired, .runSealed,
-                .approvalEscalated, .childStarted, .childCompleted, .childFailed, .childCancelled, .versionPatched,
-                .statusReported:
+                .approvalEscalated, .childStarted, .childCompleted, .childFailed, .childCancelled:
                 throw Divergence(
                     .unreadable, subject: event.subject,
                     message:
@@ -57,7 +60,11 @@ extension RunMachine {
         let attributes = try event.attributes.object()
         recordedBuild = attributes["build"]?.stringValue ?? ""
         recordedNode = attributes["node"]?.stringValue ?? ""
-        if event.kind == .runStarted { starter = attributes["by"].flatMap(Principal.init) }
+        if event.kind == .runStarted {
+            starter = attributes["by"].flatMap(Principal.init)
+            deadline = attributes.timestamp("deadline")
+            if let deadline { wake(.run, at: deadline) }
+        }
         if event.kind == .runResumed { doubtEarlierAttempts(at: event.at, isTakeover: attributes["clean"]?.boolValue == false) }
         // Whatever is outstanding may be sent by this build from here on.
         for id in steps.keys where steps[id]?.releasedBuild != recordedBuild { steps[id]?.releasedBuild = "" }
@@ -176,6 +183,7 @@ extension RunMachine {
         for (id, step) in steps { subjects.append((id, "\(step.family == .undo ? "undo of " : "")'\(step.request.subject)'")) }
         for (id, timer) in timers { subjects.append((id, "timer '\(timer.subject)'")) }
         for (id, question) in questions { subjects.append((id, "question '\(question.request.subject)'")) }
+        for (id, note) in notes { subjects.append((id, "\(note.kind.rawValue) '\(note.subject)'")) }
         for (id, name) in signalWaitNames { subjects.append((id, "signal '\(name)'")) }
         return subjects.sorted { $0.0 < $1.0 }.map(\.1)
     }

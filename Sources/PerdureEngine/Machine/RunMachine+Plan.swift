@@ -42,6 +42,8 @@ extension RunMachine {
                 planTimer(timer, now: now, into: &plan)
             } else if let question = questions[id] {
                 planQuestion(question, now: now, into: &plan)
+            } else if let note = notes[id] {
+                planNote(note, into: &plan)
             }
             if plan.drafts.events.count > before || plan.deferred.contains(id) {
                 queue.append(id)
@@ -49,6 +51,7 @@ extension RunMachine {
                 steps[id]?.isQueued = false
                 timers[id]?.isQueued = false
                 questions[id]?.isQueued = false
+                notes[id]?.isQueued = false
             }
         }
         for id in bodiesToStop { plan.actions.append(.tellBodyToStop(id)) }
@@ -170,7 +173,7 @@ extension RunMachine {
     private mutating func planTimer(_ timer: TimerOperation, now: Timestamp, into plan: inout Plan) {
         switch timer.phase {
         case .released:
-            let due = now + timer.duration
+            let due = timer.until ?? now + timer.duration
             let attributes: Attributes = ["due": JSONValue(due)]
             plan.drafts.events.append(EventDraft(.timerStarted, subject: timer.subject, attributes: attributes))
         case .abandoned:
@@ -212,6 +215,8 @@ extension RunMachine {
     }
 
     private mutating func planRun(now: Timestamp, into plan: inout Plan) {
+        let patches = patchesToRecord.map { EventDraft(.versionPatched, subject: $0) }
+        plan.drafts.events.insert(contentsOf: patches, at: 0)
         if let rootResult, isOver(after: plan) {
             plan.drafts.events.append(finalEvent(rootResult))
         } else if isParkedInHistory {
@@ -233,7 +238,8 @@ extension RunMachine {
 
     /// Whether every operation that is left ends with the plan's drafts.
     private func isOver(after plan: Plan) -> Bool {
-        requestedSinceRest.isEmpty && unwindings.isEmpty && steps.count + timers.count + questions.count == plan.endings
+        requestedSinceRest.isEmpty && unwindings.isEmpty
+            && steps.count + timers.count + questions.count + notes.count == plan.endings
     }
 
     private func finalEvent(_ result: RootResult) -> EventDraft {
@@ -241,6 +247,8 @@ extension RunMachine {
         case (let failure?, _): failed(failure)
         case (nil, .completed(let output)): EventDraft(.runCompleted, output: .inline(output))
         case (nil, .failed(let failure)): failed(failure)
+        case (nil, .cancelled) where hasPassedDeadline:
+            failed(StepFailure(code: StepFailure.deadlinePassed, message: "the run's deadline passed before it ended"))
         case (nil, .cancelled) where cancelWasRequested: EventDraft(.runCancelled)
         case (nil, .cancelled):
             failed(

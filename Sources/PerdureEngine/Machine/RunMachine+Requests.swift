@@ -1,7 +1,7 @@
 import DequeModule
 import HeapModule
 import Perdure
-import PerdureHistory
+package import PerdureHistory
 
 // What the code asks for. Requests come while the run is drained, between two events.
 extension RunMachine {
@@ -13,9 +13,9 @@ extension RunMachine {
         return id
     }
 
-    package mutating func requestTimer(_ subject: String, duration: Duration) -> OperationID {
+    package mutating func requestTimer(_ subject: String, duration: Duration, until: Timestamp? = nil) -> OperationID {
         let id = makeID()
-        timers[id] = TimerOperation(subject: subject, duration: max(duration, .zero))
+        timers[id] = TimerOperation(subject: subject, duration: max(duration, .zero), until: until)
         timerIDs[subject] = id
         requestedSinceRest.append(id)
         return id
@@ -79,6 +79,8 @@ extension RunMachine {
                 questions[id]?.phase = .abandoned
                 enqueue(id)
             }
+        } else if notes[id] != nil {
+            cancelNote(id)
         } else {
             cancelStep(id)
         }

@@ -50,14 +50,16 @@ extension RunMachine {
     /// Whether the code waits, but for nothing that could ever come: it awaits something that is not recorded.
     package var isStalled: Bool {
         !isClosed && rootResult == nil && steps.isEmpty && timers.isEmpty && questions.isEmpty && unwindings.isEmpty
-            && signalWaitNames.isEmpty && answers.isEmpty
+            && signalWaitNames.isEmpty && notes.isEmpty && answers.isEmpty
     }
 
     package var hasFinishedRoot: Bool { rootResult != nil }
 
     /// Whether only a person can move the run: at least one step waits for one, and nothing else is open.
     package var isStuck: Bool {
-        guard !isBusy, !isClosed, timers.isEmpty, questions.isEmpty, signalWaitNames.isEmpty, requestedSinceRest.isEmpty else {
+        guard !isBusy, !isClosed, timers.isEmpty, questions.isEmpty, signalWaitNames.isEmpty, notes.isEmpty,
+            requestedSinceRest.isEmpty
+        else {
             return false
         }
         var count = 0
@@ -87,6 +89,7 @@ extension RunMachine {
     }
 
     private func isStillDue(_ due: Due) -> Bool {
+        if due.id == .run { return mayPassDeadline }
         if let timer = timers[due.id] { return timer.phase == .started }
         if let question = questions[due.id] { return question.phase == .asked }
         guard let step = steps[due.id] else { return false }

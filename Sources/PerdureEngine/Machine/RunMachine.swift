@@ -37,6 +37,17 @@ package struct RunMachine: Sendable {
     /// A person's `abort` decides how the run ends, whatever the code makes of it.
     var verdict: StepFailure?
     var rootResult: RootResult?
+    /// When the run is to be cancelled, and whether that is why it was.
+    var deadline: Timestamp?
+    var hasPassedDeadline = false
+    /// The seq of the last event fed, and of the last one that was stored when this activation began.
+    var lastSeq: Int64 = 0
+    let storedSeq: Int64
+    /// Nobody has owned the run before.
+    let isFirstOwner: Bool
+    /// Which changes of the code the run follows, as far as has been asked or is recorded.
+    var patches: [String: Bool]
+    var patchesToRecord: [String] = []
 
     // Operations that are not over.
     var nextID = 0
@@ -47,6 +58,8 @@ package struct RunMachine: Sendable {
     var timerIDs: [String: OperationID] = [:]
     var questions: [OperationID: QuestionOperation] = [:]
     var questionIDs: [String: OperationID] = [:]
+    var notes: [OperationID: NoteOperation] = [:]
+    var noteIDs: [NoteOperation.Identity: OperationID] = [:]
     var unwindings: [OperationID: Unwinding] = [:]
     var signalWaits: [String: Deque<OperationID>] = [:]
     var signalWaitNames: [OperationID: String] = [:]
@@ -73,10 +86,19 @@ package struct RunMachine: Sendable {
     /// Transitions taken, if somebody wants to know.
     package var trace: Set<StepTransition>?
 
-    package init(identity: RunIdentity, build: String, node: String) {
+    /// - Parameters:
+    ///   - storedSeq: The last event of the stored history; 0 for a run that begins here.
+    ///   - patches: The subjects of the `version.patched` events in it.
+    package init(
+        identity: RunIdentity, build: String, node: String, storedSeq: Int64 = 0, isFirstOwner: Bool = true,
+        patches: [String] = []
+    ) {
         self.identity = identity
         self.build = build
         self.node = node
+        self.storedSeq = storedSeq
+        self.isFirstOwner = isFirstOwner
+        self.patches = Dictionary(patches.map { ($0, true) }) { first, _ in first }
     }
 
     /// A step that happened, with what undoing it needs.
@@ -155,6 +177,8 @@ extension RunMachine {
                 timers[id]?.phase = .released
             } else if questions[id]?.phase == .requested {
                 questions[id]?.phase = .released
+            } else if notes[id]?.phase == .requested {
+                notes[id]?.phase = .released
             }
             enqueue(id)
         }
@@ -216,6 +240,8 @@ extension RunMachine {
             timers[id]?.isQueued = true
         } else if questions[id]?.isQueued == false {
             questions[id]?.isQueued = true
+        } else if notes[id]?.isQueued == false {
+            notes[id]?.isQueued = true
         } else {
             return
         }

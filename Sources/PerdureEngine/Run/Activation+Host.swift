@@ -38,6 +38,12 @@ extension Activation: RunHost {
         _ = try await value(of: id)
     }
 
+    package nonisolated(nonsending) func sleep(_ subject: String, until time: Date, isolation: (any Actor)?) async throws {
+        try await enter(isolation)
+        let id = state.withLock { $0.machine.requestTimer(subject, duration: .zero, until: Timestamp(time)) }
+        _ = try await value(of: id)
+    }
+
     package nonisolated(nonsending) func signal<Payload: Codable & Sendable>(
         _ name: String, isolation: (any Actor)?, as type: Payload.Type
     ) async throws -> Payload {
@@ -91,7 +97,7 @@ extension Activation: RunHost {
     // MARK: Entering
 
     /// Refuses calls that cannot be answered: from outside the run, from a run that leaves memory, from a cancelled task.
-    private nonisolated(nonsending) func enter(_ isolation: (any Actor)?) async throws {
+    nonisolated(nonsending) func enter(_ isolation: (any Actor)?) async throws {
         let calls = state.withLock { state -> Int? in
             guard state.isClosed else { return nil }
             state.callsAfterClose += 1
@@ -106,7 +112,7 @@ extension Activation: RunHost {
         if Task.isCancelled, !RunTask.ignoresCancellation { throw CancellationError() }
     }
 
-    private func noted(_ misuse: ContextMisuse) -> PerdureError {
+    func noted(_ misuse: ContextMisuse) -> PerdureError {
         let message =
             switch misuse {
             case .outsideTheRun:
@@ -126,7 +132,7 @@ extension Activation: RunHost {
         return PerdureError(code, divergence.message, metadata: [("subject", divergence.subject)])
     }
 
-    private func identify(_ family: IdentityTable.Family, _ name: String, id: String?) throws -> String {
+    func identify(_ family: IdentityTable.Family, _ name: String, id: String?) throws -> String {
         guard let task = executor.currentTaskID else {
             if state.withLock({ $0.isClosed }) { throw CancellationError() }
             throw noted(ContextMisuse.outsideTheRun)
@@ -190,7 +196,7 @@ extension Activation: RunHost {
     // MARK: Waiting
 
     /// Waits for the operation's end. The code of a run that leaves memory gets `CancellationError`.
-    private nonisolated(nonsending) func value(of id: OperationID) async throws -> [UInt8] {
+    nonisolated(nonsending) func value(of id: OperationID) async throws -> [UInt8] {
         flush()
         let answer: Answer?
         if RunTask.ignoresCancellation {

@@ -89,13 +89,18 @@ package final class Activation: Sendable {
     let executor: RunExecutor
     let state: Mutex<State>
 
-    package init(_ claim: ClaimedRun, workflow: RegisteredWorkflow, services: ActivationServices) {
+    /// - Parameter patches: The changes of the code that the stored history says the run follows.
+    package init(
+        _ claim: ClaimedRun, workflow: RegisteredWorkflow, patches: [String] = [], services: ActivationServices
+    ) {
         let record = claim.record
         number = record.number
         identity = RunIdentity(record)
         self.workflow = workflow
         self.services = services
-        let machine = RunMachine(identity: identity, build: services.build, node: services.node.rawValue)
+        let machine = RunMachine(
+            identity: identity, build: services.build, node: services.node.rawValue, storedSeq: claim.head.seq,
+            isFirstOwner: record.epoch == 1, patches: patches)
         let start = ChainHead.start(namespace: record.namespace, run: record.id.description)
         state = Mutex(State(machine: machine, head: start, epoch: record.epoch))
         // Nobody has run a run of the first epoch before: nothing of it is a repetition.

@@ -5,7 +5,7 @@ import Perdure
 /// A name in a scope belongs to the task that first used it, whether or not uses overlap in time: the order in which two tasks get
 /// to run must never decide which of them is which.
 struct IdentityTable {
-    enum Family: Hashable { case step, timer, question, scope, random }
+    enum Family: Hashable { case step, timer, question, scope, random, note }
 
     private struct Key: Hashable {
         let family: Family

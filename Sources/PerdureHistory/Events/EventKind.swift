@@ -62,6 +62,7 @@ package enum EventKind: String, CaseIterable, Hashable, Sendable {
 
     case versionPatched = "version.patched"
     case statusReported = "status.reported"
+    case labelsChanged = "labels.changed"
     case operatorAction = "operator.action"
 }
 
@@ -70,6 +71,14 @@ extension EventKind {
     package var isFinal: Bool {
         switch self {
         case .runCompleted, .runFailed, .runCancelled, .runTerminated, .runContinued: true
+        default: false
+        }
+    }
+
+    /// Whether stores find the latest event of this kind, for each subject, without reading the history.
+    package var isMarked: Bool {
+        switch self {
+        case .statusReported, .versionPatched: true
         default: false
         }
     }

@@ -32,6 +32,8 @@ extension Session {
     private static let deleteBlockedBuilds = SQL("DELETE FROM blocked_builds WHERE run = ?1")
     private static let deleteWaits = SQL("DELETE FROM business_key_waiters WHERE run = ?1")
     private static let deleteRequests = SQL("DELETE FROM open_requests WHERE run = ?1")
+    private static let mark = SQL("INSERT OR REPLACE INTO marks (run, kind, subject, position) VALUES (?1, ?2, ?3, ?4)")
+    private static let insertLabel = SQL("INSERT OR REPLACE INTO labels (run, name, value) VALUES (?1, ?2, ?3)")
     private static let insertRequest = SQL("INSERT INTO open_requests (position, run, subject, kind) VALUES (?1, ?2, ?3, ?4)")
     private static let deleteRequest = SQL("DELETE FROM open_requests WHERE run = ?1 AND subject = ?2 AND kind = ?3")
 
@@ -53,10 +55,11 @@ extension Session {
         zip(events, events.dropFirst()).allSatisfy { $1.seq == $0.seq + 1 }
     }
 
-    /// Appends to the history and keeps the list of open requests, which is only a view of it.
+    /// Appends to the history and keeps what is only a view of it: open requests, marks, labels.
     func append(_ events: [Event], to run: Int64) throws {
         for event in events {
             try event.insert(into: self, run: run)
+            let lastEventPosition = lastInsertedRow
             switch event.kind {
             case .approvalRequested, .questionAsked:
                 try execute(Self.insertRequest, lastInsertedRow, run, event.subject, event.kind.rawValue)
@@ -64,8 +67,22 @@ extension Session {
                 try execute(Self.deleteRequest, run, event.subject, EventKind.approvalRequested.rawValue)
             case .questionAnswered, .questionExpired, .questionCancelled:
                 try execute(Self.deleteRequest, run, event.subject, EventKind.questionAsked.rawValue)
+            case .labelsChanged: try label(run, event)
+            case .runStarted where event.seq == 1: try label(run, event)
             default: break
             }
+            if event.kind.isMarked { try execute(Self.mark, run, event.kind.rawValue, event.subject, lastEventPosition) }
+        }
+    }
+
+    /// Puts the labels that an event names in place of earlier ones of the same names.
+    private func label(_ run: Int64, _ event: Event) throws {
+        // Looked at for every run that starts, and few have any.
+        guard event.attributes.text.contains("\"labels\""), let object = try? event.attributes.object(),
+            let labels = object["labels"]?.objectValue
+        else { return }
+        for member in labels.members {
+            if let value = member.value.stringValue { try execute(Self.insertLabel, run, member.key, value) }
         }
     }
 

@@ -4,7 +4,9 @@ internal import PerdureHistory
 ///
 /// Several of them are kept by the schema as well; a file can be changed by hand.
 enum Audit {
-    static let checks: [SQL] = [damage, rows, nodes, inbox, wakes, consumed, history, ends, blocked, requests, strays, waiters]
+    static let checks: [SQL] = [
+        damage, rows, nodes, inbox, wakes, consumed, history, ends, blocked, requests, marks, strays, waiters,
+    ]
 
     private static let final = "('completed', 'failed', 'cancelled', 'terminated')"
     private static let finalKinds = list(EventKind.allCases.filter(\.isFinal))
@@ -122,6 +124,21 @@ enum Audit {
         UNION ALL
         SELECT 'the request at position ' || position || ' of run number ' || run || ' is listed but not open'
         FROM open_requests WHERE position NOT IN (SELECT position FROM open)
+        """)
+
+    private static let marks = SQL(
+        """
+        WITH expected (run, kind, subject, position) AS (
+            SELECT run, kind, subject, max(position) FROM events WHERE kind IN \(list(EventKind.allCases.filter(\.isMarked)))
+            GROUP BY run, kind, subject)
+        SELECT 'run number ' || run || ' has a latest ' || kind || ' of ''' || subject || ''' that is not marked' FROM (
+            SELECT * FROM expected EXCEPT SELECT run, kind, subject, position FROM marks)
+        UNION ALL
+        SELECT 'run number ' || run || ' has a mark of ' || kind || ' that is not its latest' FROM (
+            SELECT run, kind, subject, position FROM marks EXCEPT SELECT * FROM expected)
+        UNION ALL
+        SELECT 'a label belongs to run number ' || run || ', which does not exist' FROM labels
+        WHERE run NOT IN (SELECT number FROM runs)
         """)
 
     private static let strays = SQL(

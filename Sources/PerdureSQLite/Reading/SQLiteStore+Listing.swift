@@ -29,6 +29,7 @@ extension SQLiteStore {
             let before = filter.before ?? .max
             // SQLite takes a negative limit for none.
             let limit = max(0, filter.limit)
+            if !filter.labels.isEmpty { return try session.read { try Self.labelled(filter, before: before, session) } }
             guard !filter.states.isEmpty else {
                 return try session.all(Self.newest, before, filter.namespace, filter.workflow, limit) { try RunRecord($0) }
             }
@@ -45,6 +46,50 @@ extension SQLiteStore {
                 }
                 return Array(found.sorted { $0.number > $1.number }.prefix(limit))
             }
+        }
+    }
+
+    private static let labelledPage = SQL(
+        """
+        SELECT \(RunRecord.columns) FROM labels INDEXED BY labels_values CROSS JOIN runs ON runs.number = labels.run
+        WHERE labels.name = ?1 AND labels.value = ?2 AND labels.run < ?3 ORDER BY labels.run DESC LIMIT 200
+        """)
+    private static let labelsOfRun = SQL("SELECT name, value FROM labels WHERE run = ?1 ORDER BY name")
+
+    /// Goes through the runs that have one of the labels, newest first, and keeps those that fit in everything else.
+    private static func labelled(_ filter: RunFilter, before: Int64, _ session: Session) throws -> [RunRecord] {
+        guard let first = filter.labels.min(by: { $0.key < $1.key }), filter.limit > 0 else { return [] }
+        let states = Set(filter.states)
+        var found: [RunRecord] = [], before = before
+        while true {
+            let page = try session.all(labelledPage, first.key, first.value, before) { try RunRecord($0) }
+            for run in page
+            where (states.isEmpty || states.contains(run.state)) && filter.namespace.map({ $0 == run.namespace }) ?? true
+                && filter.workflow.map({ $0 == run.workflow }) ?? true
+            {
+                let labels = filter.labels.count == 1 ? filter.labels : try Self.labels(of: run.number, session)
+                guard filter.labels.allSatisfy({ labels[$0.key] == $0.value }) else { continue }
+                found.append(run)
+                if found.count == filter.limit { return found }
+            }
+            guard let last = page.last else { return found }
+            before = last.number
+        }
+    }
+
+    private static func labels(of run: Int64, _ session: Session) throws -> [String: String] {
+        let pairs = try session.all(labelsOfRun, run) { (try $0.text(0), try $0.text(1)) }
+        return Dictionary(pairs) { first, _ in first }
+    }
+
+    package func labels(of runs: [Int64]) async throws(StoreError) -> [Int64: [String: String]] {
+        try await read(on: browser) { session in
+            var found: [Int64: [String: String]] = [:]
+            for run in runs {
+                let labels = try Self.labels(of: run, session)
+                if !labels.isEmpty { found[run] = labels }
+            }
+            return found
         }
     }
 

@@ -4,6 +4,11 @@ package import PerdureStore
 
 extension SQLiteStore {
     private static let page = SQL("SELECT \(Event.columns) FROM events WHERE run = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3")
+    private static let marks = SQL(
+        """
+        SELECT \(Event.columns) FROM marks CROSS JOIN events ON events.position = marks.position
+        WHERE marks.run = ?1 AND marks.kind = ?2 ORDER BY marks.position
+        """)
     private static let owned = SQL(
         """
         SELECT \(InboxRow.columns) FROM inbox INDEXED BY inbox_arrivals JOIN runs ON runs.number = inbox.run
@@ -23,6 +28,12 @@ extension SQLiteStore {
     package func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
         try await read(on: reader) { session in
             try session.all(Self.page, run, seq, max(0, limit)) { try Event($0, run: run) }
+        }
+    }
+
+    package func marked(_ kind: EventKind, in run: Int64) async throws(StoreError) -> [Event] {
+        try await read(on: reader) { session in
+            try session.all(Self.marks, run, kind.rawValue) { try Event($0, run: run) }
         }
     }
 

@@ -74,6 +74,22 @@ extension Schema {
         ) STRICT;
         CREATE INDEX open_requests_subjects ON open_requests (run, subject);
 
+        CREATE TABLE marks (
+            run INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            position INTEGER NOT NULL,
+            PRIMARY KEY (run, kind, subject)
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE labels (
+            run INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            value TEXT NOT NULL,
+            PRIMARY KEY (run, name)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX labels_values ON labels (name, value, run);
+
         CREATE TABLE inbox (
             number INTEGER PRIMARY KEY,
             run INTEGER NOT NULL,

@@ -78,6 +78,38 @@ extension StoreConformance {
             #expect(try await listed(RunFilter(limit: 0)).isEmpty)
             #expect(try await listed(RunFilter(limit: -1)).isEmpty)
         },
+        ConformanceCheck("Runs are found by their labels, the latest of each name") { scene in
+            let a = try await scene.create(SampleRun(labels: ["customer": "7", "tier": "gold"]))
+            let b = try await scene.create(SampleRun(labels: ["customer": "7"]))
+            var c = try await scene.create(SampleRun(owner: scene.node, labels: ["customer": "8"]))
+            func listed(_ labels: [String: String], limit: Int = 10) async throws -> [Int64] {
+                try await scene.store.runs(RunFilter(states: [.ready], labels: labels, limit: limit)).map(\.number)
+            }
+            #expect(try await listed(["customer": "7"]) == [b.number, a.number])
+            #expect(try await listed(["customer": "7"], limit: 1) == [b.number])
+            #expect(try await listed(["customer": "7", "tier": "gold"]) == [a.number])
+            #expect(try await listed(["customer": "9"]).isEmpty)
+            #expect(try await scene.store.runs(RunFilter(states: [.failed], labels: ["customer": "7"])).isEmpty)
+            let change = EventDraft(.labelsChanged, subject: "labels", attributes: ["labels": .object(["customer": "7"])])
+            try await scene.advance(c.advance([change]))
+            #expect(try await listed(["customer": "8"]).isEmpty)
+            let labels = try await scene.store.labels(of: [a.number, c.number])
+            #expect(labels == [a.number: ["customer": "7", "tier": "gold"], c.number: ["customer": "7"]])
+        },
+        ConformanceCheck("The latest status and the patches of a run are found without its history") { scene in
+            var run = try await scene.owned()
+            try await scene.advance(
+                run.advance([
+                    EventDraft(.statusReported, subject: "status", input: .inline(Array("1".utf8))),
+                    EventDraft(.versionPatched, subject: "b"),
+                    EventDraft(.statusReported, subject: "status", input: .inline(Array("2".utf8))),
+                    EventDraft(.versionPatched, subject: "a"),
+                ]))
+            let store = scene.store
+            #expect(try await store.marked(.statusReported, in: run.number).map(\.input) == [.inline(Array("2".utf8))])
+            #expect(try await store.marked(.versionPatched, in: run.number).map(\.subject) == ["b", "a"])
+            #expect(try await store.marked(.versionPatched, in: run.number + 1).isEmpty)
+        },
         ConformanceCheck("Counts are those of each state, of one namespace or of all") { scene in
             _ = try await scene.create(SampleRun())
             _ = try await scene.create(SampleRun(namespace: "x"))

@@ -38,6 +38,6 @@ import Testing
     /// Kinds that later releases write.
     static let unknown: Set<EventKind> = [
         .runPaused, .runUnpaused, .runRepinned, .runForked, .runContinued, .runReset, .runExpired, .runSealed, .approvalEscalated,
-        .childStarted, .childCompleted, .childFailed, .childCancelled, .versionPatched, .statusReported,
+        .childStarted, .childCompleted, .childFailed, .childCancelled,
     ]
 }

@@ -163,6 +163,14 @@ final class WatchedStore: Store {
         }
     }
 
+    func marked(_ kind: EventKind, in run: Int64) async throws(StoreError) -> [Event] {
+        try await pass(.other) { () async throws(StoreError) in try await base.marked(kind, in: run) }
+    }
+
+    func labels(of runs: [Int64]) async throws(StoreError) -> [Int64: [String: String]] {
+        try await pass(.other) { () async throws(StoreError) in try await base.labels(of: runs) }
+    }
+
     func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest] {
         try await pass(.other) { () async throws(StoreError) in try await base.openRequests(namespace: namespace, limit: limit) }
     }

@@ -29,7 +29,7 @@ final class MachineDriver {
     static let owner = Principal(.human, "olga")
 
     let identity: RunIdentity
-    let code: Code
+    var code: Code
     var now = MachineDriver.start
     private(set) var history: [Event] = []
     /// How many events there were after each commit.
@@ -59,13 +59,16 @@ final class MachineDriver {
     private(set) var build: String
     private(set) var node = "node-1"
 
-    convenience init(_ code: Code, build: String = "build-a", keys: [BusinessKeyRecord] = []) throws {
+    convenience init(_ code: Code, build: String = "build-a", keys: [BusinessKeyRecord] = [], deadline: Duration? = nil) throws {
         self.init(code, build: build, history: [], calls: [])
         for record in keys { self.keys[record.key] = record }
         try commit(
             Drafts(events: [
                 EventDraft(
-                    .runStarted, attributes: ["build": .string(build), "node": .string(node), "by": JSONValue(Self.owner)],
+                    .runStarted,
+                    attributes: .make(
+                        ("build", .string(build)), ("node", .string(node)), ("by", JSONValue(Self.owner)),
+                        ("deadline", deadline.map { JSONValue(now + $0) })),
                     input: .inline(Array("null".utf8)))
             ]))
         machine.caughtUp(isTakeover: false, now: now)
@@ -267,7 +270,9 @@ final class MachineDriver {
 
     private func reload() {
         Coverage.add(machine.trace ?? [], kinds: [])
-        machine = RunMachine(identity: identity, build: self.build, node: node)
+        machine = RunMachine(
+            identity: identity, build: self.build, node: node, storedSeq: Int64(history.count), isFirstOwner: false,
+            patches: history.filter { $0.kind == .versionPatched }.map(\.subject))
         machine.trace = []
         script = Script(self)
         running = []

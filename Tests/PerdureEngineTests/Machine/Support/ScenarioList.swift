@@ -9,6 +9,7 @@ enum ScenarioList {
     static func runAll() throws {
         try businessKey()
         try cancellation()
+        try note()
         try person()
         try run()
         try step()
@@ -72,6 +73,24 @@ enum ScenarioList {
         try scenarios.`a decision and then the end of the wait in one batch release nothing`()
         try scenarios.`an approval that expires in the batch that gives the step up is over`()
         try scenarios.`a consumed approval whose step was given up in the same batch is not used`()
+    }
+
+    private static func note() throws {
+        let scenarios = MachineNoteScenarios()
+        try scenarios.`a status and labels are recorded, each once, before the code goes on`()
+        try scenarios.`a status may read otherwise in another build`()
+        try scenarios.`a status that was given up before the run came to rest leaves no trace`()
+        try scenarios.`a status that was given up while it was on its way ends with its event`()
+        try scenarios
+            .`a run that comes to a change for the first time follows it, and that is recorded before anything after it is sent`()
+        try scenarios.`a run from before a change goes on as it began, at every place that asks`()
+        try scenarios.`a run that waits where a change was made has passed it`()
+        try scenarios.`a change that the code no longer asks for is passed over`()
+        try scenarios.`a run that passes its deadline is cancelled, undoes what it did, and fails`()
+        try scenarios.`a deadline that passed while nobody was there counts as soon as somebody is`()
+        try scenarios.`a signal that was accepted before the deadline comes first`()
+        try scenarios.`a run that has ended, or is being cancelled, has no deadline any more`()
+        try scenarios.`a timer until a moment that has passed fires at once`()
     }
 
     private static func person() throws {

@@ -1,4 +1,5 @@
 import Perdure
+import PerdureHistory
 
 @testable import PerdureEngine
 
@@ -7,8 +8,13 @@ import Perdure
 indirect enum Code: Sendable {
     case step(StepRequest)
     case timer(String, Duration)
+    case timerUntil(String, Timestamp)
     case signal(String)
     case question(QuestionRequest)
+    case report(String)
+    case label(String)
+    /// Goes one way or the other by `context.patched`.
+    case patched(String, Code, Code)
     /// One after the other; the first that fails ends it.
     case sequence([Code])
     /// Child tasks; if one fails the others are cancelled, and all are awaited.
@@ -69,8 +75,12 @@ extension Code: CustomStringConvertible {
             if step.policy.intent == .always { words.append("intent") }
             return words.joined(separator: ", ") + ")"
         case .timer(let name, let duration): return "timer(\(name), \(duration))"
+        case .timerUntil(let name, let time): return "timer(\(name), until \(time))"
         case .signal(let name): return "signal(\(name))"
         case .question(let question): return "question(\(question.subject))"
+        case .report(let status): return "report(\(status))"
+        case .label(let name): return "label(\(name))"
+        case .patched(let id, let new, let old): return "patched(\(id), \(new), \(old))"
         case .sequence(let parts): return "sequence(\(list(parts)))"
         case .parallel(let parts): return "parallel(\(list(parts)))"
         case .race(let parts): return "race(\(list(parts)))"
@@ -174,11 +184,22 @@ final class Script {
             wait(for: request.subject, in: branch, resume) { driver.machine.request(request) }
         case .timer(let name, let duration):
             wait(for: "timer \(path(name))", in: branch, resume) { driver.machine.requestTimer(path(name), duration: duration) }
+        case .timerUntil(let name, let time):
+            wait(for: "timer \(path(name))", in: branch, resume) {
+                driver.machine.requestTimer(path(name), duration: .zero, until: time)
+            }
         case .signal(let name):
             wait(for: "signal \(name)", in: branch, resume) { driver.machine.requestSignal(name) }
         case .question(var request):
             request.subject = path(request.subject)
             wait(for: "question \(request.subject)", in: branch, resume) { driver.machine.request(request) }
+        case .report(let status):
+            wait(for: "report", in: branch, resume) { driver.machine.requestStatus(path("status"), Array("\"\(status)\"".utf8)) }
+        case .label(let name):
+            guard let labels = try? Labels([name: "1"]) else { return resume(.cancelled) }
+            wait(for: "label", in: branch, resume) { driver.machine.requestLabels(path("labels"), labels) }
+        case .patched(let id, let new, let old):
+            run(driver.machine.isPatched(id) ? new : old, in: branch, scope: scope, resume)
         case .sequence(let parts):
             guard let first = parts.first else { return resume(.value) }
             run(first, in: branch, scope: scope) { [unowned self] result in

@@ -1,0 +1,144 @@
+import Perdure
+import PerdureHistory
+import PerdureStore
+import Testing
+
+@testable import PerdureEngine
+
+/// What the code says of itself: its status, its labels, which of its changes it follows, and how long it may take.
+@Suite struct MachineNoteScenarios {
+    @Test func `a status and labels are recorded, each once, before the code goes on`() throws {
+        let run = try MachineDriver(.sequence([.report("half"), .label("stage"), .idempotent("a")]))
+        #expect(run.historyText == ["run.started", "status.reported status", "labels.changed labels"])
+        #expect(run.calls.count == 1)
+        try run.crash()
+        #expect(run.historyText.count { $0.hasPrefix("status") } == 1)
+        try run.end("a")
+        #expect(run.violations() == [])
+    }
+
+    @Test func `a status may read otherwise in another build`() throws {
+        let run = try MachineDriver(.sequence([.report("half"), .idempotent("a")]))
+        run.code = .sequence([.report("50 %"), .idempotent("a")])
+        try run.crash(build: "build-b")
+        #expect(run.calls.count == 2)
+    }
+
+    @Test func `a status that was given up before the run came to rest leaves no trace`() throws {
+        let run = try MachineDriver(.recovered(.parallel([.report("half"), .fails])))
+        #expect(run.historyText == ["run.started", "run.completed"])
+    }
+
+    @Test func `a status that was given up while it was on its way ends with its event`() throws {
+        let run = try MachineDriver(.race([.sequence([.timer("t", .hours(1)), .report("half")]), .signal("s")]))
+        run.deliver(.signal, "s", Array("1".utf8))
+        run.refusals = 1
+        try run.pass(.hours(1))
+        #expect(run.machine.isClosed)
+        #expect(run.violations() == [])
+    }
+
+    // MARK: Patches
+
+    private static let patched = Code.sequence([
+        .idempotent("a"), .patched("p", .idempotent("new"), .idempotent("old")), .signal("s"),
+        .patched("p", .idempotent("new2"), .idempotent("old2")),
+    ])
+
+    @Test
+    func `a run that comes to a change for the first time follows it, and that is recorded before anything after it is sent`()
+        throws
+    {
+        let run = try MachineDriver(Self.patched)
+        try run.end("a")
+        #expect(run.historyText.suffix(2) == ["step.succeeded a", "version.patched p"])
+        #expect(run.calls.map(\.subject) == ["a", "new"])
+        #expect(run.calls.last?.seq == 3)
+        try run.crash(build: "build-b")
+        try run.end("new")
+        try run.send(.signal, "s", "1")
+        #expect(run.calls.last?.subject == "new2")
+        try run.end("new2")
+        #expect(run.violations() == [])
+    }
+
+    @Test func `a run from before a change goes on as it began, at every place that asks`() throws {
+        let run = try MachineDriver(.sequence([.idempotent("a"), .idempotent("old"), .signal("s"), .idempotent("old2")]))
+        try run.end("a")
+        run.code = Self.patched
+        try run.crash(build: "build-b")
+        #expect(run.calls.last?.subject == "old")
+        try run.end("old")
+        try run.send(.signal, "s", "1")
+        try run.crash()
+        #expect(run.calls.last?.subject == "old2")
+        #expect(!run.kinds.contains(.versionPatched))
+    }
+
+    @Test func `a run that waits where a change was made has passed it`() throws {
+        let run = try MachineDriver(.sequence([.idempotent("a"), .signal("s")]))
+        try run.end("a")
+        run.code = .sequence([.idempotent("a"), .patched("p", .idempotent("new"), .signal("s"))])
+        try run.handOver(build: "build-b")
+        #expect(run.calls.map(\.subject) == ["a"])
+        try run.send(.signal, "s", "1")
+        #expect(run.machine.isClosed)
+    }
+
+    @Test func `a change that the code no longer asks for is passed over`() throws {
+        let run = try MachineDriver(Self.patched)
+        try run.end("a")
+        run.code = .sequence([.idempotent("a"), .idempotent("new"), .signal("s"), .idempotent("new2")])
+        try run.crash(build: "build-b")
+        try run.end("new")
+        #expect(run.historyText.last == "step.succeeded new")
+    }
+
+    // MARK: The deadline
+
+    @Test func `a run that passes its deadline is cancelled, undoes what it did, and fails`() throws {
+        let run = try MachineDriver(.sequence([.idempotent("a", undo: .idempotent), .signal("s")]), deadline: .hours(1))
+        try run.end("a")
+        try run.pass(.hours(1))
+        #expect(run.historyText.suffix(2) == ["run.cancel_requested", "undo.started a"])
+        try run.end("a")
+        #expect(run.kinds.last == .runFailed)
+        let code = try run.history.last?.attributes.object()["code"]?.stringValue
+        #expect(code == StepFailure.deadlinePassed)
+    }
+
+    @Test func `a deadline that passed while nobody was there counts as soon as somebody is`() throws {
+        let run = try MachineDriver(.signal("s"), deadline: .hours(1))
+        #expect(run.machine.nextDue() == MachineDriver.start + .hours(1))
+        run.now = run.now + .hours(2)
+        try run.crash()
+        #expect(run.kinds.last == .runFailed)
+    }
+
+    @Test func `a signal that was accepted before the deadline comes first`() throws {
+        let run = try MachineDriver(.signal("s"), deadline: .hours(1))
+        run.deliver(.signal, "s", Array("1".utf8))
+        run.now = run.now + .hours(2)
+        try run.crash()
+        #expect(run.kinds.last == .runCompleted)
+    }
+
+    @Test func `a run that has ended, or is being cancelled, has no deadline any more`() throws {
+        let ending = try MachineDriver(.sequence([.idempotent("a", undo: .idempotent), .fails]), deadline: .hours(1))
+        try ending.end("a")
+        try ending.pass(.hours(2))
+        #expect(!ending.kinds.contains(.runCancelRequested))
+        let cancelled = try MachineDriver(.sequence([.idempotent("a", undo: .idempotent), .signal("s")]), deadline: .hours(1))
+        try cancelled.end("a")
+        try cancelled.send(.cancel, "")
+        try cancelled.pass(.hours(2))
+        try cancelled.end("a")
+        #expect(cancelled.kinds.count { $0 == .runCancelRequested } == 1)
+        #expect(cancelled.kinds.last == .runCancelled)
+    }
+
+    @Test func `a timer until a moment that has passed fires at once`() throws {
+        let run = try MachineDriver(.timerUntil("t", MachineDriver.start))
+        #expect(run.historyText == ["run.started", "timer.started t", "timer.fired t", "run.completed"])
+    }
+}
