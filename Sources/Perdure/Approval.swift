@@ -4,7 +4,7 @@ public struct Approver: Sendable, Hashable, CustomStringConvertible {
     public let description: String
     /// Anyone who holds this role in the namespace. Recorded and shown; checked once the installation knows roles.
     public static func role(_ name: String) -> Approver { Approver(description: "role:\(name)") }
-    /// Anyone but the one who started the run.
+    /// Anyone; but whoever started the run cannot approve its actions, whatever is declared. Denying and answering are open to them too.
     public static let anyone = Approver(description: "anyone")
 }
 

@@ -13,6 +13,7 @@ import Testing
         return run
     }
 
+    // Promise: 28
     @Test func whatIsApprovedIsShownFirst() async throws {
         let desk = try Desk()
         try await desk.hosting { engine in
