@@ -5,6 +5,10 @@ public import Logging
 ///
 /// Use it from the workflow's own task and its structured children (`async let`, task groups) only. Use from `Task {}`, an actor or
 /// a step's body is detected and stops the run with a message that says what to do instead.
+///
+/// A `PerdureError` that a method throws is a mistake of the code and no outcome of the call: a name that is taken, an input that cannot
+/// be recorded, a context used from outside. The run is blocked for this build, whatever the code does with the error, and goes on with
+/// one that mends it. Let it through.
 public struct WorkflowContext: Sendable {
     package let host: any RunHost
 
