@@ -14,16 +14,7 @@ public struct Client: Sendable {
     public init(_ configuration: StoreConfiguration) async throws {
         do {
             let store = try await configuration.open(.client)
-            self.init(store: store) { item in
-                do {
-                    guard let result = try await store.commit([item]).first else {
-                        throw PerdureError(.storeUnavailable, "The store gave no answer; try again.")
-                    }
-                    return result
-                } catch let error as StoreError {
-                    throw error.publicError
-                }
-            }
+            self.init(store: store) { item in try await Self.commit(item, to: store) }
         } catch let error as StoreError {
             throw error.publicError
         }
@@ -34,7 +25,19 @@ public struct Client: Sendable {
         self.deliver = deliver
     }
 
-    /// Ends the use of the store.
+    /// Writes straight into the store.
+    static func commit(_ item: CommitItem, to store: any Store) async throws -> CommitResult {
+        do {
+            guard let result = try await store.commit([item]).first else {
+                throw PerdureError(.storeUnavailable, "The store gave no answer; try again.")
+            }
+            return result
+        } catch let error as StoreError {
+            throw error.publicError
+        }
+    }
+
+    /// Ends the use of the store. For a client that was opened by itself: the one of an engine is closed with the engine.
     public func close() async { await store.close() }
 
     // MARK: Looking
@@ -45,6 +48,12 @@ public struct Client: Sendable {
     /// Runs, newest first.
     public func runs(workflow: String? = nil, limit: Int = 100) async throws -> [RunInfo] {
         try await guarded { try await store.runs(RunFilter(workflow: workflow, limit: limit)) }.map(RunInfo.init)
+    }
+
+    /// How many runs there are in each state that any is in, by the state's name (`RunInfo.state`). Cheap enough to be asked for often.
+    public func counts(namespace: String? = nil) async throws -> [String: Int] {
+        let counts = try await guarded { try await store.counts(namespace: namespace) }
+        return Dictionary(uniqueKeysWithValues: counts.map { ($0.key.rawValue, $0.value) })
     }
 
     /// The run's approvals that wait for a decision, with what is to be shown to whoever decides.

@@ -21,6 +21,8 @@ public struct RunInfo: Sendable, Hashable {
     public let isClosed: Bool
     /// When it was started.
     public let createdAt: Date
+    /// When it becomes due by itself at the latest, while it waits and nobody holds it; `nil` if it waits for messages only.
+    public let wakeAt: Date?
     /// When it ended, if it has.
     public let closedAt: Date?
     /// Why the run is blocked, parked, paused or quarantined.
@@ -35,6 +37,7 @@ public struct RunInfo: Sendable, Hashable {
         state = record.state.rawValue
         isClosed = record.state.isFinal
         createdAt = record.createdAt.date
+        wakeAt = record.wakeAt?.date
         closedAt = record.closedAt?.date
         note = record.note
     }
