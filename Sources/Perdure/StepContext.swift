@@ -2,6 +2,8 @@ public import Foundation
 public import Logging
 
 /// What a step's body knows about its attempt. Pass the key, the token and the deadline on to the other side.
+///
+/// Bodies, undos and probes run in tasks of their own: they see none of the workflow's task-locals.
 public struct StepContext: Sendable {
     /// The run this step belongs to.
     public let runID: RunID

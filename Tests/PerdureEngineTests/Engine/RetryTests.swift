@@ -128,7 +128,7 @@ import Testing
             let run = try await harness.start()
             try await harness.until(run.id, is: .parked)
             try await harness.engine.client.resolve(
-                run.id, step: "charge", .happened(result: Data(#""by hand""#.utf8)), reason: "asked the bank",
+                run.id, step: "charge", .happened(encoding: "by hand"), reason: "asked the bank",
                 by: EngineHarness.bob)
             #expect(try await run.result() == "by hand")
             #expect(try await harness.attributes(.stepResolved, of: run.id)["reason"]?.stringValue == "asked the bank")
@@ -141,7 +141,7 @@ import Testing
             let run = try await harness.start()
             try await harness.until(run.id, is: .parked)
             try await harness.engine.client.resolve(
-                run.id, step: "charge", .undo(result: Data(#""half""#.utf8)), by: EngineHarness.bob)
+                run.id, step: "charge", .undo(encoding: "half"), by: EngineHarness.bob)
             #expect(try await run.result().hasPrefix("undone"))
             #expect(harness.effects.all == ["charge", "refund"])
         }
