@@ -56,6 +56,24 @@ public struct Client: Sendable {
         return Dictionary(uniqueKeysWithValues: counts.map { ($0.key.rawValue, $0.value) })
     }
 
+    /// Approvals of all runs that wait for a decision, oldest first.
+    ///
+    /// - Parameter limit: At most this many; approvals and questions together fill it.
+    public func pendingApprovals(namespace: String? = nil, limit: Int = 1_000) async throws -> [PendingApproval] {
+        try await openRequests(.approvalRequested, namespace, limit).map(PendingApproval.init)
+    }
+
+    /// Questions of all runs that wait for an answer, oldest first.
+    ///
+    /// - Parameter limit: At most this many; approvals and questions together fill it.
+    public func pendingQuestions(namespace: String? = nil, limit: Int = 1_000) async throws -> [PendingQuestion] {
+        try await openRequests(.questionAsked, namespace, limit).map(PendingQuestion.init)
+    }
+
+    private func openRequests(_ kind: EventKind, _ namespace: String?, _ limit: Int) async throws -> [OpenRequest] {
+        try await guarded { try await store.openRequests(namespace: namespace, limit: limit) }.filter { $0.event.kind == kind }
+    }
+
     /// The run's approvals that wait for a decision, with what is to be shown to whoever decides.
     public func pendingApprovals(of id: RunID) async throws -> [PendingApproval] {
         try await view(of: id).openApprovals.compactMap { step in
@@ -117,15 +135,26 @@ public struct Client: Sendable {
                 .approvalMismatch,
                 "What was shown for '\(approval.step)' is not what would be executed; look at the approval again.")
         }
-        if approve, let starter = view.starter, starter.id == sender.id {
+        if approve, let starter = view.starter, starter.mayBe(sender) {
             throw PerdureError(
-                .approvalNotPermitted, "\(sender.id) started this run and cannot approve its actions; somebody else has to.")
+                .approvalNotPermitted,
+                "\(sender) started this run, perhaps under another name, and cannot approve its actions; somebody else has to.")
         }
         let decision = Decision(isApproved: approve, viewDigest: approval.digest, reason: reason)
         try await send(approval.run, .decision, name: approval.step, payload: try encoded(decision), by: sender)
     }
 
+    /// Answers a question with a value, which has to be of the type that the workflow asks for.
+    ///
+    /// - Throws: `PerdureError` with `run_unknown`, `question_unknown`, `question_closed`, `value_not_encodable` or `payload_too_large`. An
+    ///   answer of another type is accepted, and refused in the run's history; the question then stays open.
+    public func answer(_ run: RunID, question: String, with answer: some Encodable, by sender: Principal) async throws {
+        try await self.answer(run, question: question, json: Data(try encoded(answer)), by: sender)
+    }
+
     /// Answers a question with JSON.
+    ///
+    /// - Throws: As the other `answer`, and `input_undecodable` for what is not JSON.
     public func answer(_ run: RunID, question: String, json: Data, by sender: Principal) async throws {
         let view = try await view(of: run)
         guard let open = view.questions.last(where: { $0.subject == question }) else {

@@ -19,6 +19,9 @@ struct EventReport: Sendable {
                 metrics.attemptsFailed.increment()
                 // The workflow is told and decides: it may be a case that the business knows.
                 logger.info("an attempt failed", metadata: Self.metadata(event, run, workflow))
+            case .stepCancelled where Self.attribute("definite", of: event) != nil:
+                // The end of its last attempt told that nothing happened, and nobody wants it any more.
+                metrics.attemptsFailed.increment()
             case .stepInDoubt, .undoInDoubt:
                 if Self.attribute("attempt_failed", of: event) != nil { metrics.attemptsFailed.increment() }
                 metrics.inDoubt.increment()
