@@ -17,7 +17,6 @@ let settings: [SwiftSetting] =
 
 let log = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics: [Target.Dependency] = ["Metrics", "CoreMetrics"].map { .product(name: $0, package: "swift-metrics") }
-let tracing = Target.Dependency.product(name: "Tracing", package: "swift-distributed-tracing")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let collections: [Target.Dependency] = ["DequeModule", "HeapModule"].map { .product(name: $0, package: "swift-collections") }
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
@@ -42,7 +41,6 @@ var products: [Product] = [
 var dependencies: [Package.Dependency] = [
     .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
     .package(url: "https://github.com/apple/swift-metrics", from: "2.5.0"),
-    .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.2.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.8.0"),
     .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
@@ -57,7 +55,7 @@ var targets: [Target] = [
     layer("PerdureStoreConformance", ["PerdureStore"]),
     layer("PerdureSQLite", ["PerdureStore", log] + grdb),
     layer(
-        "PerdureEngine", ["Perdure", "PerdureHistory", "PerdureStore", log, tracing, lifecycle, crypto] + metrics + collections),
+        "PerdureEngine", ["Perdure", "PerdureHistory", "PerdureStore", log, lifecycle, crypto] + metrics + collections),
     layer("PerdureCommands", ["Perdure", "PerdureEngine", "PerdureSQLite", argumentParser]),
     tests("PerdureTests", ["Perdure"]),
     tests("PerdureHistoryTests", ["PerdureHistory"], exclude: ["Scripts"]),

@@ -4,7 +4,7 @@ public struct Approver: Sendable, Hashable, CustomStringConvertible {
     public let description: String
     /// Anyone who holds this role in the namespace. Recorded and shown; checked once the installation knows roles.
     public static func role(_ name: String) -> Approver { Approver(description: "role:\(name)") }
-    /// Anyone but the one who started the run.
+    /// Anyone; but whoever started the run cannot approve its actions, whatever is declared. Denying and answering are open to them too.
     public static let anyone = Approver(description: "anyone")
 }
 
@@ -37,6 +37,21 @@ public struct Principal: Sendable, Hashable, Codable, CustomStringConvertible {
         self.id = id
         self.authentication = authentication
     }
+
+    private static let namedBy = "unauthenticated, os user "
+
+    /// A name that a user of the operating system goes by, without proof. Both are recorded.
+    package init(_ kind: Kind, _ id: String, namedBy user: String) {
+        self.init(kind, id, authentication: Self.namedBy + user)
+    }
+
+    /// The names that may be this principal's: its own, and that of the user of the operating system behind it.
+    private var names: [String] {
+        authentication.hasPrefix(Self.namedBy) ? [id, String(authentication.dropFirst(Self.namedBy.count))] : [id]
+    }
+
+    /// Whether the two share a name, so that they may be one person. Kinds are not looked at: nobody has proven theirs.
+    package func mayBe(_ other: Principal) -> Bool { names.contains { other.names.contains($0) } }
 
     public var description: String { "\(kind.rawValue) \(id)\(authentication == "unauthenticated" ? " (unauthenticated)" : "")" }
 }

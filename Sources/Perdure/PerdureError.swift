@@ -19,12 +19,17 @@ public struct PerdureError: Error, Sendable, CustomStringConvertible {
     public let cause: String?
     /// Names and values that belong to the error (run, step, limit …), in the order they were given.
     public let metadata: [(name: String, value: String)]
+    /// With `run_failed`: what the run failed with. `failure?.decoded(as:)` gives the error that was thrown, if its type is `Codable`.
+    public let failure: StepFailure?
 
-    package init(_ code: Code, _ message: String, cause: (any Error)? = nil, metadata: [(String, String)] = []) {
+    package init(
+        _ code: Code, _ message: String, cause: (any Error)? = nil, metadata: [(String, String)] = [], failure: StepFailure? = nil
+    ) {
         self.code = code
         self.message = message
         self.cause = cause.map { String(describing: $0) }
         self.metadata = metadata.map { (name: $0.0, value: $0.1) }
+        self.failure = failure
     }
 
     public var description: String {

@@ -2,6 +2,8 @@ public import Foundation
 public import Logging
 
 /// What a step's body knows about its attempt. Pass the key, the token and the deadline on to the other side.
+///
+/// Bodies, undos and probes run in tasks of their own: they see none of the workflow's task-locals.
 public struct StepContext: Sendable {
     /// The run this step belongs to.
     public let runID: RunID
@@ -11,7 +13,8 @@ public struct StepContext: Sendable {
     public let idempotencyKey: String
     /// 1 for the first attempt. An attempt that a crash cut off uses up no number.
     public let attempt: Int
-    /// Grows with every take-over of the run and every attempt, so that the other side can refuse an older sender.
+    /// Grows with everything that is sent for the run, whatever attempt of whatever step, undo or probe it is, so that the other side
+    /// can refuse an older sender.
     public let fencingToken: FencingToken
     /// When the engine stops waiting for this attempt and cancels its task.
     public let deadline: Date
@@ -32,20 +35,21 @@ public struct StepContext: Sendable {
     }
 }
 
-/// Orders the senders of one run: a larger epoch owns the run later, a larger attempt was sent later within it.
+/// Orders the senders of one run: a larger epoch owns the run later, a larger sequence was sent later within it. Tokens of two runs
+/// say nothing about each other.
 public struct FencingToken: Sendable, Hashable, Comparable, CustomStringConvertible {
-    /// How many times the run has changed its owner.
+    /// How many times the run was taken on by a process.
     public let epoch: Int64
-    /// Counts what was sent within the epoch.
-    public let attempt: Int
+    /// Grows within the epoch with everything that is sent; not by one each time.
+    public let sequence: Int64
 
-    package init(epoch: Int64, attempt: Int) {
+    package init(epoch: Int64, sequence: Int64) {
         self.epoch = epoch
-        self.attempt = attempt
+        self.sequence = sequence
     }
 
     public static func < (left: FencingToken, right: FencingToken) -> Bool {
-        (left.epoch, left.attempt) < (right.epoch, right.attempt)
+        (left.epoch, left.sequence) < (right.epoch, right.sequence)
     }
-    public var description: String { "\(epoch).\(attempt)" }
+    public var description: String { "\(epoch).\(sequence)" }
 }

@@ -1,6 +1,6 @@
 package import Foundation
 
-/// Why a wait of a workflow ended without a value, in the form that history holds. Author code receives this same form while
+/// Why a wait of a workflow, or a whole run, ended without a value, in the form that history holds. Author code receives this same form while
 /// a run is live and when it is replayed, so that a `catch` always decides alike.
 public struct StepFailure: Error, Sendable, Hashable, Codable, CustomStringConvertible {
     /// What kind of failure this is; see the static codes.
@@ -41,6 +41,8 @@ public struct StepFailure: Error, Sendable, Hashable, Codable, CustomStringConve
 
     /// The step's body threw an error that says it must not be tried again, or the policy says to throw when exhausted.
     public static let stepFailed = "step_failed"
+    /// The workflow itself threw an error that is not a `StepFailure`: the code that its run fails with.
+    public static let workflowFailed = "workflow_failed"
     /// An approval was denied.
     public static let approvalDenied = "approval_denied"
     /// Nobody decided or answered in time.

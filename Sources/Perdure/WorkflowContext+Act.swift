@@ -17,6 +17,7 @@ extension WorkflowContext {
     /// - Throws: `StepFailure` when the step surely did not happen and will not: refused by the other side, denied, expired, or
     ///   exhausted under a policy that throws. A step that may have happened parks instead. When the task is cancelled, the body is
     ///   told at once; `CancellationError` is thrown when the outcome is recorded, after the step was undone if it happened.
+    ///   `PerdureError` if the call cannot be made: let it through.
     public nonisolated(nonsending) func act<Input: Codable & Sendable>(
         _ name: String, id: String? = nil, key: String? = nil, input: Input, _ effect: Effect<Input, Void>,
         policy: StepPolicy = .default, approval: ApprovalRequirement? = nil, undoing: UndoEffect<Input> = .idempotent,
@@ -43,7 +44,8 @@ extension WorkflowContext {
     ///   - irreversible: Why there is no undo; shown to whoever looks at a run that failed afterwards.
     /// - Throws: `StepFailure` when the step surely did not happen and will not: refused by the other side, denied, expired, or
     ///   exhausted under a policy that throws. A step that may have happened parks instead. When the task is cancelled, the body is
-    ///   told at once; `CancellationError` is thrown when the outcome is recorded, and a step that happened stays.
+    ///   told at once; `CancellationError` is thrown when the outcome is recorded, and a step that happened stays. `PerdureError` if
+    ///   the call cannot be made: let it through.
     public nonisolated(nonsending) func act<Input: Codable & Sendable>(
         _ name: String, id: String? = nil, key: String? = nil, input: Input, _ effect: Effect<Input, Void>,
         policy: StepPolicy = .default, approval: ApprovalRequirement? = nil, irreversible: String,

@@ -11,7 +11,7 @@ extension WorkflowContext {
     ///   - id: Tells apart reads of the same name that are asked for by several tasks.
     ///   - input: Recorded, and compared on replay. The body receives it as its first argument.
     /// - Throws: `StepFailure` when the policy gives up or the error says that trying again is of no use; `CancellationError` at
-    ///   once when the task is cancelled, and the read is not sent again.
+    ///   once when the task is cancelled, and the read is not sent again. `PerdureError` if the call cannot be made: let it through.
     public nonisolated(nonsending) func read<Input: Codable & Sendable, Output: Codable & Sendable>(
         _ name: String, id: String? = nil, input: Input, policy: StepPolicy = .default,
         _ body: @escaping @concurrent @Sendable (Input, StepContext) async throws -> Output
@@ -25,7 +25,7 @@ extension WorkflowContext {
     /// The engine tries again as `policy` says, also after a crash; an attempt whose result was not recorded had no reader.
     ///
     /// - Throws: `StepFailure` when the policy gives up or the error says that trying again is of no use; `CancellationError` at
-    ///   once when the task is cancelled, and the read is not sent again.
+    ///   once when the task is cancelled, and the read is not sent again. `PerdureError` if the call cannot be made: let it through.
     public nonisolated(nonsending) func read<Output: Codable & Sendable>(
         _ name: String, id: String? = nil, policy: StepPolicy = .default,
         _ body: @escaping @concurrent @Sendable () async throws -> Output
@@ -39,7 +39,7 @@ extension WorkflowContext {
     /// The engine tries again as `policy` says, also after a crash; an attempt whose result was not recorded had no reader.
     ///
     /// - Throws: `StepFailure` when the policy gives up or the error says that trying again is of no use; `CancellationError` at
-    ///   once when the task is cancelled, and the read is not sent again.
+    ///   once when the task is cancelled, and the read is not sent again. `PerdureError` if the call cannot be made: let it through.
     public nonisolated(nonsending) func read<Output: Codable & Sendable>(
         _ name: String, id: String? = nil, policy: StepPolicy = .default,
         _ body: @escaping @concurrent @Sendable (StepContext) async throws -> Output
@@ -68,6 +68,7 @@ extension WorkflowContext {
     /// - Throws: `StepFailure` when the step surely did not happen and will not: refused by the other side, denied, expired, or
     ///   exhausted under a policy that throws. A step that may have happened parks instead. When the task is cancelled, the body is
     ///   told at once; `CancellationError` is thrown when the outcome is recorded, after the step was undone if it happened.
+    ///   `PerdureError` if the call cannot be made: let it through.
     @discardableResult
     public nonisolated(nonsending) func step<Input: Codable & Sendable, Output: Codable & Sendable>(
         _ name: String, id: String? = nil, key: String? = nil, input: Input, _ effect: Effect<Input, Output>,
@@ -95,7 +96,8 @@ extension WorkflowContext {
     ///   - irreversible: Why there is no undo; shown to whoever looks at a run that failed afterwards.
     /// - Throws: `StepFailure` when the step surely did not happen and will not: refused by the other side, denied, expired, or
     ///   exhausted under a policy that throws. A step that may have happened parks instead. When the task is cancelled, the body is
-    ///   told at once; `CancellationError` is thrown when the outcome is recorded, and a step that happened stays.
+    ///   told at once; `CancellationError` is thrown when the outcome is recorded, and a step that happened stays. `PerdureError` if
+    ///   the call cannot be made: let it through.
     @discardableResult
     public nonisolated(nonsending) func step<Input: Codable & Sendable, Output: Codable & Sendable>(
         _ name: String, id: String? = nil, key: String? = nil, input: Input, _ effect: Effect<Input, Output>,

@@ -10,7 +10,7 @@ extension WorkflowContext {
     ///   - input: Recorded, and compared on replay.
     /// - Throws: `StepFailure` when the step surely did not happen and will not. A step that may have happened parks instead. When
     ///   the task is cancelled, the step is told at once; `CancellationError` is thrown when the outcome is recorded, after the step
-    ///   was undone if it happened.
+    ///   was undone if it happened. `PerdureError` if the call cannot be made: let it through.
     @discardableResult
     public nonisolated(nonsending) func step<S: Step>(
         _ step: S, id: String? = nil, key: String? = nil, input: S.Input
@@ -33,7 +33,7 @@ extension WorkflowContext {
     ///   - input: Recorded, and compared on replay.
     /// - Throws: `StepFailure` when the step surely did not happen and will not. A step that may have happened parks instead. When
     ///   the task is cancelled, the step is told at once; `CancellationError` is thrown when the outcome is recorded, and a step that
-    ///   happened stays.
+    ///   happened stays. `PerdureError` if the call cannot be made: let it through.
     @discardableResult
     public nonisolated(nonsending) func step<S: IrreversibleStep>(
         _ step: S, id: String? = nil, key: String? = nil, input: S.Input

@@ -4,7 +4,7 @@ extension WorkflowContext {
     /// Waits. The wait costs no memory worth naming and survives restarts; it ends at the recorded due time or as soon after as a
     /// process is there to notice.
     ///
-    /// - Throws: `CancellationError` at once when the task is cancelled.
+    /// - Throws: `CancellationError` at once when the task is cancelled. `PerdureError` if the call cannot be made: let it through.
     public nonisolated(nonsending) func sleep(for duration: Duration, name: String = "sleep", id: String? = nil) async throws {
         let timer = try host.identifyTimer(name, id: id)
         try await host.sleep(timer, for: duration, isolation: #isolation)
@@ -21,7 +21,7 @@ extension WorkflowContext {
     /// Waits for the next signal of this type. Signals that came earlier are waiting in order.
     ///
     /// - Throws: `StepFailure` with code `undecodable` if the payload cannot be read as this type (the signal is used up);
-    ///   `CancellationError` at once when the task is cancelled.
+    ///   `CancellationError` at once when the task is cancelled. `PerdureError` if the call cannot be made: let it through.
     public nonisolated(nonsending) func signal<S: Signal>(_ type: S.Type) async throws -> S.Payload {
         try await host.signal(S.name, isolation: #isolation, as: S.Payload.self)
     }
@@ -31,7 +31,7 @@ extension WorkflowContext {
     ///
     /// - Parameter within: After this time, counted from the commit of the question, a definite `StepFailure` with code `expired`
     ///   is thrown. Without it the question stays open.
-    /// - Throws: `CancellationError` at once when the task is cancelled.
+    /// - Throws: `CancellationError` at once when the task is cancelled. `PerdureError` if the call cannot be made: let it through.
     public nonisolated(nonsending) func ask<Answer: Codable & Sendable>(
         _ name: String, id: String? = nil, _ question: String, as type: Answer.Type = Answer.self,
         of approver: Approver = .anyone, within: Duration? = nil

@@ -104,6 +104,7 @@ package struct NodeRegistration: Sendable, Hashable {
 package struct RunFilter: Sendable, Hashable {
     package var namespace: String?
     package var workflow: String?
+    package var version: String?
     /// Empty means every state.
     package var states: [RunState]
     /// Only runs with all of these labels.
@@ -113,12 +114,13 @@ package struct RunFilter: Sendable, Hashable {
     package var limit: Int
 
     package init(
-        namespace: String? = nil, workflow: String? = nil, states: [RunState] = [], labels: [String: String] = [:],
-        before: Int64? = nil, limit: Int = 100
+        namespace: String? = nil, workflow: String? = nil, version: String? = nil, states: [RunState] = [],
+        labels: [String: String] = [:], before: Int64? = nil, limit: Int = 100
     ) {
         self.labels = labels
         self.namespace = namespace
         self.workflow = workflow
+        self.version = version
         self.states = states
         self.before = before
         self.limit = limit

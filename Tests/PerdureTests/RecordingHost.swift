@@ -23,7 +23,7 @@ final class RecordingHost: RunHost {
     static func stepContext(attempt: Int = 1) -> StepContext {
         StepContext(
             runID: RunID(milliseconds: 0, random: (1, 2)), step: "step", idempotencyKey: "key", attempt: attempt,
-            fencingToken: FencingToken(epoch: 1, attempt: attempt), deadline: Date(timeIntervalSince1970: 60),
+            fencingToken: FencingToken(epoch: 1, sequence: Int64(attempt)), deadline: Date(timeIntervalSince1970: 60),
             logger: Logger(label: "test"))
     }
 

@@ -12,11 +12,12 @@ struct CancelCommand: StoreCommand {
 
     @OptionGroup var store: StoreOptions
     @OptionGroup var target: RunArgument
+    @OptionGroup var receipt: ReceiptOptions
     @OptionGroup var actor: ActorOptions
 
     func run(in environment: CommandEnvironment) async throws {
         let sender = try actor.principal(environment)
         try await store.withClient(environment) { try await $0.cancel(target.run, by: sender) }
-        environment.print("The cancellation of run \(target.run) is accepted.")
+        receipt.print("The cancellation of run \(target.run) is accepted.", "cancel", of: target.run, environment)
     }
 }

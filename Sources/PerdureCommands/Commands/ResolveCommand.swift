@@ -37,6 +37,7 @@ struct ResolveCommand: StoreCommand {
     @Flag(exclusivity: .exclusive) var verdict: Verdict
     @Option(help: ArgumentHelp("The step's result: JSON, @file or - for standard input.", valueName: "json")) var result: String?
     @Option(help: "Why; recorded.") var reason: String?
+    @OptionGroup var receipt: ReceiptOptions
     @OptionGroup var actor: ActorOptions
 
     func validate() throws {
@@ -58,6 +59,8 @@ struct ResolveCommand: StoreCommand {
         try await store.withClient(environment) { client in
             try await client.resolve(target.run, step: step, resolution, reason: reason, by: sender)
         }
-        environment.print("The resolution of '\(step)' in run \(target.run) is accepted.")
+        receipt.print(
+            "The resolution of '\(step)' in run \(target.run) is accepted.", "resolve", of: target.run, subject: step, environment
+        )
     }
 }

@@ -19,6 +19,7 @@ struct RetryCommand: StoreCommand {
     @OptionGroup var store: StoreOptions
     @OptionGroup var target: RunArgument
     @Argument(help: "The step; may be left out if only one is stuck.") var step: String?
+    @OptionGroup var receipt: ReceiptOptions
     @OptionGroup var actor: ActorOptions
 
     func run(in environment: CommandEnvironment) async throws {
@@ -28,7 +29,10 @@ struct RetryCommand: StoreCommand {
             try await client.retry(target.run, step: step, by: sender)
             return step
         }
-        environment.print("The retry of \(step.map { "'\($0)' in " } ?? "")run \(target.run) is accepted.")
+        receipt.print(
+            "The retry of \(step.map { "'\($0)' in " } ?? "")run \(target.run) is accepted.", "retry", of: target.run,
+            subject: step,
+            environment)
     }
 
     private func find(_ client: Client) async throws -> String? {

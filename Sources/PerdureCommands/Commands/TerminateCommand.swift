@@ -15,11 +15,12 @@ struct TerminateCommand: StoreCommand {
     @OptionGroup var store: StoreOptions
     @OptionGroup var target: RunArgument
     @Option(help: "Why; recorded.") var reason: String
+    @OptionGroup var receipt: ReceiptOptions
     @OptionGroup var actor: ActorOptions
 
     func run(in environment: CommandEnvironment) async throws {
         let sender = try actor.principal(environment)
         try await store.withClient(environment) { try await $0.terminate(target.run, reason: reason, by: sender) }
-        environment.print("The termination of run \(target.run) is accepted.")
+        receipt.print("The termination of run \(target.run) is accepted.", "terminate", of: target.run, environment)
     }
 }

@@ -6,7 +6,8 @@ struct ActorOptions: ParsableArguments {
     @Option(
         name: .customLong("as"),
         help: ArgumentHelp(
-            "Act under another name. What is recorded also names the user of the operating system.", valueName: "name"))
+            "Act under another name. The user of the operating system is recorded too, and still cannot approve what they started.",
+            valueName: "name"))
     var name: String?
 
     func principal(_ environment: CommandEnvironment) throws -> Principal {
@@ -15,6 +16,6 @@ struct ActorOptions: ParsableArguments {
             throw PerdureError(
                 .nameInvalid, "The name given with --as cannot be recorded: use 1 to 256 bytes without control characters.")
         }
-        return Principal(.human, name, authentication: "unauthenticated, named by \(environment.user)")
+        return Principal(.human, name, namedBy: environment.user)
     }
 }

@@ -33,7 +33,7 @@ extension WaitingItem {
             expires: ValueText.time(attributes, "expires_at"),
             commands: isApproval
                 ? [["approve", run, subject], ["deny", run, subject, "--reason", "WHY"]]
-                : [["answer", run, subject, "--json", "JSON"]])
+                : [["answer", run, subject, "--value", "JSON"]])
     }
 
     static func parked(_ run: RunRecord, _ view: RunView) -> [WaitingItem] {

@@ -14,16 +14,7 @@ public struct Client: Sendable {
     public init(_ configuration: StoreConfiguration) async throws {
         do {
             let store = try await configuration.open(.client)
-            self.init(store: store) { item in
-                do {
-                    guard let result = try await store.commit([item]).first else {
-                        throw PerdureError(.storeUnavailable, "The store gave no answer; try again.")
-                    }
-                    return result
-                } catch let error as StoreError {
-                    throw error.publicError
-                }
-            }
+            self.init(store: store) { item in try await Self.commit(item, to: store) }
         } catch let error as StoreError {
             throw error.publicError
         }
@@ -34,7 +25,19 @@ public struct Client: Sendable {
         self.deliver = deliver
     }
 
-    /// Ends the use of the store.
+    /// Writes straight into the store.
+    static func commit(_ item: CommitItem, to store: any Store) async throws -> CommitResult {
+        do {
+            guard let result = try await store.commit([item]).first else {
+                throw PerdureError(.storeUnavailable, "The store gave no answer; try again.")
+            }
+            return result
+        } catch let error as StoreError {
+            throw error.publicError
+        }
+    }
+
+    /// Ends the use of the store. For a client that was opened by itself: the one of an engine is closed with the engine.
     public func close() async { await store.close() }
 
     // MARK: Looking
@@ -69,6 +72,30 @@ public struct Client: Sendable {
         } catch {
             throw PerdureError(.storeCorrupt, "The last status of run \(id) cannot be read.", cause: error)
         }
+    }
+
+    /// How many runs there are in each state that any is in, by the state's name (`RunInfo.state`). Cheap enough to be asked for often.
+    public func counts(namespace: String? = nil) async throws -> [String: Int] {
+        let counts = try await guarded { try await store.counts(namespace: namespace) }
+        return Dictionary(uniqueKeysWithValues: counts.map { ($0.key.rawValue, $0.value) })
+    }
+
+    /// Approvals of all runs that wait for a decision, oldest first.
+    ///
+    /// - Parameter limit: At most this many; approvals and questions together fill it.
+    public func pendingApprovals(namespace: String? = nil, limit: Int = 1_000) async throws -> [PendingApproval] {
+        try await openRequests(.approvalRequested, namespace, limit).map(PendingApproval.init)
+    }
+
+    /// Questions of all runs that wait for an answer, oldest first.
+    ///
+    /// - Parameter limit: At most this many; approvals and questions together fill it.
+    public func pendingQuestions(namespace: String? = nil, limit: Int = 1_000) async throws -> [PendingQuestion] {
+        try await openRequests(.questionAsked, namespace, limit).map(PendingQuestion.init)
+    }
+
+    private func openRequests(_ kind: EventKind, _ namespace: String?, _ limit: Int) async throws -> [OpenRequest] {
+        try await guarded { try await store.openRequests(namespace: namespace, limit: limit) }.filter { $0.event.kind == kind }
     }
 
     /// The run's approvals that wait for a decision, with what is to be shown to whoever decides.
@@ -132,15 +159,26 @@ public struct Client: Sendable {
                 .approvalMismatch,
                 "What was shown for '\(approval.step)' is not what would be executed; look at the approval again.")
         }
-        if approve, let starter = view.starter, starter.id == sender.id {
+        if approve, let starter = view.starter, starter.mayBe(sender) {
             throw PerdureError(
-                .approvalNotPermitted, "\(sender.id) started this run and cannot approve its actions; somebody else has to.")
+                .approvalNotPermitted,
+                "\(sender) started this run, perhaps under another name, and cannot approve its actions; somebody else has to.")
         }
         let decision = Decision(isApproved: approve, viewDigest: approval.digest, reason: reason)
         try await send(approval.run, .decision, name: approval.step, payload: try encoded(decision), by: sender)
     }
 
+    /// Answers a question with a value, which has to be of the type that the workflow asks for.
+    ///
+    /// - Throws: `PerdureError` with `run_unknown`, `question_unknown`, `question_closed`, `value_not_encodable` or `payload_too_large`. An
+    ///   answer of another type is accepted, and refused in the run's history; the question then stays open.
+    public func answer(_ run: RunID, question: String, with answer: some Encodable, by sender: Principal) async throws {
+        try await self.answer(run, question: question, json: Data(try encoded(answer)), by: sender)
+    }
+
     /// Answers a question with JSON.
+    ///
+    /// - Throws: As the other `answer`, and `input_undecodable` for what is not JSON.
     public func answer(_ run: RunID, question: String, json: Data, by sender: Principal) async throws {
         let view = try await view(of: run)
         guard let open = view.questions.last(where: { $0.subject == question }) else {

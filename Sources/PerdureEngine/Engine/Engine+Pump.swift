@@ -16,8 +16,11 @@ extension Engine {
             store: store, journal: journal, threads: threads, watchdog: watchdog, scheduler: scheduler,
             clock: configuration.clock,
             random: configuration.random, node: node, build: build, payloadLimit: configuration.payloadLimit, logger: logger,
-            metrics: metrics, observe: { [weak self] activation, event in self?.observe(activation, event) })
+            metrics: metrics, bodies: bodies, report: report,
+            observe: { [weak self] activation, event in self?.observe(activation, event) })
     }
+
+    var report: EventReport { EventReport(logger: logger, metrics: metrics) }
 
     private var hosted: [ClaimRequest.Hosted] {
         registry.all.map { ClaimRequest.Hosted(workflow: $0.name, version: $0.version.description) }

@@ -73,6 +73,7 @@ extension Engine {
         journal.submit(.advance(advance)) { [self] result in
             switch result {
             case .advanced?:
+                report.tell(events, of: claim.record.id, workflow: claim.record.workflow)
                 if transition.state.isFinal { wakeWaiters(of: claim.record.id) }
                 let hasMail = state.withLock { $0.rowsForLoading.removeValue(forKey: claim.record.number) } != nil
                 if hasMail || rings { bell.ring() }

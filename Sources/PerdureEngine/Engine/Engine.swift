@@ -31,13 +31,17 @@ public final class Engine: Service {
     let threads: EngineThreads
     let watchdog: Watchdog
     let metrics = EngineMetrics()
+    let bodies = BodyCounter()
     let bell: Bell
     let state: Mutex<EngineState>
 
-    /// Opens the store and takes it for this process.
+    /// Opens the store and takes it for this process, until `run()` has ended or `close()` was called.
+    ///
+    /// Runs can be started and messages sent at once; they are durable, and taken on when `run()` is called.
     ///
     /// - Parameters:
     ///   - store: Where histories are kept; an embedded store belongs to one engine at a time.
+    ///   - configuration: How the engine works. Values outside a property's range are moved to its nearest end.
     ///   - workflows: One value for each version of each workflow that this process hosts.
     /// - Throws: `PerdureError` for names that are invalid or registered twice, and for a store that cannot be used; its code says why.
     public init(
@@ -51,6 +55,7 @@ public final class Engine: Service {
                 .nameInvalid,
                 "'\(configuration.namespace)' cannot be a namespace: use 1 to 128 letters, digits, '-', '_' and '.'.")
         }
+        let configuration = configuration.clamped
         self.configuration = configuration
         self.logger = logger
         build = configuration.build ?? BuildFingerprint.current
@@ -68,7 +73,7 @@ public final class Engine: Service {
             throw error.publicError
         }
         scheduler = Scheduler(clock: clock)
-        threads = EngineThreads(count: max(1, configuration.threads))
+        threads = EngineThreads(count: configuration.threads)
         watchdog = Watchdog(limit: configuration.watchdogLimit, now: { .now }) { report in
             logger.warning(
                 "workflow code has not come to rest; work that takes long belongs in a step",
@@ -83,20 +88,24 @@ public final class Engine: Service {
         let bell = Bell(), journal = journal
         self.bell = bell
         state = Mutex(EngineState())
-        client = Client(store: self.store) { item in
+        client = Client(store: self.store) { [store = self.store] item in
+            defer { bell.ring() }
+            // Nobody comes for what is in the journal of an engine that does not run yet.
+            guard journal.hasBegun else { return try await Client.commit(item, to: store) }
             guard let result = await journal.submit(item) else {
                 throw PerdureError(.engineStopped, "The engine has stopped; nothing was accepted.")
             }
-            bell.ring()
             return result
         }
         self.store.onOutsideDelivery { bell.ring() }
     }
 
-    /// Runs until it is cancelled or gracefully shut down; throws if the store fails for good.
+    /// Runs until it is cancelled or gracefully shut down, which come to the same; then it lets go of the store.
     ///
-    /// At shutdown no new work is taken; steps that are being executed get `shutdownGrace` to end, and what they leave is handed over
-    /// to whoever opens the store next. An engine runs once.
+    /// No new work is taken then; steps that are being executed get `shutdownGrace` to end, and what they leave is handed over to whoever
+    /// opens the store next. So this call returns up to `shutdownGrace` after its task was cancelled. An engine runs once.
+    ///
+    /// - Throws: `PerdureError` with `engine_stopped` if it has run or was closed before, or the store's code if the store fails for good.
     public func run() async throws {
         try state.withLock { state in
             guard state.phase == .idle else {
@@ -104,6 +113,7 @@ public final class Engine: Service {
             }
             state.phase = .running
         }
+        journal.begin()
         logger.info("engine starts", metadata: ["node": "\(node)", "build": "\(build)"])
         scheduler.start()
         var failure: StoreError?
@@ -124,6 +134,20 @@ public final class Engine: Service {
         }
         await stop()
         if let failure { throw failure.publicError }
+    }
+
+    /// Lets go of the store and its file without running. Runs that were started stay `ready` for the next engine.
+    ///
+    /// Does nothing for an engine whose `run()` was called: it lets go of the store when that ends.
+    public func close() async {
+        let isIdle = state.withLock { state in
+            guard state.phase == .idle else { return false }
+            state.phase = .stopped
+            return true
+        }
+        guard isIdle else { return }
+        journal.close()
+        await stop()
     }
 
     /// Takes in work until shutdown begins.

@@ -2,23 +2,24 @@ import Foundation
 import Perdure
 package import PerdureHistory
 
-/// How an engine runs. The defaults suit a service that embeds it.
+/// How an engine runs. The defaults suit a service that embeds it. Values outside a property's range are moved to its nearest end when an
+/// engine is made.
 public struct EngineConfiguration: Sendable {
-    /// The namespace of the runs started here. Default: `default`.
+    /// The namespace of the runs started here: 1 to 128 letters, digits, `-`, `_` and `.`. Default: `default`.
     public var namespace = "default"
-    /// Threads that run workflow code. Default: one for each core.
+    /// Threads that run workflow code. At least 1. Default: one for each core.
     public var threads = max(1, ProcessInfo.processInfo.activeProcessorCount)
-    /// How many runs that only wait are kept in memory, ready to go on. Default: 1,000.
+    /// How many runs that only wait are kept in memory, ready to go on. At least 0. Default: 1,000.
     public var cachedRuns = 1_000
-    /// How many runs may be taken on before others have come to rest. Default: 2,000.
+    /// How many runs may be taken on before others have come to rest. At least 1. Default: 2,000.
     public var activeRuns = 2_000
-    /// The largest input or output in bytes. Default: 8 MiB.
+    /// The largest input or output in bytes. At least 1. Default: 8 MiB.
     public var payloadLimit = Payload.defaultLimit
-    /// How long `run()` waits at a graceful shutdown for steps that are being executed. Default: 30 s.
+    /// How long `run()` waits at a graceful shutdown for steps that are being executed. At least zero. Default: 30 s.
     public var shutdownGrace: Duration = .seconds(30)
-    /// How long workflow code may compute between two waits before a warning names it. Default: 5 s.
+    /// How long workflow code may compute between two waits before a warning names it. At least zero. Default: 5 s.
     public var watchdogLimit: Duration = .seconds(5)
-    /// How often a run may take its process down, without progress in between, before it is parked. Default: 3.
+    /// How often a run may take its process down, without progress in between, before it is parked. At least 1. Default: 3.
     public var poisonLimit = 3
     /// What tells two builds of the executable apart. Default: a digest of the executable.
     public var build: String?
@@ -28,6 +29,19 @@ public struct EngineConfiguration: Sendable {
 
     /// The defaults; change what should differ.
     public init() {}
+
+    /// The same with every value inside of its range.
+    package var clamped: EngineConfiguration {
+        var clamped = self
+        clamped.threads = max(1, threads)
+        clamped.cachedRuns = max(0, cachedRuns)
+        clamped.activeRuns = max(1, activeRuns)
+        clamped.payloadLimit = max(1, payloadLimit)
+        clamped.shutdownGrace = max(.zero, shutdownGrace)
+        clamped.watchdogLimit = max(.zero, watchdogLimit)
+        clamped.poisonLimit = max(1, poisonLimit)
+        return clamped
+    }
 }
 
 /// The engine's time. Injected, so that tests need none.

@@ -17,6 +17,7 @@ package final class Journal: Sendable {
         var waiter: CheckedContinuation<Void, Never>?
         var isClosed = false
         var mayRetry = true
+        var hasBegun = false
     }
 
     private let store: any Store
@@ -31,6 +32,10 @@ package final class Journal: Sendable {
         self.logger = logger
         self.pause = pause
     }
+
+    /// Says that `run` is about to come for what is handed over. Before that nobody would.
+    package func begin() { state.withLock { $0.hasBegun = true } }
+    package var hasBegun: Bool { state.withLock { $0.hasBegun } }
 
     /// Hands an item over. The completion is called once, on any thread, when the item is durable or refused; with `nil` if the
     /// journal was closed or the store failed for good before that was known.

@@ -21,6 +21,8 @@ public struct RunInfo: Sendable, Hashable {
     public let isClosed: Bool
     /// When it was started.
     public let createdAt: Date
+    /// When it becomes due by itself at the latest, while it waits and nobody holds it; `nil` if it waits for messages only.
+    public let wakeAt: Date?
     /// When it ended, if it has.
     public let closedAt: Date?
     /// Why the run is blocked, parked, paused or quarantined.
@@ -35,6 +37,7 @@ public struct RunInfo: Sendable, Hashable {
         state = record.state.rawValue
         isClosed = record.state.isFinal
         createdAt = record.createdAt.date
+        wakeAt = record.wakeAt?.date
         closedAt = record.closedAt?.date
         note = record.note
     }
@@ -82,4 +85,44 @@ public enum StepResolution: Sendable, Hashable {
     case undo(result: Data?)
     /// It did not happen and will not; the run fails and undoes what it did before.
     case abort
+
+    /// It happened, with this result, which has to be of the step's type.
+    ///
+    /// - Throws: `PerdureError` with `value_not_encodable` or `payload_too_large`.
+    public static func happened(encoding result: some Encodable) throws -> StepResolution {
+        .happened(result: try encoded(result))
+    }
+
+    /// It happened, with this result, which has to be of the step's type, and is undone now.
+    ///
+    /// - Throws: `PerdureError` with `value_not_encodable` or `payload_too_large`.
+    public static func undo(encoding result: some Encodable) throws -> StepResolution { .undo(result: try encoded(result)) }
+
+    private static func encoded(_ result: some Encodable) throws -> Data {
+        do {
+            return Data(try Payload.encode(result, what: "the result of a step").bytes)
+        } catch {
+            throw PerdureError(error)
+        }
+    }
+}
+
+extension PendingApproval {
+    init(_ request: OpenRequest) throws {
+        let attributes = try request.event.attributes.object()
+        self.init(
+            run: request.run.id, step: request.event.subject, view: Data(try request.event.inputBytes()),
+            digest: attributes["view_digest"]?.stringValue ?? "", approver: attributes["approver"]?.stringValue ?? "",
+            requestedAt: request.event.at.date, expiresAt: attributes.timestamp("expires_at")?.date)
+    }
+}
+
+extension PendingQuestion {
+    init(_ request: OpenRequest) throws {
+        let attributes = try request.event.attributes.object()
+        let text = try JSONValue.parse(try request.event.inputBytes(), what: "a question").stringValue
+        self.init(
+            run: request.run.id, name: request.event.subject, text: text ?? "",
+            approver: attributes["approver"]?.stringValue ?? "", expiresAt: attributes.timestamp("expires_at")?.date)
+    }
 }

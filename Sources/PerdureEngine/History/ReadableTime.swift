@@ -12,7 +12,7 @@ package enum ReadableTime {
 
     /// The two largest units that matter: `850ms`, `2.4s`, `3m 12s`, `2d 4h`. Negative spans count as none.
     package static func span(_ duration: Duration) -> String {
-        let microseconds = max(0, duration.clampedMicroseconds)
+        let microseconds = max(0, duration.microseconds)
         if microseconds < 1_000 { return microseconds == 0 ? "0s" : "<1ms" }
         if microseconds < 1_000_000 { return "\(microseconds / 1_000)ms" }
         let tenths = microseconds / 100_000
@@ -30,7 +30,7 @@ package enum ReadableTime {
 
     /// The place of an event in a history: `+0.250s` in the first minute, then `+02:00:07`, `+3d 02:00:07`.
     package static func offset(_ time: Timestamp, from start: Timestamp) -> String {
-        let milliseconds = max(0, time.duration(since: start).clampedMicroseconds) / 1_000
+        let milliseconds = max(0, time.duration(since: start).microseconds) / 1_000
         func padded(_ value: Int64, _ width: Int) -> String {
             let digits = String(value)
             return String(repeating: "0", count: max(0, width - digits.count)) + digits

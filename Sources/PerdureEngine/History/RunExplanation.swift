@@ -153,7 +153,7 @@ package struct RunExplanation: Sendable {
         }
         if sentences.count == before, record.state == .waiting {
             sentences.append("Nothing in its history is open, so it waits for a signal.")
-            moves.append(Move(["signal", run, "NAME", "--json", "JSON"], "to send it"))
+            moves.append(Move(["signal", run, "NAME", "--payload", "JSON"], "to send it"))
         }
         if view.isCancelling { explainStandingEffects() }
         if record.state == .blocked { moves.append(Move(["terminate", run, "--reason", "WHY"], "to end it without its code")) }
@@ -171,7 +171,7 @@ package struct RunExplanation: Sendable {
     private mutating func explainQuestion(_ question: RunView.Question) {
         let limit = question.expires.map { ", until \(time($0))" } ?? ""
         sentences.append("Question '\(question.subject)' waits for an answer by \(question.approver)\(limit): \(question.text)")
-        moves.append(Move(["answer", run, question.subject, "--json", "JSON"], "to answer it"))
+        moves.append(Move(["answer", run, question.subject, "--value", "JSON"], "to answer it"))
     }
 
     private mutating func explainStep(_ step: RunView.Step) {

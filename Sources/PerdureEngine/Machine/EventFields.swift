@@ -1,3 +1,4 @@
+import Foundation
 import Perdure
 import PerdureHistory
 
@@ -50,6 +51,18 @@ extension Event {
                 .unreadable, subject: subject, message: "Event \(seq) (\(kind.rawValue)) has no \(name) that can be read here.")
         }
         return bytes
+    }
+}
+
+extension StepFailure {
+    /// The failure that an event's attributes describe, as an author receives it.
+    init(_ event: Event, _ attributes: JSONObject) {
+        var payload: [UInt8]?
+        if case .inline(let bytes)? = event.output { payload = bytes }
+        self.init(
+            code: attributes["code"]?.stringValue ?? StepFailure.stepFailed, typeName: attributes["type"]?.stringValue ?? "",
+            message: attributes["message"]?.stringValue ?? "", attempts: Int(attributes["attempt"]?.integerValue ?? 0),
+            isDefinite: attributes["definite"]?.boolValue ?? false, payload: payload.map { Data($0) })
     }
 }
 

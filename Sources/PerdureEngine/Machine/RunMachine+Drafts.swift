@@ -37,7 +37,7 @@ extension RunMachine {
             ("reason", .string(reason.rawValue)), ("attempt", JSONValue(step.nextAttempt)),
             ("effect", .string(step.request.effect.name)),
             ("attempt_failed", failure.map { _ in .bool(true) }), ("type", failure.map { .string($0.typeName) }),
-            ("message", (failure?.message ?? details).map(JSONValue.string)),
+            ("message", (failure?.message ?? details).map(JSONValue.string)), ("irreversible", firstReason(of: step)),
             ("quiet_after", step.quietAfter.map(JSONValue.init)))
         return draft(step, step.kinds.inDoubt, attributes, output: failure?.payload)
     }
@@ -47,31 +47,40 @@ extension RunMachine {
         let attributes = Attributes.make(
             ("effect", .string(step.request.effect.name)), ("attempt", failure.map { _ in JSONValue(step.nextAttempt) }),
             ("definite", failure.map { _ in .bool(true) }), ("type", failure.map { .string($0.typeName) }),
-            ("message", failure.map { .string($0.message) }), ("terminated", JSONValue.bool(true).when(isTerminated)))
+            ("message", failure.map { .string($0.message) }), ("irreversible", firstReason(of: step)),
+            ("terminated", JSONValue.bool(true).when(isTerminated)))
         return draft(step, .stepCancelled, attributes, output: failure?.payload)
     }
 
     func succeeded(_ step: StepOperation, _ output: [UInt8]) -> EventDraft {
-        draft(
-            step, step.kinds.succeeded,
-            ["attempt": JSONValue(step.nextAttempt), "effect": .string(step.request.effect.name)], output: output)
+        let attributes = Attributes.make(
+            ("attempt", JSONValue(step.nextAttempt)), ("effect", .string(step.request.effect.name)),
+            ("irreversible", firstReason(of: step)))
+        return draft(step, step.kinds.succeeded, attributes, output: output)
+    }
+
+    /// The outcome of another run that holds the step's business key.
+    func adopted(_ step: StepOperation, _ output: [UInt8], from holder: RunID) -> EventDraft {
+        let attributes = Attributes.make(
+            ("effect", .string(step.request.effect.name)), ("adopted_from", .string(holder.description)),
+            ("irreversible", firstReason(of: step)))
+        return draft(step, step.kinds.succeeded, attributes, output: output)
     }
 
     func attemptFailed(_ step: StepOperation, _ failure: AttemptFailure, isDefinite: Bool, next: Timestamp?) -> EventDraft {
         let attributes = Attributes.make(
             ("attempt", JSONValue(step.nextAttempt)), ("effect", .string(step.request.effect.name)),
-            ("definite", .bool(isDefinite)),
+            ("definite", .bool(isDefinite)), ("irreversible", firstReason(of: step)),
             ("type", .string(failure.typeName)), ("message", .string(failure.message)), ("next_at", next.map(JSONValue.init)),
             ("exhausted", JSONValue.bool(true).when(next == nil)))
         return draft(step, step.kinds.attemptFailed, attributes, output: failure.payload)
     }
 
     func failed(_ step: StepOperation, _ failure: AttemptFailure, code: String = StepFailure.stepFailed) -> EventDraft {
-        let attributes: Attributes = [
-            "attempt": JSONValue(step.nextAttempt), "effect": .string(step.request.effect.name), "definite": true,
-            "code": .string(code),
-            "type": .string(failure.typeName), "message": .string(failure.message),
-        ]
+        let attributes = Attributes.make(
+            ("attempt", JSONValue(step.nextAttempt)), ("effect", .string(step.request.effect.name)), ("definite", true),
+            ("code", .string(code)), ("irreversible", firstReason(of: step)), ("type", .string(failure.typeName)),
+            ("message", .string(failure.message)))
         return draft(step, step.kinds.failed, attributes, output: failure.payload)
     }
 
@@ -81,6 +90,11 @@ extension RunMachine {
             "definite": .bool(failure.isDefinite), "attempt": JSONValue(failure.attempts),
         ]
         return EventDraft(.runFailed, attributes: attributes, output: failure.payload.map { .inline(Array($0)) })
+    }
+
+    /// Why the step has no undo, for the first event that speaks of it, which also has its input.
+    private func firstReason(of step: StepOperation) -> JSONValue? {
+        step.isInputRecorded ? nil : step.request.irreversible.map(JSONValue.string)
     }
 
     private func draft(_ step: StepOperation, _ kind: EventKind, _ attributes: Attributes, output: [UInt8]? = nil) -> EventDraft {
@@ -98,8 +112,6 @@ extension RunMachine {
 
     /// Only a step whose intent was committed has taken its key.
     private func holdsKey(_ step: StepOperation) -> Bool { step.family == .undo || step.isInputRecorded }
-
-    package func idempotencyKey(of id: OperationID) -> String { steps[id].map(idempotencyKey) ?? "" }
 
     func idempotencyKey(of step: StepOperation) -> String {
         let request = step.request

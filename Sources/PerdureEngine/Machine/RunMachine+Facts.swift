@@ -266,9 +266,7 @@ extension RunMachine {
                 + "use another key, or the same input"
             drafts.events.append(failed(step, AttemptFailure(typeName: "", message: message), code: StepFailure.keyConflict))
         } else if case .happened(let output) = holder.outcome {
-            var event = succeeded(step, output)
-            event.attributes = ["effect": .string(step.request.effect.name), "adopted_from": .string(holder.holder.description)]
-            drafts.events.append(event)
+            drafts.events.append(adopted(step, output, from: holder.holder))
         } else if step.phase != .awaitingKey {
             move(step.id, to: .awaitingKey)
             enqueue(step.id)

@@ -93,7 +93,7 @@ extension RunMachine {
         guard decision.viewDigest == step.approvalDigest else {
             return row.refusal(.approvalMismatch, "the decision names another view than the one that was shown")
         }
-        if decision.isApproved, let starter, starter.id == delivery.sender.id {
+        if decision.isApproved, let starter, starter.mayBe(delivery.sender) {
             return row.refusal(.approvalNotPermitted, "who started a run cannot approve its actions")
         }
         return EventDraft(

@@ -100,9 +100,4 @@ extension RunMachine {
         default: return false
         }
     }
-
-    /// Whether the operations that the next plan looks at could start or record anything.
-    package var hasWork: Bool {
-        !isClosed && (!queue.isEmpty || !requestedSinceRest.isEmpty || !bodiesToStop.isEmpty || termination != nil)
-    }
 }

@@ -1,4 +1,3 @@
-import Foundation
 import Perdure
 import PerdureHistory
 
@@ -269,13 +268,5 @@ extension RunMachine {
         }
     }
 
-    /// The failure that an event's attributes describe, as the author receives it.
-    func failure(_ event: Event, _ attributes: JSONObject) -> StepFailure {
-        var payload: [UInt8]?
-        if case .inline(let bytes)? = event.output { payload = bytes }
-        return StepFailure(
-            code: attributes["code"]?.stringValue ?? StepFailure.stepFailed, typeName: attributes["type"]?.stringValue ?? "",
-            message: attributes["message"]?.stringValue ?? "", attempts: Int(attributes["attempt"]?.integerValue ?? 0),
-            isDefinite: attributes["definite"]?.boolValue ?? false, payload: payload.map { Data($0) })
-    }
+    func failure(_ event: Event, _ attributes: JSONObject) -> StepFailure { StepFailure(event, attributes) }
 }

@@ -27,15 +27,13 @@ extension Activation {
 
     private func start(_ attempt: Attempt?) {
         guard let attempt,
-            let (call, epoch, number) = state.withLock({ state -> (StepCall, Int64, Int)? in
-                state.lastBody += 1
-                return state.calls[attempt.source].map { ($0, state.epoch, state.lastBody) }
-            })
+            let (call, epoch) = state.withLock({ state in state.calls[attempt.source].map { ($0, state.epoch) } })
         else { return }
+        let number = services.bodies.next()
         services.metrics.attempts.increment()
         let context = StepContext(
             runID: identity.id, step: attempt.subject, idempotencyKey: attempt.idempotencyKey, attempt: attempt.number,
-            fencingToken: FencingToken(epoch: epoch, attempt: attempt.number), deadline: attempt.deadline.date,
+            fencingToken: FencingToken(epoch: epoch, sequence: number), deadline: attempt.deadline.date,
             logger: bodyLogger(attempt))
         let limit = services.payloadLimit
         let task = Task.detached { [self] in
@@ -47,7 +45,9 @@ extension Activation {
             post(.fact(fact, at: services.clock.now(), body: number))
         }
         // Its end is mail, which this thread reads later: the entry cannot come too late.
-        state.withLock { $0.bodies[attempt.operation] = Body(number: number, task: task, deadline: attempt.deadline) }
+        let body = Body(
+            number: number, task: task, subject: attempt.subject, attempt: attempt.number, deadline: attempt.deadline)
+        state.withLock { $0.bodies[attempt.operation] = body }
     }
 
     private func bodyLogger(_ attempt: Attempt) -> Logger {
@@ -58,15 +58,26 @@ extension Activation {
         return logger
     }
 
-    /// Cancels the tasks of attempts whose deadline has passed. An attempt is over only when its body has returned.
+    /// Cancels the tasks of attempts whose deadline has passed. An attempt is over only when its body has returned: one that does not
+    /// holds its step up, which somebody should know.
     func stopOverdueBodies(now: Timestamp) {
-        let overdue = state.withLock { state -> [Task<Void, Never>] in
-            guard !state.bodies.isEmpty else { return [] }
+        let (overdue, endless) = state.withLock { state -> ([Task<Void, Never>], [Body]) in
+            guard state.bodies.values.contains(where: { $0.isDue(at: now) }) else { return ([], []) }
+            let late = state.bodies.filter { $0.value.isStopped && $0.value.isDue(at: now) }
+            for id in late.keys { state.bodies[id]?.isReported = true }
             let ids = state.bodies.filter { !$0.value.isStopped && $0.value.deadline <= now }.map(\.key).sorted()
             for id in ids { state.bodies[id]?.isStopped = true }
-            return ids.compactMap { state.bodies[$0]?.task }
+            return (ids.compactMap { state.bodies[$0]?.task }, late.sorted { $0.key < $1.key }.map(\.value))
         }
         for task in overdue { task.cancel() }
+        for body in endless {
+            services.logger.warning(
+                "a body does not end after its deadline; its step waits for it",
+                metadata: [
+                    "run": "\(identity.id)", "workflow": "\(identity.workflow)", "step": "\(body.subject)",
+                    "attempt": "\(body.attempt)", "deadline": "\(body.deadline)",
+                ])
+        }
     }
 
     /// Tells every body to stop: its outcome does not count any more.
@@ -99,6 +110,19 @@ extension Activation {
             }
         }
     }
+}
+
+extension Activation.Body {
+    /// How long a body that was told to stop may take for it before it is talked about.
+    private static let patience = Duration.seconds(10)
+
+    /// When there is something to do about it, if it has not ended by then.
+    var looksAgainAt: Timestamp? {
+        if isReported { return nil }
+        return isStopped ? deadline + Self.patience : deadline
+    }
+
+    func isDue(at now: Timestamp) -> Bool { looksAgainAt.map { $0 <= now } ?? false }
 }
 
 extension Fact {

@@ -150,6 +150,7 @@ extension Activation {
         switch result {
         case .advanced:
             services.metrics.events.increment(by: batch.events.count)
+            services.report.tell(batch.events, of: identity.id, workflow: identity.workflow)
             advanced(batch)
         case .refused(let refusal):
             refused(refusal, batch)
@@ -284,7 +285,7 @@ extension Activation {
     /// Asks to be woken when the next thing is due.
     private func scheduleWake() {
         let wake = state.withLock { state -> Timestamp? in
-            let deadlines = state.bodies.values.filter { !$0.isStopped }.map(\.deadline)
+            let deadlines = state.bodies.values.compactMap(\.looksAgainAt)
             guard let next = ([state.machine.nextDue()].compactMap { $0 } + deadlines).min() else { return nil }
             if let scheduled = state.scheduledWake, scheduled <= next { return nil }
             state.scheduledWake = next

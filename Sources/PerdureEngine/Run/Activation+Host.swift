@@ -163,7 +163,8 @@ extension Activation: RunHost {
         do {
             input = try Payload.encode(call.input, limit: services.payloadLimit, what: "the input of step '\(subject)'")
         } catch {
-            throw PerdureError(error)
+            // A mistake of the code, not an outcome: a build that mends it goes on from here.
+            throw noted(Divergence(.valueRefused, subject: subject, message: error.description), PerdureError(error).code)
         }
         let undo: StepRequest.Undo? = call.undo.map { $0.isAtMostOnce ? .atMostOnce(hasProbe: $0.probe != nil) : .idempotent }
         return StepRequest(

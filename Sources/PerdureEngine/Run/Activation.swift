@@ -20,7 +20,7 @@ package final class Activation: Sendable {
         case claimed(ClaimedRun, rows: [InboxRow])
         case committed(CommitResult?)
         /// What came about outside; with the number of the body whose end it is, if it is one.
-        case fact(Fact, at: Timestamp, body: Int? = nil)
+        case fact(Fact, at: Timestamp, body: Int64? = nil)
         case rows([InboxRow])
         /// The store knows that the run waits for a business key, or says that there is nobody to wait for.
         case keyAwaited(OperationID, BusinessKeyRecord?)
@@ -43,10 +43,14 @@ package final class Activation: Sendable {
     }
 
     struct Body {
-        let number: Int
+        let number: Int64
         let task: Task<Void, Never>
+        let subject: String
+        let attempt: Int
         let deadline: Timestamp
         var isStopped = false
+        /// That it does not end has been said.
+        var isReported = false
     }
 
     struct State {
@@ -75,7 +79,6 @@ package final class Activation: Sendable {
         var waiting: [OperationID: UnsafeContinuation<Answer?, Never>] = [:]
         var ready: [OperationID: Answer] = [:]
         var bodies: [OperationID: Body] = [:]
-        var lastBody = 0
         /// Waits for business keys that the store has not been told of yet. Until it has, nothing would wake the run.
         var untoldWaits: Set<OperationID> = []
     }
@@ -307,7 +310,7 @@ package final class Activation: Sendable {
         default:
             .failed(
                 StepFailure(
-                    code: "workflow_failed", typeName: "\(type(of: error))", message: "\(error)",
+                    code: StepFailure.workflowFailed, typeName: "\(type(of: error))", message: "\(error)",
                     payload: (error as? any Error & Encodable).flatMap {
                         try? Payload.encode($0, limit: 64 * 1_024, what: "an error")
                     }

@@ -2,6 +2,7 @@ import Logging
 import Perdure
 package import PerdureHistory
 package import PerdureStore
+import Synchronization
 
 /// What the live runs of one engine share.
 package struct ActivationServices: Sendable {
@@ -17,8 +18,17 @@ package struct ActivationServices: Sendable {
     let payloadLimit: Int
     let logger: Logger
     let metrics: EngineMetrics
+    let bodies: BodyCounter
+    let report: EventReport
     /// Told, on an engine thread, what has become of a run.
     let observe: @Sendable (Activation, ActivationEvent) -> Void
+}
+
+/// Numbers the bodies that one engine starts. One counter for all runs: a run that is read again under the same epoch, by whatever way,
+/// goes on above everything that was sent for it before.
+final class BodyCounter: Sendable {
+    private let last = Atomic<Int64>(0)
+    func next() -> Int64 { last.add(1, ordering: .relaxed).newValue }
 }
 
 /// What an engine has to know about one of its live runs.

@@ -93,11 +93,6 @@ extension Timestamp: CustomStringConvertible {
 }
 
 extension Duration {
-    /// Whole microseconds, rounded towards zero, saturating at the range of `Int64`.
-    package var clampedMicroseconds: Int64 {
-        Int64(clamping: wholeMicroseconds)
-    }
-
     /// Whole microseconds, rounded towards zero; no `Duration` is too long for 128 bits.
     fileprivate var wholeMicroseconds: Int128 {
         let (seconds, attoseconds) = components

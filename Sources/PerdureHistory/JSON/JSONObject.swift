@@ -59,15 +59,6 @@ package struct JSONObject: Hashable, Sendable {
         }
     }
 
-    /// Adds a member, or replaces the one with this key.
-    package mutating func append(_ key: String, _ value: JSONValue) {
-        if let last = members.last, Self.compare(last.key, key) >= 0 {
-            self[key] = value
-        } else {
-            members.append(Member(key: key, value: value))
-        }
-    }
-
     private func position(of key: String) -> (index: Int, found: Bool) {
         var low = 0
         var high = members.count

@@ -6,12 +6,14 @@ extension SQLiteStore {
     private static let newest = SQL(
         """
         SELECT \(RunRecord.columns) FROM runs
-        WHERE number < ?1 AND (?2 IS NULL OR namespace = ?2) AND (?3 IS NULL OR workflow = ?3) ORDER BY number DESC LIMIT ?4
+        WHERE number < ?1 AND (?2 IS NULL OR namespace = ?2) AND (?3 IS NULL OR workflow = ?3) AND (?4 IS NULL OR version = ?4)
+        ORDER BY number DESC LIMIT ?5
         """)
     private static let newestInState = SQL(
         """
         SELECT \(RunRecord.columns) FROM runs INDEXED BY runs_states
-        WHERE state = ?1 AND namespace = ?2 AND number < ?3 AND (?4 IS NULL OR workflow = ?4) ORDER BY number DESC LIMIT ?5
+        WHERE state = ?1 AND namespace = ?2 AND number < ?3 AND (?4 IS NULL OR workflow = ?4) AND (?5 IS NULL OR version = ?5)
+        ORDER BY number DESC LIMIT ?6
         """)
     private static let nextNamespace = SQL("SELECT min(namespace) FROM runs WHERE state = ?1 AND namespace > ?2")
     private static let firstNamespace = SQL("SELECT min(namespace) FROM runs WHERE state = ?1")
@@ -31,7 +33,9 @@ extension SQLiteStore {
             let limit = max(0, filter.limit)
             if !filter.labels.isEmpty { return try session.read { try Self.labelled(filter, before: before, session) } }
             guard !filter.states.isEmpty else {
-                return try session.all(Self.newest, before, filter.namespace, filter.workflow, limit) { try RunRecord($0) }
+                return try session.all(Self.newest, before, filter.namespace, filter.workflow, filter.version, limit) {
+                    try RunRecord($0)
+                }
             }
             // The index by state and namespace gives each pair in order; few pages of them merge cheaply.
             return try session.read {
@@ -39,9 +43,9 @@ extension SQLiteStore {
                 for state in Set(filter.states) {
                     let namespaces = try filter.namespace.map { [$0] } ?? Self.namespaces(of: state, session)
                     for namespace in namespaces {
-                        found += try session.all(Self.newestInState, state, namespace, before, filter.workflow, limit) {
-                            try RunRecord($0)
-                        }
+                        found += try session.all(
+                            Self.newestInState, state, namespace, before, filter.workflow, filter.version, limit
+                        ) { try RunRecord($0) }
                     }
                 }
                 return Array(found.sorted { $0.number > $1.number }.prefix(limit))
@@ -65,7 +69,7 @@ extension SQLiteStore {
             let page = try session.all(labelledPage, first.key, first.value, before) { try RunRecord($0) }
             for run in page
             where (states.isEmpty || states.contains(run.state)) && filter.namespace.map({ $0 == run.namespace }) ?? true
-                && filter.workflow.map({ $0 == run.workflow }) ?? true
+                && filter.workflow.map({ $0 == run.workflow }) ?? true && filter.version.map({ $0 == run.version }) ?? true
             {
                 let labels = filter.labels.count == 1 ? filter.labels : try Self.labels(of: run.number, session)
                 guard filter.labels.allSatisfy({ labels[$0.key] == $0.value }) else { continue }

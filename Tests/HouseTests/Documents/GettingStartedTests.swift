@@ -12,7 +12,7 @@ import Testing
             let isOver = Mutex(false)
             async let hosting = Self.host(program, in: folder) { isOver.withLock { $0 = true } }
             let run = try await Self.waitingRun(program, in: folder) { isOver.withLock { $0 } }
-            let signal = try await Program.run(program, ["signal", run, "paid", "--json", #"{"cents":4200}"#], in: folder)
+            let signal = try await Program.run(program, ["signal", run, "paid", "--payload", #"{"cents":4200}"#], in: folder)
             #expect(signal.status == 0, "\(signal.errors)")
             let hosted = try await hosting
             #expect(hosted.status == 0, "\(hosted.output)\(hosted.errors)")

@@ -16,7 +16,7 @@ import Testing
         ("PerdureSQLite", ["Perdure", "PerdureHistory", "PerdureStore"], ["GRDB", "GRDBSQLite", "Logging"]),
         (
             "PerdureEngine", ["Perdure", "PerdureHistory", "PerdureStore"],
-            ["Logging", "Metrics", "CoreMetrics", "Tracing", "ServiceLifecycle", "DequeModule", "HeapModule", "Crypto"]
+            ["Logging", "Metrics", "CoreMetrics", "ServiceLifecycle", "DequeModule", "HeapModule", "Crypto"]
         ),
         (
             "PerdureCommands", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite"],

@@ -13,6 +13,7 @@ import Testing
         return run
     }
 
+    // Promise: 28
     @Test func whatIsApprovedIsShownFirst() async throws {
         let desk = try Desk()
         try await desk.hosting { engine in
@@ -81,8 +82,28 @@ import Testing
             try await desk.until(run) { !$0.openApprovals.isEmpty }
             let own = await desk.type("approve", run, "--yes")
             #expect(own.status == .conflict && own.errors.contains("approval_not_permitted"))
-            let other = await desk.type("approve", run, "--yes", "--as", "bob")
-            #expect(other.output.contains("human bob (unauthenticated, named by ada)"))
+            let renamed = await desk.type("approve", run, "--yes", "--as", "bob")
+            #expect(renamed.status == .conflict && renamed.errors.contains("approval_not_permitted"))
+            let other = await desk.type("approve", run, "--yes", as: "bob")
+            #expect(other.status == .success && other.output.contains("human bob (unauthenticated)"))
+        }
+    }
+
+    @Test func whoStartedARunUnderAnotherNameCannotApproveItEither() async throws {
+        let desk = try Desk()
+        try await desk.hosting { _ in
+            let input = #"{"item":"book","amount":12}"#
+            let started = await desk.type("start", "ship", "--input", input, "--json", "--as", "carol")
+            let run = try #require(started.json?["run"]?.stringValue)
+            try await desk.until(run) { !$0.openApprovals.isEmpty }
+            for arguments in [["--as", "bob"], []] {
+                let own = await desk.type(["approve", run, "--yes"] + arguments)
+                #expect(own.status == .conflict && own.errors.contains("approval_not_permitted"), "\(arguments)")
+            }
+            let other = await desk.type("approve", run, "--yes", "--as", "grace", as: "bob")
+            #expect(other.output.contains("human grace (unauthenticated, os user bob)"))
+            try await desk.untilClosed(run)
+            #expect(await desk.type("show", run).output.contains("human carol (unauthenticated, os user ada)"))
         }
     }
 
@@ -102,12 +123,12 @@ import Testing
             try await desk.until(run) { !$0.openQuestions.isEmpty }
             let listed = await desk.type("approvals")
             #expect(listed.output.contains("Question 'region' in ask") && listed.output.contains("Which region?"))
-            let bad = await desk.type("answer", run, "region", "--json", "eu")
+            let bad = await desk.type("answer", run, "region", "--value", "eu")
             #expect(bad.status == .usage && bad.errors.contains("A text needs its quotes"))
-            #expect(await desk.type("answer", run, "zone", "--json", "1").status == .notFound)
-            #expect(await desk.type("answer", run, "region", "--json", #""eu-1""#).status == .success)
+            #expect(await desk.type("answer", run, "zone", "--value", "1").status == .notFound)
+            #expect(await desk.type("answer", run, "region", "--value", #""eu-1""#).status == .success)
             try await desk.untilClosed(run)
-            let late = await desk.type("answer", run, "region", "--json", #""eu-2""#)
+            let late = await desk.type("answer", run, "region", "--value", #""eu-2""#)
             #expect(late.status == .conflict && late.errors.contains("question_closed"))
         }
     }

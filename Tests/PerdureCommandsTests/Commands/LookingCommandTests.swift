@@ -27,11 +27,32 @@ import Testing
         }
     }
 
+    @Test func openRunsAndThoseOfAVersionAreListedAndWhatIsCutIsSaid() async throws {
+        let desk = try Desk()
+        try await desk.hosting { engine in
+            _ = await desk.type("start", "greet", "--input", #"{"name":"A"}"#, "--wait")
+            var waiting: [String] = []
+            for _ in 0..<2 { waiting.append(try await desk.start(engine, "wait")) }
+            func listed(_ arguments: String...) async -> [String?]? {
+                await desk.type(["list", "--json"] + arguments).json?.arrayValue?.map { $0["run"]?.stringValue }
+            }
+            #expect(await listed("--open") == waiting.reversed())
+            #expect(await listed("--open", "--workflow", "greet") == [])
+            #expect(await listed("--workflow", "wait", "--version", "1") == waiting.reversed())
+            #expect(await listed("--workflow", "wait", "--version", "2") == [])
+            #expect(await desk.type("list", "--open", "--limit", "1").output.contains("The newest 1; there are more"))
+            #expect(await desk.type("list", "--open", "--limit", "2").output.contains("there are more") == false)
+            let cut = await desk.type("list", "--limit", "1", "--json")
+            #expect(cut.json?.arrayValue?.count == 1 && cut.errors.contains("there are more"))
+        }
+    }
+
     @Test func badFiltersAreUsageErrors() async throws {
         let desk = try Desk()
         let state = await desk.type("list", "--state", "sleeping")
         #expect(state.status == .usage && state.errors.contains("'sleeping' is no state"))
         #expect(await desk.type("list", "--limit", "0").status == .usage)
+        #expect(await desk.type("list", "--open", "--state", "ready").status == .usage)
     }
 
     @Test func anUnknownRunIsNotFoundByAnybody() async throws {

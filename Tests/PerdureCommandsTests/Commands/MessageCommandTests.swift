@@ -12,14 +12,28 @@ import Testing
         let desk = try Desk()
         try await desk.hosting { engine in
             let run = try await desk.start(engine, "wait")
-            #expect(await desk.type("signal", run, "go", "--json", "41", "--id", "one").status == .success)
-            #expect(await desk.type("signal", run, "go", "--json", "42", "--id", "one").status == .success)
+            #expect(await desk.type("signal", run, "go", "--payload", "41", "--id", "one").status == .success)
+            #expect(await desk.type("signal", run, "go", "--payload", "42", "--id", "one").status == .success)
             try await desk.untilClosed(run)
             let shown = await desk.type("show", run, "--json").json
             let signals = shown?["events"]?.arrayValue?.filter { $0["kind"] == "signal.received" }
             #expect(signals?.count == 1 && signals?.first?["input"] == 41)
-            let late = await desk.type("signal", run, "go", "--json", "1")
+            let late = await desk.type("signal", run, "go", "--payload", "1")
             #expect(late.status == .conflict && late.errors.contains("run_closed"))
+        }
+    }
+
+    @Test func whatIsAcceptedIsSaidInJSONToo() async throws {
+        let desk = try Desk()
+        try await desk.hosting { engine in
+            let run = try await desk.start(engine, "wait")
+            let signal = await desk.type("signal", run, "stop", "--payload", "1", "--json").json
+            #expect(signal?["run"]?.stringValue == run && signal?["accepted"] == "signal" && signal?["subject"] == "stop")
+            let asked = try await desk.start(engine, "ask")
+            try await desk.until(asked) { !$0.openQuestions.isEmpty }
+            let answer = await desk.type("answer", asked, "region", "--value", #""eu""#, "--json").json
+            #expect(answer?["accepted"] == "answer" && answer?["subject"] == "region")
+            #expect(await desk.type("cancel", run, "--json").json?["accepted"] == "cancel")
         }
     }
 
@@ -28,7 +42,7 @@ import Testing
         try await desk.hosting { engine in
             let run = try await desk.start(engine, "wait")
             #expect(await desk.type("signal", run, "no spaces").status == .usage)
-            #expect(await desk.type("signal", run, "go", "--json", "{").errors.contains("--json is not JSON"))
+            #expect(await desk.type("signal", run, "go", "--payload", "{").errors.contains("--payload is not JSON"))
             #expect(await desk.type("signal", unknown, "go").status == .notFound)
             #expect(await desk.type("signal", "r-1", "go").status == .usage)
         }

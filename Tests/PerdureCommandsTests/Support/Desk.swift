@@ -41,6 +41,13 @@ final class Desk: Sendable {
         _ arguments: String..., as user: String = "ada", input: String = "", answer: String? = nil,
         change: (inout CommandEnvironment) -> Void = { _ in }
     ) async -> Reply {
+        await type(arguments, as: user, input: input, answer: answer, change: change)
+    }
+
+    func type(
+        _ arguments: [String], as user: String = "ada", input: String = "", answer: String? = nil,
+        change: (inout CommandEnvironment) -> Void = { _ in }
+    ) async -> Reply {
         let output = Captured(), errors = Captured()
         var environment = CommandEnvironment(
             program: "app", user: user, write: { output.append($0) }, writeError: { errors.append($0) },

@@ -30,6 +30,7 @@ import Testing
                 """)
     }
 
+    // Promise: 28
     @Test func aDoubtComesWithItsWaysOut() {
         var history = HistoryBuilder()
         history.intend("charge")

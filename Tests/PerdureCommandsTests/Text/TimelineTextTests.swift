@@ -34,6 +34,7 @@ import Testing
         return history
     }
 
+    // Promise: 28
     @Test func aHistoryIsATimeline() {
         let history = Self.history()
         let view = history.digest(#"{"input":12}"#).prefix(12)

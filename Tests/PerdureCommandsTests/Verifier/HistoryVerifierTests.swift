@@ -29,6 +29,7 @@ import Testing
         return history
     }
 
+    // Promise: 15
     @Test func aSoundHistoryProvesAllThreeFacts() {
         let report = Self.soundHistory().verify()
         #expect(report.problems == [])
@@ -43,6 +44,7 @@ import Testing
         #expect(report.isSound && !report.isClosed && !report.isClosedCleanly)
     }
 
+    // Promise: 15
     @Test func aTerminatedRunThatLeavesADoubtIsSoundButNotClosedCleanly() {
         var history = HistoryBuilder()
         history.intend("charge")
@@ -166,6 +168,7 @@ import Testing
         expect(.effectForgotten, at: 3, history)
     }
 
+    // Promise: 15
     @Test func sendingAgainAfterATakeoverIsNamed() {
         var history = HistoryBuilder()
         history.intend("charge")

@@ -36,6 +36,8 @@ import Testing
                 view.contains(#""input":"key-7""#) && view.contains("the old key stops working")
                     && view.contains(#""step":"switch""#))
             #expect(harness.effects.all.isEmpty)
+            #expect(try await harness.engine.client.pendingApprovals() == [approval])
+            #expect(try await harness.engine.client.pendingApprovals(namespace: "other").isEmpty)
             try await harness.engine.client.decide(approval, approve: true, reason: "ticket 12", by: EngineHarness.bob)
             #expect(try await run.result() == "done")
             let decided = try await harness.attributes(.approvalDecided, of: run.id)

@@ -49,6 +49,40 @@ import Testing
         }
     }
 
+    @Test(arguments: ["value_not_encodable", "payload_too_large"])
+    func anInputThatCannotBeRecordedBlocksTheRunAndABuildThatMendsItGoesOn(code: String) async throws {
+        func flow(_ amount: Double, _ text: String, _ effects: Effects) -> Flow {
+            Flow { input, context in
+                try await context.act("reserve", input: input, .idempotent(retention: .forever)) { _, _ in
+                    effects.add("reserve")
+                } undo: { _, _ in
+                    effects.add("release")
+                }
+                do {
+                    return try await context.read("convert", input: [text: amount]) { _, _ in "done" }
+                } catch let error as PerdureError {
+                    // Code that swallows it changes nothing.
+                    return error.code.rawValue
+                }
+            }
+        }
+        try await withEngines { harness in
+            let isNumber = code == "value_not_encodable", long = String(repeating: "x", count: 2_000)
+            try await harness.open(configure: { $0.payloadLimit = 1_000 }) {
+                flow(isNumber ? .nan : 1, isNumber ? "a" : long, harness.effects)
+            }
+            let run = try await harness.start()
+            try await harness.until(run.id, is: .blocked)
+            let blocked = try await harness.attributes(.runBlocked, of: run.id)
+            #expect(blocked["reason"] == "value_refused")
+            #expect(try await harness.record(run.id).note?.contains("the input of step 'convert'") == true)
+            try await harness.stop()
+            try await harness.open(build: "build-2") { flow(1, "a", harness.effects) }
+            #expect(try await harness.result(run.id) == "done")
+            #expect(harness.effects.all == ["reserve"])
+        }
+    }
+
     @Test func aBuildWithTheSameFingerprintDoesNotTryAgain() async throws {
         try await withEngines { harness in
             try await harness.open { Self.flow("look") }

@@ -3,6 +3,7 @@ import Perdure
 import PerdureEngine
 import PerdureHistory
 import PerdureStore
+import Synchronization
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct RetryTests {
@@ -127,7 +128,7 @@ import Testing
             let run = try await harness.start()
             try await harness.until(run.id, is: .parked)
             try await harness.engine.client.resolve(
-                run.id, step: "charge", .happened(result: Data(#""by hand""#.utf8)), reason: "asked the bank",
+                run.id, step: "charge", .happened(encoding: "by hand"), reason: "asked the bank",
                 by: EngineHarness.bob)
             #expect(try await run.result() == "by hand")
             #expect(try await harness.attributes(.stepResolved, of: run.id)["reason"]?.stringValue == "asked the bank")
@@ -140,7 +141,7 @@ import Testing
             let run = try await harness.start()
             try await harness.until(run.id, is: .parked)
             try await harness.engine.client.resolve(
-                run.id, step: "charge", .undo(result: Data(#""half""#.utf8)), by: EngineHarness.bob)
+                run.id, step: "charge", .undo(encoding: "half"), by: EngineHarness.bob)
             #expect(try await run.result().hasPrefix("undone"))
             #expect(harness.effects.all == ["charge", "refund"])
         }
@@ -234,6 +235,61 @@ import Testing
             harness.clock.advance(by: .seconds(1))
             #expect(try await run.result() == "x")
             #expect(effects.distinct("slow") == 1)
+        }
+    }
+
+    @Test func theFencingTokenGrowsWithEveryAttemptUndoAndOwner() async throws {
+        try await withEngines { harness in
+            let tokens = Mutex<[FencingToken]>([]), effects = harness.effects
+            let flow = Flow { input, context in
+                try await context.step("charge", input: input, .idempotent(retention: .forever), policy: .plain()) { text, step in
+                    tokens.withLock { $0.append(step.fencingToken) }
+                    effects.add("charge")
+                    if step.attempt < 4 { throw Hiccup() }
+                    return text
+                } undo: { _, step in
+                    tokens.withLock { $0.append(step.fencingToken) }
+                }
+                throw Rejected("late")
+            }
+            try await harness.open { flow }
+            let run = try await harness.start()
+            for (number, delay) in [1, 2].enumerated() {
+                try await harness.until(run.id, has: "step.attempt_failed charge", times: number + 1)
+                try await harness.until(run.id, is: .waiting)
+                harness.clock.advance(by: .seconds(delay))
+            }
+            try await harness.until(run.id, has: "step.attempt_failed charge", times: 3)
+            try await harness.until(run.id, is: .waiting)
+            try await harness.crash()
+            harness.clock.advance(by: .seconds(4))
+            try await harness.open { flow }
+            _ = try? await harness.result(run.id)
+            let seen = tokens.withLock { $0 }
+            #expect(seen.count == 5)
+            #expect(zip(seen, seen.dropFirst()).allSatisfy { $0 < $1 }, "\(seen)")
+        }
+    }
+
+    @Test func theFencingTokenGrowsWithinOneOwnership() async throws {
+        try await withEngines { harness in
+            let tokens = Mutex<[FencingToken]>([])
+            try await harness.open {
+                Flow { input, context in
+                    for name in ["a", "b"] {
+                        try await context.act(name, input: input, .idempotent(retention: .forever)) { _, step in
+                            tokens.withLock { $0.append(step.fencingToken) }
+                        } undo: { _, step in
+                            tokens.withLock { $0.append(step.fencingToken) }
+                        }
+                    }
+                    throw Rejected("late")
+                }
+            }
+            _ = try? await harness.start().result()
+            let seen = tokens.withLock { $0 }
+            #expect(seen.count == 4 && Set(seen.map(\.epoch)).count == 1)
+            #expect(zip(seen, seen.dropFirst()).allSatisfy { $0 < $1 }, "\(seen)")
         }
     }
 

@@ -132,11 +132,13 @@ import Testing
             try await harness.open { flow }
             let client = try harness.engine.client
             #expect(try await client.pendingQuestions(of: run.id).map(\.text) == ["How many?"])
+            #expect(try await client.pendingQuestions() == client.pendingQuestions(of: run.id))
             try await client.answer(run.id, question: "size", json: Data(#""many""#.utf8), by: EngineHarness.bob)
             try await harness.until(run.id, has: "operator.action size")
             #expect(try await harness.attributes(.operatorAction, of: run.id)["refused"]?.stringValue == "answer_invalid")
-            try await client.answer(run.id, question: "size", json: Data("7".utf8), by: EngineHarness.bob)
+            try await client.answer(run.id, question: "size", with: 7, by: EngineHarness.bob)
             #expect(try await harness.result(run.id) == "7")
+            #expect(try await client.pendingQuestions().isEmpty)
             #expect(try await harness.count("question.asked size", in: run.id) == 1)
             #expect(try await harness.attributes(.questionAnswered, of: run.id)["by"]?.objectValue?["id"]?.stringValue == "bob")
         }

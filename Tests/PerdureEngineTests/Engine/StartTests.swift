@@ -79,9 +79,11 @@ import Testing
             let flow = Flow { input, context in
                 let values = try
                     "\(context.random("dice")) \(context.random("dice")) \(context.uuid("id")) \(context.random("small", in: 1...6)) \(context.now)"
-                effects.add(values)
+                var generator = try context.randomGenerator("order")
+                let order = Array(1...10).shuffled(using: &generator)
+                effects.add("\(values) \(order)")
                 _ = try await context.signal(Poke.self)
-                return values
+                return "\(values) \(order)"
             }
             try await harness.open { flow }
             let run = try await harness.start()

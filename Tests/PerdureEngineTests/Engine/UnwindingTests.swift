@@ -50,6 +50,39 @@ import Testing
         }
     }
 
+    @Test func whyAStepStaysIsInItsFirstEventWhateverThatIs() async throws {
+        try await withEngines { harness in
+            let clock = harness.clock
+            try await harness.open {
+                Flow { input, context in
+                    try await context.act(
+                        "mail", input: input, .idempotent(retention: .forever), policy: .plain(), irreversible: "it was read"
+                    ) { _, step in
+                        if step.attempt == 1 { throw Hiccup() }
+                    }
+                    try await context.act("post", input: input, .idempotent(retention: .forever), irreversible: "it has left") {
+                        _, _ in
+                    }
+                    throw Rejected("late")
+                }
+            }
+            let run = try await harness.start()
+            try await harness.until(run.id, is: .waiting)
+            clock.advance(by: .seconds(1))
+            _ = try? await run.result()
+            let reasons = try await harness.history(run.id).filter { !$0.subject.isEmpty }.map {
+                "\($0.kind.rawValue) \($0.subject): \(try $0.attributes.object()["irreversible"]?.stringValue ?? "-")"
+            }
+            #expect(
+                reasons == [
+                    "step.attempt_failed mail: it was read", "step.succeeded mail: -", "step.succeeded post: it has left",
+                ])
+            let view = RunView(try await harness.history(run.id))
+            let explained = RunExplanation(try await harness.record(run.id), view, now: clock.now()).sentences.joined()
+            #expect(explained.contains("'mail' (it was read), 'post' (it has left)"), "\(explained)")
+        }
+    }
+
     @Test func aScopeUnwindsAloneAndTheCodeOutsideGoesOn() async throws {
         try await withEngines { harness in
             let effects = harness.effects

@@ -7,11 +7,6 @@ import Testing
         let object = JSONObject([("b", 1), ("a", 2), ("b", 3), ("a", 4), ("b", 5)])
         #expect(JSONValue.object(object).canonicalText == #"{"a":4,"b":5}"#)
         #expect(try JSONValue.parse(Array(#"{"a":1,"b":2,"a":3}"#.utf8)).canonicalText == #"{"a":3,"b":2}"#)
-        var appended = JSONObject()
-        appended.append("b", 1)
-        appended.append("a", 2)
-        appended.append("b", 3)
-        #expect(JSONValue.object(appended).canonicalText == #"{"a":2,"b":3}"#)
     }
 
     @Test("members are found, replaced and removed by key")

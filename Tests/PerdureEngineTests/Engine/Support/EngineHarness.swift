@@ -91,6 +91,13 @@ final class EngineHarness: Sendable {
         if let failure = process.failure { throw failure }
     }
 
+    /// Closes an engine that does not run.
+    func close() async throws {
+        let process = try #require(state.withLock { $0.process })
+        await process.engine.close()
+        state.withLock { $0.process = nil }
+    }
+
     /// Asks the engine to end, without waiting for that.
     func beginStop() throws { try #require(state.withLock { $0.process }).shutDown() }
 

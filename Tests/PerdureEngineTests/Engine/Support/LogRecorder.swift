@@ -4,12 +4,19 @@ import Synchronization
 /// Keeps what was logged, so that a test can count lines.
 final class LogRecorder: LogHandler {
     private let pulse: Pulse
-    private let entries = Mutex<[String]>([])
+    struct Entry: Sendable {
+        let message: String
+        let level: Logger.Level
+        let metadata: [String: String]
+    }
+
+    private let all = Mutex<[Entry]>([])
     private let settings = Mutex<(metadata: Logger.Metadata, level: Logger.Level)>(([:], .debug))
 
     init(_ pulse: Pulse) { self.pulse = pulse }
 
-    var lines: [String] { entries.withLock { $0 } }
+    var entries: [Entry] { all.withLock { $0 } }
+    var lines: [String] { entries.map(\.message) }
     func count(_ line: String) -> Int { lines.count { $0 == line } }
 
     var metadata: Logger.Metadata {
@@ -28,7 +35,8 @@ final class LogRecorder: LogHandler {
     }
 
     func log(event: LogEvent) {
-        entries.withLock { $0.append("\(event.message)") }
+        let metadata = (event.metadata ?? [:]).mapValues { "\($0)" }
+        all.withLock { $0.append(Entry(message: "\(event.message)", level: event.level, metadata: metadata)) }
         pulse.ring()
     }
 }

@@ -1,0 +1,92 @@
+public import Foundation
+public import Perdure
+import PerdureHistory
+import PerdureStore
+import Synchronization
+
+// How runs end.
+extension Engine {
+    /// Waits for the run to close and returns its recorded output as JSON.
+    ///
+    /// Runs move only while `run()` is being executed: called before that, this waits for it.
+    ///
+    /// - Throws: `PerdureError` with `run_failed`, `run_cancelled`, `run_terminated`, `run_quarantined`, `run_unknown`, or
+    ///   `engine_stopped` if this engine ends first. With `run_failed`, `failure` is what it failed with. Cancelling the task ends the
+    ///   wait, not the run.
+    public func result(of id: RunID) async throws -> Data {
+        while true {
+            let record = try await client.record(id)
+            if record.state.isFinal || record.state == .quarantined { return try await output(of: record) }
+            try Task.checkCancellation()
+            try await waitForChange(of: id)
+        }
+    }
+
+    private func waitForChange(of id: RunID) async throws {
+        let ticket = WaitTicket()
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isStopped = state.withLock { state in
+                    if state.phase == .stopped { return true }
+                    state.waiters[id, default: []].append(continuation)
+                    return false
+                }
+                if isStopped || ticket.isCancelled { wakeWaiters(of: id) }
+                if isStopped { continuation.resume() }
+                // The run may have closed between the look at its row and now.
+                recheck(id)
+            }
+        } onCancel: {
+            ticket.cancel()
+            wakeWaiters(of: id)
+        }
+        try Task.checkCancellation()
+        if state.withLock({ $0.phase == .stopped }) {
+            throw PerdureError(.engineStopped, "The engine has stopped; run \(id) goes on when the store is opened again.")
+        }
+    }
+
+    private func recheck(_ id: RunID) {
+        Task { [self] in
+            guard let record = try? await store.run(id), record.state.isFinal || record.state == .quarantined else { return }
+            wakeWaiters(of: id)
+        }
+    }
+
+    func wakeWaiters(of id: RunID) {
+        let waiters = state.withLock { $0.waiters.removeValue(forKey: id) ?? [] }
+        for waiter in waiters { waiter.resume() }
+    }
+
+    private func output(of record: RunRecord) async throws -> Data {
+        if record.state == .quarantined {
+            throw PerdureError(
+                .runQuarantined, record.note ?? "The history of run \(record.id) is broken.", metadata: [("run", "\(record.id)")])
+        }
+        let view = RunView(try await client.history(of: record.id))
+        guard let final = view.final else {
+            throw PerdureError(
+                .storeCorrupt, "Run \(record.id) is closed but its history has no end.", metadata: [("run", "\(record.id)")])
+        }
+        switch final.kind {
+        case .runCompleted:
+            guard case .inline(let bytes)? = final.output else { return Data("{}".utf8) }
+            return Data(bytes)
+        case .runCancelled:
+            throw PerdureError(.runCancelled, "Run \(record.id) was cancelled.", metadata: [("run", "\(record.id)")])
+        case .runTerminated:
+            throw PerdureError(.runTerminated, "Run \(record.id) was terminated.", metadata: [("run", "\(record.id)")])
+        default:
+            let failure = StepFailure(final, (try? final.attributes.object()) ?? JSONObject())
+            throw PerdureError(
+                .runFailed, "Run \(record.id) failed: \(failure.code): \(failure.message)", metadata: [("run", "\(record.id)")],
+                failure: failure)
+        }
+    }
+}
+
+private final class WaitTicket: Sendable {
+    private let state = Mutex(false)
+    var isCancelled: Bool { state.withLock { $0 } }
+    func cancel() { state.withLock { $0 = true } }
+}
