@@ -13,7 +13,7 @@ import Testing
         approval.escalated question.asked question.answered question.expired question.cancelled
         child.started child.completed child.failed child.cancelled
         undo.started undo.attempt_failed undo.succeeded undo.failed undo.in_doubt undo.resolved
-        version.patched status.reported operator.action
+        version.patched status.reported labels.changed operator.action
         """
 
     @Test("the kinds have exactly the names that stored histories hold")
