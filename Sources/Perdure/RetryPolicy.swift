@@ -84,16 +84,21 @@ public struct StepPolicy: Sendable, Hashable {
     public var grace: Duration
     /// Default: `.automatic`.
     public var intent: Intent
+    /// The other side that the step turns to, by a name that all its steps share. What the engine allows for it
+    /// (`EngineConfiguration.resources`) holds for all of them together: how many at once, how many in a time, and a pause when it keeps
+    /// failing, which uses up no attempts. Default: `nil`, no limits.
+    public var resource: String?
 
     /// Values outside a property's range are moved to its nearest end.
     public init(
         retry: RetryPolicy = .default, attemptTimeout: Duration = .minutes(5), grace: Duration = .seconds(10),
-        intent: Intent = .automatic
+        intent: Intent = .automatic, resource: String? = nil
     ) {
         self.retry = retry
         self.attemptTimeout = max(attemptTimeout, .milliseconds(1))
         self.grace = max(grace, .zero)
         self.intent = intent
+        self.resource = resource
     }
 
     /// Retried without limit, 5 min for an attempt, an intent where it is needed.

@@ -14,7 +14,7 @@ extension Engine {
     var services: ActivationServices {
         ActivationServices(
             store: store, journal: journal, threads: threads, watchdog: watchdog, scheduler: scheduler,
-            clock: configuration.clock,
+            resources: resources, clock: configuration.clock,
             random: configuration.random, node: node, build: build, payloadLimit: configuration.payloadLimit, logger: logger,
             metrics: metrics, bodies: bodies, report: report,
             observe: { [weak self] activation, event in self?.observe(activation, event) })

@@ -21,6 +21,9 @@ public struct EngineConfiguration: Sendable {
     public var watchdogLimit: Duration = .seconds(5)
     /// How often a run may take its process down, without progress in between, before it is parked. At least 1. Default: 3.
     public var poisonLimit = 3
+    /// What is allowed for each other side that steps name as their `StepPolicy.resource`. One that is not here has
+    /// `ResourceLimits()`: no limits but a circuit. Default: empty.
+    public var resources: [String: ResourceLimits] = [:]
     /// What tells two builds of the executable apart. Default: a digest of the executable.
     public var build: String?
 

@@ -14,5 +14,6 @@ struct EngineMetrics: Sendable {
     let parked = Counter(label: "perdure_runs_parked_total")
     let takeovers = Counter(label: "perdure_takeovers_total")
     let swallowedEvictions = Counter(label: "perdure_swallowed_evictions_total")
+    let circuitsOpened = Counter(label: "perdure_circuits_opened_total")
     let resident = Gauge(label: "perdure_resident_runs")
 }

@@ -64,7 +64,7 @@ package struct RunExplanation: Sendable {
             return "\(name) is running on node \(owner); if that process died, the next engine on this store takes it over."
         case .waiting:
             let wake = record.wakeAt.map { " and wakes by itself at \(time($0)) at the latest" } ?? ""
-            return "\(name) is waiting\(wake)."
+            return "\(name) is waiting\(wake).\(record.note.map { " \($0.prefix(1).uppercased())\($0.dropFirst())." } ?? "")"
         case .blocked:
             return "\(name) is blocked: history and code do not fit. \(record.note ?? view.blockedReason ?? "")"
         case .parked:

@@ -58,6 +58,8 @@ package enum RunAction: Sendable, Hashable {
     case probe(OperationID)
     /// The code no longer wants the step; its body may stop early.
     case tellBodyToStop(OperationID)
+    /// Ask the step's resource whether the next attempt may begin.
+    case admit(OperationID)
     /// Ask the store to be told when the business key's holder settles.
     case awaitKey(OperationID)
 }

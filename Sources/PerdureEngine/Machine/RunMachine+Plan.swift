@@ -73,12 +73,12 @@ extension RunMachine {
             if step.request.approval != nil, !step.isApprovalConsumed {
                 plan.drafts.events.append(approvalRequest(step, now: now))
             } else if step.needsIntent, !isForgotten(step, at: now) {
-                planIntent(step, now: now, into: &plan)
+                if isAdmitted(step, now: now, into: &plan) { planIntent(step, now: now, into: &plan) }
             } else {
                 planResend(step, now: now, into: &plan)
             }
         case .approved:
-            planIntent(step, now: now, into: &plan)
+            if isAdmitted(step, now: now, into: &plan) { planIntent(step, now: now, into: &plan) }
         case .intended:
             if step.mayHaveRun, step.isAtMostOnce {
                 plan.drafts.events.append(inDoubt(step, .interrupted))
@@ -92,7 +92,7 @@ extension RunMachine {
             if let due = step.due, due > now {
                 wake(step.id, at: due)
             } else if step.isAtMostOnce {
-                planIntent(step, now: now, into: &plan)
+                if isAdmitted(step, now: now, into: &plan) { planIntent(step, now: now, into: &plan) }
             } else {
                 planResend(step, now: now, into: &plan)
             }
@@ -113,6 +113,8 @@ extension RunMachine {
     private mutating func planResend(_ step: StepOperation, now: Timestamp, into plan: inout Plan) {
         if isForgotten(step, at: now) {
             plan.drafts.events.append(inDoubt(step, .retentionPassed))
+        } else if !isAdmitted(step, now: now, into: &plan) {
+            return
         } else if step.needsFreshIntent {
             planIntent(step, now: now, into: &plan)
         } else {
@@ -261,7 +263,7 @@ extension RunMachine {
 extension RunAction {
     var operation: OperationID {
         switch self {
-        case .run(let id), .probe(let id), .tellBodyToStop(let id), .awaitKey(let id): id
+        case .run(let id), .probe(let id), .tellBodyToStop(let id), .admit(let id), .awaitKey(let id): id
         }
     }
 }

@@ -95,7 +95,8 @@ extension RunMachine {
         guard let step = steps[due.id] else { return false }
         switch step.phase {
         case .awaitingApproval: return step.due == due.at
-        case .backingOff: return step.due == due.at
+        case .backingOff: return step.due == due.at || step.heldUntil == due.at
+        case .released, .approved, .intended: return step.heldUntil == due.at
         case .inDoubt: return step.doubt?.probeAt == due.at
         default: return false
         }

@@ -75,6 +75,8 @@ package struct RunMachine: Sendable {
     var busyCount = 0
     /// Probes that still run although a person has answered before them. Their answers no longer count.
     var strayProbes: Set<OperationID> = []
+    /// Steps that were let through by their resource and have taken another way.
+    package var admissionsGivenUp: [OperationID] = []
     /// Bodies that still run although their step is over.
     var bodiesToStop: [OperationID] = []
     /// What the facts of the batch in the making speak of; forgotten when `plan` closes the batch.
@@ -212,6 +214,7 @@ extension RunMachine {
         let wasBusy = from == .running || from == .probing, isBusy = phase == .running || phase == .probing
         busyCount += (isBusy ? 1 : 0) - (wasBusy ? 1 : 0)
         steps[id]?.phase = phase
+        giveUpAdmission(id, in: phase)
     }
 
     /// The same because of an event. Histories come from disk: one that does not fit is told, not trapped on.

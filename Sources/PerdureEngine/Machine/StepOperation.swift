@@ -151,6 +151,12 @@ struct StepOperation {
     var lastFailure: StepFailure?
     var keyGeneration = 0
     var bodyWasToldToStop = false
+    /// Its resource has let the next attempt through.
+    var isAdmitted = false
+    /// It waits in memory for its resource.
+    var isQueuedForResource = false
+    /// When it may ask its resource again.
+    var heldUntil: Timestamp?
 
     init(
         id: OperationID, family: Family, request: StepRequest, source: OperationID, undoneOutput: [UInt8] = [],

@@ -20,6 +20,8 @@ extension Activation {
                 state.bodies[id]?.isStopped = true
                 return state.bodies[id]?.task
             }?.cancel()
+        case .admit(let id):
+            admit(id)
         case .awaitKey(let id):
             awaitKey(id)
         }
@@ -36,10 +38,16 @@ extension Activation {
             fencingToken: FencingToken(epoch: epoch, sequence: number), deadline: attempt.deadline.date,
             logger: bodyLogger(attempt))
         let limit = services.payloadLimit
+        // From here on the body answers for what its resource has allowed.
+        let resource = state.withLock { $0.admissions.removeValue(forKey: attempt.operation) }
+        let ticket = ResourceGate.Ticket(run: self.number, operation: attempt.operation), resources = services.resources
         let task = Task.detached { [self] in
             let fact: Fact
             switch attempt.body {
-            case .step, .undo: fact = .attemptEnded(attempt.operation, await call.run(attempt, context, limit: limit))
+            case .step, .undo:
+                let outcome = await call.run(attempt, context, limit: limit)
+                if let resource { resources.end(resource, ticket, outcome.tells) }
+                fact = .attemptEnded(attempt.operation, outcome)
             case .stepProbe, .undoProbe: fact = .probeEnded(attempt.operation, await call.probe(attempt, context, limit: limit))
             }
             post(.fact(fact, at: services.clock.now(), body: number))

@@ -19,6 +19,7 @@ extension Activation {
     /// Takes what has gathered and what the operations need, and commits it; or starts what may start; or gives the run up.
     func cycle() {
         let now = services.clock.now()
+        giveBackUnusedAdmissions()
         if let failure = lateFailure() { return block(failure) }
         if handOver(now: now) { return }
         stopOverdueBodies(now: now)
@@ -114,7 +115,7 @@ extension Activation {
         if isParked || state.machine.isStuck {
             return RunTransition(to: .parked, wakeAt: wakeAt, note: state.machine.stuckReason)
         }
-        return RunTransition(to: .waiting, wakeAt: wakeAt)
+        return RunTransition(to: .waiting, wakeAt: wakeAt, note: state.machine.holdReason)
     }
 
     /// Events that only record what the run waits for: feeding them starts nothing.

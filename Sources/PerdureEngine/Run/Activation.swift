@@ -24,6 +24,8 @@ package final class Activation: Sendable {
         case rows([InboxRow])
         /// The store knows that the run waits for a business key, or says that there is nobody to wait for.
         case keyAwaited(OperationID, BusinessKeyRecord?)
+        /// A resource lets an attempt begin, or has it ask again.
+        case resourceAnswered(OperationID, mayBegin: Bool)
         case wake
         case leave
         /// The engine shuts down and does not wait for bodies any longer.
@@ -81,6 +83,8 @@ package final class Activation: Sendable {
         var bodies: [OperationID: Body] = [:]
         /// Waits for business keys that the store has not been told of yet. Until it has, nothing would wake the run.
         var untoldWaits: Set<OperationID> = []
+        /// Attempts that were let through, or wait to be, by their resources, and have not begun.
+        var admissions: [OperationID: String] = [:]
     }
 
     package let number: Int64
@@ -185,6 +189,7 @@ package final class Activation: Sendable {
                 state.untoldWaits.remove(id)
                 if let holder { state.facts.append((services.clock.now(), .keyHeld(id, holder))) }
             }
+        case .resourceAnswered(let id, let mayBegin): resourceAnswered(id, mayBegin: mayBegin)
         case .wake: state.withLock { $0.scheduledWake = nil }
         case .leave: leave()
         case .handOver: state.withLock { $0.mustHandOver = true }
@@ -323,6 +328,7 @@ package final class Activation: Sendable {
     /// Takes the code out of memory: every wait throws, and whatever the code does from here on is ignored.
     func closeCode() {
         quiet.turn(on: false)
+        giveBackAllAdmissions()
         let (root, waiting) = state.withLock { state -> (Task<Void, Never>?, [UnsafeContinuation<Answer?, Never>]) in
             state.isClosed = true
             defer {
@@ -367,7 +373,7 @@ private final class WeakActivation: Sendable {
 
 extension Activation.State {
     /// Whether something is under way in this process that the run has to stay in memory for.
-    var isBusy: Bool { machine.isBusy || !untoldWaits.isEmpty }
+    var isBusy: Bool { machine.isBusy || !untoldWaits.isEmpty || !admissions.isEmpty }
 
     /// Takes unread inbox rows in, each once.
     mutating func take(_ rows: [InboxRow]) {

@@ -11,6 +11,7 @@ package struct ActivationServices: Sendable {
     let threads: EngineThreads
     let watchdog: Watchdog
     let scheduler: Scheduler
+    let resources: Resources
     let clock: any EngineClock
     let random: @Sendable () -> UInt64
     let node: NodeID

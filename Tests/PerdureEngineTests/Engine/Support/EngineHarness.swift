@@ -128,6 +128,17 @@ final class EngineHarness: Sendable {
         state.withLock { $0.process = nil }
     }
 
+    /// Moves time on, again and again, until the condition holds.
+    func advanceUntil(by duration: Duration, _ condition: () async throws -> Bool) async throws {
+        try await until {
+            if try await condition() { return true }
+            self.clock.advance(by: duration)
+            // Whatever the engine scheduled for later in answer to this has to be looked at again.
+            Task { [pulse = self.pulse] in pulse.ring() }
+            return false
+        }
+    }
+
     /// Waits until the engine has ended by itself.
     func untilEnded() async throws -> (any Error)? {
         guard let process = state.withLock({ $0.process }) else { return nil }

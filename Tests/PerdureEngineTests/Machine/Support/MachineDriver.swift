@@ -195,6 +195,8 @@ final class MachineDriver {
 
     private func act(_ action: RunAction) {
         switch action {
+        case .admit(let id):
+            _ = machine.resourceAnswered(id, mayBegin: true)
         case .run(let id):
             if let attempt = machine.beginAttempt(id, now: now) { began(attempt) }
         case .probe(let id):

@@ -1,0 +1,148 @@
+import DequeModule
+import Perdure
+import PerdureHistory
+
+/// Who may turn to one other side now. A pure value: it is told the time, and random numbers in 0..<1.
+struct ResourceGate {
+    /// A step that asks, once for each attempt.
+    struct Ticket: Hashable {
+        let run: Int64
+        let operation: OperationID
+    }
+
+    enum Answer: Hashable {
+        /// The attempt may begin, and has to be ended.
+        case go
+        /// It is told as soon as it may.
+        case queued
+        /// It has to ask again at this time. Nobody keeps its place, so that the run can leave memory.
+        case later(Timestamp)
+    }
+
+    /// How an attempt ended, as far as it tells something of the other side.
+    enum Outcome: Hashable {
+        /// It answered, be it with a refusal.
+        case answered
+        /// It could not do what it is there for, and may have said when to come back.
+        case failed(retryAfter: Duration?)
+        /// The attempt was not begun after all.
+        case withdrawn
+    }
+
+    private enum State: Hashable {
+        case closed(failures: Int)
+        case open(until: Timestamp, pause: Duration)
+        /// One attempt is under way after a pause.
+        case trying(Ticket, pause: Duration)
+    }
+
+    let limits: ResourceLimits
+    private var state = State.closed(failures: 0)
+    private var underWay: Set<Ticket> = []
+    private var queue = Deque<Ticket>()
+    private var queued: Set<Ticket> = []
+    /// When the next attempt may begin at an even rate; earlier times are room for bursts.
+    private var nextSlot = Timestamp.epoch
+
+    /// How many wait in memory. More are told to come again.
+    static let queueLimit = 256
+
+    init(limits: ResourceLimits) { self.limits = limits }
+
+    var isOpen: Bool { if case .closed = state { false } else { true } }
+    var waiting: Int { queue.count }
+    var isIdle: Bool { underWay.isEmpty && queue.isEmpty && state == .closed(failures: 0) }
+
+    mutating func ask(_ ticket: Ticket, now: Timestamp, random: Double) -> Answer {
+        if underWay.contains(ticket) { return .go }
+        if queued.contains(ticket) { return .queued }
+        switch state {
+        case .open(let until, let pause):
+            if until > now { return .later(until + spread(random)) }
+            state = .trying(ticket, pause: pause)
+            underWay.insert(ticket)
+            return .go
+        case .trying:
+            return .later(now + (limits.circuit?.pause ?? .seconds(1)) / 10 + spread(random))
+        case .closed:
+            if queue.isEmpty, begin(ticket, now: now) { return .go }
+            guard queue.count < Self.queueLimit else { return .later(now + .seconds(1) + spread(random)) }
+            queue.append(ticket)
+            queued.insert(ticket)
+            return .queued
+        }
+    }
+
+    /// Ends an attempt, or a wait. Returns who may begin now.
+    mutating func end(_ ticket: Ticket, _ outcome: Outcome, now: Timestamp) -> [Ticket] {
+        if queued.remove(ticket) != nil { queue.removeAll { $0 == ticket } }
+        guard underWay.remove(ticket) != nil else { return [] }
+        note(outcome, of: ticket, now: now)
+        return admit(now: now)
+    }
+
+    /// Who may begin because of the time. They are told and count as under way.
+    mutating func admit(now: Timestamp) -> [Ticket] {
+        guard case .closed = state else { return [] }
+        var admitted: [Ticket] = []
+        while let first = queue.first, begin(first, now: now) {
+            queue.removeFirst()
+            queued.remove(first)
+            admitted.append(first)
+        }
+        return admitted
+    }
+
+    /// Those that wait in memory while the circuit opens: they have to ask again, and are told when.
+    mutating func dismiss() -> [Ticket] {
+        guard isOpen else { return [] }
+        defer {
+            queue = []
+            queued = []
+        }
+        return Array(queue)
+    }
+
+    /// When `admit` is worth a call without anything having ended.
+    var nextAdmission: Timestamp? {
+        guard !queue.isEmpty, case .closed = state, limits.rate != nil,
+            limits.concurrency.map({ underWay.count < $0 }) ?? true
+        else { return nil }
+        return nextSlot
+    }
+
+    private mutating func begin(_ ticket: Ticket, now: Timestamp) -> Bool {
+        if let most = limits.concurrency, underWay.count >= most { return false }
+        if let rate = limits.rate {
+            guard nextSlot <= now else { return false }
+            let interval = rate.period / rate.count
+            // Time that passed unused is kept as room for a burst, but for no more than one.
+            nextSlot = max(nextSlot, now - interval * (rate.burst - 1)) + interval
+        }
+        underWay.insert(ticket)
+        return true
+    }
+
+    private mutating func note(_ outcome: Outcome, of ticket: Ticket, now: Timestamp) {
+        guard let circuit = limits.circuit else { return }
+        switch (outcome, state) {
+        case (.answered, .closed): state = .closed(failures: 0)
+        case (.answered, .trying(ticket, _)): state = .closed(failures: 0)
+        case (.failed(let wait), .closed(let failures)):
+            state =
+                failures + 1 >= circuit.failures || wait != nil
+                ? .open(until: now + max(circuit.pause, wait ?? .zero), pause: circuit.pause) : .closed(failures: failures + 1)
+        case (.failed(let wait), .trying(ticket, let pause)):
+            let longer = min(pause * 2, circuit.longestPause)
+            state = .open(until: now + max(longer, wait ?? .zero), pause: longer)
+        case (.withdrawn, .trying(ticket, let pause)):
+            state = .open(until: now, pause: pause)
+        // What was sent before the circuit opened tells nothing new.
+        case (.answered, _), (.failed, _), (.withdrawn, _): break
+        }
+    }
+
+    private func spread(_ random: Double) -> Duration {
+        .microseconds(Int64(Double((limits.circuit?.spread ?? .seconds(1)).microseconds) * random))
+    }
+}
