@@ -32,8 +32,7 @@ struct Parallel {
             let usage = try await BenchEngine.with(path, recorder) { engine in
                 try await Usage.of {
                     try await engine.start(Fan.self, 1) { Sequence.Input(run: $0, steps: steps, bytes: bytes) }
-                    // Those that have warmed up are Fan as well.
-                    try await engine.wait(for: BenchEngine.warmUpRuns + 1, of: Fan.self, in: "completed")
+                    try await engine.wait(for: 1, in: "completed")
                 }.usage
             }
             try Verification.completed(path, Fan.self, runs: 1, steps: steps, executed: recorder.executed)

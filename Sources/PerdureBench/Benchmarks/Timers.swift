@@ -48,8 +48,8 @@ struct Timers {
                     Sleeper.Input(run: run, until: Int64((first + spread * Double(run) / Double(runs)) * 1e3))
                 }
                 let left = first - Date().timeIntervalSince1970
-                guard (try? await engine.wait(for: runs, of: Sleeper.self, in: "waiting", limit: left)) != nil else { return nil }
-                return try await Usage.of { try await engine.wait(for: runs, of: Sleeper.self, in: "completed") }.usage
+                guard (try? await engine.wait(for: runs, in: "waiting", limit: left)) != nil else { return nil }
+                return try await Usage.of { try await engine.wait(for: runs, in: "completed") }.usage
             }
             guard let usage else { return nil }
             try Verification.completed(path, Sleeper.self, runs: runs, steps: 0)

@@ -63,7 +63,7 @@ struct Together {
             let usage = try await BenchEngine.with(path, recorder) { engine in
                 try await Usage.of {
                     try await engine.start(Sequence.self, runs) { Sequence.Input(run: $0, steps: Self.steps, bytes: bytes) }
-                    try await engine.wait(for: runs, of: Sequence.self, in: "completed")
+                    try await engine.wait(for: runs, in: "completed")
                 }.usage
             }
             try Verification.completed(path, Sequence.self, runs: runs, steps: runs * Self.steps, executed: recorder.executed)

@@ -56,13 +56,13 @@ struct Waiting {
                 let empty = try size(path)
                 let (ids, parking) = try await Usage.of {
                     let ids = try await engine.start(Waiter.self, runs) { _ in value }
-                    try await engine.wait(for: runs, of: Waiter.self, in: "waiting")
+                    try await engine.wait(for: runs, in: "waiting")
                     return ids
                 }
                 let full = try size(path)
                 let waking = try await Usage.of {
                     try await engine.wake(ids)
-                    try await engine.wait(for: runs, of: Waiter.self, in: "completed")
+                    try await engine.wait(for: runs, in: "completed")
                 }.usage
                 round = Round(
                     parking: parking, waking: waking, bytesOnDisk: Double(full - empty) / Double(runs) - Double(Self.bytes))

@@ -99,6 +99,10 @@ struct Sleeper: Workflow {
 }
 
 enum Value {
+    private static let small = make(64), large = make(1_024)
+
     /// A text that is recorded in so many bytes, its quotes among them.
-    static func text(_ bytes: Int) -> String { String(repeating: "x", count: max(0, bytes - 2)) }
+    static func text(_ bytes: Int) -> String { bytes == 64 ? small : bytes == 1_024 ? large : make(bytes) }
+
+    private static func make(_ bytes: Int) -> String { String(repeating: "x", count: max(0, bytes - 2)) }
 }

@@ -89,7 +89,7 @@ package struct BenchWorker: Sendable {
                 try await engine.start(Waiter.self, min(10_000, count - first)) { _ in value }
             }
             parked += count
-            try await engine.wait(for: parked, of: Waiter.self, in: "waiting")
+            try await engine.wait(for: parked, in: "waiting")
             // They leave memory after they have been parked.
             try await Task.sleep(for: .seconds(1))
         }
@@ -123,7 +123,7 @@ package struct BenchWorker: Sendable {
         let engine = try await BenchEngine.open(order.path, recorder)
         let order = order
         try await engine.start(Sequence.self, 1) { Sequence.Input(run: $0, steps: 1, bytes: order.bytes) }
-        try await engine.wait(for: 1, of: Sequence.self, in: "completed")
+        try await engine.wait(for: 1, in: "completed")
         try await Task.sleep(for: .seconds(1))
         Self.say(.idle, ["memory": Double(Memory.resident)])
         await untilInputEnds()
