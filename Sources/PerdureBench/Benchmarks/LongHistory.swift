@@ -27,12 +27,11 @@ enum LongHistory {
         let node = NodeID(rawValue: "bench-writer")
         try await store.register(NodeRegistration(id: node, build: "bench", host: "bench", processID: getpid()))
         let input = try Payload.encode(Sequence.Input(run: 0, steps: count, bytes: 64), what: "the input")
-        var run = NewRun(
-            RegisteredWorkflow(Sequence(recorder: Recorder())), input: input, namespace: "default", key: nil,
-            by: Principal(.system, "bench"), build: "bench", now: store.now(), random: { .random(in: .min ... .max) })
-        run.record.state = .running
-        run.record.owner = node
-        run.record.epoch = 1
+        let run = NewRun(
+            RegisteredWorkflow(Sequence(recorder: Recorder())), input: input,
+            options: try StartOptions(key: nil, labels: [:], deadline: nil), namespace: "default",
+            by: Principal(.system, "bench"),
+            build: "bench", node: node, isOwned: true, now: store.now(), random: { .random(in: .min ... .max) })
         guard case .created(let record)? = try await store.commit([.create(run)]).first, let first = run.events.last else {
             throw BenchError("the long run was not created")
         }
