@@ -72,7 +72,11 @@ var targets: [Target] = [
         name: "GettingStarted", dependencies: ["Perdure", "PerdureEngine", "PerdureCommands"], path: "Examples/GettingStarted",
         swiftSettings: settings),
     .target(
-        name: "DocumentedExamples", dependencies: ["Perdure"], path: "Examples/Documents", swiftSettings: settings),
+        name: "DocumentedExamples",
+        dependencies: [
+            "Perdure", "PerdureEngine", "PerdureSQLite", log, lifecycle,
+            .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+        ], path: "Examples/Documents", swiftSettings: settings),
     tests(
         "HouseTests",
         ["Perdure", "PerdureEngine", "PerdureSQLite", "Quickstart", "GettingStarted", "DocumentedExamples"]),

@@ -46,7 +46,8 @@ struct ListCommand: StoreCommand {
     func run(in environment: CommandEnvironment) async throws {
         let states = open ? RunState.allCases.filter { !$0.isFinal } : state
         // One more than is shown tells whether there are more.
-        let filter = RunFilter(workflow: workflow, version: version, states: states, labels: LabelArgument.dictionary(label), limit: limit + 1)
+        let filter = RunFilter(
+            workflow: workflow, version: version, states: states, labels: LabelArgument.dictionary(label), limit: limit + 1)
         let found = try await store.withClient(environment) { client in
             try await client.guarded { try await client.store.runs(filter) }
         }
