@@ -11,13 +11,13 @@ export PATH := $(CURDIR)/.build-tools/python/bin:$(PATH)
 
 # In three processes: while Foundation's Process starts a program it copies the list of open files, and crashes if another thread
 # opens hundreds of them meanwhile, as the engine's tests do. The limit of time is for a test that hangs.
-TEST_GROUPS = 'PerdureDemoTests' 'PerdureTests|PerdureHistoryTests|HouseTests' \
+TEST_GROUPS = 'PerdureDemoTests|PerdureBenchTests' 'PerdureTests|PerdureHistoryTests|HouseTests' \
 	'PerdureEngineTests|PerdureSQLiteTests|PerdureCommandsTests|PerdurePeerTests'
 RUN_TESTS = for group in $(TEST_GROUPS); do timeout 900 swift test --skip-build --filter "$$group"; done
 
 LINTED = Package.swift Sources Tests Examples
 
-.PHONY: help run test core-test check lint strict-build strict-test release-test house format clean
+.PHONY: help run test core-test check lint strict-build strict-test release-test bench house format clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,11 @@ strict-test:
 release-test: ## Run the executor's tests in a release build of the core (builds in .build-release)
 	@Scripts/prepare.sh test
 	PERDURE_CORE=1 swift test -c release --scratch-path .build-release --filter 'PerdureEngineTests.*(Executor|TaskFirstQueue|JobTaskID|ForeignAwait|ContextMisuse|EngineThreads|Watchdog)'
+
+bench: ## Measure the engine beside a hand-written program (release build of the core, in .build-release); BENCH="--only a,b" to choose
+	@Scripts/prepare.sh build
+	PERDURE_CORE=1 swift build -c release --scratch-path .build-release --product perdure
+	.build-release/release/perdure bench $(BENCH)
 
 house: ## Run only the tests of the house rules: sizes, layers, documentation
 	@Scripts/prepare.sh test

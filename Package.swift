@@ -36,6 +36,7 @@ var products: [Product] = [
     .library(name: "PerdureEngine", targets: ["PerdureEngine"]),
     .library(name: "PerdureSQLite", targets: ["PerdureSQLite"]),
     .library(name: "PerdureCommands", targets: ["PerdureCommands"]),
+    .executable(name: "perdure", targets: ["PerdureCLI"]),
 ]
 
 var dependencies: [Package.Dependency] = [
@@ -57,11 +58,13 @@ var targets: [Target] = [
     layer(
         "PerdureEngine", ["Perdure", "PerdureHistory", "PerdureStore", log, lifecycle, crypto] + metrics + collections),
     layer("PerdureCommands", ["Perdure", "PerdureEngine", "PerdureSQLite", argumentParser]),
+    layer("PerdureBench", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", log] + grdb),
     tests("PerdureTests", ["Perdure"]),
     tests("PerdureHistoryTests", ["PerdureHistory"], exclude: ["Scripts"]),
     tests("PerdureSQLiteTests", ["PerdureSQLite", "PerdureStoreConformance", log] + grdb),
     tests("PerdureEngineTests", ["PerdureEngine", "PerdureSQLite", "PerdureStoreConformance"]),
     tests("PerdureCommandsTests", ["PerdureCommands"]),
+    tests("PerdureBenchTests", ["PerdureCLI"]),
     .executableTarget(
         name: "Quickstart", dependencies: ["Perdure", "PerdureEngine", "PerdureSQLite"], path: "Examples/Quickstart",
         swiftSettings: settings),
@@ -69,16 +72,26 @@ var targets: [Target] = [
         name: "GettingStarted", dependencies: ["Perdure", "PerdureEngine", "PerdureCommands"], path: "Examples/GettingStarted",
         swiftSettings: settings),
     .target(
-        name: "DocumentedExamples", dependencies: ["Perdure"], path: "Examples/Documents", swiftSettings: settings),
+        name: "DocumentedExamples",
+        dependencies: [
+            "Perdure", "PerdureEngine", "PerdureSQLite", log, lifecycle,
+            .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+        ], path: "Examples/Documents", swiftSettings: settings),
     tests(
         "HouseTests",
         ["Perdure", "PerdureEngine", "PerdureSQLite", "Quickstart", "GettingStarted", "DocumentedExamples"]),
 ]
 
-if !coreOnly {
+if coreOnly {
+    // The same program without the demo and the example workflows, which speak HTTP: operators' commands and the benchmarks.
+    targets += [
+        .executableTarget(
+            name: "PerdureCLI", dependencies: ["PerdureCommands", "PerdureBench", "PerdureEngine", argumentParser],
+            exclude: ["Demo", "Examples.swift"], swiftSettings: settings + [.define("PERDURE_CORE")])
+    ]
+} else {
     let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
     let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
-    products += [.executable(name: "perdure", targets: ["PerdureCLI"])]
     dependencies += [
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.5.0"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.24.0"),
@@ -89,7 +102,8 @@ if !coreOnly {
         .executableTarget(
             name: "PerdureCLI",
             dependencies: [
-                "PerdureCommands", "PerdureEngine", "PerdureSQLite", "PerdureExamples", "PerdurePeer", httpClient, argumentParser,
+                "PerdureCommands", "PerdureBench", "PerdureEngine", "PerdureSQLite", "PerdureExamples", "PerdurePeer", httpClient,
+                argumentParser,
             ],
             swiftSettings: settings),
         tests("PerdurePeerTests", ["PerdurePeer", .product(name: "HummingbirdTesting", package: "hummingbird")]),

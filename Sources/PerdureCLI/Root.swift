@@ -1,13 +1,13 @@
 import ArgumentParser
 import PerdureCommands
+import PerdureEngine
 
-/// `perdure` itself: every command of the library over the example workflows, and the demo.
+/// `perdure` itself: every command of the library over the example workflows, and the tools that need no store.
 @main
 struct Program {
     static func main() async {
-        let demos = [DemoCommand.configuration.commandName, DemoEngineCommand.configuration.commandName]
-        if let first = CommandLine.arguments.dropFirst().first, demos.contains(first) {
-            await DemoTool.main()
+        if let first = CommandLine.arguments.dropFirst().first, Tools.names.contains(first) {
+            await Tools.main()
         } else {
             await Examples.main()
         }
@@ -15,8 +15,25 @@ struct Program {
 }
 
 /// The commands that need no store.
-struct DemoTool: AsyncParsableCommand {
+struct Tools: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "perdure", abstract: "Workflows that outlive their processes.",
-        subcommands: [DemoCommand.self, DemoEngineCommand.self])
+        commandName: "perdure", abstract: "Workflows that outlive their processes.", subcommands: subcommands)
+
+    #if PERDURE_CORE
+        private static let subcommands: [any ParsableCommand.Type] = [BenchCommand.self, BenchWorkerCommand.self]
+    #else
+        private static let subcommands: [any ParsableCommand.Type] = [
+            DemoCommand.self, DemoEngineCommand.self, BenchCommand.self, BenchWorkerCommand.self,
+        ]
+    #endif
+
+    static let names = subcommands.compactMap { $0.configuration.commandName }
 }
+
+#if PERDURE_CORE
+    /// The core has no example workflows: they speak HTTP. Its program looks at runs and moves them, and measures.
+    enum Examples: PerdureApp {
+        static var abstract: String { "Lets people look at runs and move them. 'perdure bench' measures the engine." }
+        static var workflows: Workflows {}
+    }
+#endif

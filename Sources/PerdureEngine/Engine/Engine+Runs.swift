@@ -20,10 +20,9 @@ extension Engine {
     ///     and it fails with `deadline_passed`. At least 1 ms. Without one it may take for ever.
     ///   - sender: Who starts it; recorded, and kept from approving the run's actions.
     /// - Returns: A handle to the run; `isNew` says whether this call started it.
-    /// - Throws: `PerdureError` with `workflow_unknown`, `run_conflict` (the key was used with another input), `name_invalid` (the key),
-    ///   `label_invalid`,
-    ///   `payload_too_large`, `value_not_encodable` or `engine_stopped`. With `store_unavailable` it is not known whether the run was
-    ///   started: repeat the call with the same key.
+    /// - Throws: `PerdureError` with `workflow_unknown`, `name_invalid` (the key), `label_invalid`, `run_conflict` (the key was used with
+    ///   another input), `payload_too_large`, `value_not_encodable` or `engine_stopped`. With `store_unavailable` it is not known whether
+    ///   the run was started: repeat the call with the same key.
     public func start<W: Workflow>(
         _ type: W.Type, input: W.Input, key: String? = nil, labels: [String: String] = [:], deadline: Duration? = nil,
         by sender: Principal

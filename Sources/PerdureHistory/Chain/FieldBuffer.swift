@@ -75,7 +75,10 @@ struct FieldBuffer {
     }
 
     func sha256() -> EventHash {
-        EventHash(SHA256.hash(data: bytes))
+        // Not `hash(data:)`: it walks through any collection of regions, for what is one region here.
+        var hash = SHA256()
+        bytes.withUnsafeBytes { hash.update(bufferPointer: $0) }
+        return EventHash(hash.finalize())
     }
 
     private mutating func appendNull() {

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Perdure
 
 /// An author's value as bytes, and the codec that wrote them.
 package struct Payload: Hashable, Sendable {
@@ -38,11 +39,35 @@ package struct Payload: Hashable, Sendable {
     /// - Parameter what: names the value in errors.
     /// - Throws: ``PayloadError/notDecodable(what:path:expected:reason:)``.
     package func decode<T: Decodable>(_ type: T.Type = T.self, what: String) throws(PayloadError) -> T {
+        if let value = plain(T.self) { return value }
         do {
             return try JSONDecoder().decode(type, from: Data(bytes))
         } catch {
             throw PayloadError(decoding: what, expected: "\(type)", error)
         }
+    }
+
+    /// The commonest values of steps, read without a decoder. `nil` for every other type, and for bytes that are not the plainest form
+    /// of a value: the decoder then says what they are.
+    private func plain<T>(_ type: T.Type) -> T? {
+        if type == String.self {
+            guard bytes.count >= 2, bytes.first == UInt8(ascii: "\""), bytes.last == UInt8(ascii: "\"") else { return nil }
+            let content = bytes[1..<(bytes.count - 1)]
+            guard content.allSatisfy({ $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) else { return nil }
+            return String(validating: content, as: UTF8.self) as? T
+        }
+        if type == Int.self {
+            // Of 18 digits every number fits.
+            let digits = bytes.first == UInt8(ascii: "-") ? bytes.dropFirst() : bytes[...]
+            guard (1...18).contains(digits.count), digits.count == 1 || digits.first != UInt8(ascii: "0") else { return nil }
+            var number = 0
+            for digit in digits {
+                guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit) else { return nil }
+                number = 10 * number + Int(digit - UInt8(ascii: "0"))
+            }
+            return (digits.count == bytes.count ? number : -number) as? T
+        }
+        return type == Nothing.self && bytes == Array("{}".utf8) ? Nothing() as? T : nil
     }
 
     /// The bytes as a JSON value, for showing and comparing.

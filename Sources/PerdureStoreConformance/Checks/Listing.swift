@@ -93,6 +93,7 @@ extension StoreConformance {
             #expect(try await listed(["customer": "7", "tier": "gold"]) == [a.number])
             #expect(try await listed(["customer": "9"]).isEmpty)
             #expect(try await scene.store.runs(RunFilter(states: [.failed], labels: ["customer": "7"])).isEmpty)
+            #expect(try await scene.store.runs(RunFilter(version: "none", labels: ["customer": "7"])).isEmpty)
             let change = EventDraft(.labelsChanged, subject: "labels", attributes: ["labels": .object(["customer": "7"])])
             try await scene.advance(c.advance([change]))
             #expect(try await listed(["customer": "8"]).isEmpty)

@@ -22,14 +22,17 @@ import Testing
             "PerdureCommands", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite"],
             ["ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals"]
         ),
+        (
+            "PerdureBench", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite"],
+            ["GRDBSQLite", "Logging"]
+        ),
         ("PerdurePeer", [], ["Hummingbird", "HTTPTypes", "NIOCore", "GRDB", "Logging"]),
         ("PerdureExamples", ["Perdure"], ["AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOFoundationCompat", "Logging"]),
         (
             "PerdureCLI",
             [
                 "Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", "PerdureCommands",
-                "PerdureExamples",
-                "PerdurePeer",
+                "PerdureBench", "PerdureExamples", "PerdurePeer",
             ],
             ["ArgumentParser", "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOFoundationCompat", "Logging", "ServiceLifecycle"]
         ),

@@ -1,0 +1,183 @@
+import Foundation
+import Perdure
+import PerdureEngine
+import Synchronization
+
+/// What a child process does. It ends when its standard input does.
+package struct BenchWorker: Sendable {
+    private let order: WorkerOrder
+    /// When the process began with its own work.
+    private let beginning = Usage.now
+
+    package init(order: String) throws { self.order = try JSONDecoder().decode(WorkerOrder.self, from: Data(order.utf8)) }
+
+    package func run() async throws {
+        switch order.task {
+        case .crash: try await crash()
+        case .resume: try await resume()
+        case .resumeByHand: try resumeByHand()
+        case .park: try await park()
+        case .start: try await start()
+        case .startByHand: try await startByHand()
+        }
+    }
+
+    // MARK: Dying and coming back
+
+    private func crash() async throws {
+        let counter = try order.counter.map(CounterFile.init)
+        let recorder = Recorder { run, step in if let step { counter?.add(run, step) } }
+        let engine = try await BenchEngine.open(order.path, recorder)
+        let order = order
+        try await engine.start(Sequence.self, order.runs) { Sequence.Input(run: $0, steps: order.steps, bytes: order.bytes) }
+        await untilInputEnds()
+        try await engine.stop()
+    }
+
+    private func resume() async throws {
+        let counter = try order.counter.map(CounterFile.init), watch = MovingWatch(expected: order.runs, since: beginning.time)
+        let recorder = Recorder { run, step in
+            if let step { counter?.add(run, step) }
+            watch.moves(run)
+        }
+        let engine = try await BenchEngine.open(order.path, recorder)
+        let file = try PlainDatabase(order.path, readOnly: true)
+        let open = try file.prepare("SELECT count(*) FROM runs WHERE closed_at IS NULL")
+        while try open.integer() > 0 { try await Task.sleep(for: .milliseconds(2)) }
+        let used = Usage.now - beginning
+        Self.say(.done, ["cpu_ms": used.cpu * 1e3, "syncs": Double(used.syncs), "peak": Double(Memory.peak)])
+        try await engine.stop()
+    }
+
+    /// Reads every history that has no end, and adds an event to each.
+    private func resumeByHand() throws {
+        let file = try PlainDatabase(order.path)
+        try file.setUp()
+        let histories = try file.prepare(
+            "SELECT events.* FROM runs CROSS JOIN events ON events.run = runs.number WHERE runs.closed_at IS NULL ORDER BY events.run, events.seq"
+        )
+        var runs: [Int64] = [], size = 0
+        try histories.forEach { row in
+            let run = row.integer(at: 1)
+            if runs.last != run { runs.append(run) }
+            for column in Int32(2)..<14 { size += row.text(at: column).utf8.count }
+        }
+        let columns = "kind, subject, attributes, input, input_size, output, output_size, codec, key_id, hash"
+        let append = try file.prepare(
+            "INSERT INTO events (run, seq, at, \(columns)) SELECT run, seq + 1, at, \(columns) FROM events WHERE run = ?1 ORDER BY seq DESC LIMIT 1"
+        )
+        try file.run("BEGIN IMMEDIATE")
+        for run in runs {
+            append.bind(1, run)
+            try append.execute()
+        }
+        try file.run("COMMIT")
+        try BenchError.check(runs.count == order.runs && size > 0, "\(runs.count) of \(order.runs) runs were there")
+        let now = Usage.now.time
+        Self.say(.moving, ["at": now, "since_open": now - beginning.time])
+        Self.say(.done, ["peak": Double(Memory.peak)])
+    }
+
+    // MARK: Waiting
+
+    private func park() async throws {
+        let value = Value.text(order.bytes), order = order
+        let engine = try await BenchEngine.open(order.path) { $0.cachedRuns = 0 }
+        var parked = 0
+        func park(_ count: Int) async throws {
+            for first in stride(from: 0, to: count, by: 10_000) {
+                try await engine.start(Waiter.self, min(10_000, count - first)) { _ in value }
+            }
+            parked += count
+            try await engine.wait(for: parked, in: "waiting")
+            // They leave memory after they have been parked.
+            try await Task.sleep(for: .seconds(1))
+        }
+        // What the first runs leave behind, the next ones use again.
+        try await park(min(order.runs, 10_000))
+        let before = try state()
+        let usage = try await Usage.of { try await park(order.runs) }.usage
+        let after = try state()
+        let runs = Double(order.runs)
+        Self.say(
+            .done,
+            [
+                "bytes_per_run": Double(after.memory - before.memory) / runs,
+                "disk_per_run": Double(after.disk - before.disk) / runs - Double(order.bytes),
+                "cpu_ms_per_run": usage.cpu * 1e3 / runs, "syncs_per_run": Double(usage.syncs) / runs,
+            ])
+        try await engine.stop()
+    }
+
+    /// The pages that SQLite keeps are limited by its settings, not by the number of runs, so they are left out.
+    private func state() throws -> (memory: Int, disk: Int) {
+        try PlainDatabase(order.path).run("PRAGMA wal_checkpoint(TRUNCATE)")
+        let disk = try FileManager.default.attributesOfItem(atPath: order.path)[.size] as? Int
+        return (Memory.resident - Memory.ofSQLite, disk ?? 0)
+    }
+
+    // MARK: Starting
+
+    private func start() async throws {
+        let recorder = Recorder { _, step in if step == 0 { Self.say(.moving, ["at": Usage.now.time]) } }
+        let engine = try await BenchEngine.open(order.path, recorder)
+        let order = order
+        try await engine.start(Sequence.self, 1) { Sequence.Input(run: $0, steps: 1, bytes: order.bytes) }
+        try await engine.wait(for: 1, in: "completed")
+        try await Task.sleep(for: .seconds(1))
+        Self.say(.idle, ["memory": Double(Memory.resident)])
+        await untilInputEnds()
+        try await engine.stop()
+    }
+
+    private func startByHand() async throws {
+        let file = try PlainDatabase(order.path)
+        try file.setUp()
+        try file.run(HandWritten.schema)
+        try file.run(
+            """
+            INSERT INTO events (run, seq, at, kind, subject, attributes, codec, hash)
+            VALUES (1, 1, 1, 'run.started', '', '', 1, zeroblob(32))
+            """)
+        Self.say(.moving, ["at": Usage.now.time])
+        try await Task.sleep(for: .seconds(1))
+        Self.say(.idle, ["memory": Double(Memory.resident)])
+        await untilInputEnds()
+    }
+
+    // MARK: Talking
+
+    static func say(_ event: WorkerReport.Event, _ figures: [String: Double]) {
+        guard var line = try? JSONEncoder().encode(WorkerReport(event: event, figures: figures)) else { return }
+        line.append(UInt8(ascii: "\n"))
+        try? FileHandle.standardOutput.write(contentsOf: line)
+    }
+
+    private func untilInputEnds() async {
+        let (stream, continuation) = AsyncStream<Void>.makeStream()
+        Thread.detachNewThread {
+            while (try? FileHandle.standardInput.read(upToCount: 1)).flatMap({ $0.isEmpty ? nil : $0 }) != nil {}
+            continuation.finish()
+        }
+        for await _ in stream {}
+    }
+}
+
+/// Says when so many different runs have gone on.
+private final class MovingWatch: Sendable {
+    private let seen = Mutex<Set<Int>>([])
+    private let expected: Int
+    private let beginning: Double
+
+    init(expected: Int, since beginning: Double) {
+        self.expected = expected
+        self.beginning = beginning
+    }
+
+    func moves(_ run: Int) {
+        let isLast = seen.withLock { $0.insert(run).inserted && $0.count == expected }
+        guard isLast else { return }
+        let now = Usage.now.time
+        BenchWorker.say(.moving, ["at": now, "since_open": now - beginning])
+    }
+}
