@@ -22,6 +22,7 @@ struct Snippet: Sendable {
 
     /// What the snippets use beside the files of `MustCompile`.
     static let prelude = """
+        import Perdure
         final class Counter {
             var count = 0
             func issue(_ service: String) async throws -> Key { Key(id: KeyID(raw: service), summary: "") }
