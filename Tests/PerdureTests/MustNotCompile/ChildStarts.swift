@@ -34,7 +34,7 @@ extension Snippet {
         Snippet(
             "a child with another input",
             #"""
-            // expect: cannot convert value of type 'Int' to expected argument type 'Echo.Input' (aka 'String')
+            // expect: cannot convert value of type 'Int' to expected argument type 'String'
             let text = try await context.child(Echo.self, input: 7, irreversible: "it is said")
             print(text)
             """#),
