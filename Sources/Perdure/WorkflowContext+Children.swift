@@ -109,8 +109,7 @@ extension WorkflowContext {
 
     @available(
         *, unavailable,
-        message:
-            "a child says its input and its undo: child(TYPE, input:, undo: { … }) or child(TYPE, input:, irreversible: \"why\")"
+        message: "a child says its input and its undo: child(TYPE, input:) { … }, or 'irreversible: \"why\"' after 'input:'"
     )
     @discardableResult
     public nonisolated(nonsending) func child<W: Workflow>(

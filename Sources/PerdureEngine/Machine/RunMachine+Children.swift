@@ -71,7 +71,7 @@ extension RunMachine {
         case .childCompleted:
             try feedChildCompleted(event, id, child)
         case .childFailed:
-            endChild(id, with: child.isCancelled ? .cancelled : .failure(failure(event, attributes)))
+            endChild(id, with: child.isCancelled ? .cancelled : .failure(StepFailure(event, attributes)))
         default:
             if attributes["abandoned"]?.boolValue == true, child.phase != .abandoned { throw unasked(event) }
             let message = "child '\(event.subject)' was cancelled by somebody else than this run"

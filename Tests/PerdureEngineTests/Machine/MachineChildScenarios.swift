@@ -290,6 +290,7 @@ private let ok = MachineDriver.done
         #expect(other.kinds.last == .runCompleted)
     }
 
+    // Promise: 27
     @Test func `a recorded child that the code does not ask for is told`() throws {
         let started: Attributes = ["workflow": "work", "version": "1", "run": .string(MachineDriver.childID)]
         let input = StoredValue.inline(Code.input("c"))

@@ -20,7 +20,7 @@ extension Snippet {
         Snippet(
             "a child with neither input nor undo",
             #"""
-            // expect: 'child(_:id:policy:)' is unavailable: a child says its input and its undo: child(TYPE, input:, undo: { … }) or child(TYPE, input:, irreversible: "why")
+            // expect: 'child(_:id:policy:)' is unavailable: a child says its input and its undo: child(TYPE, input:) { … }, or 'irreversible: "why"' after 'input:'
             let text = try await context.child(Echo.self)
             print(text)
             """#),
