@@ -22,6 +22,10 @@ package protocol RunHost: AnyObject, Sendable {
     func report(_ status: any Codable & Sendable, id: String?, isolation: (any Actor)?) async throws
     func label(_ labels: [String: String], id: String?, isolation: (any Actor)?) async throws
     func isPatched(_ id: String) throws -> Bool
+    /// Starts a child and waits for its output, or for its id where nobody waits for it.
+    func child<Output: Codable & Sendable>(
+        _ call: ChildCall, isolation: (any Actor)?, returning: Output.Type
+    ) async throws -> Output
 
     func random(_ name: String, id: String?) throws -> UInt64
     func uuid(_ name: String, id: String?) throws -> UUID

@@ -55,6 +55,10 @@ public struct StepFailure: Error, Sendable, Hashable, Codable, CustomStringConve
     public static let aborted = "aborted"
     /// A person decided to undo the step.
     public static let undone = "undone"
+    /// A child was cancelled by somebody else than its parent.
+    public static let childCancelled = "child_cancelled"
+    /// A child was terminated.
+    public static let childTerminated = "child_terminated"
     /// The business key of the step is held with another input.
     public static let keyConflict = "key_conflict"
     /// A recorded value cannot be read as the type that the code asks for.

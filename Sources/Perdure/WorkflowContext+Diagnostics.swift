@@ -314,4 +314,4 @@ extension WorkflowContext {
     ) async throws -> Output { never() }
 }
 
-private func never() -> Never { preconditionFailure("an unavailable overload was called") }
+func never() -> Never { preconditionFailure("an unavailable overload was called") }

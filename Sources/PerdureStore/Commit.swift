@@ -19,6 +19,28 @@ package struct NewRun: Sendable {
     }
 }
 
+extension NewRun {
+    /// Whether a run that begins with this event is the one that this would be: a child of the same parent under the same subject, with
+    /// the same input.
+    package func isSameChild(asRunStartedBy first: Event) -> Bool {
+        guard let own = events.first, first.kind == .runStarted, let parent = try? own.attributes.object()["parent"],
+            case parent? = try? first.attributes.object()["parent"], let input = own.input
+        else { return false }
+        return input.isSame(as: first.input)
+    }
+}
+
+extension StoredValue {
+    /// Whether both are the same bytes, wherever they stand.
+    fileprivate func isSame(as other: StoredValue?) -> Bool {
+        switch (self, other) {
+        case (.inline(let bytes), .spilled(let digest, let size)?):
+            bytes.count == Int(exactly: size) && SaltedDigest.plain(bytes) == digest
+        default: self == other
+        }
+    }
+}
+
 /// What happened in a run since its last commit.
 package struct RunAdvance: Sendable {
     package var run: Int64
@@ -36,12 +58,16 @@ package struct RunAdvance: Sendable {
     package var takes: [BusinessKeyTake]
     /// Business keys whose steps the events settle.
     package var settles: [BusinessKeySettlement]
+    /// Runs that the events start. They exist as soon as the events do; one that exists already as the child that it would be is left
+    /// as it is.
+    package var children: [NewRun]
     /// Messages to other runs.
     package var deliveries: [Delivery]
 
     package init(
         run: Int64, epoch: Int64, head: ChainHead, events: [Event], transition: RunTransition? = nil, consumed: [Int64] = [],
-        takes: [BusinessKeyTake] = [], settles: [BusinessKeySettlement] = [], deliveries: [Delivery] = []
+        takes: [BusinessKeyTake] = [], settles: [BusinessKeySettlement] = [], children: [NewRun] = [],
+        deliveries: [Delivery] = []
     ) {
         self.run = run
         self.epoch = epoch
@@ -51,6 +77,7 @@ package struct RunAdvance: Sendable {
         self.consumed = consumed
         self.takes = takes
         self.settles = settles
+        self.children = children
         self.deliveries = deliveries
     }
 }

@@ -19,6 +19,8 @@ package enum InboxKind: String, Sendable, Hashable, CaseIterable {
     case keySettled = "key_settled"
     /// Of a kind that a later release sends, or damaged. Never sent; the run refuses it when it meets it.
     case unreadable
+    /// `name` is the subject of a child that has ended; the payload is a `ChildResult`.
+    case childResult = "child_result"
 }
 
 /// A message for a run. It is durable before the sender is told "accepted", and it wakes the run by existing.

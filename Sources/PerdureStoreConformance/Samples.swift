@@ -26,7 +26,8 @@ package struct SampleRun: Sendable {
     /// A run that does not exist yet, with its first event.
     package init(
         workflow: String = "greeting", version: String = "1", namespace: String = "default", key: String? = nil,
-        owner: NodeID? = nil, labels: [String: String] = [:], at: Timestamp = Sample.start, id: RunID = Sample.runID()
+        owner: NodeID? = nil, labels: [String: String] = [:], at: Timestamp = Sample.start, id: RunID = Sample.runID(),
+        parent: SampleRun? = nil, input: String = #"{"name":"Ada"}"#
     ) {
         record = RunRecord(
             id: id, namespace: namespace, workflow: workflow, version: version, key: key, inputDigest: "digest",
@@ -34,11 +35,9 @@ package struct SampleRun: Sendable {
         )
         head = .start(namespace: namespace, run: id.description)
         let labels = JSONValue.object(JSONObject(labels.map { ($0.key, JSONValue.string($0.value)) }))
-        append(
-            EventDraft(
-                .runStarted, attributes: ["build": "b1", "labels": labels],
-                input: .inline(Array(#"{"name":"Ada"}"#.utf8))),
-            at: at)
+        let link: JSONValue? = parent.map { ["run": .string($0.record.id.description), "subject": "child"] }
+        let attributes = Attributes.make(("build", "b1"), ("labels", labels), ("parent", link))
+        append(EventDraft(.runStarted, attributes: attributes, input: .inline(Array(input.utf8))), at: at)
     }
 
     package var creation: CommitItem { .create(NewRun(record: record, events: events)) }
@@ -54,15 +53,15 @@ package struct SampleRun: Sendable {
     /// The commit of one more event of each draft, on top of the present head, which moves.
     package mutating func advance(
         _ drafts: [EventDraft], to transition: RunTransition? = nil, consuming consumed: [Int64] = [],
-        takes: [BusinessKeyTake] = [], settles: [BusinessKeySettlement] = [], deliveries: [Delivery] = [],
-        at: Timestamp = Sample.start
+        takes: [BusinessKeyTake] = [], settles: [BusinessKeySettlement] = [], children: [SampleRun] = [],
+        deliveries: [Delivery] = [], at: Timestamp = Sample.start
     ) -> RunAdvance {
         let before = head
         let events = drafts.map { append($0, at: at) }
         return RunAdvance(
             run: number, epoch: record.epoch, head: before, events: events, transition: transition, consumed: consumed,
             takes: takes,
-            settles: settles, deliveries: deliveries)
+            settles: settles, children: children.map { NewRun(record: $0.record, events: $0.events) }, deliveries: deliveries)
     }
 
     /// Goes on from what a claim gave.

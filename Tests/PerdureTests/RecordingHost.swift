@@ -10,6 +10,7 @@ final class RecordingHost: RunHost {
         var isolations: [ObjectIdentifier?] = []
         var scopes: [String] = []
         var unwound: [String] = []
+        var children: [ChildCall] = []
     }
 
     private let state = Mutex(Record())
@@ -68,6 +69,14 @@ final class RecordingHost: RunHost {
     }
     func ask<Answer: Codable & Sendable>(_ call: QuestionCall, isolation: (any Actor)?, as: Answer.Type) async throws -> Answer {
         throw CancellationError()
+    }
+    /// A child gives its input back; one that nobody waits for its id.
+    func child<Output: Codable & Sendable>(
+        _ call: ChildCall, isolation: (any Actor)?, returning: Output.Type
+    ) async throws -> Output {
+        state.withLock { $0.children.append(call) }
+        if let output = (call.isDetached ? runID : call.input) as? Output { return output }
+        throw StepFailure(code: StepFailure.undecodable, message: call.workflow)
     }
     func random(_ name: String, id: String?) throws -> UInt64 { 7 }
     func uuid(_ name: String, id: String?) throws -> UUID { UUID(uuid: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7)) }

@@ -7,6 +7,8 @@ struct ExplainCommand: StoreCommand {
     static let configuration = CommandConfiguration(
         commandName: "explain", abstract: "Says in which state a run is, what it waits for, and who can move it.",
         discussion: """
+            A run that waits for children is explained by them.
+
             Example:
               explain 0193a5b0-0000-7000-8000-000000000001
 
@@ -20,10 +22,7 @@ struct ExplainCommand: StoreCommand {
 
     func run(in environment: CommandEnvironment) async throws {
         let (record, explanation) = try await store.withClient(environment) { client in
-            let record = try await client.record(target.run)
-            let unread = try await client.guarded { try await client.store.inbox(run: record.number) }.count
-            let view = try await client.view(of: target.run)
-            return (record, RunExplanation(record, view, unread: unread, now: environment.now()))
+            try await client.explain(target.run, now: environment.now())
         }
         if json {
             environment.print(json: RunJSON.explanation(record, explanation))

@@ -11,7 +11,7 @@ struct VerifyCommand: StoreCommand {
         discussion: """
             Checks the hash chain over every event, the run's row, and what the engine promises: nothing that must happen at most once
             is sent without an intent or sent again blindly, an approval is used once and for what was shown, undoing goes backwards,
-            nothing is open at the end. Names the first wrong event; the exit status is 1 if anything is wrong.
+            nothing is open at the end, parents and children say the same of each other. The children of a run are checked with it. Names the first wrong event; the exit status is 1 if anything is wrong.
 
             Examples:
               verify 0193a5b0-0000-7000-8000-000000000001
@@ -34,7 +34,7 @@ struct VerifyCommand: StoreCommand {
         let result = try await store.withClient(environment) { client in
             var result = Result()
             if let run {
-                result.reports.append(try await Self.verify(try await client.record(run), client))
+                try await Self.verify(try await client.record(run), client, depth: Lineage.maximumDepth, into: &result)
             } else {
                 try await verifyAll(client, into: &result)
             }
@@ -55,27 +55,51 @@ struct VerifyCommand: StoreCommand {
         var filter = RunFilter(limit: 200)
         while true {
             let page = try await client.guarded { try await client.store.runs(filter) }
-            for record in page { result.reports.append(try await Self.verify(record, client)) }
+            for record in page { try await Self.verify(record, client, depth: 0, into: &result) }
             guard let last = page.last else { return }
             filter.before = last.number
         }
     }
 
+    /// The run's own history, with what its children say of it, then theirs.
+    private static func verify(_ first: RunRecord, _ client: Client, depth: Int, into result: inout Result) async throws {
+        let record: RunRecord, events: [Event]
+        do {
+            (record, events) = try await read(first, client)
+        } catch let error as PerdureError where error.code == .storeCorrupt {
+            result.reports.append((first, .unreadable(error.message)))
+            return
+        }
+        var children: [(record: RunRecord, events: [Event])] = []
+        for child in RunView(events).children {
+            do {
+                children.append(try await read(try await client.record(child.run), client))
+            } catch let error as PerdureError where [.runUnknown, .storeCorrupt].contains(error.code) {
+                // It is not here any more, or is told of by itself.
+                continue
+            }
+        }
+        result.reports.append((record, HistoryVerifier.verify(record, events, children: children)))
+        guard depth > 0 else { return }
+        for child in RunView(events).children {
+            do {
+                try await verify(try await client.record(child.run), client, depth: depth - 1, into: &result)
+            } catch let error as PerdureError where error.code == .runUnknown {
+                continue
+            }
+        }
+    }
+
     /// The run may go on while it is read: row and history belong together only if the row is the same before and after.
-    private static func verify(_ first: RunRecord, _ client: Client) async throws -> (RunRecord, HistoryVerifier.Report) {
+    private static func read(_ first: RunRecord, _ client: Client) async throws -> (record: RunRecord, events: [Event]) {
         var record = first
         for _ in 0..<8 {
-            let events: [Event]
-            do {
-                events = try await client.history(of: record.id)
-            } catch let error as PerdureError where error.code == .storeCorrupt {
-                return (record, .unreadable(error.message))
-            }
+            let events = try await client.history(of: record.id)
             let again = try await client.record(record.id)
-            if again == record { return (record, HistoryVerifier.verify(record, events)) }
+            if again == record { return (record, events) }
             record = again
         }
-        return (record, HistoryVerifier.verify(record, try await client.history(of: record.id)))
+        return (record, try await client.history(of: record.id))
     }
 
     private func print(_ result: Result, _ environment: CommandEnvironment) {

@@ -12,16 +12,17 @@ enum EventSentence {
         case "step", "undo": return step(event, attributes, start)
         case "approval": return approval(event, attributes, start)
         case "question": return question(event, attributes, start)
+        case "child": return child(event, attributes)
         default: return other(event, attributes, start)
         }
     }
 
     static func tone(_ event: Event) -> TimelineText.Tone {
         switch event.kind {
-        case .runCompleted, .stepSucceeded: .good
-        case .runFailed, .runTerminated, .stepFailed, .undoFailed, .stepAttemptFailed, .undoAttemptFailed: .bad
+        case .runCompleted, .stepSucceeded, .childCompleted: .good
+        case .runFailed, .runTerminated, .stepFailed, .undoFailed, .stepAttemptFailed, .undoAttemptFailed, .childFailed: .bad
         case .runBlocked, .runParked, .runPaused, .stepInDoubt, .undoInDoubt, .approvalRequested, .questionAsked,
-            .runCancelRequested:
+            .runCancelRequested, .childCancelRequested:
             .attention
         case .runResumed: (try? event.attributes.object())?["clean"]?.boolValue == false ? .attention : .plain
         default: .plain
@@ -136,6 +137,25 @@ enum EventSentence {
         case .questionAnswered: return "answered by \(ValueText.who(attributes))\(after(": ", ValueText.short(event.output)))"
         case .questionExpired: return "nobody answered in time"
         default: return "no longer asked"
+        }
+    }
+
+    // MARK: Children
+
+    private static func child(_ event: Event, _ attributes: JSONObject) -> String {
+        let run = attributes["run"]?.stringValue ?? "unknown"
+        switch event.kind {
+        case .childStarted:
+            let way = attributes["detached"]?.boolValue == true ? ", which goes on by itself" : ""
+            let reason = after("; irreversible: ", attributes["irreversible"]?.stringValue)
+            return "started as run \(run)\(way)\(after(" with ", ValueText.result(event.input)))\(reason)"
+        case .childCancelRequested: return "told to end"
+        case .childCompleted: return "completed\(after(" → ", ValueText.result(event.output)))"
+        case .childFailed: return "failed with \(attributes["code"]?.stringValue ?? "an error")\(message(attributes))"
+        case .childCancelled where attributes["abandoned"]?.boolValue == true: return "no longer waited for; it goes on by itself"
+        case .childCancelled where attributes["run"] == nil: return "given up before it was started"
+        case .childCancelled where attributes["terminated"]?.boolValue == true: return "terminated with this run"
+        default: return "cancelled"
         }
     }
 

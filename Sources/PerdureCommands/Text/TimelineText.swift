@@ -44,8 +44,9 @@ package enum TimelineText {
         init(_ event: Event, start: Timestamp) {
             seq = String(event.seq)
             time = ReadableTime.offset(event.at, from: start)
-            let isUndo = event.kind.rawValue.hasPrefix("undo.")
-            subject = (event.subject.isEmpty ? "run" : isUndo ? "undo \(event.subject)" : event.subject).shortened(to: 32)
+            let family = event.kind.rawValue.prefix { $0 != "." }
+            let isNamed = family == "undo" || family == "child"
+            subject = (event.subject.isEmpty ? "run" : isNamed ? "\(family) \(event.subject)" : event.subject).shortened(to: 32)
             text = EventSentence.text(event, start: start).shortened(to: 240)
             tone = EventSentence.tone(event)
         }
@@ -61,8 +62,12 @@ enum RunText {
     }
 
     static func times(_ record: RunRecord, _ events: [Event], style: Style) -> String {
-        let by = (try? events.first?.attributes.object()).flatMap { $0 }.map { " by \(ValueText.who($0))" } ?? ""
+        let attributes = (try? events.first?.attributes.object()).flatMap { $0 }
+        let parent = attributes?["parent"].flatMap(ParentLink.init).map {
+            " as child '\($0.subject.shortened(to: 60))' of \($0.run)"
+        }
+        let by = attributes.map { " by \(ValueText.who($0))" } ?? ""
         let end = record.closedAt.map { ", took \(ReadableTime.span($0.duration(since: record.createdAt)))" } ?? ""
-        return style.dim("started \(ReadableTime.point(record.createdAt))\(by)\(end)")
+        return style.dim("started \(ReadableTime.point(record.createdAt))\(by)\(parent ?? "")\(end)")
     }
 }

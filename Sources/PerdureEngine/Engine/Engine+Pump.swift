@@ -13,7 +13,7 @@ extension Engine {
 
     var services: ActivationServices {
         ActivationServices(
-            store: store, journal: journal, threads: threads, watchdog: watchdog, scheduler: scheduler,
+            store: store, journal: journal, registry: registry, threads: threads, watchdog: watchdog, scheduler: scheduler,
             resources: resources, clock: configuration.clock,
             random: configuration.random, node: node, build: build, payloadLimit: configuration.payloadLimit, logger: logger,
             metrics: metrics, bodies: bodies, report: report,

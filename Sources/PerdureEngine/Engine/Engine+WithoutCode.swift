@@ -24,7 +24,7 @@ extension Engine {
         caretaker.take(rows)
         giveBack(
             claim, caretaker.events, consumed: caretaker.consumed, settles: caretaker.settles,
-            to: transition(of: claim, after: caretaker))
+            deliveries: caretaker.deliveries, to: transition(of: claim, after: caretaker))
     }
 
     /// Back to where the run stood, unless it ended or can go on now as soon as there is code for it.
@@ -59,17 +59,17 @@ extension Engine {
     ) {
         var head = claim.head
         let events = head.append(contentsOf: drafts, run: claim.record.id.description, now: store.now())
-        giveBack(claim, events, consumed: consumed, settles: [], to: transition, rings: rings)
+        giveBack(claim, events, consumed: consumed, settles: [], deliveries: [], to: transition, rings: rings)
     }
 
     /// - Parameter rings: Whether to look for work at once: a message may have come meanwhile, when nobody else could take the run.
     private func giveBack(
-        _ claim: ClaimedRun, _ events: [Event], consumed: [Int64], settles: [BusinessKeySettlement], to transition: RunTransition,
-        rings: Bool = true
+        _ claim: ClaimedRun, _ events: [Event], consumed: [Int64], settles: [BusinessKeySettlement], deliveries: [Delivery],
+        to transition: RunTransition, rings: Bool = true
     ) {
         let advance = RunAdvance(
             run: claim.record.number, epoch: claim.record.epoch, head: claim.head, events: events, transition: transition,
-            consumed: consumed, settles: settles)
+            consumed: consumed, settles: settles, deliveries: deliveries)
         journal.submit(.advance(advance)) { [self] result in
             switch result {
             case .advanced?:

@@ -20,6 +20,7 @@ struct Caretaker {
     private(set) var events: [Event] = []
     private(set) var consumed: [Int64] = []
     private(set) var settles: [BusinessKeySettlement] = []
+    private(set) var deliveries: [Delivery] = []
     /// Something was cleared up that the code may have waited for.
     private(set) var hasResolved = false
     private(set) var hasTerminated = false
@@ -136,6 +137,7 @@ struct Caretaker {
         switch row.delivery.kind {
         case .signal: record(row.signal(.signalUndelivered))
         case .keySettled: break
+        case .childResult: recordEnd(of: row)
         default: record(row.refusal(.runTerminated, "the run is being terminated"))
         }
     }
@@ -156,8 +158,31 @@ struct Caretaker {
                     .stepCancelled, subject: step.subject, attributes: ["effect": .string(step.effect), "terminated": true]))
             if let key = businessKey(of: step.subject) { settles.append(BusinessKeySettlement(key: key, end: .free)) }
         }
+        for child in view.openChildren { terminate(child, row) }
         let reason = row.delivery.payload.flatMap { try? JSONValue.parse($0, what: "a reason") }
-        record(EventDraft(.runTerminated, attributes: row.attributes(("without_code", true), ("reason", reason))))
+        let final = EventDraft(.runTerminated, attributes: row.attributes(("without_code", true), ("reason", reason)))
+        record(final)
+        if let result = ChildResult.delivery(of: final, run: identity.id, to: view.parent) { deliveries.append(result) }
         hasTerminated = true
+    }
+
+    // MARK: Children
+
+    /// A child has ended before its parent is.
+    private mutating func recordEnd(of row: InboxRow) {
+        guard let child = view.openChildren.first(where: { $0.subject == row.delivery.name }),
+            let result = row.delivery.payload.flatMap(ChildResult.init), result.run == child.run
+        else { return }
+        record(result.event(subject: child.subject, at: row.at))
+    }
+
+    private mutating func terminate(_ child: RunView.Child, _ row: InboxRow) {
+        var attributes = JSONObject([("run", .string(child.run.description)), ("terminated", true)])
+        if child.isAbandoned {
+            attributes["abandoned"] = true
+        } else {
+            deliveries.append(.termination(of: child.run, by: identity.id, as: row))
+        }
+        record(EventDraft(.childCancelled, subject: child.subject, attributes: Attributes(attributes)))
     }
 }

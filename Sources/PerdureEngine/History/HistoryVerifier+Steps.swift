@@ -195,7 +195,7 @@ extension HistoryVerifier {
     // MARK: Undo
 
     private mutating func checkUndoStart(_ event: Event, _ undo: VerifiedStep) {
-        guard let completed = steps[undo.subject]?.happened else {
+        guard let completed = steps[undo.subject]?.happened ?? children[undo.subject]?.happened else {
             return wrong(event, .undoOrder, "'\(undo.subject)' is undone, but its effect never happened.")
         }
         guard !undoStarts.contains(where: { $0.subject == undo.subject }) else { return }
@@ -209,7 +209,7 @@ extension HistoryVerifier {
     /// wanted follows its completion at once and stands outside this order.
     mutating func checkUndoOrder() {
         for (index, older) in undoStarts.enumerated() {
-            guard steps[older.subject]?.isUndoneByPerson == false else { continue }
+            guard steps[older.subject]?.isUndoneByPerson != true else { continue }
             for newer in undoStarts[(index + 1)...] {
                 guard newer.completedAt.seq > older.completedAt.seq, newer.completedAt.seq < older.startedAt.seq,
                     Self.scope(of: newer.subject).isInside(Self.scope(of: older.subject)),

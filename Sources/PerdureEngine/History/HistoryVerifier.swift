@@ -34,6 +34,8 @@ package struct HistoryVerifier {
         case undoOrder = "undo_order"
         /// Every intent is settled before the run closes.
         case unsettled
+        /// A child starts once and ends once, before its parent does, and its own history says the same of it.
+        case child
     }
 
     package struct Problem: Sendable, Hashable {
@@ -62,7 +64,7 @@ package struct HistoryVerifier {
         package var isProvenOnce: Bool {
             let rules: Set<Rule> = [
                 .chain, .readable, .beginning, .intentBeforeDispatch, .intentRepeated, .resumedBlindly, .outcomeRepeated,
-                .approval,
+                .approval, .child,
             ]
             return !problems.contains { rules.contains($0.rule) }
         }
@@ -72,11 +74,12 @@ package struct HistoryVerifier {
         }
     }
 
-    private let record: RunRecord
+    let record: RunRecord
     private var report = Report()
     /// By subject; steps and undos have tracks of their own.
     var steps: [String: VerifiedStep] = [:]
     var undos: [String: VerifiedStep] = [:]
+    var children: [String: VerifiedChild] = [:]
     /// In their order.
     var undoStarts: [(subject: String, completedAt: Completion, startedAt: Completion)] = []
     private var final: Event?
@@ -89,18 +92,22 @@ package struct HistoryVerifier {
 
     private init(_ record: RunRecord) { self.record = record }
 
-    package static func verify(_ record: RunRecord, _ events: [Event]) -> Report {
+    /// - Parameter children: the runs that the history names as children, as far as they are to be compared with it.
+    package static func verify(
+        _ record: RunRecord, _ events: [Event], children: [(record: RunRecord, events: [Event])] = []
+    ) -> Report {
         var verifier = HistoryVerifier(record)
         verifier.checkChain(events)
         verifier.checkBeginning(events)
         for event in events { verifier.check(event) }
         verifier.checkUndoOrder()
         verifier.checkRow(events)
+        for child in children { verifier.checkLineage(events, child.record, child.events) }
         verifier.report.eventCount = events.count
         verifier.report.isClosed = verifier.final != nil
         verifier.report.isClosedCleanly =
             verifier.final != nil && !verifier.steps.values.contains(where: \.isUnsettled)
-            && !verifier.undos.values.contains(where: \.isUnsettled)
+            && !verifier.undos.values.contains(where: \.isUnsettled) && !verifier.children.values.contains(where: \.isOpen)
             && !verifier.report.problems.contains { [.chain, .unsettled, .end, .effectForgotten].contains($0.rule) }
         verifier.report.problems.sort { ($0.seq ?? .max) < ($1.seq ?? .max) }
         return verifier.report
@@ -151,12 +158,14 @@ package struct HistoryVerifier {
         if event.kind.isFinal, final == nil {
             final = event
             checkSettled(event)
+            checkChildrenOver(event)
         }
         if event.kind == .runResumed {
             if attributes["clean"]?.boolValue == false { report.takeovers += 1 }
             ownerChanged()
         }
         checkStep(event, attributes)
+        checkChild(event, attributes)
     }
 
     /// A terminated run says what it leaves in doubt; every other end waits until nothing is open.

@@ -23,14 +23,19 @@ package struct RunExplanation: Sendable {
 
     private let record: RunRecord
     private let view: RunView
+    private let children: [String: RunExplanation]
     private let now: Timestamp
 
     /// - Parameters:
     ///   - unread: How many messages are accepted but not taken in yet.
+    ///   - children: What is to be said of the children that the run waits for, by their subjects.
     ///   - now: Times are told relative to it.
-    package init(_ record: RunRecord, _ view: RunView, unread: Int = 0, now: Timestamp) {
+    package init(
+        _ record: RunRecord, _ view: RunView, unread: Int = 0, children: [String: RunExplanation] = [:], now: Timestamp
+    ) {
         self.record = record
         self.view = view
+        self.children = children
         self.now = now
         sentences.append(opening)
         if record.state.isFinal {
@@ -107,6 +112,7 @@ package struct RunExplanation: Sendable {
 
     private mutating func explainEnd() {
         if record.state == .failed || record.state == .cancelled || record.state == .terminated { explainStandingEffects() }
+        explainLeftAlone()
         let doubts = view.steps.filter(\.isInDoubt)
         for step in doubts {
             sentences.append("\(Self.title(step)) is in doubt: it may have happened, and no outcome is recorded.")
@@ -121,10 +127,11 @@ package struct RunExplanation: Sendable {
     }
 
     private mutating func explainStandingEffects() {
-        let standing = view.standingEffects
+        let steps = view.standingEffects.map { (subject: $0.subject, why: $0.irreversible) }
+        let standing = steps + view.standingChildren.map { ("child \($0.subject)", $0.irreversible) }
         guard !standing.isEmpty else { return }
         let list = standing.map { step in
-            let why = step.irreversible.map { " (\(Self.clause($0)))" } ?? ""
+            let why = step.why.map { " (\(Self.clause($0)))" } ?? ""
             return "'\(step.subject)'\(why)"
         }
         let isOne = standing.count == 1
@@ -148,6 +155,8 @@ package struct RunExplanation: Sendable {
             sentences.append("Timer '\(timer.subject)' fires at \(timer.due.map(time) ?? "an unknown time").")
         }
         for step in view.steps where !step.isOver { explainStep(step) }
+        for child in view.openChildren { explainChild(child) }
+        explainLeftAlone()
         if view.isPoisoned {
             moves.append(Move(["retry", run], "when code is deployed that does not take its process down"))
         }
@@ -166,6 +175,24 @@ package struct RunExplanation: Sendable {
         sentences.append("Step '\(step.subject)' waits for an approval by \(approval.approver)\(limit).")
         moves.append(Move(["approve", run, step.subject], "to release it"))
         moves.append(Move(["deny", run, step.subject, "--reason", "WHY"], "to refuse it"))
+    }
+
+    // MARK: Children
+
+    private mutating func explainChild(_ child: RunView.Child) {
+        let told = child.isCancelling ? ", which was told to end" : ""
+        sentences.append("It waits for child '\(child.subject)', run \(child.run) of \(child.workflow) \(child.version)\(told).")
+        guard let explanation = children[child.subject] else {
+            return moves.append(Move(["explain", "\(child.run)"], "to see why"))
+        }
+        sentences += explanation.sentences.enumerated().map { $0 == 0 ? $1 : "In child '\(child.subject)': \($1)" }
+        moves += explanation.moves
+    }
+
+    private mutating func explainLeftAlone() {
+        for child in view.children where child.isLeftAlone {
+            sentences.append("Child '\(child.subject)', run \(child.run) of \(child.workflow), goes on or has ended by itself.")
+        }
     }
 
     private mutating func explainQuestion(_ question: RunView.Question) {

@@ -67,6 +67,9 @@ package struct RunView: Sendable {
     package private(set) var steps: [Step] = []
     package private(set) var timers: [Timer] = []
     package private(set) var questions: [Question] = []
+    package private(set) var children: [Child] = []
+    /// The run that this one is a child of.
+    package private(set) var parent: ParentLink?
     package private(set) var isCancelling = false
     package private(set) var parkedReason: String?
     package private(set) var blockedReason: String?
@@ -102,6 +105,7 @@ package struct RunView: Sendable {
         case .runStarted:
             started = event
             starter = attributes["by"].flatMap(Principal.init)
+            parent = attributes["parent"].flatMap(ParentLink.init)
         case .runCancelRequested: isCancelling = true
         case .runParked:
             parkedReason = attributes["reason"]?.stringValue
@@ -121,6 +125,8 @@ package struct RunView: Sendable {
                 Question(subject: event.subject, text: text, approver: approver, expires: attributes.timestamp("expires_at")))
         case .questionAnswered, .questionExpired, .questionCancelled:
             close(&questions) { $0.subject == event.subject && $0.isOpen }
+        case .childStarted, .childCancelRequested, .childCompleted, .childFailed, .childCancelled:
+            Child.add(event, attributes, to: &children)
         default:
             if event.kind.rawValue.hasPrefix("step.") || event.kind.rawValue.hasPrefix("undo.")
                 || event.kind.rawValue.hasPrefix("approval.")

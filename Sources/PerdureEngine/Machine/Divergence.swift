@@ -15,6 +15,8 @@ package struct Divergence: Error, Sendable, Hashable, CustomStringConvertible {
         case foreignWait = "foreign_wait"
         /// A value could not be encoded or is too large.
         case valueRefused = "value_refused"
+        /// A child's workflow that nobody here hosts.
+        case workflowUnknown = "workflow_unknown"
         /// A recorded event cannot be understood.
         case unreadable = "event_unreadable"
     }

@@ -70,6 +70,10 @@ package struct Drafts: Sendable {
     package var consumed: [Int64] = []
     package var takes: [BusinessKeyTake] = []
     package var settles: [BusinessKeySettlement] = []
+    /// Runs that `child.started` events speak of.
+    package var children: [ChildStart] = []
+    /// Messages to parents and children.
+    package var deliveries: [Delivery] = []
 
     package var isEmpty: Bool { events.isEmpty && consumed.isEmpty }
 
@@ -78,6 +82,8 @@ package struct Drafts: Sendable {
         consumed += other.consumed
         takes += other.takes
         settles += other.settles
+        children += other.children
+        deliveries += other.deliveries
     }
 }
 

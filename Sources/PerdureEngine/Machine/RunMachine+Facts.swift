@@ -36,12 +36,13 @@ extension RunMachine {
         case .due(let id): isDue(id) ? id : nil
         // What the store said of a key last is what counts, whatever it said before.
         case .keyHeld: nil
+        case .inbox(let row) where row.delivery.kind == .childResult: waitedFor(row)
         case .inbox(let row) where termination == nil:
             switch row.delivery.kind {
             case .decision: stepIDs[row.delivery.name].flatMap { steps[$0]?.phase == .awaitingApproval ? $0 : nil }
             case .answer: questionIDs[row.delivery.name].flatMap { questions[$0]?.phase == .asked ? $0 : nil }
             case .retry, .resolve: stuckStep(row.delivery.name)?.id
-            case .signal, .cancel, .terminate, .keySettled, .unreadable: nil
+            case .signal, .cancel, .terminate, .keySettled, .childResult, .unreadable: nil
             }
         case .inbox: nil
         }

@@ -35,11 +35,12 @@ extension RunMachine {
             case .questionAsked, .questionAnswered, .questionExpired, .questionCancelled: try feedQuestion(event)
             case .signalReceived: try feedSignal(event)
             case .operatorAction: try feedOperatorAction(event)
+            case .childStarted, .childCancelRequested, .childCompleted, .childFailed, .childCancelled: try feedChild(event)
             case .signalUndelivered: break
             case .statusReported, .labelsChanged: try feedNote(event)
             case .versionPatched: feedPatch(event)
             case .runPaused, .runUnpaused, .runRepinned, .runForked, .runContinued, .runReset, .runExpired, .runSealed,
-                .approvalEscalated, .childStarted, .childCompleted, .childFailed, .childCancelled:
+                .approvalEscalated:
                 throw Divergence(
                     .unreadable, subject: event.subject,
                     message:
@@ -62,6 +63,7 @@ extension RunMachine {
         recordedNode = attributes["node"]?.stringValue ?? ""
         if event.kind == .runStarted {
             starter = attributes["by"].flatMap(Principal.init)
+            parent = attributes["parent"].flatMap(ParentLink.init)
             deadline = attributes.timestamp("deadline")
             if let deadline { wake(.run, at: deadline) }
         }
@@ -184,6 +186,7 @@ extension RunMachine {
         for (id, timer) in timers { subjects.append((id, "timer '\(timer.subject)'")) }
         for (id, question) in questions { subjects.append((id, "question '\(question.request.subject)'")) }
         for (id, note) in notes { subjects.append((id, "\(note.kind.rawValue) '\(note.subject)'")) }
+        for (id, child) in children { subjects.append((id, "child '\(child.request.subject)'")) }
         for (id, name) in signalWaitNames { subjects.append((id, "signal '\(name)'")) }
         return subjects.sorted { $0.0 < $1.0 }.map(\.1)
     }

@@ -40,6 +40,10 @@ extension RunMachine {
             return
         }
         drafts.consumed.append(row.number)
+        if delivery.kind == .childResult {
+            if let end = ended(row) { drafts.events.append(end) }
+            return
+        }
         if termination != nil, delivery.kind != .keySettled {
             // Nothing more is begun, so that what comes in cannot put the end off.
             let isSignal = delivery.kind == .signal
@@ -72,7 +76,7 @@ extension RunMachine {
         case .unreadable:
             drafts.events.append(
                 row.refusal(.usage, "the message is damaged, or of a kind that this release does not know; send it again"))
-        case .terminate:
+        case .terminate, .childResult:
             break
         }
     }
@@ -190,7 +194,8 @@ extension RunMachine {
 
     // MARK: Termination
 
-    /// Ends the run without its code: every open step that may have been dispatched is put in doubt, every other one is cancelled.
+    /// Ends the run without its code: every open step that may have been dispatched is put in doubt, every other one is cancelled, and
+    /// its children are terminated.
     func drafts(for termination: InboxRow) -> Drafts {
         var drafts = Drafts()
         drafts.consumed.append(termination.number)
@@ -211,12 +216,13 @@ extension RunMachine {
                 break
             }
         }
-        drafts.events.append(
-            EventDraft(
-                .runTerminated,
-                attributes: termination.attributes(
-                    ("reason", termination.delivery.payload.flatMap { try? JSONValue.parse($0, what: "a reason") })))
-        )
+        for id in children.keys.sorted() { terminateChild(id, with: termination, into: &drafts) }
+        let final = EventDraft(
+            .runTerminated,
+            attributes: termination.attributes(
+                ("reason", termination.delivery.payload.flatMap { try? JSONValue.parse($0, what: "a reason") })))
+        drafts.events.append(final)
+        tellParent(of: final, into: &drafts)
         return drafts
     }
 }

@@ -12,6 +12,8 @@ package struct Plan: Sendable {
     var endings = 0
     /// Operations that have to wait for the next plan.
     var deferred: Set<OperationID> = []
+    /// What this build cannot do and the run has to wait for another one with; said once nothing else is to be recorded.
+    package var obstacle: Divergence?
 }
 
 extension RunMachine {
@@ -44,6 +46,8 @@ extension RunMachine {
                 planQuestion(question, now: now, into: &plan)
             } else if let note = notes[id] {
                 planNote(note, into: &plan)
+            } else if let child = children[id] {
+                planChild(id, child, into: &plan)
             }
             if plan.drafts.events.count > before || plan.deferred.contains(id) {
                 queue.append(id)
@@ -52,6 +56,7 @@ extension RunMachine {
                 timers[id]?.isQueued = false
                 questions[id]?.isQueued = false
                 notes[id]?.isQueued = false
+                children[id]?.isQueued = false
             }
         }
         for id in bodiesToStop { plan.actions.append(.tellBodyToStop(id)) }
@@ -220,7 +225,9 @@ extension RunMachine {
         let patches = patchesToRecord.map { EventDraft(.versionPatched, subject: $0) }
         plan.drafts.events.insert(contentsOf: patches, at: 0)
         if let rootResult, isOver(after: plan) {
-            plan.drafts.events.append(finalEvent(rootResult))
+            let final = finalEvent(rootResult)
+            plan.drafts.events.append(final)
+            tellParent(of: final, into: &plan.drafts)
         } else if isParkedInHistory {
             if !isStuck { plan.drafts.events.insert(EventDraft(.runUnparked), at: 0) }
         } else if plan.drafts.isEmpty, plan.actions.isEmpty, !batch.hasDrafts, isStuck {
@@ -241,7 +248,7 @@ extension RunMachine {
     /// Whether every operation that is left ends with the plan's drafts.
     private func isOver(after plan: Plan) -> Bool {
         requestedSinceRest.isEmpty && unwindings.isEmpty
-            && steps.count + timers.count + questions.count + notes.count == plan.endings
+            && steps.count + timers.count + questions.count + notes.count + children.count == plan.endings
     }
 
     private func finalEvent(_ result: RootResult) -> EventDraft {

@@ -81,6 +81,8 @@ extension RunMachine {
             }
         } else if notes[id] != nil {
             cancelNote(id)
+        } else if children[id] != nil {
+            cancelChild(id)
         } else {
             cancelStep(id)
         }

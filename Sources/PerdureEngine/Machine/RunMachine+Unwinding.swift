@@ -26,7 +26,7 @@ extension RunMachine {
             of: step.id, step.request, undo, output: output, keyGeneration: step.keyGeneration, owner: .step(step.id, answer))
     }
 
-    private mutating func makeUndo(
+    mutating func makeUndo(
         of source: OperationID, _ request: StepRequest, _ undo: StepRequest.Undo, output: [UInt8], keyGeneration: Int,
         owner: StepOperation.Owner
     ) {
@@ -62,6 +62,7 @@ extension RunMachine {
         switch undo.owner {
         case .unwinding(let id)?: continueUnwinding(id)
         case .step(let id, let answer)?: end(id, with: answer)
+        case .child(let id)?: endChild(id, with: .cancelled)
         case nil: break
         }
     }

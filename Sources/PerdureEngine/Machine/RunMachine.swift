@@ -28,6 +28,8 @@ package struct RunMachine: Sendable {
     package internal(set) var isClosed = false
     package internal(set) var cancelWasRequested = false
     var starter: Principal?
+    /// The run that this one is a child of, as its first event says.
+    var parent: ParentLink?
     var recordedBuild = ""
     var recordedNode = ""
     var isBlockedInHistory = false
@@ -60,6 +62,8 @@ package struct RunMachine: Sendable {
     var questionIDs: [String: OperationID] = [:]
     var notes: [OperationID: NoteOperation] = [:]
     var noteIDs: [NoteOperation.Identity: OperationID] = [:]
+    var children: [OperationID: ChildOperation] = [:]
+    var childIDs: [String: OperationID] = [:]
     var unwindings: [OperationID: Unwinding] = [:]
     var signalWaits: [String: Deque<OperationID>] = [:]
     var signalWaitNames: [OperationID: String] = [:]
@@ -87,6 +91,7 @@ package struct RunMachine: Sendable {
     package var rootShouldCancel = false
     /// Transitions taken, if somebody wants to know.
     package var trace: Set<StepTransition>?
+    package var childTrace: Set<ChildTransition>?
 
     /// - Parameters:
     ///   - storedSeq: The last event of the stored history; 0 for a run that begins here.
@@ -181,6 +186,8 @@ extension RunMachine {
                 questions[id]?.phase = .released
             } else if notes[id]?.phase == .requested {
                 notes[id]?.phase = .released
+            } else if children[id]?.phase == .requested {
+                moveChild(id, to: .released)
             }
             enqueue(id)
         }
@@ -245,6 +252,8 @@ extension RunMachine {
             questions[id]?.isQueued = true
         } else if notes[id]?.isQueued == false {
             notes[id]?.isQueued = true
+        } else if children[id]?.isQueued == false {
+            children[id]?.isQueued = true
         } else {
             return
         }

@@ -101,6 +101,8 @@ struct StepOperation {
         case unwinding(OperationID)
         /// The step that was no longer wanted, and what its wait ends with.
         case step(OperationID, Answer)
+        /// The child that was no longer wanted; its wait ends as cancelled.
+        case child(OperationID)
     }
 
     let id: OperationID

@@ -14,6 +14,7 @@ extension Activation {
         case commit(RunAdvance)
         case act([RunAction])
         case rest(isStalled: Bool, RunTransition?)
+        case block(Divergence)
     }
 
     /// Takes what has gathered and what the operations need, and commits it; or starts what may start; or gives the run up.
@@ -39,6 +40,8 @@ extension Activation {
             release(transition)
         case .rest(_, nil):
             scheduleWake()
+        case .block(let divergence):
+            block(divergence)
         }
     }
 
@@ -60,6 +63,7 @@ extension Activation {
         var drafts = factDrafts
         drafts.append(plan.drafts)
         if drafts.isEmpty {
+            if let obstacle = plan.obstacle { return .block(obstacle) }
             if !plan.actions.isEmpty { return .act(plan.actions) }
             if state.machine.isStalled { return .rest(isStalled: true, nil) }
             if state.isBusy { return .rest(isStalled: false, nil) }
@@ -67,15 +71,17 @@ extension Activation {
         }
         var head = state.head
         let events = head.append(contentsOf: drafts.events, run: identity.id.description, now: now)
+        let children = drafts.children.map { newRun($0, now: now) }
         let transition = transition(after: drafts.events, hasFacts: !factDrafts.isEmpty, plan: plan, &state)
         state.inFlight = InFlight(
             events: events, head: head, facts: facts, takes: drafts.takes, consumed: drafts.consumed,
-            tellsOthers: !drafts.settles.isEmpty, transition: transition)
+            startedChildren: children.count,
+            tellsOthers: !drafts.settles.isEmpty || !drafts.deliveries.isEmpty || !children.isEmpty, transition: transition)
         return .commit(
             RunAdvance(
                 run: number, epoch: state.epoch, head: state.head, events: events, transition: transition,
                 consumed: drafts.consumed,
-                takes: drafts.takes, settles: drafts.settles))
+                takes: drafts.takes, settles: drafts.settles, children: children, deliveries: drafts.deliveries))
     }
 
     /// Turns the facts that have gathered into drafts, in the order of their causes; of several about one operation the first.
@@ -101,7 +107,7 @@ extension Activation {
     private func transition(after drafts: [EventDraft], hasFacts: Bool, plan: Plan, _ state: inout State) -> RunTransition? {
         if let last = drafts.last, let final = RunState(final: last.kind) { return RunTransition(to: final) }
         guard !hasFacts, !plan.defersActions, !state.isBusy, !state.machine.hasFinishedRoot,
-            plan.drafts.events.allSatisfy({ Self.wakesNothing($0.kind) })
+            plan.drafts.events.allSatisfy(Self.wakesNothing)
         else { return nil }
         let dues = plan.drafts.events.compactMap {
             (try? $0.attributes.timestamp("due")) ?? (try? $0.attributes.timestamp("expires_at"))
@@ -119,9 +125,11 @@ extension Activation {
     }
 
     /// Events that only record what the run waits for: feeding them starts nothing.
-    private static func wakesNothing(_ kind: EventKind) -> Bool {
-        switch kind {
-        case .timerStarted, .approvalRequested, .questionAsked, .runParked: true
+    private static func wakesNothing(_ event: EventDraft) -> Bool {
+        switch event.kind {
+        case .timerStarted, .approvalRequested, .questionAsked, .runParked, .childCancelRequested: true
+        // Nobody waits for the end of a detached one: the code goes on.
+        case .childStarted: (try? event.attributes.object().has("detached")) == false
         default: false
         }
     }
@@ -169,6 +177,7 @@ extension Activation {
             if batch.transition != nil { state.isOwned = false }
             return state.epoch
         }
+        if batch.startedChildren > 0 { services.metrics.started.increment(by: batch.startedChildren) }
         // Nobody else says so: the store's own bell tells of other processes only.
         if batch.tellsOthers { services.observe(self, .toldOthers) }
         for event in batch.events where !feed(event) { break }

@@ -127,7 +127,7 @@ extension Activation: RunHost {
     }
 
     /// Ends the activation after the code has come to rest, and tells the code at once.
-    private func noted(_ divergence: Divergence, _ code: PerdureError.Code) -> PerdureError {
+    func noted(_ divergence: Divergence, _ code: PerdureError.Code) -> PerdureError {
         note(divergence)
         return PerdureError(code, divergence.message, metadata: [("subject", divergence.subject)])
     }
@@ -176,7 +176,7 @@ extension Activation: RunHost {
     }
 
     /// Compares recorded bytes with today's input: the same, or the same once read and written by today's type.
-    private static func acceptance<Input: Codable & Sendable>(of value: Input, _ input: Payload) -> @Sendable ([UInt8]) -> Bool {
+    static func acceptance<Input: Codable & Sendable>(of value: Input, _ input: Payload) -> @Sendable ([UInt8]) -> Bool {
         { recorded in Payload(bytes: recorded).fits(input, as: Input.self) != .different }
     }
 

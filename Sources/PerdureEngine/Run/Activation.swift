@@ -39,7 +39,8 @@ package final class Activation: Sendable {
         var facts: [(at: Timestamp, fact: Fact)]
         var takes: [BusinessKeyTake]
         var consumed: [Int64] = []
-        /// Whether the store tells other runs of what it settles.
+        var startedChildren = 0
+        /// Whether other runs have something to do because of it.
         var tellsOthers = false
         var transition: RunTransition?
     }

@@ -8,6 +8,7 @@ import Synchronization
 package struct ActivationServices: Sendable {
     let store: any Store
     let journal: Journal
+    let registry: WorkflowRegistry
     let threads: EngineThreads
     let watchdog: Watchdog
     let scheduler: Scheduler
@@ -38,7 +39,7 @@ package enum ActivationEvent: Sendable {
     case released(epoch: Int64, wakeAt: Timestamp?)
     /// A message came for a run that had just been given up.
     case missedMail
-    /// A commit of this run has put messages into the inboxes of others: a business key that they wait for is settled.
+    /// A commit of this run has given others something to do: messages, or a run that did not exist before.
     case toldOthers
     /// The run has closed with this event.
     case closed(RunState, Event)

@@ -49,6 +49,7 @@ package enum EventKind: String, CaseIterable, Hashable, Sendable {
     case questionCancelled = "question.cancelled"
 
     case childStarted = "child.started"
+    case childCancelRequested = "child.cancel_requested"
     case childCompleted = "child.completed"
     case childFailed = "child.failed"
     case childCancelled = "child.cancelled"

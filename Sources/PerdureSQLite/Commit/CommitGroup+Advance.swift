@@ -35,6 +35,7 @@ extension CommitGroup {
             for settlement in advance.settles { try session.settle(settlement, holder: holder, now: now) }
         }
         // What is addressed to a run that is gone has nobody to be told to; it does not undo the sender's own progress.
+        for child in advance.children { try start(child, session) }
         for delivery in advance.deliveries { _ = try session.deliver(delivery, now: now) }
         return .advanced
     }
@@ -58,6 +59,9 @@ extension CommitGroup {
                 let unread = try session.inbox(of: advance.run).filter { !consumed.contains($0.number) }
                 if !unread.isEmpty { return .unreadInbox(unread) }
             }
+        }
+        for child in advance.children {
+            if let refusal = try refusal(of: child, session) { return refusal }
         }
         guard let holder else { return nil }
         for take in advance.takes {

@@ -61,7 +61,12 @@ extension StoreConformance {
             run.advance(
                 [EventDraft(.stepSucceeded, subject: "charge")], settles: [.init(key: key, end: .happened(output: [1]))]))
         let rows = try await sound.inbox(run: run.number)
-        try await advance(run.advance([EventDraft(.signalReceived)], consuming: rows.map(\.number)))
+        let child = SampleRun(parent: run)
+        let greeting = Delivery(to: child.record.id, id: "from the parent", kind: .signal, sender: Sample.person)
+        try await advance(
+            run.advance(
+                [EventDraft(.signalReceived), EventDraft(.childStarted, subject: "child")], consuming: rows.map(\.number),
+                children: [child], deliveries: [greeting]))
         try await advance(run.advance([EventDraft(.timerStarted)], to: .init(to: .waiting, wakeAt: scene.clock.now)))
         let woken = try await repeating { () throws(StoreError) in try await faulty.claim(request) }
         run.take(over: try #require(woken.first, "\(name): the second claim was lost"))
@@ -70,6 +75,9 @@ extension StoreConformance {
         #expect(rows.count == 1, "\(name)")
         #expect(try await sound.events(of: run.number, after: 0, limit: 100) == run.events, "\(name)")
         #expect(try await sound.run(record.id)?.epoch == 2, "\(name)")
+        let made = try #require(try await sound.run(child.record.id), "\(name): the child was lost")
+        #expect(try await sound.events(of: made.number, after: 0, limit: 100) == child.events, "\(name)")
+        #expect(try await sound.inbox(run: made.number).count == 1, "\(name)")
         #expect(try await sound.audit().isEmpty, "\(name)")
     }
 

@@ -100,6 +100,17 @@ struct Fail: Workflow {
     }
 }
 
+/// Has two children, of which one waits for a person, and lets a third go on by itself.
+struct Deliver: Workflow {
+    static let name = "deliver"
+    static let version: WorkflowVersion = "1"
+    func run(_ order: Order, _ context: WorkflowContext) async throws -> String {
+        let greeting = try await context.child(Greet.self, input: Greet.Input(name: order.item), irreversible: "it was said")
+        try await context.startChild(Wait.self, input: Nothing(), irreversible: "it waits for others")
+        return try await greeting + ", " + context.child(Ship.self, input: order) { _, _ in }
+    }
+}
+
 struct TestApp: PerdureApp {
     static var workflows: Workflows {
         Greet()
@@ -109,5 +120,6 @@ struct TestApp: PerdureApp {
         Doubt()
         Stuck()
         Fail()
+        Deliver()
     }
 }

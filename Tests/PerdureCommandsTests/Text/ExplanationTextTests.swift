@@ -57,6 +57,29 @@ import Testing
         #expect(text.contains("One step stays done and cannot be taken back by the run: 'charge' (money has moved)."))
     }
 
+    @Test func childrenThatStayOrGoOnAreNamed() {
+        var history = HistoryBuilder()
+        let one = HistoryBuilder.run.description
+        history.add(
+            .childStarted, "ship", ["workflow": "ship", "version": "1", "run": .string(one), "irreversible": "it has left"])
+        history.add(.childCompleted, "ship", ["run": .string(one)], output: "1")
+        history.add(.childStarted, "mail", ["workflow": "mail", "version": "1", "run": .string(one), "detached": true])
+        history.add(.runFailed, ["code": "step_failed", "message": "no"])
+        let text = explain(history)
+        #expect(text.contains("One step stays done and cannot be taken back by the run: 'child ship' (it has left)."))
+        #expect(text.contains("Child 'mail', run \(one) of mail, goes on or has ended by itself."))
+    }
+
+    @Test func aChildThatCannotBeLookedAtIsPointedTo() {
+        var history = HistoryBuilder()
+        let child = HistoryBuilder.run.description
+        history.add(.childStarted, "ship", ["workflow": "ship", "version": "1", "run": .string(child)])
+        history.add(.childCancelRequested, "ship", ["run": .string(child)])
+        let text = explain(history)
+        #expect(text.contains("It waits for child 'ship', run \(child) of ship 1, which was told to end."))
+        #expect(text.contains("app explain \(child)"))
+    }
+
     @Test func messagesThatNobodyHasReadAreMentioned() {
         #expect(explain(HistoryBuilder(), unread: 2).contains("2 accepted messages are not taken in yet"))
     }

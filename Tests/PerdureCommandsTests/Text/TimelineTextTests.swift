@@ -62,6 +62,29 @@ import Testing
         #expect(TimelineText.render(history.record, history.events, style: .plain) == expected)
     }
 
+    @Test func childrenHaveALineForEachEvent() {
+        var history = HistoryBuilder()
+        let run: JSONValue = .string(HistoryBuilder.run.description)
+        history.add(.childStarted, "ship", ["run": run, "irreversible": "it has left"], input: "1")
+        history.add(.childCancelRequested, "ship", ["run": run])
+        history.add(.childFailed, "ship", ["run": run, "code": "broken", "message": "no"])
+        history.add(.childStarted, "mail", ["run": run, "detached": true], input: "1")
+        for more in [["terminated": true], ["abandoned": true], [:]] as [[String: JSONValue]] {
+            history.add(.childCancelled, "mail", ["run": run].merging(more) { $1 })
+        }
+        history.add(.childCancelled, "never")
+        let text = TimelineText.render(history.record, history.events, style: .plain)
+        for line in [
+            "child ship   started as run \(HistoryBuilder.run) with 1; irreversible: it has left", "child ship   told to end",
+            "child ship   failed with broken: no",
+            "child mail   started as run \(HistoryBuilder.run), which goes on by itself with 1",
+            "child mail   terminated with this run", "child mail   no longer waited for; it goes on by itself",
+            "child mail   cancelled", "child never  given up before it was started",
+        ] {
+            #expect(text.contains("\(line)\n"), "\(line)")
+        }
+    }
+
     @Test func theHistoryThatIsShownIsSound() {
         #expect(Self.history().verify().problems == [])
     }

@@ -34,6 +34,28 @@ import Testing
         #expect(Caretaker.stepName(in: subject) == name)
     }
 
+    @Test func `a run that is ended without its code takes its children's ends in and terminates the others`() throws {
+        let ids = (0..<3).map { _ in Sample.runID() }
+        var run = SampleRun()
+        for (name, id) in zip(["done", "open", "own"], ids) {
+            let attributes = Attributes.make(
+                ("run", .string(id.description)), ("abandon", name == "own" ? JSONValue.bool(true) : Optional<JSONValue>.none))
+            run.append(EventDraft(.childStarted, subject: name, attributes: attributes))
+        }
+        var caretaker = caretaker(of: run)
+        let end = Delivery(
+            to: run.record.id, id: "e", kind: .childResult, name: "done",
+            payload: ChildResult(run: ids[0], kind: .runCancelled).payload,
+            sender: .run(ids[0]))
+        caretaker.take([InboxRow(number: 1, run: 1, at: Sample.start, delivery: end), try row(2, .terminate)])
+        #expect(caretaker.consumed == [1, 2] && caretaker.hasTerminated)
+        #expect(
+            caretaker.events.map { "\($0.kind.rawValue) \($0.subject)" } == [
+                "child.cancelled done", "child.cancelled open", "child.cancelled own", "run.terminated ",
+            ])
+        #expect(caretaker.deliveries.map(\.run) == [ids[1]] && caretaker.deliveries.allSatisfy { $0.kind == .terminate })
+    }
+
     @Test func `what did not happen after an error that cannot be retried is not tried again by the code`() throws {
         var run = SampleRun()
         run.append(EventDraft(.stepIntended, subject: "a", attributes: intent))

@@ -13,7 +13,7 @@ private let approval = ApprovalRequirement.required(by: .anyone, within: .hours(
 
 /// What becomes of what the code no longer wants. A signal wins a race against it; the run then waits for another one.
 @Suite struct MachineCancellationScenarios {
-    @Test(arguments: [Code.read("a"), .idempotent("a"), .atMostOnce("a"), .timer("a", .days(1)), .question("a")])
+    @Test(arguments: [Code.read("a"), .idempotent("a"), .atMostOnce("a"), .timer("a", .days(1)), .question("a"), .child("a")])
     func `what was given up before the run came to rest leaves no trace`(_ code: Code) throws {
         let run = try MachineDriver(.recovered(.parallel([code, .fails])))
         #expect(run.historyText == ["run.started", "run.completed"])

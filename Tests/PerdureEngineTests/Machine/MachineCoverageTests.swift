@@ -15,12 +15,15 @@ import Testing
         }
         let untaken = StepTransition.all.filter { !Coverage.transitions.contains($0) }
         #expect(untaken.isEmpty, "no scenario takes \(untaken)")
+        let untakenByChildren = ChildTransition.all.filter { !Coverage.childTransitions.contains($0) }
+        #expect(untakenByChildren.isEmpty, "no scenario takes \(untakenByChildren)")
         let unfed = EventKind.allCases.filter { !Self.unknown.contains($0) && !Coverage.kinds.contains($0) }
         #expect(unfed.isEmpty, "no scenario feeds \(unfed)")
     }
 
     @Test func `a transition stands in the list once`() {
         #expect(Set(StepTransition.all).count == StepTransition.all.count)
+        #expect(Set(ChildTransition.all).count == ChildTransition.all.count)
         for from in StepPhase.allCases {
             for to in StepPhase.allCases {
                 #expect(StepTransition(from, to).isLegal == StepTransition.all.contains(StepTransition(from, to)))
@@ -38,6 +41,5 @@ import Testing
     /// Kinds that later releases write.
     static let unknown: Set<EventKind> = [
         .runPaused, .runUnpaused, .runRepinned, .runForked, .runContinued, .runReset, .runExpired, .runSealed, .approvalEscalated,
-        .childStarted, .childCompleted, .childFailed, .childCancelled,
     ]
 }

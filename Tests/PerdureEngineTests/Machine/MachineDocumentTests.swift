@@ -25,19 +25,26 @@ import Testing
     }
 
     @Test func `the diagram shows the transitions of the machine`() throws {
-        var drawn: Set<String> = []
+        // Steps and undos first, then children.
+        var diagrams: [Set<String>] = []
         for line in try document("state-machine.md") {
+            if line.hasPrefix("stateDiagram") { diagrams.append([]) }
             guard let match = line.wholeMatch(of: /\s*(\w+) --> (\w+)/) else { continue }
-            drawn.insert("\(match.1) → \(match.2)")
+            diagrams[diagrams.count - 1].insert("\(match.1) → \(match.2)")
         }
-        let real = Set(StepTransition.all.map(\.description))
-        #expect(drawn.subtracting(real).sorted() == [], "drawn, but not there")
-        #expect(real.subtracting(drawn).sorted() == [], "there, but not drawn")
+        let machines = [StepTransition.all.map(\.description), ChildTransition.all.map(\.description)]
+        try #require(diagrams.count == machines.count)
+        for (drawn, machine) in zip(diagrams, machines) {
+            #expect(drawn.subtracting(machine).sorted() == [], "drawn, but not there")
+            #expect(Set(machine).subtracting(drawn).sorted() == [], "there, but not drawn")
+        }
     }
 
     @Test func `every phase is explained`() throws {
-        let text = try document("state-machine.md")
-        for phase in StepPhase.allCases { #expect(text.contains { $0.hasPrefix("| `\(phase)` |") }, "\(phase)") }
+        let parts = try document("state-machine.md").split(separator: "## A child")
+        try #require(parts.count == 2)
+        for phase in StepPhase.allCases { #expect(parts[0].contains { $0.hasPrefix("| `\(phase)` |") }, "\(phase)") }
+        for phase in ChildPhase.allCases { #expect(parts[1].contains { $0.hasPrefix("| `\(phase)` |") }, "child \(phase)") }
     }
 
     @Test func `every row of the semantics names a test that exists`() throws {

@@ -11,7 +11,7 @@ import Testing
         timer.started timer.fired timer.cancelled signal.received signal.undelivered
         approval.requested approval.decided approval.expired approval.consumed approval.cancelled approval.voided
         approval.escalated question.asked question.answered question.expired question.cancelled
-        child.started child.completed child.failed child.cancelled
+        child.started child.cancel_requested child.completed child.failed child.cancelled
         undo.started undo.attempt_failed undo.succeeded undo.failed undo.in_doubt undo.resolved
         version.patched status.reported labels.changed operator.action
         """

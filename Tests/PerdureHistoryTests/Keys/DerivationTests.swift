@@ -30,6 +30,20 @@ import Testing
         #expect(keys.allSatisfy { $0.count == 43 && $0.hasPrefix("pk_") })
     }
 
+    @Test("a child's bits are those that an independent program computed from the definition, and differ in every field")
+    func child() {
+        let parent = "0193a5b0-0000-7000-8000-000000000001"
+        let bits = ChildDerivation.bits(namespace: "default", parent: parent, subject: "ship", generation: 0)
+        #expect(bits == (9_735_904_858_602_083_700, 17_953_387_799_244_999_164))
+        let others = [
+            ChildDerivation.bits(namespace: "other", parent: parent, subject: "ship", generation: 0),
+            ChildDerivation.bits(namespace: "default", parent: "x", subject: "ship", generation: 0),
+            ChildDerivation.bits(namespace: "default", parent: parent, subject: "ship#2", generation: 0),
+            ChildDerivation.bits(namespace: "default", parent: parent, subject: "ship", generation: 1),
+        ]
+        #expect(Set(others.map(\.0) + [bits.0]).count == 5)
+    }
+
     @Test("a salted digest is SHA-256 over salt and bytes, and tells nothing without the salt")
     func digest() {
         let bytes = Array(#""Ann""#.utf8)

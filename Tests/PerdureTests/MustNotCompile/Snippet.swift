@@ -18,13 +18,19 @@ struct Snippet: Sendable {
         "import Perdure\nfunc snippet\(index)(_ context: WorkflowContext, vault: VaultClient) async throws {\n\(body)\n}\n"
     }
 
-    static let all = missing + results + values + bodies
+    static let all = missing + results + values + bodies + children
 
     /// What the snippets use beside the files of `MustCompile`.
     static let prelude = """
+        import Perdure
         final class Counter {
             var count = 0
             func issue(_ service: String) async throws -> Key { Key(id: KeyID(raw: service), summary: "") }
+        }
+        struct Echo: Workflow {
+            static let name = "echo"
+            static let version: WorkflowVersion = "1"
+            func run(_ input: String, _ context: WorkflowContext) async throws -> String { input }
         }
         struct NotCodable: Sendable { var number = 1 }
         """

@@ -8,7 +8,7 @@ extension MachineDriver {
         var found = script.complaints
         found +=
             brokenChain() + repeatedCalls() + callsAfterTheEnd() + wrongOrderOfUndos() + openSteps() + eventsAfterTheFinalOne()
-        found += cancelledThoughSent() + differencesOnReplay()
+        found += cancelledThoughSent() + differencesOnReplay() + wrongChildren()
         return found
     }
 
@@ -101,7 +101,7 @@ extension MachineDriver {
         var open: [String] = [], found: [String] = []
         for event in history {
             switch event.kind {
-            case .stepSucceeded, .stepResolved:
+            case .stepSucceeded, .stepResolved, .childCompleted:
                 if undone.contains(event.subject), given.contains(Substring(event.subject)) { open.append(event.subject) }
             case .undoStarted where open.contains(event.subject):
                 let scope = Self.scope(of: event.subject)

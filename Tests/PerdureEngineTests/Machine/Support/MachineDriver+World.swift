@@ -116,6 +116,10 @@ extension MachineDriver {
             }
             return true
         }
+        if let child = childrenAtWork.first {
+            deliverEnd(of: child.subject, child.isCancelling ? .runCancelled : .runCompleted)
+            return true
+        }
         let open = machine.steps.values.sorted { $0.id < $1.id }
         if let step = open.first(where: { $0.phase == .awaitingApproval }) {
             deliverDecision(step.request.subject)
@@ -150,6 +154,7 @@ extension MachineDriver {
         if !machine.signalWaitNames.isEmpty { return "signal" }
         if machine.steps.values.contains(where: \.waitsForPerson) { return "person" }
         if !awaited.isEmpty { return "key" }
+        if machine.children.values.contains(where: { $0.phase != .undoing }) { return "child" }
         return machine.nextDue() == nil ? nil : "time"
     }
 }

@@ -53,13 +53,21 @@ final class MachineDriver {
     /// How bodies end, attempt by attempt, where nothing else is said.
     var outcomes: [String: [AttemptOutcome]] = [:]
     private(set) var released: Set<String> = []
+    /// Children that were made, in order, and messages to other runs.
+    private(set) var startedChildren: [ChildStart] = []
+    private(set) var deliveries: [Delivery] = []
+    /// What the machine wants another build for.
+    private(set) var obstacle: Divergence?
     /// What the code had seen when its process was lost: the next one has to see the same.
     private var seenLive: [String]?
     private(set) var epoch = 1
     private(set) var build: String
     private(set) var node = "node-1"
 
-    convenience init(_ code: Code, build: String = "build-a", keys: [BusinessKeyRecord] = [], deadline: Duration? = nil) throws {
+    convenience init(
+        _ code: Code, build: String = "build-a", keys: [BusinessKeyRecord] = [], deadline: Duration? = nil,
+        parent: ParentLink? = nil
+    ) throws {
         self.init(code, build: build, history: [], calls: [])
         for record in keys { self.keys[record.key] = record }
         try commit(
@@ -68,7 +76,7 @@ final class MachineDriver {
                     .runStarted,
                     attributes: .make(
                         ("build", .string(build)), ("node", .string(node)), ("by", JSONValue(Self.owner)),
-                        ("deadline", deadline.map { JSONValue(now + $0) })),
+                        ("deadline", deadline.map { JSONValue(now + $0) }), ("parent", parent?.json)),
                     input: .inline(Array("null".utf8)))
             ]))
         machine.caughtUp(isTakeover: false, now: now)
@@ -88,10 +96,11 @@ final class MachineDriver {
         now = max(now, head.at)
         machine = RunMachine(identity: identity, build: build, node: node)
         machine.trace = []
+        machine.childTrace = []
         script = Script(self)
     }
 
-    deinit { Coverage.add(machine.trace ?? [], kinds: history.map(\.kind)) }
+    deinit { Coverage.add(machine, kinds: history.map(\.kind)) }
 
     // MARK: The engine's cycle
 
@@ -132,7 +141,9 @@ final class MachineDriver {
         let plan = machine.plan(now: now)
         drafts.append(plan.drafts)
         mailbox = left
+        obstacle = plan.obstacle
         if drafts.isEmpty {
+            if obstacle != nil { return false }
             for action in plan.actions { act(action) }
             return !plan.actions.isEmpty || !taken.isEmpty
         }
@@ -182,6 +193,8 @@ final class MachineDriver {
                 inputDigest: take.inputDigest, outcome: .open)
         }
         for settlement in drafts.settles { settleKey(settlement.key, settlement.end) }
+        startedChildren += drafts.children
+        deliveries += drafts.deliveries
         inbox.removeAll { drafts.consumed.contains($0.number) }
         mailbox.removeAll { drafts.consumed.contains($0.fact.row ?? -1) }
         let events = head.append(contentsOf: drafts.events, run: identity.id.description, now: now)
@@ -271,11 +284,12 @@ final class MachineDriver {
     }
 
     private func reload() {
-        Coverage.add(machine.trace ?? [], kinds: [])
+        Coverage.add(machine, kinds: [])
         machine = RunMachine(
             identity: identity, build: self.build, node: node, storedSeq: Int64(history.count), isFirstOwner: false,
             patches: history.filter { $0.kind == .versionPatched }.map(\.subject))
         machine.trace = []
+        machine.childTrace = []
         script = Script(self)
         running = []
         mailbox = inbox.map { ($0.at, .inbox($0)) }
@@ -334,13 +348,23 @@ extension Fact {
 
 /// What was taken and fed while tests ran.
 enum Coverage {
-    private static let state = Mutex<(transitions: Set<StepTransition>, kinds: Set<EventKind>)>(([], []))
-    static func add(_ transitions: Set<StepTransition>, kinds: [EventKind]) {
+    private struct State {
+        var transitions: Set<StepTransition> = []
+        var childTransitions: Set<ChildTransition> = []
+        var kinds: Set<EventKind> = []
+    }
+
+    private static let state = Mutex(State())
+
+    static func add(_ machine: RunMachine, kinds: [EventKind]) {
         state.withLock {
-            $0.transitions.formUnion(transitions)
+            $0.transitions.formUnion(machine.trace ?? [])
+            $0.childTransitions.formUnion(machine.childTrace ?? [])
             $0.kinds.formUnion(kinds)
         }
     }
+
     static var transitions: Set<StepTransition> { state.withLock { $0.transitions } }
+    static var childTransitions: Set<ChildTransition> { state.withLock { $0.childTransitions } }
     static var kinds: Set<EventKind> { state.withLock { $0.kinds } }
 }

@@ -71,6 +71,20 @@ struct Program: CustomTestStringConvertible, Sendable {
             name: "a narrow window", code: .sequence([.idempotent("i", retention: .seconds(30)), .read("r")]),
             outcomes: ["i": [unclear, unclear, refused, ok]]),
         Program(
+            name: "children",
+            code: .sequence([
+                .child("c", undo: .idempotent),
+                .parallel([.child("d"), .idempotent("e", undo: .idempotent), .timer("t", .minutes(1))]),
+                .child("own", policy: .abandon, isDetached: true), .scope("s", .child("f", undo: .atMostOnce(hasProbe: true))),
+                .fails,
+            ])),
+        Program(
+            name: "children that lost a race",
+            code: .sequence([
+                .race([.timer("t", .minutes(1)), .child("c", undo: .idempotent), .child("d"), .child("e", policy: .abandon)]),
+                .read("r"),
+            ])),
+        Program(
             name: "a result that cannot be recorded",
             code: .parallel([.idempotent("i"), .recovered(.read("r")), .atMostOnce("o", probe: true)]),
             outcomes: ["i": [.unrecordable("too large")], "r": [.unrecordable("too large")], "o": [lost, ok]]),

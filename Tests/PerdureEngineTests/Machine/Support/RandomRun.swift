@@ -64,7 +64,7 @@ struct RandomRun {
         let undo: StepRequest.Undo? = dice.pick([nil, .idempotent, .idempotent, .atMostOnce(hasProbe: dice.chance(50))])
         let approval: ApprovalRequirement? = dice.chance(20) ? .required(by: .anyone, within: .hours(1)) : nil
         let key: String? = dice.chance(20) ? "order-7" : nil
-        switch dice.roll(12) {
+        switch dice.roll(14) {
         case 0, 1: return .read(name, policy: policy)
         case 2, 3, 4, 5:
             let retention: Retention = dice.pick([.forever, .minutes(30)])
@@ -75,6 +75,9 @@ struct RandomRun {
             return .atMostOnce(name, probe: dice.chance(50), policy: policy, undo: undo, approval: approval)
         case 9: return .timer(name, .minutes(dice.roll(90)))
         case 10: return .signal("signal-\(dice.roll(2))")
+        case 11, 12:
+            return .child(
+                name, undo: undo, policy: dice.pick([.cancel, .cancel, .abandon]), isDetached: dice.chance(10))
         default: return .question(name, within: dice.chance(50) ? .minutes(20) : nil)
         }
     }
@@ -152,7 +155,14 @@ struct RandomRun {
     }
 
     private mutating func sendSomething() {
-        let waiting = driver.keysOfOthers
+        let waiting = driver.keysOfOthers, children = driver.childrenAtWork
+        if !children.isEmpty, dice.chance(60) {
+            let child = dice.pick(children)
+            driver.deliverEnd(
+                of: child.subject, dice.pick([.runCompleted, .runCompleted, .runFailed, .runCancelled, .runTerminated]))
+            deeds.append("child \(child.subject) ends")
+            return
+        }
         if !waiting.isEmpty, dice.chance(50) {
             driver.settleKey(dice.pick(waiting), dice.pick([.free, .happened(output: MachineDriver.done)]))
         } else {

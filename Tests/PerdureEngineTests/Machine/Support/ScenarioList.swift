@@ -9,6 +9,7 @@ enum ScenarioList {
     static func runAll() throws {
         try businessKey()
         try cancellation()
+        try child()
         try note()
         try person()
         try run()
@@ -38,7 +39,9 @@ enum ScenarioList {
 
     private static func cancellation() throws {
         let scenarios = MachineCancellationScenarios()
-        for code in [Code.read("a"), .idempotent("a"), .atMostOnce("a"), .timer("a", .days(1)), .question("a")] as [Code] {
+        for code in [Code.read("a"), .idempotent("a"), .atMostOnce("a"), .timer("a", .days(1)), .question("a"), .child("a")]
+            as [Code]
+        {
             try scenarios.`what was given up before the run came to rest leaves no trace`(code)
         }
         try scenarios.`a read ends at once, its body is told, and nothing is sent again`()
@@ -91,6 +94,45 @@ enum ScenarioList {
         try scenarios.`a signal that was accepted before the deadline comes first`()
         try scenarios.`a run that has ended, or is being cancelled, has no deadline any more`()
         try scenarios.`a timer until a moment that has passed fires at once`()
+    }
+
+    private static func child() throws {
+        let scenarios = MachineChildScenarios()
+        try scenarios.`a child is made with the event that starts it, and its end answers the code`()
+        try scenarios.`a child that fails throws its failure`()
+        for kind in [EventKind.runCancelled, .runTerminated] as [EventKind] {
+            try scenarios.`a child that somebody else ends is a failure with a code of its own`(kind)
+        }
+        try scenarios.`a child that is given up is told to end once, and its end is waited for`()
+        for kind in [EventKind.runCompleted, .runFailed, .runTerminated] as [EventKind] {
+            try scenarios.`a child that was given up and ends otherwise is cancelled to the code`(kind)
+        }
+        try scenarios.`a child that was given up and completed is undone before its wait ends`()
+        try scenarios.`a child that completed in the batch that gives it up is not told to end`()
+        for policy in [ChildPolicy.cancel, .abandon] as [ChildPolicy] {
+            try scenarios.`a child that is given up before its start is never made`(policy)
+        }
+        for policy in [ChildPolicy.cancel, .abandon] as [ChildPolicy] {
+            try scenarios.`a child that is given up while its start is on its way is told to end or left alone`(policy)
+        }
+        try scenarios.`an abandoned child goes on when it is given up, and the wait ends at once`()
+        try scenarios.`an abandoned child that ends in the batch that gives it up is not called abandoned`()
+        try scenarios.`an abandoned child that is waited for answers like any other`()
+        try scenarios.`a detached child answers with its id and is never heard of again`()
+        try scenarios.`a detached child that is given up while its start is on its way has started`()
+        try scenarios.`a cancelled run cancels its children and closes after them`()
+        try scenarios.`completed children are undone in one row with the steps`()
+        try scenarios.`a run whose only open thing is the undo of a child parks when that is stuck`()
+        try scenarios.`a terminated run terminates its children but the abandoned ones`()
+        try scenarios.`children that were not started yet end with a terminated run`()
+        try scenarios.`a child that has ended is taken in before its parent is terminated`()
+        try scenarios.`an end that nobody waits for, or that another one tells, changes nothing`()
+        try scenarios.`an end that cannot be read is a failure`()
+        try scenarios.`a workflow that is not registered here keeps the run waiting for another build`()
+        try scenarios.`a start that is recorded needs no registration`()
+        try scenarios.`a recorded child that the code does not ask for is told`()
+        try scenarios.`events of a child in an order that cannot be are told, not trapped on`()
+        try scenarios.`the end of a run goes to its parent with the event that closes it`()
     }
 
     private static func person() throws {

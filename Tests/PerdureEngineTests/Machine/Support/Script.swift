@@ -15,6 +15,7 @@ indirect enum Code: Sendable {
     case label(String)
     /// Goes one way or the other by `context.patched`.
     case patched(String, Code, Code)
+    case child(ChildRequest)
     /// One after the other; the first that fails ends it.
     case sequence([Code])
     /// Child tasks; if one fails the others are cancelled, and all are awaited.
@@ -58,6 +59,16 @@ extension Code {
         .question(QuestionRequest(subject: name, text: "Which?", approver: .anyone, within: within))
     }
 
+    static func child(
+        _ name: String, undo: StepRequest.Undo? = nil, policy: ChildPolicy = .cancel, isDetached: Bool = false,
+        version: String? = "1"
+    ) -> Code {
+        .child(
+            ChildRequest(
+                subject: name, workflow: "work", version: version, undo: undo, irreversible: undo == nil ? "it stays" : nil,
+                policy: policy, isDetached: isDetached, input: Self.input(name)))
+    }
+
     static func input(_ name: String) -> [UInt8] { Array(#"{"of":"\#(name)"}"#.utf8) }
 }
 
@@ -81,6 +92,9 @@ extension Code: CustomStringConvertible {
         case .report(let status): return "report(\(status))"
         case .label(let name): return "label(\(name))"
         case .patched(let id, let new, let old): return "patched(\(id), \(new), \(old))"
+        case .child(let child):
+            let words = [child.undo.map { "undo: \($0)" }, "\(child.policy)", child.isDetached ? "detached" : nil]
+            return "child(\(([child.subject] + words.compactMap { $0 }).joined(separator: ", ")))"
         case .sequence(let parts): return "sequence(\(list(parts)))"
         case .parallel(let parts): return "parallel(\(list(parts)))"
         case .race(let parts): return "race(\(list(parts)))"
@@ -200,6 +214,10 @@ final class Script {
             wait(for: "label", in: branch, resume) { driver.machine.requestLabels(path("labels"), labels) }
         case .patched(let id, let new, let old):
             run(driver.machine.isPatched(id) ? new : old, in: branch, scope: scope, resume)
+        case .child(var request):
+            request.subject = path(request.subject)
+            request.scope = scope
+            wait(for: "child \(request.subject)", in: branch, resume) { driver.machine.request(request) }
         case .sequence(let parts):
             guard let first = parts.first else { return resume(.value) }
             run(first, in: branch, scope: scope) { [unowned self] result in

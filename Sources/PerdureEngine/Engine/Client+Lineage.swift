@@ -1,0 +1,52 @@
+package import Perdure
+package import PerdureHistory
+package import PerdureStore
+
+/// A run with its children, theirs, and so on: one history told in several.
+package struct Lineage: Sendable {
+    package var record: RunRecord
+    package var events: [Event]
+    package var children: [Lineage] = []
+
+    /// How deep children are followed. Deeper ones are looked at by themselves.
+    package static let maximumDepth = 16
+
+    /// The run, and behind each run its children.
+    package var flattened: [(record: RunRecord, events: [Event])] {
+        [(record, events)] + children.flatMap(\.flattened)
+    }
+}
+
+extension Client {
+    /// - Throws: `PerdureError` with `run_unknown`. Children that the store no longer has are left out.
+    package func lineage(of id: RunID, depth: Int = Lineage.maximumDepth) async throws -> Lineage {
+        var lineage = Lineage(record: try await record(id), events: try await history(of: id))
+        guard depth > 0 else { return lineage }
+        for child in RunView(lineage.events).children {
+            do {
+                lineage.children.append(try await self.lineage(of: child.run, depth: depth - 1))
+            } catch let error as PerdureError where error.code == .runUnknown {
+                continue
+            }
+        }
+        return lineage
+    }
+
+    /// The run's row and what is to be said of it, and of the children that it waits for.
+    package func explain(
+        _ id: RunID, now: Timestamp, depth: Int = Lineage.maximumDepth
+    ) async throws -> (RunRecord, RunExplanation) {
+        let record = try await record(id)
+        let unread = try await guarded { try await store.inbox(run: record.number) }.count
+        let view = try await view(of: id)
+        var children: [String: RunExplanation] = [:]
+        for child in view.openChildren.prefix(20) where depth > 0 && !record.state.isFinal {
+            do {
+                children[child.subject] = try await explain(child.run, now: now, depth: depth - 1).1
+            } catch let error as PerdureError where error.code == .runUnknown {
+                continue
+            }
+        }
+        return (record, RunExplanation(record, view, unread: unread, children: children, now: now))
+    }
+}

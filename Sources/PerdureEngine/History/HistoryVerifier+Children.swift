@@ -1,0 +1,96 @@
+import Perdure
+import PerdureHistory
+import PerdureStore
+
+/// One child as the verifier has followed it so far.
+struct VerifiedChild {
+    var run: String?
+    var startedAt: Int64 = 0
+    var wasToldToEnd = false
+    var isOver = false
+    var happened: HistoryVerifier.Completion?
+
+    var isOpen: Bool { run != nil && !isOver }
+}
+
+// The rules of children.
+extension HistoryVerifier {
+    mutating func checkChild(_ event: Event, _ attributes: JSONObject) {
+        guard event.kind.rawValue.hasPrefix("child.") else { return }
+        var child = children[event.subject] ?? VerifiedChild()
+        defer { children[event.subject] = child }
+        let name = "child '\(event.subject)'"
+        if event.kind == .childStarted {
+            if child.run != nil || child.isOver { wrong(event, .child, "\(name) is started a second time.") }
+            child.run = attributes["run"]?.stringValue
+            child.startedAt = event.seq
+            // Nothing of a detached one is waited for.
+            child.isOver = attributes["detached"]?.boolValue ?? false
+            return
+        }
+        if child.isOver { wrong(event, .child, "\(event.kind.rawValue) stands after the end of \(name).") }
+        if let run = child.run {
+            if attributes["run"]?.stringValue != run { wrong(event, .child, "It names another run than the start of \(name).") }
+        } else if event.kind != .childCancelled {
+            wrong(event, .child, "\(name) was never started.")
+        }
+        if event.kind == .childCancelRequested {
+            if child.wasToldToEnd { wrong(event, .child, "\(name) is told to end a second time.") }
+            child.wasToldToEnd = true
+            return
+        }
+        child.isOver = true
+        if event.kind == .childCompleted { child.happened = Completion(seq: event.seq, at: event.at) }
+    }
+
+    mutating func checkChildrenOver(_ event: Event) {
+        for (subject, child) in children.sorted(by: { $0.key < $1.key }) where child.isOpen {
+            wrong(event, .child, "The run closes while child '\(subject)' has no end (event \(child.startedAt)).")
+        }
+    }
+
+    // MARK: Two histories
+
+    /// What parent and child say of each other.
+    mutating func checkLineage(_ events: [Event], _ childRecord: RunRecord, _ childEvents: [Event]) {
+        let run = childRecord.id.description
+        let named = events.first { $0.kind == .childStarted && (try? $0.attributes.object())?["run"]?.stringValue == run }
+        // Of an expired run nothing is left that could be compared.
+        guard let named, let first = childEvents.first, first.kind == .runStarted else { return }
+        let attributes = (try? first.attributes.object()) ?? JSONObject()
+        let link = attributes["parent"].flatMap(ParentLink.init)
+        if link?.run != record.id || link?.subject != named.subject {
+            wrong(named, .child, "Run \(run) does not say that it is this run's child '\(named.subject)'.")
+        }
+        if first.input != named.input { wrong(named, .child, "Run \(run) was started with another input.") }
+        let starter = try? events.first?.attributes.object()["by"]
+        if let starter, attributes["by"] != starter {
+            wrong(named, .child, "Run \(run) acts for somebody else than this run.")
+        }
+        checkEnd(of: run, named.subject, events, childEvents)
+    }
+
+    private mutating func checkEnd(of run: String, _ subject: String, _ events: [Event], _ childEvents: [Event]) {
+        let ends: [EventKind] = [.childCompleted, .childFailed, .childCancelled]
+        guard let end = events.first(where: { $0.subject == subject && ends.contains($0.kind) }) else { return }
+        let attributes = (try? end.attributes.object()) ?? JSONObject()
+        // Left alone, or ended with this run: the child comes to its end by itself.
+        if attributes["abandoned"] != nil || attributes["terminated"] != nil { return }
+        // A run that has been continued by another one ends there.
+        guard let final = childEvents.last(where: \.kind.isFinal), final.kind != .runContinued else {
+            if childEvents.contains(where: { $0.kind == .runContinued }) { return }
+            return wrong(end, .child, "Run \(run) has not ended.")
+        }
+        let isSame: Bool =
+            switch final.kind {
+            case .runCompleted: end.kind == .childCompleted && end.output == final.output
+            case .runCancelled: end.kind == .childCancelled
+            case .runTerminated: end.kind == .childFailed
+            default:
+                end.kind == .childFailed
+                    && (attributes["code"]?.stringValue == StepFailure.undecodable
+                        || attributes["code"] == (try? final.attributes.object())?["code"])
+            }
+        if !isSame { wrong(end, .child, "Run \(run) ended otherwise: \(final.kind.rawValue).") }
+    }
+}

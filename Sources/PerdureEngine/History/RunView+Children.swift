@@ -1,0 +1,50 @@
+package import Perdure
+import PerdureHistory
+
+extension RunView {
+    /// A child that exists.
+    package struct Child: Sendable {
+        package var subject: String
+        package var run: RunID
+        package var workflow: String
+        package var version: String
+        package var irreversible: String?
+        /// It goes on when the run no longer waits for it.
+        package var isAbandoned: Bool
+        /// It was told to end.
+        package var isCancelling = false
+        /// The run waits for it.
+        package var isOpen = true
+        /// It completed and the run was told so.
+        package var hasHappened = false
+        /// The run has stopped waiting for it, if it ever did: how it ended stands in its own history alone.
+        package var isLeftAlone = false
+
+        /// Takes an event of the family in. One that does not fit is passed over: a view never fails.
+        static func add(_ event: Event, _ attributes: JSONObject, to children: inout [Child]) {
+            if event.kind == .childStarted {
+                guard let run = attributes["run"]?.stringValue.flatMap(RunID.init) else { return }
+                let isDetached = attributes["detached"]?.boolValue ?? false
+                children.append(
+                    Child(
+                        subject: event.subject, run: run, workflow: attributes["workflow"]?.stringValue ?? "",
+                        version: attributes["version"]?.stringValue ?? "", irreversible: attributes["irreversible"]?.stringValue,
+                        isAbandoned: attributes["abandon"]?.boolValue ?? false, isOpen: !isDetached, isLeftAlone: isDetached))
+                return
+            }
+            guard let index = children.lastIndex(where: { $0.subject == event.subject && $0.isOpen }) else { return }
+            if event.kind == .childCancelRequested {
+                children[index].isCancelling = true
+                return
+            }
+            children[index].isOpen = false
+            children[index].hasHappened = event.kind == .childCompleted
+            children[index].isLeftAlone = attributes["abandoned"]?.boolValue ?? false
+        }
+    }
+
+    /// Children that the run waits for.
+    package var openChildren: [Child] { children.filter(\.isOpen) }
+    /// Children whose completion stays: it has no undo, or has not been undone.
+    package var standingChildren: [Child] { children.filter { $0.hasHappened && undo($0.subject)?.hasHappened != true } }
+}

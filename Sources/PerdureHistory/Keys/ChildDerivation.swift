@@ -1,0 +1,16 @@
+/// Where the public id of a child comes from: the same child of the same run always has the same id.
+package enum ChildDerivation {
+    /// 128 bits of SHA-256 over a domain tag and the length-prefixed fields, as two numbers.
+    ///
+    /// - Parameters:
+    ///   - parent: public id of the run that starts the child.
+    ///   - subject: the child's identity in that run.
+    ///   - generation: 0, and one more after each reset that gives the child a new life.
+    package static func bits(namespace: String, parent: String, subject: String, generation: Int) -> (UInt64, UInt64) {
+        var buffer = FieldBuffer(capacity: 256)
+        for field in ["perdure.child.run.1", namespace, parent, subject, String(generation)] { buffer.append(prefixed: field) }
+        let digest = buffer.sha256().bytes
+        func number(_ bytes: some Sequence<UInt8>) -> UInt64 { bytes.reduce(0) { $0 << 8 | UInt64($1) } }
+        return (number(digest[0..<8]), number(digest[8..<16]))
+    }
+}
