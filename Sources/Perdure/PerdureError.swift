@@ -69,6 +69,7 @@ extension PerdureError.Code {
     public static let questionUnknown = Self(rawValue: "question_unknown")
     public static let questionClosed = Self(rawValue: "question_closed")
     public static let answerInvalid = Self(rawValue: "answer_invalid")
+    public static let updateRejected = Self(rawValue: "update_rejected")
     public static let stepUnknown = Self(rawValue: "step_unknown")
     public static let stepNotStuck = Self(rawValue: "step_not_stuck")
     // Store

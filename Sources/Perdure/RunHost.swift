@@ -17,6 +17,10 @@ package protocol RunHost: AnyObject, Sendable {
     func sleep(_ subject: String, for duration: Duration, isolation: (any Actor)?) async throws
     func sleep(_ subject: String, until time: Date, isolation: (any Actor)?) async throws
     func signal<Payload: Codable & Sendable>(_ name: String, isolation: (any Actor)?, as: Payload.Type) async throws -> Payload
+    func nextUpdate<Payload: Codable & Sendable>(
+        _ name: String, isolation: (any Actor)?, as: Payload.Type
+    ) async throws -> (id: String, payload: Result<Payload, any Error>)
+    func reply(_ reply: UpdateReply, to id: String, of name: String, isolation: (any Actor)?) async throws
     func ask<Answer: Codable & Sendable>(_ call: QuestionCall, isolation: (any Actor)?, as: Answer.Type) async throws -> Answer
 
     func report(_ status: any Codable & Sendable, id: String?, isolation: (any Actor)?) async throws

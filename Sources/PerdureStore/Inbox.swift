@@ -5,6 +5,8 @@ package import PerdureHistory
 package enum InboxKind: String, Sendable, Hashable, CaseIterable {
     /// `name` is the signal's name.
     case signal
+    /// `name` is the update's name; the reply bears the delivery's id.
+    case update
     /// `name` is the subject of the step; the payload is a `Decision`.
     case decision
     /// `name` is the subject of the question; the payload is the answer.

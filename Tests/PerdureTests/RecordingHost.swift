@@ -67,6 +67,10 @@ final class RecordingHost: RunHost {
     func signal<Payload: Codable & Sendable>(_ name: String, isolation: (any Actor)?, as: Payload.Type) async throws -> Payload {
         throw CancellationError()
     }
+    func nextUpdate<Payload: Codable & Sendable>(
+        _ name: String, isolation: (any Actor)?, as: Payload.Type
+    ) async throws -> (id: String, payload: Result<Payload, any Error>) { throw CancellationError() }
+    func reply(_ reply: UpdateReply, to id: String, of name: String, isolation: (any Actor)?) async throws {}
     func ask<Answer: Codable & Sendable>(_ call: QuestionCall, isolation: (any Actor)?, as: Answer.Type) async throws -> Answer {
         throw CancellationError()
     }

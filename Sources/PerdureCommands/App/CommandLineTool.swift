@@ -68,7 +68,8 @@ struct Root<App: PerdureApp>: ParsableCommand {
             subcommands: [
                 RunCommand.self, StartCommand.self, ListCommand.self, ShowCommand.self, ExplainCommand.self,
                 ApprovalsCommand.self,
-                ApproveCommand.self, DenyCommand.self, AnswerCommand.self, SignalCommand.self, CancelCommand.self,
+                ApproveCommand.self, DenyCommand.self, AnswerCommand.self, SignalCommand.self, UpdateCommand.self,
+                CancelCommand.self,
                 TerminateCommand.self, RetryCommand.self, ResolveCommand.self, VerifyCommand.self,
             ])
     }

@@ -166,6 +166,10 @@ enum EventSentence {
         case .timerCancelled: return "no longer waited for"
         case .signalReceived: return "signal from \(ValueText.who(attributes))\(after(": ", ValueText.short(event.input)))"
         case .signalUndelivered: return "signal from \(ValueText.who(attributes)) that nobody took"
+        case .updateReceived: return "update from \(ValueText.who(attributes))\(after(": ", ValueText.short(event.input)))"
+        case .updateCompleted:
+            return "answers '\(attributes["name"]?.stringValue ?? "")'\(after(": ", ValueText.short(event.output)))"
+        case .updateRejected: return "rejects '\(attributes["name"]?.stringValue ?? "")'\(message(attributes))"
         case .statusReported: return "reports\(after(" ", ValueText.short(event.input)))"
         case .labelsChanged: return "labelled \(attributes["labels"]?.canonicalText ?? "")"
         case .versionPatched: return "follows this change of the code"

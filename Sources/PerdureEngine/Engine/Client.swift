@@ -9,6 +9,8 @@ public struct Client: Sendable {
     package let store: any Store
     /// Where messages go in: the store itself, or the engine's journal.
     let deliver: @Sendable (CommitItem) async throws -> CommitResult
+    /// Told of runs by the engine that this client belongs to, if it does.
+    let waiters: RunWaiters?
 
     /// Opens a store beside the engine that may be using it.
     public init(_ configuration: StoreConfiguration) async throws {
@@ -20,8 +22,11 @@ public struct Client: Sendable {
         }
     }
 
-    init(store: any Store, deliver: @escaping @Sendable (CommitItem) async throws -> CommitResult) {
+    init(
+        store: any Store, waiters: RunWaiters? = nil, deliver: @escaping @Sendable (CommitItem) async throws -> CommitResult
+    ) {
         self.store = store
+        self.waiters = waiters
         self.deliver = deliver
     }
 
@@ -276,8 +281,12 @@ public struct Client: Sendable {
         }
         let delivery = Delivery(
             to: run, id: id.map { "\(kind.rawValue):\(name):\($0)" } ?? UUID().uuidString.lowercased(), kind: kind, name: name,
-            payload: payload,
-            sender: sender)
+            payload: payload, sender: sender)
+        try await send(delivery)
+    }
+
+    func send(_ delivery: Delivery) async throws {
+        let run = delivery.run
         switch try await deliver(.deliver(delivery)) {
         case .delivered: return
         case .refused(.runUnknown):

@@ -16,6 +16,8 @@ extension Engine {
             if let wakeAt { ringLater(at: wakeAt) }
         case .missedMail, .toldOthers:
             return bell.ring()
+        case .replied:
+            return wakeWaiters(of: activation.identity.id)
         case .closed(let runState, _):
             metrics.closed.increment()
             state.withLock { $0.table.remove(activation) }

@@ -23,40 +23,17 @@ extension Engine {
     }
 
     private func waitForChange(of id: RunID) async throws {
-        let ticket = WaitTicket()
-        await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let isStopped = state.withLock { state in
-                    if state.phase == .stopped { return true }
-                    state.waiters[id, default: []].append(continuation)
-                    return false
-                }
-                if isStopped || ticket.isCancelled { wakeWaiters(of: id) }
-                if isStopped { continuation.resume() }
-                // The run may have closed between the look at its row and now.
-                recheck(id)
-            }
-        } onCancel: {
-            ticket.cancel()
-            wakeWaiters(of: id)
+        let isRunning = await waiters.wait(for: id) { [store] in
+            guard let record = try? await store.run(id) else { return false }
+            return record.state.isFinal || record.state == .quarantined
         }
         try Task.checkCancellation()
-        if state.withLock({ $0.phase == .stopped }) {
+        if !isRunning {
             throw PerdureError(.engineStopped, "The engine has stopped; run \(id) goes on when the store is opened again.")
         }
     }
 
-    private func recheck(_ id: RunID) {
-        Task { [self] in
-            guard let record = try? await store.run(id), record.state.isFinal || record.state == .quarantined else { return }
-            wakeWaiters(of: id)
-        }
-    }
-
-    func wakeWaiters(of id: RunID) {
-        let waiters = state.withLock { $0.waiters.removeValue(forKey: id) ?? [] }
-        for waiter in waiters { waiter.resume() }
-    }
+    func wakeWaiters(of id: RunID) { waiters.wake(id) }
 
     private func output(of record: RunRecord) async throws -> Data {
         if record.state == .quarantined {
@@ -83,10 +60,4 @@ extension Engine {
                 failure: failure)
         }
     }
-}
-
-private final class WaitTicket: Sendable {
-    private let state = Mutex(false)
-    var isCancelled: Bool { state.withLock { $0 } }
-    func cancel() { state.withLock { $0 = true } }
 }

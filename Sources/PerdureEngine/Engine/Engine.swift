@@ -34,6 +34,7 @@ public final class Engine: Service {
     let metrics = EngineMetrics()
     let bodies = BodyCounter()
     let bell: Bell
+    let waiters: RunWaiters
     let state: Mutex<EngineState>
 
     /// Opens the store and takes it for this process, until `run()` has ended or `close()` was called.
@@ -92,7 +93,9 @@ public final class Engine: Service {
         let bell = Bell(), journal = journal
         self.bell = bell
         state = Mutex(EngineState())
-        client = Client(store: self.store) { [store = self.store] item in
+        let waiters = RunWaiters()
+        self.waiters = waiters
+        client = Client(store: self.store, waiters: waiters) { [store = self.store] item in
             defer { bell.ring() }
             // Nobody comes for what is in the journal of an engine that does not run yet.
             guard journal.hasBegun else { return try await Client.commit(item, to: store) }
@@ -174,12 +177,8 @@ public final class Engine: Service {
     }
 
     private func stop() async {
-        let waiters = state.withLock { state in
-            state.phase = .stopped
-            defer { state.waiters = [:] }
-            return state.waiters.values.flatMap { $0 }
-        }
-        for waiter in waiters { waiter.resume() }
+        state.withLock { $0.phase = .stopped }
+        waiters.close()
         await scheduler.stop()
         await threads.stop()
         do {
@@ -206,7 +205,6 @@ struct EngineState {
     var scheduledPump: Timestamp?
     /// Whether work was left in the store because too much was in memory.
     var isSaturated = false
-    var waiters: [RunID: [CheckedContinuation<Void, Never>]] = [:]
     /// The run in memory that is under suspicion of taking the process down; one at a time.
     var activeSuspect: Int64?
     var drained: CheckedContinuation<Void, Never>?

@@ -46,6 +46,13 @@ public struct Run<Output: Codable & Sendable>: Sendable {
         try await engine.client.signal(id, type, payload, id: delivery, by: sender)
     }
 
+    /// Sends an update and waits for its reply, as `Client.update` does.
+    public func update<U: Update>(
+        _ type: U.Type, _ payload: U.Payload, id update: String? = nil, by sender: Principal
+    ) async throws -> U.Reply {
+        try await engine.client.update(id, type, payload, id: update, by: sender)
+    }
+
     /// Asks the run to end. It gets `CancellationError` where it waits, and undoes what it has done.
     ///
     /// - Throws: `PerdureError` with `run_closed` or `engine_stopped`.

@@ -135,10 +135,9 @@ struct Caretaker {
 
     private mutating func decline(_ row: InboxRow) {
         switch row.delivery.kind {
-        case .signal: record(row.signal(.signalUndelivered))
         case .keySettled: break
         case .childResult: recordEnd(of: row)
-        default: record(row.refusal(.runTerminated, "the run is being terminated"))
+        default: record(row.unheard)
         }
     }
 

@@ -20,6 +20,15 @@ extension InboxRow {
                 ("action", .string(delivery.kind.rawValue)), ("refused", .string(code.rawValue)), ("message", .string(message))))
     }
 
+    /// What becomes of a message that comes while the run is being terminated.
+    var unheard: EventDraft {
+        switch delivery.kind {
+        case .signal: signal(.signalUndelivered)
+        case .update: unheardUpdate
+        default: refusal(.runTerminated, "the run is being terminated")
+        }
+    }
+
     func signal(_ kind: EventKind) -> EventDraft {
         EventDraft(
             kind, subject: delivery.name, attributes: attributes(), input: .inline(delivery.payload ?? Array("null".utf8)))

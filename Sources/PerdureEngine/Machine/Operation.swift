@@ -14,6 +14,8 @@ package struct OperationID: Hashable, Sendable, Comparable {
 package enum Answer: Sendable, Hashable {
     /// A recorded value, as canonical JSON.
     case value([UInt8])
+    /// A message that wants a reply under its id.
+    case update(id: String, payload: [UInt8])
     /// Something without a value has come about.
     case done
     case failure(StepFailure)

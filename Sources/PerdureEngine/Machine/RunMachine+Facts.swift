@@ -42,7 +42,7 @@ extension RunMachine {
             case .decision: stepIDs[row.delivery.name].flatMap { steps[$0]?.phase == .awaitingApproval ? $0 : nil }
             case .answer: questionIDs[row.delivery.name].flatMap { questions[$0]?.phase == .asked ? $0 : nil }
             case .retry, .resolve: stuckStep(row.delivery.name)?.id
-            case .signal, .cancel, .terminate, .keySettled, .childResult, .unreadable: nil
+            case .signal, .update, .cancel, .terminate, .keySettled, .childResult, .unreadable: nil
             }
         case .inbox: nil
         }
@@ -90,6 +90,7 @@ extension RunMachine {
     private func isMereNote(_ event: EventDraft) -> Bool {
         switch event.kind {
         case .signalUndelivered: true
+        case .updateRejected: (try? event.attributes.object().has("unheard")) ?? false
         case .operatorAction: (try? event.attributes.object().has("refused")) ?? false
         default: false
         }

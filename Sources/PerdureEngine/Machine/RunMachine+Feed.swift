@@ -39,6 +39,8 @@ extension RunMachine {
             case .signalUndelivered: break
             case .statusReported, .labelsChanged: try feedNote(event)
             case .versionPatched: feedPatch(event)
+            case .updateReceived: try feedUpdate(event)
+            case .updateCompleted, .updateRejected: try feedReply(event)
             case .runPaused, .runUnpaused, .runRepinned, .runForked, .runContinued, .runReset, .runExpired, .runSealed,
                 .approvalEscalated:
                 throw Divergence(
@@ -185,6 +187,7 @@ extension RunMachine {
         for (id, step) in steps { subjects.append((id, "\(step.family == .undo ? "undo of " : "")'\(step.request.subject)'")) }
         for (id, timer) in timers { subjects.append((id, "timer '\(timer.subject)'")) }
         for (id, question) in questions { subjects.append((id, "question '\(question.request.subject)'")) }
+        for (id, name) in updates.names { subjects.append((id, "update '\(name)'")) }
         for (id, note) in notes { subjects.append((id, "\(note.kind.rawValue) '\(note.subject)'")) }
         for (id, child) in children { subjects.append((id, "child '\(child.request.subject)'")) }
         for (id, name) in signalWaitNames { subjects.append((id, "signal '\(name)'")) }

@@ -46,14 +46,14 @@ extension RunMachine {
         }
         if termination != nil, delivery.kind != .keySettled {
             // Nothing more is begun, so that what comes in cannot put the end off.
-            let isSignal = delivery.kind == .signal
-            drafts.events.append(
-                isSignal ? row.signal(.signalUndelivered) : row.refusal(.runTerminated, "the run is being terminated"))
+            drafts.events.append(row.unheard)
             return
         }
         switch delivery.kind {
         case .signal:
             drafts.events.append(row.signal(rootResult == nil ? .signalReceived : .signalUndelivered))
+        case .update:
+            drafts.events.append(received(row))
         case .cancel:
             if cancelWasRequested || batch.hasCancel {
                 drafts.events.append(row.refusal(.runCancelled, "the run is being cancelled already"))

@@ -15,7 +15,8 @@ struct NoteOperation {
     let kind: EventKind
     let subject: String
     let attributes: Attributes
-    let input: [UInt8]?
+    var input: [UInt8]?
+    var output: [UInt8]?
     var phase = Phase.requested
     var isCancelled = false
     var isQueued = false
@@ -45,7 +46,7 @@ extension RunMachine {
         )
     }
 
-    private mutating func request(_ note: NoteOperation) -> OperationID {
+    mutating func request(_ note: NoteOperation) -> OperationID {
         let id = makeID()
         notes[id] = note
         noteIDs[note.identity] = id
@@ -57,7 +58,8 @@ extension RunMachine {
         guard note.phase == .released else { return }
         plan.drafts.events.append(
             EventDraft(
-                note.kind, subject: note.subject, attributes: note.attributes, input: note.input.map(StoredValue.inline)))
+                note.kind, subject: note.subject, attributes: note.attributes, input: note.input.map(StoredValue.inline),
+                output: note.output.map(StoredValue.inline)))
     }
 
     /// What the note says may have changed with the code: it decides nothing.

@@ -79,6 +79,8 @@ extension RunMachine {
                 questions[id]?.phase = .abandoned
                 enqueue(id)
             }
+        } else if let name = updates.names[id] {
+            cancelUpdateWait(id, name)
         } else if notes[id] != nil {
             cancelNote(id)
         } else if children[id] != nil {

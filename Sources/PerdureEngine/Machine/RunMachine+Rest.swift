@@ -50,14 +50,15 @@ extension RunMachine {
     /// Whether the code waits, but for nothing that could ever come: it awaits something that is not recorded.
     package var isStalled: Bool {
         !isClosed && rootResult == nil && steps.isEmpty && timers.isEmpty && questions.isEmpty && children.isEmpty
-            && unwindings.isEmpty && signalWaitNames.isEmpty && notes.isEmpty && answers.isEmpty
+            && unwindings.isEmpty && signalWaitNames.isEmpty && updates.names.isEmpty && notes.isEmpty && answers.isEmpty
     }
 
     package var hasFinishedRoot: Bool { rootResult != nil }
 
     /// Whether only a person can move the run: at least one step waits for one, and nothing else is open.
     package var isStuck: Bool {
-        guard !isBusy, !isClosed, timers.isEmpty, questions.isEmpty, signalWaitNames.isEmpty, notes.isEmpty,
+        guard !isBusy, !isClosed, timers.isEmpty, questions.isEmpty, signalWaitNames.isEmpty, updates.names.isEmpty,
+            notes.isEmpty,
             requestedSinceRest.isEmpty, children.values.allSatisfy({ $0.phase == .undoing })
         else {
             return false

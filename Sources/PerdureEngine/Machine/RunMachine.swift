@@ -68,6 +68,7 @@ package struct RunMachine: Sendable {
     var signalWaits: [String: Deque<OperationID>] = [:]
     var signalWaitNames: [OperationID: String] = [:]
     var signalBuffer: [String: Deque<[UInt8]>] = [:]
+    var updates = UpdateQueue()
 
     /// Steps that happened and can be undone, oldest first.
     var completed: [CompletedStep] = []

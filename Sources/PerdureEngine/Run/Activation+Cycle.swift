@@ -180,6 +180,7 @@ extension Activation {
         if batch.startedChildren > 0 { services.metrics.started.increment(by: batch.startedChildren) }
         // Nobody else says so: the store's own bell tells of other processes only.
         if batch.tellsOthers { services.observe(self, .toldOthers) }
+        if batch.events.contains(where: \.kind.isReply) { services.observe(self, .replied) }
         for event in batch.events where !feed(event) { break }
         guard let transition = batch.transition else { return }
         if let last = batch.events.last, transition.state.isFinal {

@@ -198,6 +198,14 @@ extension Activation: RunHost {
 
     /// Waits for the operation's end. The code of a run that leaves memory gets `CancellationError`.
     nonisolated(nonsending) func value(of id: OperationID) async throws -> [UInt8] {
+        switch try await answer(to: id) {
+        case .value(let bytes): bytes
+        case .done, .update, .failure, .cancelled: []
+        }
+    }
+
+    /// Waits for the operation's end; a failure is thrown. The code of a run that leaves memory gets `CancellationError`.
+    nonisolated(nonsending) func answer(to id: OperationID) async throws -> Answer {
         flush()
         let answer: Answer?
         if RunTask.ignoresCancellation {
@@ -211,10 +219,9 @@ extension Activation: RunHost {
             }
         }
         switch answer {
-        case .value(let bytes)?: return bytes
-        case .done?: return []
         case .failure(let failure)?: throw failure
         case .cancelled?, nil: throw CancellationError()
+        case let answer?: return answer
         }
     }
 

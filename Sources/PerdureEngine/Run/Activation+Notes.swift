@@ -46,7 +46,7 @@ extension Activation {
     }
 
     /// Blocks the run for this build, and tells the code: what it wanted to record cannot be recorded, and other code can do better.
-    private func refused(_ subject: String, _ error: PerdureError) -> PerdureError {
+    func refused(_ subject: String, _ error: PerdureError) -> PerdureError {
         note(Divergence(.valueRefused, subject: subject, message: error.message))
         return error
     }

@@ -41,6 +41,8 @@ package enum ActivationEvent: Sendable {
     case missedMail
     /// A commit of this run has given others something to do: messages, or a run that did not exist before.
     case toldOthers
+    /// The run has answered an update.
+    case replied
     /// The run has closed with this event.
     case closed(RunState, Event)
     /// The run does not fit this build.

@@ -61,6 +61,10 @@ package enum EventKind: String, CaseIterable, Hashable, Sendable {
     case undoInDoubt = "undo.in_doubt"
     case undoResolved = "undo.resolved"
 
+    case updateReceived = "update.received"
+    case updateCompleted = "update.completed"
+    case updateRejected = "update.rejected"
+
     case versionPatched = "version.patched"
     case statusReported = "status.reported"
     case labelsChanged = "labels.changed"
@@ -76,10 +80,13 @@ extension EventKind {
         }
     }
 
+    /// Whether somebody outside waits for it.
+    package var isReply: Bool { self == .updateCompleted || self == .updateRejected }
+
     /// Whether stores find the latest event of this kind, for each subject, without reading the history.
     package var isMarked: Bool {
         switch self {
-        case .statusReported, .versionPatched: true
+        case .statusReported, .versionPatched, .updateCompleted, .updateRejected: true
         default: false
         }
     }

@@ -38,6 +38,42 @@ import Testing
         #expect(run.violations() == [])
     }
 
+    // MARK: Updates
+
+    @Test func `an update is received and answered, and the code goes on when both are durable`() throws {
+        let run = try MachineDriver(.sequence([.update("u"), .idempotent("a")]))
+        try run.send(.update, "u", "7")
+        #expect(run.historyText == ["run.started", "update.received u", "update.completed d1"])
+        try run.crash()
+        #expect(run.historyText.count { $0.hasPrefix("update") } == 2)
+        try run.end("a")
+        #expect(run.violations() == [])
+    }
+
+    @Test func `an update that came early is kept`() throws {
+        let run = try MachineDriver(.sequence([.signal("s"), .update("u")]))
+        try run.send(.update, "u", "7")
+        try run.crash()
+        try run.send(.signal, "s", "1")
+        #expect(run.machine.isClosed)
+        #expect(run.historyText.contains("update.completed d1"))
+    }
+
+    @Test func `a wait for an update that was given up ends at once`() throws {
+        let run = try MachineDriver(.race([.update("u"), .signal("s")]))
+        try run.send(.signal, "s", "1")
+        #expect(run.machine.isClosed)
+    }
+
+    @Test func `an update that comes while the run is terminated is rejected`() throws {
+        let run = try MachineDriver(.sequence([.idempotent("a"), .update("u")]))
+        run.deliver(.terminate)
+        run.deliver(.update, "u", Array("7".utf8))
+        try run.settle()
+        #expect(run.historyText.contains("update.rejected d2"))
+        #expect(run.machine.isClosed)
+    }
+
     // MARK: Patches
 
     private static let patched = Code.sequence([

@@ -13,6 +13,7 @@ import Testing
         approval.escalated question.asked question.answered question.expired question.cancelled
         child.started child.cancel_requested child.completed child.failed child.cancelled
         undo.started undo.attempt_failed undo.succeeded undo.failed undo.in_doubt undo.resolved
+        update.received update.completed update.rejected
         version.patched status.reported labels.changed operator.action
         """
 

@@ -84,6 +84,10 @@ enum ScenarioList {
         try scenarios.`a status may read otherwise in another build`()
         try scenarios.`a status that was given up before the run came to rest leaves no trace`()
         try scenarios.`a status that was given up while it was on its way ends with its event`()
+        try scenarios.`an update is received and answered, and the code goes on when both are durable`()
+        try scenarios.`an update that came early is kept`()
+        try scenarios.`a wait for an update that was given up ends at once`()
+        try scenarios.`an update that comes while the run is terminated is rejected`()
         try scenarios
             .`a run that comes to a change for the first time follows it, and that is recorded before anything after it is sent`()
         try scenarios.`a run from before a change goes on as it began, at every place that asks`()

@@ -11,6 +11,8 @@ indirect enum Code: Sendable {
     case timerUntil(String, Timestamp)
     case signal(String)
     case question(QuestionRequest)
+    /// Waits for an update of this name and answers it.
+    case update(String)
     case report(String)
     case label(String)
     /// Goes one way or the other by `context.patched`.
@@ -89,6 +91,7 @@ extension Code: CustomStringConvertible {
         case .timerUntil(let name, let time): return "timer(\(name), until \(time))"
         case .signal(let name): return "signal(\(name))"
         case .question(let question): return "question(\(question.subject))"
+        case .update(let name): return "update(\(name))"
         case .report(let status): return "report(\(status))"
         case .label(let name): return "label(\(name))"
         case .patched(let id, let new, let old): return "patched(\(id), \(new), \(old))"
@@ -125,6 +128,7 @@ final class Script {
     private var waits: [OperationID: (label: String, resume: (Answer) -> Void)] = [:]
     /// Every answer in the order in which the code saw it.
     private(set) var seen: [String] = []
+    private var lastUpdate: String?
     /// What went wrong between machine and code.
     private(set) var complaints: [String] = []
 
@@ -154,6 +158,7 @@ final class Script {
     private static func text(_ answer: Answer) -> String {
         switch answer {
         case .value(let bytes): String(decoding: bytes, as: UTF8.self)
+        case .update(_, let payload): String(decoding: payload, as: UTF8.self)
         case .done: "done"
         case .failure(let failure): failure.code
         case .cancelled: "cancelled"
@@ -178,10 +183,11 @@ final class Script {
         branch.wait = id
         waits[id] = (
             label,
-            { answer in
+            { [unowned self] answer in
                 branch.wait = nil
+                if case .update(let id, _) = answer { lastUpdate = id }
                 switch answer {
-                case .value, .done: resume(.value)
+                case .value, .update, .done: resume(.value)
                 case .failure(let failure): resume(.failure(failure))
                 case .cancelled: resume(.cancelled)
                 }
@@ -207,6 +213,16 @@ final class Script {
         case .question(var request):
             request.subject = path(request.subject)
             wait(for: "question \(request.subject)", in: branch, resume) { driver.machine.request(request) }
+        case .update(let name):
+            wait(
+                for: "update \(name)", in: branch,
+                { [unowned self] result in
+                    guard case .value = result, let id = lastUpdate else { return resume(result) }
+                    wait(for: "reply to \(id)", in: branch, resume) {
+                        driver.machine.requestReply(to: id, of: name, .success(Array("1".utf8)))
+                    }
+                }
+            ) { driver.machine.requestUpdate(name) }
         case .report(let status):
             wait(for: "report", in: branch, resume) { driver.machine.requestStatus(path("status"), Array("\"\(status)\"".utf8)) }
         case .label(let name):

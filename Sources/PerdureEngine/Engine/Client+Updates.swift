@@ -1,0 +1,103 @@
+public import Foundation
+public import Perdure
+import PerdureHistory
+import PerdureStore
+import Synchronization
+
+extension Client {
+    /// Sends an update and waits for its reply.
+    ///
+    /// - Parameters:
+    ///   - id: Names this update: sent again under the same id it is not taken in again and gets the same reply, also after the run has
+    ///     closed. Without one, every call is an update of its own, and one that was interrupted cannot be asked for again.
+    /// - Throws: `PerdureError` with `update_rejected` (its message is what the workflow says), `run_unknown`, `run_closed` (the run has
+    ///   ended without an answer), `value_not_encodable`, `payload_too_large`, `name_invalid`, `engine_stopped`. Cancelling the task ends
+    ///   the wait; the update stays.
+    public func update<U: Update>(
+        _ run: RunID, _ type: U.Type, _ payload: U.Payload, id: String? = nil, by sender: Principal
+    ) async throws -> U.Reply {
+        do {
+            let bytes = try Payload.encode(payload, what: "the payload of update '\(U.name)'").bytes
+            let reply = try await update(run, name: U.name, payload: bytes, id: id, by: sender)
+            return try Payload(bytes: reply).decode(U.Reply.self, what: "the reply to update '\(U.name)'")
+        } catch let error as PayloadError {
+            throw PerdureError(error)
+        }
+    }
+
+    /// Sends an update whose payload is given as JSON, and returns its reply as JSON. Otherwise as the other `update`.
+    public func update(_ run: RunID, name: String, json: Data, id: String? = nil, by sender: Principal) async throws -> Data {
+        do {
+            let payload = try JSONValue.parse(Array(json), what: "the payload of update '\(name)'").canonicalBytes
+            return Data(try await update(run, name: name, payload: payload, id: id, by: sender))
+        } catch let error as PayloadError {
+            throw PerdureError(error)
+        }
+    }
+
+    private func update(
+        _ run: RunID, name: String, payload: [UInt8], id: String?, by sender: Principal
+    ) async throws -> [UInt8] {
+        guard Name.isIdentifier(name), id.map(Name.isKey) ?? true else {
+            throw PerdureError(
+                .nameInvalid,
+                "An update needs a name of 1 to 128 letters, digits, '-', '_' and '.', and an id without control characters.")
+        }
+        let delivery = Delivery(
+            to: run, id: "update:\(name):\(id ?? UUID().uuidString.lowercased())", kind: .update, name: name, payload: payload,
+            sender: sender)
+        do {
+            try await send(delivery)
+        } catch let error as PerdureError where error.code == .runClosed {
+            // It may be the same update again, and have its reply.
+            guard let reply = try await reply(to: delivery) else { throw error }
+            return try reply.get()
+        }
+        let closed = PerdureError(
+            .runClosed, "Run \(run) has ended without answering update '\(name)'.", metadata: [("run", run.description)])
+        return try await reply(to: delivery, orThrow: closed).get()
+    }
+
+    private func reply(to delivery: Delivery, orThrow closed: PerdureError) async throws -> Result<[UInt8], PerdureError> {
+        let found = FoundReply()
+        try await wait(for: delivery.run) { client in
+            // In this order: a run that closes in between has answered before.
+            let isOver = try await client.record(delivery.run).state.isFinal
+            if let reply = try await client.reply(to: delivery) {
+                found.set(reply)
+                return true
+            }
+            if isOver { found.set(.failure(closed)) }
+            return isOver
+        }
+        return found.value ?? .failure(closed)
+    }
+
+    private func reply(to delivery: Delivery) async throws -> Result<[UInt8], PerdureError>? {
+        let number = try await record(delivery.run).number
+        for kind in [EventKind.updateCompleted, .updateRejected] {
+            let events = try await guarded { try await store.marked(kind, in: number) }
+            guard let event = events.last(where: { $0.subject == delivery.id }) else { continue }
+            if kind == .updateCompleted { return .success(try event.outputBytes()) }
+            let message = (try? event.attributes.object())?["message"]?.stringValue ?? "it was rejected"
+            return .failure(PerdureError(.updateRejected, message, metadata: [("run", delivery.run.description)]))
+        }
+        return nil
+    }
+
+    /// Returns when the condition holds: asked whenever something may have become of the run.
+    private func wait(for run: RunID, until condition: @escaping @Sendable (Client) async throws -> Bool) async throws {
+        guard let waiters else { return try await wait { try await condition($0) } }
+        while try await !condition(self) {
+            try Task.checkCancellation()
+            let isOpen = await waiters.wait(for: run) { (try? await condition(self)) ?? true }
+            if !isOpen { throw PerdureError(.engineStopped, "The engine has stopped; ask again when the store is open.") }
+        }
+    }
+}
+
+private final class FoundReply: Sendable {
+    private let state = Mutex<Result<[UInt8], PerdureError>?>(nil)
+    var value: Result<[UInt8], PerdureError>? { state.withLock { $0 } }
+    func set(_ value: Result<[UInt8], PerdureError>) { state.withLock { $0 = value } }
+}

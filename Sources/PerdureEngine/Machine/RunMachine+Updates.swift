@@ -1,0 +1,93 @@
+import DequeModule
+import PerdureHistory
+import PerdureStore
+
+/// The updates of a run that its code has not answered.
+struct UpdateQueue {
+    struct Item {
+        let id: String
+        let payload: [UInt8]
+    }
+
+    /// Received, and not taken by the code.
+    var buffer: [String: Deque<Item>] = [:]
+    var waits: [String: Deque<OperationID>] = [:]
+    /// Which name each wait is for.
+    var names: [OperationID: String] = [:]
+}
+
+// Updates: messages that the code answers.
+extension RunMachine {
+    package mutating func requestUpdate(_ name: String) -> OperationID {
+        let id = makeID()
+        if updates.waits[name, default: []].isEmpty, let item = updates.buffer[name]?.popFirst() {
+            answers.append((id, .update(id: item.id, payload: item.payload)))
+        } else {
+            updates.waits[name, default: []].append(id)
+            updates.names[id] = name
+        }
+        return id
+    }
+
+    /// - Parameters:
+    ///   - id: The update's delivery id.
+    ///   - reply: Canonical JSON, or why there is none.
+    package mutating func requestReply(to id: String, of name: String, _ reply: Result<[UInt8], UpdateRejection>) -> OperationID {
+        switch reply {
+        case .success(let bytes):
+            request(
+                NoteOperation(kind: .updateCompleted, subject: id, attributes: ["name": .string(name)], output: bytes))
+        case .failure(let rejection):
+            request(
+                NoteOperation(
+                    kind: .updateRejected, subject: id,
+                    attributes: ["name": .string(name), "message": .string(rejection.message)]))
+        }
+    }
+
+    mutating func cancelUpdateWait(_ id: OperationID, _ name: String) {
+        updates.names[id] = nil
+        updates.waits[name]?.removeAll { $0 == id }
+        answers.append((id, .cancelled))
+    }
+
+    mutating func feedUpdate(_ event: Event) throws {
+        let delivery = try event.attributes.object()["delivery"]?.stringValue ?? ""
+        let item = UpdateQueue.Item(id: delivery, payload: try event.inputBytes())
+        if let id = updates.waits[event.subject]?.popFirst() {
+            updates.names[id] = nil
+            answers.append((id, .update(id: item.id, payload: item.payload)))
+        } else {
+            updates.buffer[event.subject, default: []].append(item)
+        }
+    }
+
+    /// A reply that no code gave: the update came when there was none any more.
+    mutating func feedReply(_ event: Event) throws {
+        if try event.attributes.object().has("unheard") { return }
+        try feedNote(event)
+    }
+
+    func received(_ row: InboxRow) -> EventDraft {
+        guard rootResult == nil, termination == nil else { return row.unheardUpdate }
+        return EventDraft(
+            .updateReceived, subject: row.delivery.name, attributes: row.attributes(),
+            input: .inline(row.delivery.payload ?? Array("null".utf8)))
+    }
+}
+
+/// Why an update was not accepted.
+package struct UpdateRejection: Error, Sendable, Hashable {
+    package let message: String
+    package init(_ message: String) { self.message = message }
+}
+
+extension InboxRow {
+    /// The answer to an update that the run's code will not see.
+    var unheardUpdate: EventDraft {
+        EventDraft(
+            .updateRejected, subject: delivery.id,
+            attributes: attributes(
+                ("name", .string(delivery.name)), ("message", "the run has ended, or is being ended"), ("unheard", true)))
+    }
+}
