@@ -49,8 +49,11 @@ package protocol Store: Sendable {
     func runs(_ filter: RunFilter) async throws(StoreError) -> [RunRecord]
     func counts(namespace: String?) async throws(StoreError) -> [RunState: Int]
 
-    /// Events of a run in order, after the given seq, at most `limit`.
+    /// Events of a run in order, after the given seq: at most `limit`, and fewer where their values are large, so that a page has a
+    /// bounded size. Only an empty page says that there are no more.
     func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event]
+    /// The same backwards: events before the given seq, the newest first.
+    func events(of run: Int64, before seq: Int64, limit: Int) async throws(StoreError) -> [Event]
     /// The latest event of each subject of a kind that is marked (`EventKind.isMarked`), in their order in the history.
     func marked(_ kind: EventKind, in run: Int64) async throws(StoreError) -> [Event]
     /// The labels of these runs by their numbers; a run without any is left out.

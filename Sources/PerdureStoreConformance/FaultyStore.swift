@@ -101,6 +101,10 @@ extension FaultyStore {
         try await inner.events(of: run, after: seq, limit: limit)
     }
 
+    package func events(of run: Int64, before seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
+        try await inner.events(of: run, before: seq, limit: limit)
+    }
+
     package func inbox(run: Int64) async throws(StoreError) -> [InboxRow] { try await inner.inbox(run: run) }
 
     package func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> [InboxRow] {

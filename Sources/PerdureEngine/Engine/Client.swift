@@ -239,20 +239,44 @@ public struct Client: Sendable {
         return record
     }
 
-    /// The whole history, read in pages.
+    /// The whole history.
     package func history(of id: RunID) async throws -> [Event] {
-        let record = try await record(id)
-        return try await guarded {
-            var events: [Event] = []
+        var events: [Event] = []
+        try await readHistory(of: try await record(id)) { events += $0 }
+        return events
+    }
+
+    package func view(of id: RunID) async throws -> RunView {
+        var view = RunView()
+        try await readHistory(of: try await record(id)) { view.add($0) }
+        return view
+    }
+
+    /// Hands over one page of the history after the other.
+    package func readHistory(of record: RunRecord, _ take: ([Event]) -> Void) async throws {
+        try await guarded {
+            var last: Int64 = 0
             while true {
-                let page = try await store.events(of: record.number, after: events.last?.seq ?? 0, limit: 1_000)
-                events += page
-                if page.count < 1_000 { return events }
+                let page = try await store.events(of: record.number, after: last, limit: 1_000)
+                guard let end = page.last?.seq else { return }
+                take(page)
+                last = end
             }
         }
     }
 
-    package func view(of id: RunID) async throws -> RunView { RunView(try await history(of: id)) }
+    /// The event that closed the run, found from the end of the history.
+    package func final(of record: RunRecord) async throws -> Event? {
+        try await guarded {
+            var first = Int64.max
+            while true {
+                let page = try await store.events(of: record.number, before: first, limit: 16)
+                if let final = page.first(where: \.kind.isFinal) { return final }
+                guard let seq = page.last?.seq, page.allSatisfy(\.kind.mayFollowFinal) else { return nil }
+                first = seq
+            }
+        }
+    }
 
     private func stuck(_ run: RunID, _ step: String) async throws -> RunView.Step {
         let view = try await view(of: run)

@@ -24,6 +24,8 @@ public struct EngineConfiguration: Sendable {
     /// What tells two builds of the executable apart. Default: a digest of the executable.
     public var build: String?
 
+    /// How many events of a history are read at once.
+    package var historyPage = 1_000
     package var clock: any EngineClock = SystemClock()
     package var random: @Sendable () -> UInt64 = { .random(in: .min ... .max) }
 

@@ -165,6 +165,7 @@ extension Activation {
         let epoch = state.withLock { state in
             state.head = batch.head
             state.consumedRows.formUnion(batch.consumed)
+            state.knownRows.subtract(batch.consumed)
             if batch.transition != nil { state.isOwned = false }
             return state.epoch
         }

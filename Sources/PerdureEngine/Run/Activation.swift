@@ -13,7 +13,8 @@ import Synchronization
 package final class Activation: Sendable {
     /// What other threads have to say.
     enum Mail: Sendable {
-        case history([Event])
+        /// A part of the stored history; who reads it waits for the receipt.
+        case history([Event], Receipt? = nil)
         /// The stored history is complete; these inbox rows are unread.
         case caughtUp(isTakeover: Bool, rows: [InboxRow])
         /// The run was claimed again while its activation was still in memory.
@@ -104,8 +105,7 @@ package final class Activation: Sendable {
         let machine = RunMachine(
             identity: identity, build: services.build, node: services.node.rawValue, storedSeq: claim.head.seq,
             isFirstOwner: record.epoch == 1, patches: patches)
-        let start = ChainHead.start(namespace: record.namespace, run: record.id.description)
-        state = Mutex(State(machine: machine, head: start, epoch: record.epoch))
+        state = Mutex(State(machine: machine, head: claim.head, epoch: record.epoch))
         // Nobody has run a run of the first epoch before: nothing of it is a repetition.
         if record.epoch == 1 { quiet.turn(on: true) }
         let isLive = quiet
@@ -153,9 +153,9 @@ package final class Activation: Sendable {
 
     private func handle(_ mail: Mail) {
         switch mail {
-        case .history(let events):
-            if let last = events.last { state.withLock { $0.head = ChainHead(after: last) } }
-            for event in events where !feed(event) { break }
+        case .history(let events, let receipt):
+            let goesOn = events.allSatisfy { feed($0) }
+            receipt?.give(goesOn)
         case .caughtUp(let isTakeover, let rows):
             let now = services.clock.now()
             state.withLock { state in
@@ -176,6 +176,7 @@ package final class Activation: Sendable {
         case .rows(let rows):
             let isOwned = state.withLock { state in
                 state.take(rows)
+                state.forgetConsumedRows(below: rows)
                 return state.isOwned
             }
             // The run was given up while the message was on its way: somebody has to claim it again.
@@ -198,7 +199,9 @@ package final class Activation: Sendable {
             state.epoch = claim.record.epoch
             // Only what is unread now counts; what was seen before may have been read under another owner.
             state.facts.removeAll { if case .inbox = $0.fact { true } else { false } }
-            for row in rows { state.knownRows.remove(row.number) }
+            // No news from before the claim is still under way.
+            state.knownRows = []
+            state.consumedRows = []
             state.take(rows)
             return false
         }
@@ -368,6 +371,12 @@ private final class WeakActivation: Sendable {
 extension Activation.State {
     /// Whether something is under way in this process that the run has to stay in memory for.
     var isBusy: Bool { machine.isBusy || !untoldWaits.isEmpty }
+
+    /// Forgets rows that nothing will be heard of any more: rows that come while the run is owned come in order.
+    mutating func forgetConsumedRows(below rows: [InboxRow]) {
+        guard let first = rows.first?.number, !consumedRows.isEmpty else { return }
+        consumedRows = consumedRows.filter { $0 >= first }
+    }
 
     /// Takes unread inbox rows in, each once.
     mutating func take(_ rows: [InboxRow]) {

@@ -54,6 +54,32 @@ extension StoreConformance {
             #expect(try await scene.store.events(of: run.number, after: 25, limit: 10).isEmpty)
             #expect(try await scene.store.events(of: 999, after: 0, limit: 10).isEmpty)
         },
+        ConformanceCheck("A history is read backwards in pages too, the newest event first") { scene in
+            var run = try await scene.owned()
+            try await scene.advance(run.advance((0..<24).map { EventDraft(.stepSucceeded, subject: "s\($0)") }))
+            var read: [Event] = []
+            while true {
+                let page = try await scene.store.events(of: run.number, before: read.last?.seq ?? .max, limit: 7)
+                #expect(page.count <= 7)
+                if page.isEmpty { break }
+                read += page
+            }
+            #expect(read == run.events.reversed())
+            #expect(try await scene.store.events(of: run.number, before: 1, limit: 10).isEmpty)
+        },
+        ConformanceCheck("A page of large values ends early, and is never empty before the end") { scene in
+            var run = try await scene.owned()
+            let value = StoredValue.inline([UInt8](repeating: 120, count: 3 << 20))
+            for _ in 0..<6 { try await scene.advance(run.advance([EventDraft(.stepSucceeded, output: value)])) }
+            var pages: [[Event]] = []
+            while true {
+                let page = try await scene.store.events(of: run.number, after: pages.last?.last?.seq ?? 0, limit: 100)
+                if page.isEmpty { break }
+                pages.append(page)
+            }
+            #expect(Array(pages.joined()) == run.events)
+            #expect(pages.count > 1)
+        },
         ConformanceCheck("Histories of runs that are written in turns do not mix") { scene in
             var first = try await scene.owned(), second = try await scene.owned()
             for number in 0..<5 {

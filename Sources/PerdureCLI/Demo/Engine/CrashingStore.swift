@@ -88,6 +88,9 @@ final class CrashingStore: Store {
     func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
         try await store.events(of: run, after: seq, limit: limit)
     }
+    func events(of run: Int64, before seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
+        try await store.events(of: run, before: seq, limit: limit)
+    }
     func inbox(run: Int64) async throws(StoreError) -> [InboxRow] { try await store.inbox(run: run) }
     func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> [InboxRow] {
         try await store.inbox(ownedBy: node, after: number, limit: limit)

@@ -8,7 +8,7 @@ enum StoreCall: Sendable {
     /// Commits are counted from 1 within one opening of the store.
     case commit(Int, [CommitItem])
     case claim(Int)
-    case events, inbox, ownedInbox, nextWake, awaitKey, quarantine, run, other
+    case events, lastEvents, inbox, ownedInbox, nextWake, awaitKey, quarantine, run, other
 }
 
 /// What becomes of a call.
@@ -151,6 +151,12 @@ final class WatchedStore: Store {
 
     func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
         try await pass(.events) { () async throws(StoreError) in try await base.events(of: run, after: seq, limit: limit) }
+    }
+
+    func events(of run: Int64, before seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
+        try await pass(.lastEvents) { () async throws(StoreError) in
+            try await base.events(of: run, before: seq, limit: limit)
+        }
     }
 
     func inbox(run: Int64) async throws(StoreError) -> [InboxRow] {
