@@ -26,7 +26,8 @@ package struct SampleRun: Sendable {
     /// A run that does not exist yet, with its first event.
     package init(
         workflow: String = "greeting", version: String = "1", namespace: String = "default", key: String? = nil,
-        owner: NodeID? = nil, labels: [String: String] = [:], at: Timestamp = Sample.start, id: RunID = Sample.runID()
+        owner: NodeID? = nil, labels: [String: String] = [:], at: Timestamp = Sample.start, id: RunID = Sample.runID(),
+        input: String = #"{"name":"Ada"}"#
     ) {
         record = RunRecord(
             id: id, namespace: namespace, workflow: workflow, version: version, key: key, inputDigest: "digest",
@@ -37,7 +38,7 @@ package struct SampleRun: Sendable {
         append(
             EventDraft(
                 .runStarted, attributes: ["build": "b1", "labels": labels],
-                input: .inline(Array(#"{"name":"Ada"}"#.utf8))),
+                input: .inline(Array(input.utf8))),
             at: at)
     }
 

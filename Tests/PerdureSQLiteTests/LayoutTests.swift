@@ -22,6 +22,46 @@ struct LayoutTests {
         #expect(try harness.ask("SELECT state || ' ' || owner FROM runs") == "running node-1")
     }
 
+    @Test("A value above 64 KiB stands beside its event, once for each run that has it")
+    func large() async throws {
+        let value = "\"" + String(repeating: "x", count: 70_000) + "\""
+        try await harness.withStore { store in
+            try await store.register(SQLiteHarness.node)
+            for _ in 0..<2 {
+                var run = SampleRun(owner: SQLiteHarness.node.id)
+                guard case .created(let record) = try await store.commit([run.creation]).first else { throw CannotGoOn() }
+                run.record = record
+                let draft = EventDraft(.stepSucceeded, input: .inline(Array(value.utf8)), output: .inline(Array(value.utf8)))
+                guard case .advanced = try await store.commit([.advance(run.advance([draft]))]).first else { throw CannotGoOn() }
+            }
+        }
+        #expect(try harness.ask("SELECT group_concat(run) FROM blobs") == "1,2")
+        #expect(try harness.ask("SELECT content FROM blobs WHERE run = 1") == value)
+        #expect(
+            try harness.ask("SELECT length(output) || ' ' || output_size || ' ' || typeof(output) FROM events WHERE seq = 2")
+                == "32 70002 blob")
+    }
+
+    @Test(
+        "A large value that was lost, cut or left behind is found",
+        arguments: [
+            ("DELETE FROM blobs", "has lost its large value"),
+            ("UPDATE blobs SET content = 'short'", "has lost its large value"),
+            ("INSERT INTO blobs (run, digest, content) VALUES (1, zeroblob(32), 'x')", "keeps a large value"),
+        ])
+    func lostValues(edit: String, sentence: String) async throws {
+        try await harness.withStore { store in
+            let run = SampleRun(input: "\"" + String(repeating: "x", count: 70_000) + "\"")
+            guard case .created = try await store.commit([run.creation]).first else { throw CannotGoOn() }
+            #expect(try await store.audit().isEmpty)
+        }
+        try harness.tamper(edit)
+        try await harness.withStore { store in
+            let breaches = try await store.audit()
+            #expect(breaches.contains { $0.contains(sentence) }, "\(breaches)")
+        }
+    }
+
     @Test("Events stand in the order of their commits, whichever run they belong to")
     func appended() async throws {
         try await harness.withStore { store in

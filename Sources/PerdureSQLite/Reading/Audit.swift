@@ -5,7 +5,7 @@ internal import PerdureHistory
 /// Several of them are kept by the schema as well; a file can be changed by hand.
 enum Audit {
     static let checks: [SQL] = [
-        damage, rows, nodes, inbox, wakes, consumed, history, ends, blocked, requests, marks, strays, waiters,
+        damage, rows, nodes, inbox, wakes, consumed, history, ends, blocked, requests, marks, strays, blobs, waiters,
     ]
 
     private static let final = "('completed', 'failed', 'cancelled', 'terminated')"
@@ -148,6 +148,20 @@ enum Audit {
         UNION ALL
         SELECT 'inbox row ' || number || ' belongs to run number ' || run || ', which does not exist' FROM inbox
         WHERE run NOT IN (SELECT number FROM runs)
+        """)
+
+    /// Whether a blob is the value that was recorded, the chain tells.
+    private static let blobs = SQL(
+        """
+        WITH pointers (run, seq, digest, size) AS (
+            SELECT run, seq, input, input_size FROM events WHERE input_size IS NOT NULL
+            UNION ALL SELECT run, seq, output, output_size FROM events WHERE output_size IS NOT NULL)
+        SELECT 'event ' || pointers.seq || ' of run number ' || pointers.run || ' has lost its large value'
+        FROM pointers LEFT JOIN blobs ON blobs.run = pointers.run AND blobs.digest = pointers.digest
+        WHERE blobs.number IS NULL OR length(CAST(blobs.content AS BLOB)) <> pointers.size
+        UNION ALL
+        SELECT 'run number ' || run || ' keeps a large value that none of its events has' FROM (
+            SELECT run, digest FROM blobs EXCEPT SELECT run, digest FROM pointers)
         """)
 
     private static let waiters = SQL(

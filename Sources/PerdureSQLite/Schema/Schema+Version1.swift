@@ -5,6 +5,7 @@ extension Schema {
     /// every commit. A run's row changes only with its state. Times are microseconds since 1970. The partial indexes answer "what
     /// is there to do" without looking at what is at rest. `wakes` says the same of unread messages: it has a row for each run that may
     /// be claimed because of one, with the times of the oldest for its hosts and for anyone. Messages that wake nobody are not in it.
+    /// `blobs` has the values above 64 KiB, whose events hold their SHA-256 and size: pages of events stay small.
     static let version1 = """
         CREATE TABLE meta (
             name TEXT PRIMARY KEY,
@@ -65,6 +66,14 @@ extension Schema {
             hash BLOB NOT NULL
         ) STRICT;
         CREATE UNIQUE INDEX events_places ON events (run, seq);
+
+        CREATE TABLE blobs (
+            number INTEGER PRIMARY KEY,
+            run INTEGER NOT NULL,
+            digest BLOB NOT NULL CHECK (length(digest) = 32),
+            content ANY NOT NULL
+        ) STRICT;
+        CREATE UNIQUE INDEX blobs_places ON blobs (run, digest);
 
         CREATE TABLE open_requests (
             position INTEGER PRIMARY KEY,

@@ -38,6 +38,8 @@ import Testing
             ("DELETE FROM events WHERE seq = 2", "event 2: event 3 stands in its place"),
             ("UPDATE runs SET namespace = 'other'", "event 1: its hash"),
             ("DELETE FROM events", "it has no events"),
+            ("UPDATE blobs SET content = replace(content, 'x', 'y')", "event 8: its output"),
+            ("DELETE FROM blobs", "event 8: its output"),
         ])
     func finds(edit: String, expected: String) async throws {
         try await withFolder { folder in
@@ -50,7 +52,7 @@ import Testing
         }
     }
 
-    /// A run with values of every stored form: text, text with characters beyond ASCII, an empty text, an error.
+    /// A run with values of every stored form: text, text with characters beyond ASCII, an empty text, an error, a value above 64 KiB.
     private static func writeHistory(in folder: URL) async throws -> RunID {
         let engine = try await Engine(store: .sqlite(folder.appending(path: "store.db").path)) { Sampler() }
         async let _: Void = engine.run()
@@ -88,6 +90,7 @@ private struct Sampler: Workflow {
             throw Refused()
         }
         try await context.sleep(for: .milliseconds(1))
+        _ = try await context.read("large", input: amount) { amount, _ in String(repeating: "x", count: amount * 2_000) }
         return amount == 42 ? sample.note : ""
     }
 }
