@@ -43,6 +43,12 @@ package protocol Store: Sendable {
     /// Marks a run whose history is broken. It is not an event: nothing is appended to a chain that does not hold.
     func quarantine(_ run: Int64, reason: String) async throws(StoreError)
 
+    /// Removes histories and tombstones that are past their time: a bounded part of them, the oldest first. A run that expires keeps its
+    /// row, with a tombstone, and of its events `run.expired`, which continues its chain; with the other events go its blobs and its
+    /// inbox, if need be over several calls. A run that is open, owned or quarantined, has a step in doubt, an open child or an unread
+    /// message does not expire. Only a removed tombstone sets the workflow key free.
+    func expire(_ request: ExpiryRequest) async throws(StoreError) -> Expiry
+
     func run(_ id: RunID) async throws(StoreError) -> RunRecord?
     func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord?
     /// Runs that match, newest first.

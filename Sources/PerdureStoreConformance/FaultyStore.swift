@@ -66,6 +66,10 @@ package final class FaultyStore: Store {
         try await change { () throws(StoreError) in try await inner.quarantine(run, reason: reason) }
     }
 
+    package func expire(_ request: ExpiryRequest) async throws(StoreError) -> Expiry {
+        try await change { () throws(StoreError) in try await inner.expire(request) }
+    }
+
     /// Rings twice: a spurious call is allowed.
     package func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) {
         inner.onOutsideDelivery {

@@ -62,6 +62,30 @@ struct LayoutTests {
         }
     }
 
+    @Test("Of an expired run one row of two tables is left, and numbers of messages are not used again")
+    func expired() async throws {
+        let value = StoredValue.inline([UInt8](repeating: 120, count: 70_000))
+        try await harness.withStore { store in
+            try await store.register(SQLiteHarness.node)
+            for name in ["a", "b"] {
+                var run = SampleRun(owner: SQLiteHarness.node.id)
+                guard case .created(let record) = try await store.commit([run.creation]).first else { throw CannotGoOn() }
+                run.record = record
+                _ = try await store.commit([.deliver(Delivery(to: record.id, id: "d", kind: .signal, sender: Sample.person))])
+                let rows = try await store.inbox(run: record.number).map(\.number)
+                let drafts = [EventDraft(.stepSucceeded, subject: name, output: value), EventDraft(.runCompleted)]
+                _ = try await store.commit([.advance(run.advance(drafts, to: .init(to: .completed), consuming: rows))])
+                harness.clock.advance(by: .seconds(60))
+                if name == "a" { _ = try await store.expire(ExpiryRequest(closedBefore: harness.clock.now, limit: 1_000)) }
+            }
+        }
+        #expect(
+            try harness.ask("SELECT last_seq || ' ' || state || ' ' || leftover FROM runs WHERE number = 1") == "3 completed 0")
+        #expect(try harness.ask("SELECT group_concat(kind) FROM events WHERE run = 1") == "run.expired")
+        #expect(try harness.ask("SELECT group_concat(run) FROM blobs") == "2")
+        #expect(try harness.ask("SELECT group_concat(run || ' ' || number) FROM inbox") == "2 2")
+    }
+
     @Test("Events stand in the order of their commits, whichever run they belong to")
     func appended() async throws {
         try await harness.withStore { store in

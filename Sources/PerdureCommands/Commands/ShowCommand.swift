@@ -23,7 +23,9 @@ struct ShowCommand: StoreCommand {
 
     func run(in environment: CommandEnvironment) async throws {
         let (record, history) = try await store.withClient(environment) { client in
-            (try await client.record(target.run), try await client.history(of: target.run))
+            let record = try await client.record(target.run)
+            try record.requireHistory()
+            return (record, try await client.history(of: target.run))
         }
         if json {
             var object = RunJSON.run(record).objectValue ?? JSONObject()

@@ -18,7 +18,8 @@ struct VerifyCommand: StoreCommand {
               verify --all --json
 
             With --json: an object with sound, store_problems and runs; a run has run, events, sound, proven_once, resumed_safely,
-            takeovers, closed, closed_cleanly and problems, each with seq, rule and message.
+            takeovers, closed, closed_cleanly and problems, each with seq, rule and message. Of a run whose history was removed only the
+            end of its chain can be checked: it has expired_after, the number of its events, and is not proven_once.
             """)
 
     @OptionGroup var store: StoreOptions

@@ -239,16 +239,19 @@ public struct Client: Sendable {
         return record
     }
 
-    /// The whole history.
+    /// The whole history; of an expired run its one event.
     package func history(of id: RunID) async throws -> [Event] {
         var events: [Event] = []
         try await readHistory(of: try await record(id)) { events += $0 }
         return events
     }
 
+    /// - Throws: `PerdureError` with `run_unknown` or `run_expired`.
     package func view(of id: RunID) async throws -> RunView {
+        let record = try await record(id)
+        try record.requireHistory()
         var view = RunView()
-        try await readHistory(of: try await record(id)) { view.add($0) }
+        try await readHistory(of: record) { view.add($0) }
         return view
     }
 
@@ -335,5 +338,17 @@ public struct Client: Sendable {
         } catch let error as StoreError {
             throw error.publicError
         }
+    }
+}
+
+extension RunRecord {
+    /// - Throws: `PerdureError` with `run_expired`.
+    package func requireHistory() throws {
+        guard let tombstone else { return }
+        throw PerdureError(
+            .runExpired,
+            "The history of run \(id) was removed at \(tombstone.expiredAt), as its retention says. The run is \(state.rawValue); it had "
+                + "\(tombstone.lastSeq) events, the last one with hash \(tombstone.lastHash).",
+            metadata: [("run", id.description)])
     }
 }

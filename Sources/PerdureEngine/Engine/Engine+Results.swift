@@ -63,6 +63,7 @@ extension Engine {
             throw PerdureError(
                 .runQuarantined, record.note ?? "The history of run \(record.id) is broken.", metadata: [("run", "\(record.id)")])
         }
+        try record.requireHistory()
         guard let final = try await client.final(of: record) else {
             throw PerdureError(
                 .storeCorrupt, "Run \(record.id) is closed but its history has no end.", metadata: [("run", "\(record.id)")])

@@ -156,6 +156,7 @@ public final class Engine: Service {
             await withTaskGroup { group in
                 group.addTask { [self] in await pump() }
                 group.addTask { [self] in await watchThreads() }
+                group.addTask { [self] in await keepRetention() }
                 await group.waitForAll()
             }
         }

@@ -21,6 +21,11 @@ public struct EngineConfiguration: Sendable {
     public var watchdogLimit: Duration = .seconds(5)
     /// How often a run may take its process down, without progress in between, before it is parked. At least 1. Default: 3.
     public var poisonLimit = 3
+    /// How long the history of a run is kept after it has closed. Then its events and values are removed, and a tombstone stays. A run
+    /// with a step in doubt or an open child is kept. Default: nil, which keeps histories for ever: they are the evidence.
+    public var retention: Duration?
+    /// How long a tombstone is kept after its run has expired; the workflow key is taken until then. Default: nil, for ever.
+    public var tombstoneRetention: Duration?
     /// What tells two builds of the executable apart. Default: a digest of the executable.
     public var build: String?
 

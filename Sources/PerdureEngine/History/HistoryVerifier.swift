@@ -51,6 +51,8 @@ package struct HistoryVerifier {
         package internal(set) var takeovers = 0
         package internal(set) var isClosed = false
         package internal(set) var isClosedCleanly = false
+        /// The history is gone; what can be checked is that its tombstone continues a chain of this length.
+        package internal(set) var expiredAfter: Int64?
 
         /// The report on a history that the store cannot even read.
         package static func unreadable(_ message: String) -> Report {
@@ -64,11 +66,12 @@ package struct HistoryVerifier {
                 .chain, .readable, .beginning, .intentBeforeDispatch, .intentRepeated, .resumedBlindly, .outcomeRepeated,
                 .approval,
             ]
-            return !problems.contains { rules.contains($0.rule) }
+            return expiredAfter == nil && !problems.contains { rules.contains($0.rule) }
         }
         /// Every change of owner left what was under way to be settled, not to be sent again.
         package var isResumedSafely: Bool {
-            !problems.contains { [.chain, .readable, .beginning, .intentRepeated, .resumedBlindly].contains($0.rule) }
+            expiredAfter == nil
+                && !problems.contains { [.chain, .readable, .beginning, .intentRepeated, .resumedBlindly].contains($0.rule) }
         }
     }
 
@@ -91,6 +94,10 @@ package struct HistoryVerifier {
 
     package static func verify(_ record: RunRecord, _ events: [Event]) -> Report {
         var verifier = HistoryVerifier(record)
+        if let tombstone = record.tombstone {
+            verifier.check(tombstone, events)
+            return verifier.report
+        }
         verifier.checkChain(events)
         verifier.checkBeginning(events)
         for event in events { verifier.check(event) }
@@ -116,13 +123,31 @@ package struct HistoryVerifier {
 
     // MARK: The frame
 
-    private mutating func checkChain(_ events: [Event]) {
+    private mutating func checkChain(_ events: [Event], from head: ChainHead? = nil) {
+        let start = head ?? .start(namespace: record.namespace, run: record.id.description)
         do throws(ChainBreak) {
-            try EventChain.verify(
-                events, run: record.id.description, from: .start(namespace: record.namespace, run: record.id.description))
+            try EventChain.verify(events, run: record.id.description, from: start)
         } catch {
             wrong(error.seq, .chain, error.description)
         }
+    }
+
+    /// Of an expired run there is one event, which says once more what the row says.
+    private mutating func check(_ tombstone: Tombstone, _ events: [Event]) {
+        report.expiredAfter = tombstone.lastSeq
+        report.eventCount = events.count
+        report.isClosed = true
+        checkChain(events, from: tombstone.head)
+        guard let end = events.first, events.count == 1, end.kind == .runExpired else {
+            return wrong(events.last?.seq, .end, "The run has expired, but its history is not the one event run.expired.")
+        }
+        let attributes = (try? end.attributes.object()) ?? JSONObject()
+        if attributes["state"]?.stringValue != record.state.rawValue
+            || attributes["last_hash"]?.stringValue != tombstone.lastHash.description
+        {
+            wrong(end, .row, "The row says otherwise than run.expired how the run ended or with which hash.")
+        }
+        report.isClosedCleanly = report.problems.isEmpty
     }
 
     private mutating func checkBeginning(_ events: [Event]) {

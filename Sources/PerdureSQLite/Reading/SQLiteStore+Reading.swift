@@ -3,9 +3,12 @@ package import PerdureHistory
 package import PerdureStore
 
 extension SQLiteStore {
-    private static let page = SQL("SELECT \(Event.columns) FROM events WHERE run = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3")
+    // Of an expired run only its end counts, even before the rest is removed.
+    private static let start = "ifnull((SELECT last_seq FROM runs WHERE number = ?1), 0)"
+    private static let page = SQL(
+        "SELECT \(Event.columns) FROM events WHERE run = ?1 AND seq > max(?2, \(start)) ORDER BY seq LIMIT ?3")
     private static let pageBack = SQL(
-        "SELECT \(Event.columns) FROM events WHERE run = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3")
+        "SELECT \(Event.columns) FROM events WHERE run = ?1 AND seq < ?2 AND seq > \(start) ORDER BY seq DESC LIMIT ?3")
     private static let marks = SQL(
         """
         SELECT \(Event.columns) FROM marks CROSS JOIN events ON events.position = marks.position

@@ -263,4 +263,39 @@ import Testing
         expect(.chain, at: 2, history)
         #expect(history.verify().problems.contains { $0.rule == .readable })
     }
+
+    /// A history that has expired, as its builder, and what is left of it.
+    private func expired() -> HistoryBuilder {
+        var history = HistoryBuilder()
+        history.done("a")
+        let end = history.add(.runCompleted, output: "1")
+        let event = history.add(
+            .runExpired, "", ["state": "completed", "last_hash": .string(end.hash.description), "closed_at": 1])
+        history.record.tombstone = Tombstone(expiredAt: event.at, lastSeq: end.seq, lastHash: end.hash)
+        return history
+    }
+
+    @Test("the one event of a tombstone proves that it ends the chain it names, and no more")
+    func tombstone() throws {
+        let history = expired(), end = try #require(history.events.last)
+        let report = HistoryVerifier.verify(history.record, [end])
+        #expect(report.isSound && report.isClosed && report.expiredAfter == 3)
+        #expect(!report.isProvenOnce && !report.isResumedSafely)
+    }
+
+    @Test("a tombstone that was changed is found, whatever was changed of it")
+    func changedTombstone() throws {
+        let history = expired(), end = try #require(history.events.last)
+        var record = history.record
+        record.tombstone?.lastSeq = 7
+        #expect(HistoryVerifier.verify(record, [end]).problems.contains { $0.rule == .chain })
+        record = history.record
+        record.tombstone?.lastHash = end.hash
+        #expect(HistoryVerifier.verify(record, [end]).problems.contains { $0.rule == .chain })
+        record = history.record
+        record.state = .failed
+        #expect(HistoryVerifier.verify(record, [end]).problems.contains { $0.rule == .row })
+        #expect(HistoryVerifier.verify(history.record, []).problems.contains { $0.rule == .end })
+        #expect(HistoryVerifier.verify(history.record, Array(history.events.suffix(2))).problems.contains { $0.rule == .end })
+    }
 }

@@ -79,6 +79,7 @@ final class CrashingStore: Store {
         try await store.awaitKey(key, run: run, subject: subject)
     }
     func quarantine(_ run: Int64, reason: String) async throws(StoreError) { try await store.quarantine(run, reason: reason) }
+    func expire(_ request: ExpiryRequest) async throws(StoreError) -> Expiry { try await store.expire(request) }
     func run(_ id: RunID) async throws(StoreError) -> RunRecord? { try await store.run(id) }
     func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord? {
         try await store.run(namespace: namespace, workflow: workflow, key: key)

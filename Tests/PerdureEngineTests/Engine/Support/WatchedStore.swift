@@ -8,7 +8,7 @@ enum StoreCall: Sendable {
     /// Commits are counted from 1 within one opening of the store.
     case commit(Int, [CommitItem])
     case claim(Int)
-    case events, lastEvents, inbox, ownedInbox, nextWake, awaitKey, quarantine, run, other
+    case events, lastEvents, inbox, ownedInbox, nextWake, awaitKey, quarantine, expire, run, other
 }
 
 /// What becomes of a call.
@@ -129,6 +129,10 @@ final class WatchedStore: Store {
 
     func quarantine(_ run: Int64, reason: String) async throws(StoreError) {
         try await pass(.quarantine) { () async throws(StoreError) in try await base.quarantine(run, reason: reason) }
+    }
+
+    func expire(_ request: ExpiryRequest) async throws(StoreError) -> Expiry {
+        try await pass(.expire) { () async throws(StoreError) in try await base.expire(request) }
     }
 
     func run(_ id: RunID) async throws(StoreError) -> RunRecord? {
