@@ -157,7 +157,7 @@ extension Engine {
             return true
         }
         guard isNeeded else { return }
-        scheduler.schedule(at: time) { [weak self] in
+        scheduler.set(pumpAlarm, at: time) { [weak self] in
             guard let self else { return }
             state.withLock { if $0.scheduledPump == time { $0.scheduledPump = nil } }
             bell.ring()

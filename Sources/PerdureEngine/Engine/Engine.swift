@@ -28,6 +28,7 @@ public final class Engine: Service {
     let logger: Logger
     let journal: Journal
     let scheduler: Scheduler
+    let pumpAlarm: Scheduler.Alarm
     let threads: EngineThreads
     let watchdog: Watchdog
     let metrics = EngineMetrics()
@@ -73,6 +74,7 @@ public final class Engine: Service {
             throw error.publicError
         }
         scheduler = Scheduler(clock: clock)
+        pumpAlarm = scheduler.makeAlarm()
         threads = EngineThreads(count: configuration.threads)
         watchdog = Watchdog(limit: configuration.watchdogLimit, now: { .now }) { report in
             logger.warning(

@@ -91,6 +91,8 @@ package final class Activation: Sendable {
     let quiet = QuietLogHandler.Switch()
     package let logger: Logger
     let executor: RunExecutor
+    /// Tells when the next thing is due while the run is owned. One that only waits has none.
+    let alarm: Scheduler.Alarm
     let state: Mutex<State>
 
     /// - Parameter patches: The changes of the code that the stored history says the run follows.
@@ -102,6 +104,7 @@ package final class Activation: Sendable {
         identity = RunIdentity(record)
         self.workflow = workflow
         self.services = services
+        alarm = services.scheduler.makeAlarm()
         let machine = RunMachine(
             identity: identity, build: services.build, node: services.node.rawValue, storedSeq: claim.head.seq,
             isFirstOwner: record.epoch == 1, patches: patches)
@@ -326,6 +329,7 @@ package final class Activation: Sendable {
     /// Takes the code out of memory: every wait throws, and whatever the code does from here on is ignored.
     func closeCode() {
         quiet.turn(on: false)
+        services.scheduler.switchOff(alarm)
         let (root, waiting) = state.withLock { state -> (Task<Void, Never>?, [UnsafeContinuation<Answer?, Never>]) in
             state.isClosed = true
             defer {
