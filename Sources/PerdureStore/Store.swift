@@ -41,7 +41,9 @@ package protocol Store: Sendable {
     func awaitKey(_ key: BusinessKey, run: Int64, subject: String) async throws(StoreError) -> BusinessKeyRecord?
 
     /// Marks a run whose history is broken. It is not an event: nothing is appended to a chain that does not hold.
-    func quarantine(_ run: Int64, reason: String) async throws(StoreError)
+    ///
+    /// - Parameter epoch: If given, only a run that is open and that nobody has owned since this epoch is marked.
+    func quarantine(_ run: Int64, reason: String, ifUnownedSince epoch: Int64?) async throws(StoreError)
 
     /// Removes histories and tombstones that are past their time: a bounded part of them, the oldest first. A run that expires keeps its
     /// row, with a tombstone, and of its events `run.expired`, which continues its chain; with the other events go its blobs and its
@@ -78,4 +80,11 @@ package protocol Store: Sendable {
 
     /// Ends the use of the store. Nothing else may be called afterwards.
     func close() async
+}
+
+extension Store {
+    /// Marks a run whose history is broken, in whatever state it is.
+    package func quarantine(_ run: Int64, reason: String) async throws(StoreError) {
+        try await quarantine(run, reason: reason, ifUnownedSince: nil)
+    }
 }

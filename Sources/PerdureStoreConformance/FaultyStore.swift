@@ -62,8 +62,10 @@ package final class FaultyStore: Store {
         try await change { () throws(StoreError) in try await inner.awaitKey(key, run: run, subject: subject) }
     }
 
-    package func quarantine(_ run: Int64, reason: String) async throws(StoreError) {
-        try await change { () throws(StoreError) in try await inner.quarantine(run, reason: reason) }
+    package func quarantine(_ run: Int64, reason: String, ifUnownedSince epoch: Int64?) async throws(StoreError) {
+        try await change { () throws(StoreError) in
+            try await inner.quarantine(run, reason: reason, ifUnownedSince: epoch)
+        }
     }
 
     package func expire(_ request: ExpiryRequest) async throws(StoreError) -> Expiry {

@@ -64,19 +64,19 @@ struct VerifyCommand: StoreCommand {
 
     /// The run may go on while it is read: row and history belong together only if the row is the same before and after.
     private static func verify(_ first: RunRecord, _ client: Client) async throws -> (RunRecord, HistoryVerifier.Report) {
-        var record = first
-        for _ in 0..<8 {
-            let events: [Event]
+        var record = first, looks = 0
+        while true {
+            var verifier = HistoryVerifier(record)
             do {
-                events = try await client.history(of: record.id)
+                try await client.readHistory(of: record) { verifier.add($0) }
             } catch let error as PerdureError where error.code == .storeCorrupt {
                 return (record, .unreadable(error.message))
             }
             let again = try await client.record(record.id)
-            if again == record { return (record, HistoryVerifier.verify(record, events)) }
+            looks += 1
+            if again == record || looks > 8 { return (record, verifier.finish()) }
             record = again
         }
-        return (record, HistoryVerifier.verify(record, try await client.history(of: record.id)))
     }
 
     private func print(_ result: Result, _ environment: CommandEnvironment) {

@@ -159,6 +159,7 @@ public final class Engine: Service {
                 group.addTask { [self] in await pump() }
                 group.addTask { [self] in await watchThreads() }
                 group.addTask { [self] in await keepRetention() }
+                group.addTask { [self] in await sweep() }
                 await group.waitForAll()
             }
         }

@@ -26,6 +26,9 @@ public struct EngineConfiguration: Sendable {
     public var retention: Duration?
     /// How long a tombstone is kept after its run has expired; the workflow key is taken until then. Default: nil, for ever.
     public var tombstoneRetention: Duration?
+    /// How many events a second are read in the background to verify histories, open and closed ones, one run after the other. 0 turns
+    /// that off. Default: 1,000.
+    public var verificationRate = 1_000
     /// What tells two builds of the executable apart. Default: a digest of the executable.
     public var build: String?
 

@@ -10,6 +10,8 @@ struct EngineMetrics: Sendable {
     let closed = Counter(label: "perdure_runs_closed_total")
     let blocked = Counter(label: "perdure_runs_blocked_total")
     let quarantined = Counter(label: "perdure_runs_quarantined_total")
+    let verified = Counter(label: "perdure_histories_verified_total")
+    let broken = Counter(label: "perdure_histories_broken_total")
     let expired = Counter(label: "perdure_runs_expired_total")
     let poisoned = Counter(label: "perdure_runs_poisoned_total")
     let parked = Counter(label: "perdure_runs_parked_total")

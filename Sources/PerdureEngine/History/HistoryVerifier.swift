@@ -83,6 +83,11 @@ package struct HistoryVerifier {
     /// In their order.
     var undoStarts: [(subject: String, completedAt: Completion, startedAt: Completion)] = []
     private var final: Event?
+    private var first: Event?
+    private var head: ChainHead
+    private var isChainBroken = false
+    /// How many events are judged by more than their chain: that takes memory for each step.
+    private let ruleLimit: Int
 
     /// Where and when something stands in the history.
     struct Completion: Hashable {
@@ -90,27 +95,55 @@ package struct HistoryVerifier {
         var at: Timestamp
     }
 
-    private init(_ record: RunRecord) { self.record = record }
+    /// - Parameter ruleLimit: Of a longer history only the chain, the beginning and the end are checked, in bounded memory.
+    package init(_ record: RunRecord, ruleLimit: Int = .max) {
+        self.record = record
+        self.ruleLimit = ruleLimit
+        head = record.tombstone?.head ?? .start(namespace: record.namespace, run: record.id.description)
+    }
 
     package static func verify(_ record: RunRecord, _ events: [Event]) -> Report {
         var verifier = HistoryVerifier(record)
-        if let tombstone = record.tombstone {
-            verifier.check(tombstone, events)
-            return verifier.report
+        verifier.add(events)
+        return verifier.finish()
+    }
+
+    /// Takes in the next part of the history.
+    package mutating func add(_ events: [Event]) {
+        checkChain(events)
+        for event in events {
+            report.eventCount += 1
+            if record.tombstone != nil {
+                check(end: event)
+            } else {
+                checkBeginning(event)
+                check(event)
+            }
+            if first == nil { first = event }
         }
-        verifier.checkChain(events)
-        verifier.checkBeginning(events)
-        for event in events { verifier.check(event) }
-        verifier.checkUndoOrder()
-        verifier.checkRow(events)
-        verifier.report.eventCount = events.count
-        verifier.report.isClosed = verifier.final != nil
-        verifier.report.isClosedCleanly =
-            verifier.final != nil && !verifier.steps.values.contains(where: \.isUnsettled)
-            && !verifier.undos.values.contains(where: \.isUnsettled)
-            && !verifier.report.problems.contains { [.chain, .unsettled, .end, .effectForgotten].contains($0.rule) }
-        verifier.report.problems.sort { ($0.seq ?? .max) < ($1.seq ?? .max) }
-        return verifier.report
+        guard report.eventCount > ruleLimit else { return }
+        steps = [:]
+        undos = [:]
+        undoStarts = []
+    }
+
+    /// What the whole history proves.
+    package mutating func finish() -> Report {
+        if first == nil { wrong(nil, .beginning, "The run has no history.") }
+        if let tombstone = record.tombstone {
+            report.expiredAfter = tombstone.lastSeq
+            report.isClosed = true
+            report.isClosedCleanly = report.problems.isEmpty
+            return report
+        }
+        checkUndoOrder()
+        checkRow()
+        report.isClosed = final != nil
+        report.isClosedCleanly =
+            final != nil && !steps.values.contains(where: \.isUnsettled) && !undos.values.contains(where: \.isUnsettled)
+            && !report.problems.contains { [.chain, .unsettled, .end, .effectForgotten].contains($0.rule) }
+        report.problems.sort { ($0.seq ?? .max) < ($1.seq ?? .max) }
+        return report
     }
 
     mutating func wrong(_ event: Event, _ rule: Rule, _ message: String) { wrong(event.seq, rule, message) }
@@ -123,39 +156,35 @@ package struct HistoryVerifier {
 
     // MARK: The frame
 
-    private mutating func checkChain(_ events: [Event], from head: ChainHead? = nil) {
-        let start = head ?? .start(namespace: record.namespace, run: record.id.description)
+    /// Names the first break; what comes after it cannot be judged.
+    private mutating func checkChain(_ events: [Event]) {
+        guard !isChainBroken else { return }
         do throws(ChainBreak) {
-            try EventChain.verify(events, run: record.id.description, from: start)
+            head = try EventChain.verify(events, run: record.id.description, from: head)
         } catch {
+            isChainBroken = true
             wrong(error.seq, .chain, error.description)
         }
     }
 
     /// Of an expired run there is one event, which says once more what the row says.
-    private mutating func check(_ tombstone: Tombstone, _ events: [Event]) {
-        report.expiredAfter = tombstone.lastSeq
-        report.eventCount = events.count
-        report.isClosed = true
-        checkChain(events, from: tombstone.head)
-        guard let end = events.first, events.count == 1, end.kind == .runExpired else {
-            return wrong(events.last?.seq, .end, "The run has expired, but its history is not the one event run.expired.")
+    private mutating func check(end event: Event) {
+        guard first == nil, event.kind == .runExpired else {
+            return wrong(event, .end, "The run has expired, but its history is not the one event run.expired.")
         }
-        let attributes = (try? end.attributes.object()) ?? JSONObject()
+        let attributes = (try? event.attributes.object()) ?? JSONObject()
         if attributes["state"]?.stringValue != record.state.rawValue
-            || attributes["last_hash"]?.stringValue != tombstone.lastHash.description
+            || attributes["last_hash"]?.stringValue != record.tombstone?.lastHash.description
         {
-            wrong(end, .row, "The row says otherwise than run.expired how the run ended or with which hash.")
+            wrong(event, .row, "The row says otherwise than run.expired how the run ended or with which hash.")
         }
-        report.isClosedCleanly = report.problems.isEmpty
     }
 
-    private mutating func checkBeginning(_ events: [Event]) {
-        guard let first = events.first else { return wrong(nil, .beginning, "The run has no history.") }
-        if first.kind != .runStarted {
-            wrong(first, .beginning, "The history begins with \(first.kind.rawValue), not with run.started.")
-        }
-        for event in events.dropFirst() where event.kind == .runStarted {
+    private mutating func checkBeginning(_ event: Event) {
+        if first == nil {
+            guard event.kind != .runStarted else { return }
+            wrong(event, .beginning, "The history begins with \(event.kind.rawValue), not with run.started.")
+        } else if event.kind == .runStarted {
             wrong(event, .beginning, "The run starts a second time.")
         }
     }
@@ -181,7 +210,7 @@ package struct HistoryVerifier {
             if attributes["clean"]?.boolValue == false { report.takeovers += 1 }
             ownerChanged()
         }
-        checkStep(event, attributes)
+        if report.eventCount <= ruleLimit { checkStep(event, attributes) }
     }
 
     /// A terminated run says what it leaves in doubt; every other end waits until nothing is open.
@@ -193,8 +222,8 @@ package struct HistoryVerifier {
         }
     }
 
-    private mutating func checkRow(_ events: [Event]) {
-        guard let first = events.first, first.kind == .runStarted, let attributes = try? first.attributes.object() else { return }
+    private mutating func checkRow() {
+        guard let first, first.kind == .runStarted, let attributes = try? first.attributes.object() else { return }
         if attributes["workflow"]?.stringValue != record.workflow || attributes["version"]?.stringValue != record.version {
             wrong(
                 nil, .row, "The row names workflow \(record.workflow) \(record.version), but the history another one (event 1).")

@@ -49,7 +49,9 @@ private struct Remover {
         SELECT 1 FROM events AS begun INDEXED BY events_openings
         WHERE begun.run = ?1 AND begun.kind IN ('step.in_doubt', 'undo.in_doubt', 'child.started') AND NOT EXISTS (
             SELECT 1 FROM events AS later WHERE later.run = ?1 AND later.seq > begun.seq AND later.subject = begun.subject
-                AND substr(later.kind, 1, instr(later.kind, '.')) = substr(begun.kind, 1, instr(begun.kind, '.')))
+                AND CASE begun.kind
+                    WHEN 'child.started' THEN later.kind IN ('child.completed', 'child.failed', 'child.cancelled')
+                    ELSE substr(later.kind, 1, 5) = substr(begun.kind, 1, 5) END)
         """)
     private static let bury = SQL(
         """

@@ -28,6 +28,9 @@ extension SQLiteStore {
         "SELECT count(*) FROM (SELECT 1 FROM inbox INDEXED BY inbox_arrivals WHERE consumed = 0 AND number > ?1 LIMIT ?2)")
     private static let due = SQL("SELECT min(wake_at) FROM runs WHERE wake_at IS NOT NULL AND workflow = ?1 AND version = ?2")
 
+    private static let isUnowned = SQL(
+        "SELECT 1 FROM runs WHERE number = ?1 AND owner IS NULL AND epoch = ?2 AND closed_at IS NULL")
+
     private static let fewMessages = 1_000
     /// How many bytes of values end a page.
     private static let pageSize: Int64 = 4 << 20
@@ -87,9 +90,12 @@ extension SQLiteStore {
         try await write { try $0.awaitKey(key, run: run, subject: subject) }
     }
 
-    package func quarantine(_ run: Int64, reason: String) async throws(StoreError) {
+    package func quarantine(_ run: Int64, reason: String, ifUnownedSince epoch: Int64?) async throws(StoreError) {
         let now = now()
-        try await write { try $0.quarantine(run, reason: reason, now: now) }
+        try await write { session in
+            if let epoch, try !session.exists(Self.isUnowned, run, epoch) { return }
+            try session.quarantine(run, reason: reason, now: now)
+        }
     }
 
     package func run(_ id: RunID) async throws(StoreError) -> RunRecord? {

@@ -78,7 +78,9 @@ final class CrashingStore: Store {
     func awaitKey(_ key: BusinessKey, run: Int64, subject: String) async throws(StoreError) -> BusinessKeyRecord? {
         try await store.awaitKey(key, run: run, subject: subject)
     }
-    func quarantine(_ run: Int64, reason: String) async throws(StoreError) { try await store.quarantine(run, reason: reason) }
+    func quarantine(_ run: Int64, reason: String, ifUnownedSince epoch: Int64?) async throws(StoreError) {
+        try await store.quarantine(run, reason: reason, ifUnownedSince: epoch)
+    }
     func expire(_ request: ExpiryRequest) async throws(StoreError) -> Expiry { try await store.expire(request) }
     func run(_ id: RunID) async throws(StoreError) -> RunRecord? { try await store.run(id) }
     func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord? {

@@ -69,6 +69,8 @@ final class EngineHarness: Sendable {
         configuration.clock = processClock
         configuration.build = build
         configuration.threads = 2
+        // Tests of other things count what is read.
+        configuration.verificationRate = 0
         configure(&configuration)
         let recorder = logs
         var logger = Logger(label: "perdure.test") { _ in recorder }

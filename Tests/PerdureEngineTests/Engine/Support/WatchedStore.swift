@@ -127,8 +127,10 @@ final class WatchedStore: Store {
         try await pass(.awaitKey) { () async throws(StoreError) in try await base.awaitKey(key, run: run, subject: subject) }
     }
 
-    func quarantine(_ run: Int64, reason: String) async throws(StoreError) {
-        try await pass(.quarantine) { () async throws(StoreError) in try await base.quarantine(run, reason: reason) }
+    func quarantine(_ run: Int64, reason: String, ifUnownedSince epoch: Int64?) async throws(StoreError) {
+        try await pass(.quarantine) { () async throws(StoreError) in
+            try await base.quarantine(run, reason: reason, ifUnownedSince: epoch)
+        }
     }
 
     func expire(_ request: ExpiryRequest) async throws(StoreError) -> Expiry {
