@@ -31,13 +31,17 @@ package final class Scheduler: Sendable {
         func counts(_ entry: Entry) -> Bool { entry.alarm.map { alarms[$0] == entry.order } ?? true }
 
         mutating func insert(at time: Timestamp, _ alarm: Alarm?, _ action: @escaping @Sendable () -> Void) -> Bool {
-            // Entries of alarms that were moved or switched off may be due far in the future.
-            if entries.count > 2 * (alarms.count + others) + 64 { entries = Heap(entries.unordered.filter(counts)) }
+            dropStale()
             let isEarliest = entries.min.map { time < $0.at } ?? true
             count += 1
             if let alarm { alarms[alarm] = count } else { others += 1 }
             entries.insert(Entry(at: time, order: count, alarm: alarm, action: action))
             return isEarliest
+        }
+
+        /// Entries of alarms that were moved or switched off may be due far in the future.
+        mutating func dropStale() {
+            if entries.count > 2 * (alarms.count + others) + 64 { entries = Heap(entries.unordered.filter(counts)) }
         }
 
         mutating func takeDue(by now: Timestamp) -> [Entry] {
@@ -95,7 +99,11 @@ package final class Scheduler: Sendable {
         if state.withLock({ $0.insert(at: time, alarm, action) }) { ring() }
     }
 
-    package func switchOff(_ alarm: Alarm) { state.withLock { $0.alarms[alarm] = nil } }
+    package func switchOff(_ alarm: Alarm) {
+        state.withLock { state in
+            if state.alarms.removeValue(forKey: alarm) != nil { state.dropStale() }
+        }
+    }
 
     /// How many times are kept in mind, those of alarms that were moved or switched off included.
     package var entryCount: Int { state.withLock { $0.entries.count } }
