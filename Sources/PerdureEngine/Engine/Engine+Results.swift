@@ -10,7 +10,7 @@ extension Engine {
     ///
     /// Runs move only while `run()` is being executed: called before that, this waits for it.
     ///
-    /// - Throws: `PerdureError` with `run_failed`, `run_cancelled`, `run_terminated`, `run_quarantined`, `run_unknown`, or
+    /// - Throws: `PerdureError` with `run_failed`, `run_cancelled`, `run_terminated`, `run_quarantined`, `run_expired`, `run_unknown`, or
     ///   `engine_stopped` if this engine ends first. With `run_failed`, `failure` is what it failed with. Cancelling the task ends the
     ///   wait, not the run.
     public func result(of id: RunID) async throws -> Data {

@@ -50,6 +50,10 @@ public struct EngineConfiguration: Sendable {
         clamped.shutdownGrace = max(.zero, shutdownGrace)
         clamped.watchdogLimit = max(.zero, watchdogLimit)
         clamped.poisonLimit = max(1, poisonLimit)
+        clamped.retention = retention.map { max(.zero, $0) }
+        clamped.tombstoneRetention = tombstoneRetention.map { max(.zero, $0) }
+        clamped.verificationRate = max(0, verificationRate)
+        clamped.historyPage = max(1, historyPage)
         return clamped
     }
 }
