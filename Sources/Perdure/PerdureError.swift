@@ -55,6 +55,7 @@ extension PerdureError.Code {
     public static let runCancelled = Self(rawValue: "run_cancelled")
     public static let runTerminated = Self(rawValue: "run_terminated")
     public static let runQuarantined = Self(rawValue: "run_quarantined")
+    public static let runExpired = Self(rawValue: "run_expired")
     public static let historyMismatch = Self(rawValue: "history_mismatch")
     // Author code
     public static let nameTaken = Self(rawValue: "name_taken")

@@ -52,12 +52,14 @@ package struct RunRecord: Sendable, Hashable {
     package var closedAt: Timestamp?
     /// Why the run is blocked, parked, paused or quarantined, as a sentence.
     package var note: String?
+    /// Set once the run has expired: its history is gone but for `run.expired`.
+    package var tombstone: Tombstone?
 
     package init(
         number: Int64 = 0, id: RunID, namespace: String, workflow: String, version: String, key: String?, inputDigest: String,
         salt: [UInt8],
         state: RunState, epoch: Int64 = 0, owner: NodeID? = nil, wakeAt: Timestamp? = nil, createdAt: Timestamp,
-        closedAt: Timestamp? = nil, note: String? = nil
+        closedAt: Timestamp? = nil, note: String? = nil, tombstone: Tombstone? = nil
     ) {
         self.number = number
         self.id = id
@@ -74,6 +76,7 @@ package struct RunRecord: Sendable, Hashable {
         self.createdAt = createdAt
         self.closedAt = closedAt
         self.note = note
+        self.tombstone = tombstone
     }
 }
 

@@ -41,7 +41,15 @@ package protocol Store: Sendable {
     func awaitKey(_ key: BusinessKey, run: Int64, subject: String) async throws(StoreError) -> BusinessKeyRecord?
 
     /// Marks a run whose history is broken. It is not an event: nothing is appended to a chain that does not hold.
-    func quarantine(_ run: Int64, reason: String) async throws(StoreError)
+    ///
+    /// - Parameter epoch: If given, only a run that is open and that nobody has owned since this epoch is marked.
+    func quarantine(_ run: Int64, reason: String, ifUnownedSince epoch: Int64?) async throws(StoreError)
+
+    /// Removes histories and tombstones that are past their time: a bounded part of them, the oldest first. A run that expires keeps its
+    /// row, with a tombstone, and of its events `run.expired`, which continues its chain; with the other events go its blobs and its
+    /// inbox, if need be over several calls. A run that is open, owned or quarantined, has a step in doubt, an open child or an unread
+    /// message does not expire. Only a removed tombstone sets the workflow key free.
+    func expire(_ request: ExpiryRequest) async throws(StoreError) -> Expiry
 
     func run(_ id: RunID) async throws(StoreError) -> RunRecord?
     func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord?
@@ -49,8 +57,11 @@ package protocol Store: Sendable {
     func runs(_ filter: RunFilter) async throws(StoreError) -> [RunRecord]
     func counts(namespace: String?) async throws(StoreError) -> [RunState: Int]
 
-    /// Events of a run in order, after the given seq, at most `limit`.
+    /// Events of a run in order, after the given seq: at most `limit`, and fewer where their values are large, so that a page has a
+    /// bounded size. Only an empty page says that there are no more.
     func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event]
+    /// The same backwards: events before the given seq, the newest first.
+    func events(of run: Int64, before seq: Int64, limit: Int) async throws(StoreError) -> [Event]
     /// The latest event of each subject of a kind that is marked (`EventKind.isMarked`), in their order in the history.
     func marked(_ kind: EventKind, in run: Int64) async throws(StoreError) -> [Event]
     /// The labels of these runs by their numbers; a run without any is left out.
@@ -69,4 +80,11 @@ package protocol Store: Sendable {
 
     /// Ends the use of the store. Nothing else may be called afterwards.
     func close() async
+}
+
+extension Store {
+    /// Marks a run whose history is broken, in whatever state it is.
+    package func quarantine(_ run: Int64, reason: String) async throws(StoreError) {
+        try await quarantine(run, reason: reason, ifUnownedSince: nil)
+    }
 }

@@ -62,8 +62,14 @@ package final class FaultyStore: Store {
         try await change { () throws(StoreError) in try await inner.awaitKey(key, run: run, subject: subject) }
     }
 
-    package func quarantine(_ run: Int64, reason: String) async throws(StoreError) {
-        try await change { () throws(StoreError) in try await inner.quarantine(run, reason: reason) }
+    package func quarantine(_ run: Int64, reason: String, ifUnownedSince epoch: Int64?) async throws(StoreError) {
+        try await change { () throws(StoreError) in
+            try await inner.quarantine(run, reason: reason, ifUnownedSince: epoch)
+        }
+    }
+
+    package func expire(_ request: ExpiryRequest) async throws(StoreError) -> Expiry {
+        try await change { () throws(StoreError) in try await inner.expire(request) }
     }
 
     /// Rings twice: a spurious call is allowed.
@@ -99,6 +105,10 @@ extension FaultyStore {
 
     package func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
         try await inner.events(of: run, after: seq, limit: limit)
+    }
+
+    package func events(of run: Int64, before seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
+        try await inner.events(of: run, before: seq, limit: limit)
     }
 
     package func inbox(run: Int64) async throws(StoreError) -> [InboxRow] { try await inner.inbox(run: run) }

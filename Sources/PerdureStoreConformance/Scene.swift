@@ -139,7 +139,12 @@ final class Scene: Sendable {
     }
 
     func history(_ run: SampleRun) async throws -> [Event] {
-        try await store.events(of: run.number, after: 0, limit: 1_000)
+        var events: [Event] = []
+        while true {
+            let page = try await store.events(of: run.number, after: events.last?.seq ?? 0, limit: 1_000)
+            if page.isEmpty { return events }
+            events += page
+        }
     }
 }
 

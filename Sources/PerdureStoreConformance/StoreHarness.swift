@@ -38,6 +38,5 @@ package struct ConformanceCheck: Sendable, CustomStringConvertible {
 package enum StoreConformance {
     package static let checks: [ConformanceCheck] =
         creation + gate + events + claims + causes + wakes + takeover + afterEnd + inbox + children + outside + businessKeys
-        + attention
-        + listing + faults
+        + attention + listing + retention + faults
 }

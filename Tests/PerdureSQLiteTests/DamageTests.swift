@@ -19,7 +19,7 @@ struct DamageTests {
             ("UPDATE events SET hash = x'00' WHERE seq = 3", "event 3 of run number 1: its hash"),
             ("UPDATE events SET codec = -1 WHERE seq = 3", "event 3 of run number 1: its codec -1"),
             ("UPDATE events SET output = 5 WHERE seq = 3", "event 3 of run number 1: column output"),
-            ("UPDATE events SET output_size = 5 WHERE seq = 3", "event 3 of run number 1: the pointer"),
+            ("UPDATE events SET output_size = 5 WHERE seq = 3", "event 3 of run number 1: its large value"),
             ("UPDATE events SET subject = CAST(x'C328' AS TEXT) WHERE seq = 3", "event 3 of run number 1: column subject"),
         ])
     func badEvent(_ change: String, _ message: String) async throws {

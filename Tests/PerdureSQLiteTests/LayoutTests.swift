@@ -22,6 +22,70 @@ struct LayoutTests {
         #expect(try harness.ask("SELECT state || ' ' || owner FROM runs") == "running node-1")
     }
 
+    @Test("A value above 64 KiB stands beside its event, once for each run that has it")
+    func large() async throws {
+        let value = "\"" + String(repeating: "x", count: 70_000) + "\""
+        try await harness.withStore { store in
+            try await store.register(SQLiteHarness.node)
+            for _ in 0..<2 {
+                var run = SampleRun(owner: SQLiteHarness.node.id)
+                guard case .created(let record) = try await store.commit([run.creation]).first else { throw CannotGoOn() }
+                run.record = record
+                let draft = EventDraft(.stepSucceeded, input: .inline(Array(value.utf8)), output: .inline(Array(value.utf8)))
+                guard case .advanced = try await store.commit([.advance(run.advance([draft]))]).first else { throw CannotGoOn() }
+            }
+        }
+        #expect(try harness.ask("SELECT group_concat(run) FROM blobs") == "1,2")
+        #expect(try harness.ask("SELECT content FROM blobs WHERE run = 1") == value)
+        #expect(
+            try harness.ask("SELECT length(output) || ' ' || output_size || ' ' || typeof(output) FROM events WHERE seq = 2")
+                == "32 70002 blob")
+    }
+
+    @Test(
+        "A large value that was lost, cut or left behind is found",
+        arguments: [
+            ("DELETE FROM blobs", "has lost its large value"),
+            ("UPDATE blobs SET content = 'short'", "has lost its large value"),
+            ("INSERT INTO blobs (run, digest, content) VALUES (1, zeroblob(32), 'x')", "keeps a large value"),
+        ])
+    func lostValues(edit: String, sentence: String) async throws {
+        try await harness.withStore { store in
+            let run = SampleRun(input: "\"" + String(repeating: "x", count: 70_000) + "\"")
+            guard case .created = try await store.commit([run.creation]).first else { throw CannotGoOn() }
+            #expect(try await store.audit().isEmpty)
+        }
+        try harness.tamper(edit)
+        try await harness.withStore { store in
+            let breaches = try await store.audit()
+            #expect(breaches.contains { $0.contains(sentence) }, "\(breaches)")
+        }
+    }
+
+    @Test("Of an expired run one row of two tables is left, and numbers of messages are not used again")
+    func expired() async throws {
+        let value = StoredValue.inline([UInt8](repeating: 120, count: 70_000))
+        try await harness.withStore { store in
+            try await store.register(SQLiteHarness.node)
+            for name in ["a", "b"] {
+                var run = SampleRun(owner: SQLiteHarness.node.id)
+                guard case .created(let record) = try await store.commit([run.creation]).first else { throw CannotGoOn() }
+                run.record = record
+                _ = try await store.commit([.deliver(Delivery(to: record.id, id: "d", kind: .signal, sender: Sample.person))])
+                let rows = try await store.inbox(run: record.number).map(\.number)
+                let drafts = [EventDraft(.stepSucceeded, subject: name, output: value), EventDraft(.runCompleted)]
+                _ = try await store.commit([.advance(run.advance(drafts, to: .init(to: .completed), consuming: rows))])
+                harness.clock.advance(by: .seconds(60))
+                if name == "a" { _ = try await store.expire(ExpiryRequest(closedBefore: harness.clock.now, limit: 1_000)) }
+            }
+        }
+        #expect(
+            try harness.ask("SELECT last_seq || ' ' || state || ' ' || leftover FROM runs WHERE number = 1") == "3 completed 0")
+        #expect(try harness.ask("SELECT group_concat(kind) FROM events WHERE run = 1") == "run.expired")
+        #expect(try harness.ask("SELECT group_concat(run) FROM blobs") == "2")
+        #expect(try harness.ask("SELECT group_concat(run || ' ' || number) FROM inbox") == "2 2")
+    }
+
     @Test("Events stand in the order of their commits, whichever run they belong to")
     func appended() async throws {
         try await harness.withStore { store in

@@ -25,7 +25,8 @@ package enum CommandStatus: Int32, Error, Sendable, CaseIterable {
     package init(_ code: PerdureError.Code) {
         switch code {
         case .runUnknown, .workflowUnknown, .approvalUnknown, .questionUnknown, .stepUnknown: self = .notFound
-        case .runClosed, .runConflict, .approvalClosed, .approvalMismatch, .approvalNotPermitted, .questionClosed, .stepNotStuck,
+        case .runClosed, .runExpired, .runConflict, .approvalClosed, .approvalMismatch, .approvalNotPermitted, .questionClosed,
+            .stepNotStuck,
             .keyConflict:
             self = .conflict
         case .usage, .nameInvalid, .inputUndecodable, .valueNotEncodable, .payloadTooLarge, .answerInvalid, .workflowDuplicate:

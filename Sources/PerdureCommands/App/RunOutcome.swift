@@ -18,7 +18,8 @@ struct RunOutcome: Sendable {
 
     static func read(_ id: RunID, _ client: Client) async throws -> RunOutcome {
         var outcome = RunOutcome(id, try await client.record(id))
-        guard let final = try await client.view(of: id).final else { return outcome }
+        try outcome.record.requireHistory()
+        guard let final = try await client.final(of: outcome.record) else { return outcome }
         let attributes = (try? final.attributes.object()) ?? JSONObject()
         if final.kind == .runCompleted { outcome.output = ValueText.json(final.output) }
         outcome.code = attributes["code"]?.stringValue

@@ -25,7 +25,8 @@ struct ShowCommand: StoreCommand {
 
     func run(in environment: CommandEnvironment) async throws {
         let lineage = try await store.withClient(environment) { client in
-            try await client.lineage(of: target.run, depth: alone ? 0 : Lineage.maximumDepth)
+            try await client.record(target.run).requireHistory()
+            return try await client.lineage(of: target.run, depth: alone ? 0 : Lineage.maximumDepth)
         }
         if json {
             environment.print(json: Self.json(lineage))

@@ -21,6 +21,7 @@ enum RunJSON {
             ("run", .string(run.id.description)), ("namespace", .string(run.namespace)), ("workflow", .string(run.workflow)),
             ("version", .string(run.version)), ("key", run.key.map(JSONValue.string)), ("state", .string(run.state.rawValue)),
             ("started_at", JSONValue(time: run.createdAt)), ("closed_at", run.closedAt.map(JSONValue.init(time:))),
+            ("expired_at", (run.tombstone?.expiredAt).map(JSONValue.init(time:))),
             ("wakes_at", run.wakeAt.map(JSONValue.init(time:))), ("note", run.note.map(JSONValue.string)))
     }
 
@@ -67,6 +68,7 @@ enum RunJSON {
             ("run", .string(record.id.description)), ("events", JSONValue(report.eventCount)), ("sound", .bool(report.isSound)),
             ("proven_once", .bool(report.isProvenOnce)), ("resumed_safely", .bool(report.isResumedSafely)),
             ("takeovers", JSONValue(report.takeovers)), ("closed", .bool(report.isClosed)),
-            ("closed_cleanly", .bool(report.isClosedCleanly)), ("problems", .array(problems)))
+            ("closed_cleanly", .bool(report.isClosedCleanly)), ("expired_after", report.expiredAfter.map(JSONValue.integer)),
+            ("problems", .array(problems)))
     }
 }

@@ -18,6 +18,12 @@ package enum VerificationText {
             }
             if report.problems.count > 10 { lines.append("        and \(report.problems.count - 10) more") }
         }
+        if let last = report.expiredAfter {
+            let text = "its \(last) events were removed; only the end of their chain can be checked"
+            lines.append(
+                "  \("expired".padded(to: 15)) \(report.isSound ? style.green("yes") : style.red("yes"))  \(style.dim(text))")
+            return lines.joined(separator: "\n") + "\n"
+        }
         lines.append(fact("proven once", report.isProvenOnce, "no completed step was repeated, nothing was sent again blindly"))
         let takeovers = report.takeovers == 1 ? "1 takeover" : "\(report.takeovers) takeovers"
         lines.append(fact("resumed safely", report.isResumedSafely, takeovers))

@@ -244,20 +244,47 @@ public struct Client: Sendable {
         return record
     }
 
-    /// The whole history, read in pages.
+    /// The whole history; of an expired run its one event.
     package func history(of id: RunID) async throws -> [Event] {
+        var events: [Event] = []
+        try await readHistory(of: try await record(id)) { events += $0 }
+        return events
+    }
+
+    /// - Throws: `PerdureError` with `run_unknown` or `run_expired`.
+    package func view(of id: RunID) async throws -> RunView {
         let record = try await record(id)
-        return try await guarded {
-            var events: [Event] = []
+        try record.requireHistory()
+        var view = RunView()
+        try await readHistory(of: record) { view.add($0) }
+        return view
+    }
+
+    /// Hands over one page of the history after the other.
+    package func readHistory(of record: RunRecord, _ take: ([Event]) -> Void) async throws {
+        try await guarded {
+            var last: Int64 = 0
             while true {
-                let page = try await store.events(of: record.number, after: events.last?.seq ?? 0, limit: 1_000)
-                events += page
-                if page.count < 1_000 { return events }
+                let page = try await store.events(of: record.number, after: last, limit: 1_000)
+                guard let end = page.last?.seq else { return }
+                take(page)
+                last = end
             }
         }
     }
 
-    package func view(of id: RunID) async throws -> RunView { RunView(try await history(of: id)) }
+    /// The event that closed the run, found from the end of the history.
+    package func final(of record: RunRecord) async throws -> Event? {
+        try await guarded {
+            var first = Int64.max
+            while true {
+                let page = try await store.events(of: record.number, before: first, limit: 16)
+                if let final = page.first(where: \.kind.isFinal) { return final }
+                guard let seq = page.last?.seq, page.allSatisfy(\.kind.mayFollowFinal) else { return nil }
+                first = seq
+            }
+        }
+    }
 
     private func stuck(_ run: RunID, _ step: String) async throws -> RunView.Step {
         let view = try await view(of: run)
@@ -320,5 +347,17 @@ public struct Client: Sendable {
         } catch let error as StoreError {
             throw error.publicError
         }
+    }
+}
+
+extension RunRecord {
+    /// - Throws: `PerdureError` with `run_expired`.
+    package func requireHistory() throws {
+        guard let tombstone else { return }
+        throw PerdureError(
+            .runExpired,
+            "The history of run \(id) was removed at \(tombstone.expiredAt), as its retention says. The run is \(state.rawValue); it had "
+                + "\(tombstone.lastSeq) events, the last one with hash \(tombstone.lastHash).",
+            metadata: [("run", id.description)])
     }
 }

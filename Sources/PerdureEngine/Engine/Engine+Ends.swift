@@ -56,12 +56,7 @@ extension Engine {
     }
 
     private func head(of record: RunRecord) async throws(StoreError) -> ChainHead? {
-        var head: ChainHead?
-        while true {
-            let page = try await store.events(of: record.number, after: head?.seq ?? 0, limit: 1_000)
-            if let last = page.last { head = ChainHead(after: last) }
-            if page.count < 1_000 { return head }
-        }
+        try await store.events(of: record.number, before: .max, limit: 1).first.map(ChainHead.init(after:))
     }
 
     // MARK: Poison

@@ -120,94 +120,6 @@ extension Engine {
         }
     }
 
-    func load(_ claim: ClaimedRun, _ services: ActivationServices) async throws(StoreError) {
-        let record = claim.record
-        let events: [Event]
-        do {
-            events = try await verifiedHistory(of: record)
-        } catch let error {
-            switch error {
-            case .broken(let message):
-                metrics.quarantined.increment()
-                logger.critical(
-                    "a run's history is broken; the run is quarantined", metadata: ["run": "\(record.id)", "error": "\(message)"])
-                try await store.quarantine(record.number, reason: message)
-                wakeWaiters(of: record.id)
-                return
-            case .store(.unsupported(let message)) where claim.previous != .blocked:
-                return block(
-                    claim, "The history cannot be read by this release: \(message). Run it with the release that wrote it.")
-            case .store(let error):
-                throw error
-            }
-        }
-        let rows = try await store.inbox(run: record.number)
-        let view = RunView(events)
-        let deaths = view.deathsWithoutProgress
-        guard let workflow = registry.find(record.workflow, record.version) else { return lookAfter(claim, events, rows) }
-        if view.isPoisoned || deaths >= configuration.poisonLimit, let retry = rows.first(where: \.isRetryOfRun),
-            !rows.contains(where: { $0.delivery.kind == .terminate })
-        {
-            return unpark(poisoned: claim, retry)
-        }
-        guard mayRun(claim, view, rows) else { return lookAfter(claim, events, rows) }
-        if deaths >= configuration.poisonLimit { return park(poisoned: claim, deaths: deaths) }
-        if deaths >= 2, !isTurn(of: claim, deaths: deaths) { return }
-        let patches = try await store.marked(.versionPatched, in: record.number).map(\.subject)
-        activate(claim, workflow, events, rows, patches, services)
-    }
-
-    func activate(
-        _ claim: ClaimedRun, _ workflow: RegisteredWorkflow, _ events: [Event], _ rows: [InboxRow], _ patches: [String],
-        _ services: ActivationServices
-    ) {
-        let activation = Activation(claim, workflow: workflow, patches: patches, services: services)
-        let (isRunning, late) = state.withLock { state -> (Bool, [InboxRow]) in
-            let late = state.rowsForLoading.removeValue(forKey: claim.record.number) ?? []
-            guard state.phase == .running else { return (false, []) }
-            state.table.own(activation, epoch: claim.record.epoch)
-            return (true, late)
-        }
-        guard isRunning else { return giveBack(claim, to: RunTransition(to: .ready)) }
-        activation.post(.history(events))
-        activation.post(.caughtUp(isTakeover: claim.isTakeover, rows: rows + late))
-    }
-
-    enum LoadError: Error {
-        case broken(String)
-        case store(StoreError)
-    }
-
-    /// The whole history, with its chain checked event by event and its beginning compared to the run's row.
-    private func verifiedHistory(of record: RunRecord) async throws(LoadError) -> [Event] {
-        var events: [Event] = []
-        var head = ChainHead.start(namespace: record.namespace, run: record.id.description)
-        while true {
-            let page: [Event]
-            do throws(StoreError) {
-                page = try await store.events(of: record.number, after: head.seq, limit: Self.pageLimit)
-            } catch {
-                if case .corrupt(let message) = error { throw .broken(message) }
-                throw .store(error)
-            }
-            do throws(ChainBreak) {
-                head = try EventChain.verify(page, run: record.id.description, from: head)
-            } catch {
-                throw .broken(error.description)
-            }
-            events += page
-            if page.count < Self.pageLimit { break }
-        }
-        guard let first = events.first, first.kind == .runStarted else {
-            throw .broken("The history of run \(record.id) does not begin with run.started.")
-        }
-        let attributes = (try? first.attributes.object()) ?? JSONObject()
-        guard attributes["workflow"]?.stringValue == record.workflow, attributes["version"]?.stringValue == record.version else {
-            throw .broken("The row of run \(record.id) names another workflow or version than its history.")
-        }
-        return events
-    }
-
     // MARK: Messages to runs that are owned
 
     private func readInboxes() async throws(StoreError) {
@@ -245,7 +157,7 @@ extension Engine {
             return true
         }
         guard isNeeded else { return }
-        scheduler.schedule(at: time) { [weak self] in
+        scheduler.set(pumpAlarm, at: time) { [weak self] in
             guard let self else { return }
             state.withLock { if $0.scheduledPump == time { $0.scheduledPump = nil } }
             bell.ring()

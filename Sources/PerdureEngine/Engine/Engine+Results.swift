@@ -10,7 +10,7 @@ extension Engine {
     ///
     /// Runs move only while `run()` is being executed: called before that, this waits for it.
     ///
-    /// - Throws: `PerdureError` with `run_failed`, `run_cancelled`, `run_terminated`, `run_quarantined`, `run_unknown`, or
+    /// - Throws: `PerdureError` with `run_failed`, `run_cancelled`, `run_terminated`, `run_quarantined`, `run_expired`, `run_unknown`, or
     ///   `engine_stopped` if this engine ends first. With `run_failed`, `failure` is what it failed with. Cancelling the task ends the
     ///   wait, not the run.
     public func result(of id: RunID) async throws -> Data {
@@ -40,8 +40,8 @@ extension Engine {
             throw PerdureError(
                 .runQuarantined, record.note ?? "The history of run \(record.id) is broken.", metadata: [("run", "\(record.id)")])
         }
-        let view = RunView(try await client.history(of: record.id))
-        guard let final = view.final else {
+        try record.requireHistory()
+        guard let final = try await client.final(of: record) else {
             throw PerdureError(
                 .storeCorrupt, "Run \(record.id) is closed but its history has no end.", metadata: [("run", "\(record.id)")])
         }

@@ -13,8 +13,9 @@ extension Engine {
     ///
     /// - Parameters:
     ///   - type: The workflow; this version of it is started.
-    ///   - key: Makes the start repeatable: one key, one run of this workflow in the namespace, for ever. A key stays with its run also
-    ///     after that has closed, however it ended, and whatever version it was started on. Without a key every call starts a run.
+    ///   - key: Makes the start repeatable: one key, one run of this workflow in the namespace. A key stays with its run also after that
+    ///     has closed, however it ended and whatever version it was started on, and after its history has expired, until its tombstone
+    ///     is gone (`EngineConfiguration.tombstoneRetention`). Without a key every call starts a run.
     ///   - labels: Names and values that the run is found by, at most 32; see `WorkflowContext.label`.
     ///   - deadline: How long the run may take from now on. Then it is cancelled: its code gets `CancellationError`, what it did is undone,
     ///     and it fails with `deadline_passed`. At least 1 ms. Without one it may take for ever.

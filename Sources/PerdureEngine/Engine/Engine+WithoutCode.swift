@@ -9,18 +9,25 @@ import Synchronization
 // Runs that are looked after without their code: it is not hosted, does not fit, ends its process, or is never to run again.
 extension Engine {
     /// Whether the run's code may be brought in for this claim.
-    func mayRun(_ claim: ClaimedRun, _ view: RunView, _ rows: [InboxRow]) -> Bool {
-        if claim.record.state == .terminated || view.isPoisoned { return false }
-        let isSuspect = claim.previous == .blocked || view.deathsWithoutProgress >= 2
+    func mayRun(_ claim: ClaimedRun, _ standing: RunStanding, _ rows: [InboxRow]) -> Bool {
+        if claim.record.state == .terminated || standing.isPoisoned { return false }
+        let isSuspect = claim.previous == .blocked || standing.deathsWithoutProgress >= 2
         if isSuspect, rows.contains(where: { $0.delivery.kind == .terminate }) { return false }
         // After a death the row no longer tells that the run was blocked. Its history does.
         let wasBlocked = claim.previous == .blocked || claim.isTakeover
-        return !(wasBlocked && view.blockedBuilds.contains(build))
+        return !(wasBlocked && standing.blockedBuilds.contains(build))
     }
 
     /// Takes in what needs no code and gives the run back.
-    func lookAfter(_ claim: ClaimedRun, _ events: [Event], _ rows: [InboxRow]) {
-        var caretaker = Caretaker(claim, history: events, now: store.now())
+    func lookAfter(_ claim: ClaimedRun, _ rows: [InboxRow]) async throws(StoreError) {
+        let subjects = Set(rows.filter { $0.delivery.kind == .resolve }.map(\.delivery.name))
+        var caretaker = Caretaker(claim, about: subjects, now: store.now())
+        do throws(HistoryReader.Failure) {
+            var reader = historyReader(of: claim)
+            while let page = try await reader.next() { caretaker.read(page) }
+        } catch {
+            return try await cannotRead(claim, error)
+        }
         caretaker.take(rows)
         giveBack(
             claim, caretaker.events, consumed: caretaker.consumed, settles: caretaker.settles,
@@ -30,11 +37,11 @@ extension Engine {
     /// Back to where the run stood, unless it ended or can go on now as soon as there is code for it.
     private func transition(of claim: ClaimedRun, after caretaker: Caretaker) -> RunTransition {
         if caretaker.hasTerminated || caretaker.isAfterEnd { return RunTransition(to: .terminated) }
-        let view = caretaker.view
-        if view.isPoisoned { return RunTransition(to: .parked, note: view.parkedReason, needsRetry: true) }
-        if claim.previous == .blocked || claim.isTakeover, let last = view.blockedBuilds.last {
-            let isBlockedHere = view.blockedBuilds.contains(build)
-            return RunTransition(to: .blocked, note: view.blockedReason, blockedBuild: isBlockedHere ? build : last)
+        let standing = caretaker.view.standing
+        if standing.isPoisoned { return RunTransition(to: .parked, note: standing.parkedReason, needsRetry: true) }
+        if claim.previous == .blocked || claim.isTakeover, let last = standing.blockedBuilds.last {
+            let isBlockedHere = standing.blockedBuilds.contains(build)
+            return RunTransition(to: .blocked, note: standing.blockedReason, blockedBuild: isBlockedHere ? build : last)
         }
         return caretaker.hasResolved || claim.previous == .running ? RunTransition(to: .ready) : claim.restoring
     }

@@ -29,6 +29,7 @@ public final class Engine: Service {
     let journal: Journal
     let scheduler: Scheduler
     let resources: Resources
+    let pumpAlarm: Scheduler.Alarm
     let threads: EngineThreads
     let watchdog: Watchdog
     let metrics = EngineMetrics()
@@ -78,6 +79,7 @@ public final class Engine: Service {
         resources = Resources(
             configuration.resources, clock: clock, random: configuration.random, scheduler: scheduler, logger: logger,
             metrics: metrics)
+        pumpAlarm = scheduler.makeAlarm()
         threads = EngineThreads(count: configuration.threads)
         watchdog = Watchdog(limit: configuration.watchdogLimit, now: { .now }) { report in
             logger.warning(
@@ -163,6 +165,8 @@ public final class Engine: Service {
             await withTaskGroup { group in
                 group.addTask { [self] in await pump() }
                 group.addTask { [self] in await watchThreads() }
+                group.addTask { [self] in await keepRetention() }
+                group.addTask { [self] in await sweep() }
                 await group.waitForAll()
             }
         }

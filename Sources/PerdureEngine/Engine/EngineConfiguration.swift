@@ -24,9 +24,19 @@ public struct EngineConfiguration: Sendable {
     /// What is allowed for each other side that steps name as their `StepPolicy.resource`. One that is not here has
     /// `ResourceLimits()`: no limits but a circuit. Default: empty.
     public var resources: [String: ResourceLimits] = [:]
+    /// How long the history of a run is kept after it has closed. Then its events and values are removed, and a tombstone stays. A run
+    /// with a step in doubt or an open child is kept. Default: nil, which keeps histories for ever: they are the evidence.
+    public var retention: Duration?
+    /// How long a tombstone is kept after its run has expired; the workflow key is taken until then. Default: nil, for ever.
+    public var tombstoneRetention: Duration?
+    /// How many events a second are read in the background to verify histories, open and closed ones, one run after the other. 0 turns
+    /// that off. Default: 1,000.
+    public var verificationRate = 1_000
     /// What tells two builds of the executable apart. Default: a digest of the executable.
     public var build: String?
 
+    /// How many events of a history are read at once.
+    package var historyPage = 1_000
     package var clock: any EngineClock = SystemClock()
     package var random: @Sendable () -> UInt64 = { .random(in: .min ... .max) }
 
@@ -43,6 +53,10 @@ public struct EngineConfiguration: Sendable {
         clamped.shutdownGrace = max(.zero, shutdownGrace)
         clamped.watchdogLimit = max(.zero, watchdogLimit)
         clamped.poisonLimit = max(1, poisonLimit)
+        clamped.retention = retention.map { max(.zero, $0) }
+        clamped.tombstoneRetention = tombstoneRetention.map { max(.zero, $0) }
+        clamped.verificationRate = max(0, verificationRate)
+        clamped.historyPage = max(1, historyPage)
         return clamped
     }
 }

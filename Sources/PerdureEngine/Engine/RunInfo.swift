@@ -25,6 +25,8 @@ public struct RunInfo: Sendable, Hashable {
     public let wakeAt: Date?
     /// When it ended, if it has.
     public let closedAt: Date?
+    /// When its history was removed, if it was. Then there is no result to read any more.
+    public let expiredAt: Date?
     /// Why the run is blocked, parked, paused or quarantined.
     public let note: String?
 
@@ -39,6 +41,7 @@ public struct RunInfo: Sendable, Hashable {
         createdAt = record.createdAt.date
         wakeAt = record.wakeAt?.date
         closedAt = record.closedAt?.date
+        expiredAt = record.tombstone?.expiredAt.date
         note = record.note
     }
 }

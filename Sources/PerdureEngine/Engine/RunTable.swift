@@ -20,6 +20,8 @@ struct RunTable {
 
     subscript(number: Int64) -> Activation? { residents[number]?.activation }
 
+    func isOwned(_ number: Int64) -> Bool { residents[number]?.isOwned ?? false }
+
     var count: Int { residents.count }
     var owned: [Activation] { residents.filter(\.value.isOwned).sorted { $0.key < $1.key }.map(\.value.activation) }
     var all: [Activation] { residents.sorted { $0.key < $1.key }.map(\.value.activation) }

@@ -6,9 +6,13 @@ import Synchronization
 
 /// All the times at which something is due, in one heap, watched by one thread.
 package final class Scheduler: Sendable {
+    /// Something that is due at one time or not at all: setting it anew replaces the time before.
+    package struct Alarm: Hashable, Sendable { fileprivate let number: UInt64 }
+
     private struct Entry: Comparable {
         let at: Timestamp
         let order: UInt64
+        let alarm: Alarm?
         let action: @Sendable () -> Void
         static func < (left: Entry, right: Entry) -> Bool { (left.at, left.order) < (right.at, right.order) }
         static func == (left: Entry, right: Entry) -> Bool { left.order == right.order }
@@ -18,6 +22,38 @@ package final class Scheduler: Sendable {
         var entries = Heap<Entry>()
         var count: UInt64 = 0
         var isStopped = false
+        var lastAlarm: UInt64 = 0
+        /// For each alarm that is set, its one entry that counts.
+        var alarms: [Alarm: UInt64] = [:]
+        /// How many entries belong to no alarm.
+        var others = 0
+
+        func counts(_ entry: Entry) -> Bool { entry.alarm.map { alarms[$0] == entry.order } ?? true }
+
+        mutating func insert(at time: Timestamp, _ alarm: Alarm?, _ action: @escaping @Sendable () -> Void) -> Bool {
+            dropStale()
+            let isEarliest = entries.min.map { time < $0.at } ?? true
+            count += 1
+            if let alarm { alarms[alarm] = count } else { others += 1 }
+            entries.insert(Entry(at: time, order: count, alarm: alarm, action: action))
+            return isEarliest
+        }
+
+        /// Entries of alarms that were moved or switched off may be due far in the future.
+        mutating func dropStale() {
+            if entries.count > 2 * (alarms.count + others) + 64 { entries = Heap(entries.unordered.filter(counts)) }
+        }
+
+        mutating func takeDue(by now: Timestamp) -> [Entry] {
+            var due: [Entry] = []
+            while let first = entries.min, first.at <= now {
+                entries.removeMin()
+                guard counts(first) else { continue }
+                if let alarm = first.alarm { alarms[alarm] = nil } else { others -= 1 }
+                due.append(first)
+            }
+            return due
+        }
     }
 
     private let clock: any EngineClock
@@ -48,14 +84,29 @@ package final class Scheduler: Sendable {
 
     /// Calls the action on the scheduler's thread at that time or soon after. It must not block.
     package func schedule(at time: Timestamp, _ action: @escaping @Sendable () -> Void) {
-        let isEarliest = state.withLock { state in
-            let isEarliest = state.entries.min.map { time < $0.at } ?? true
-            state.count += 1
-            state.entries.insert(Entry(at: time, order: state.count, action: action))
-            return isEarliest
-        }
-        if isEarliest { ring() }
+        if state.withLock({ $0.insert(at: time, nil, action) }) { ring() }
     }
+
+    package func makeAlarm() -> Alarm {
+        state.withLock { state in
+            state.lastAlarm += 1
+            return Alarm(number: state.lastAlarm)
+        }
+    }
+
+    /// Like `schedule`, in place of what the alarm was set to before.
+    package func set(_ alarm: Alarm, at time: Timestamp, _ action: @escaping @Sendable () -> Void) {
+        if state.withLock({ $0.insert(at: time, alarm, action) }) { ring() }
+    }
+
+    package func switchOff(_ alarm: Alarm) {
+        state.withLock { state in
+            if state.alarms.removeValue(forKey: alarm) != nil { state.dropStale() }
+        }
+    }
+
+    /// How many times are kept in mind, those of alarms that were moved or switched off included.
+    package var entryCount: Int { state.withLock { $0.entries.count } }
 
     private func ring() {
         bell.lock()
@@ -68,8 +119,7 @@ package final class Scheduler: Sendable {
             var due: [Entry] = []
             bell.lock()
             let (next, isStopped) = state.withLock { state -> (Timestamp?, Bool) in
-                let now = clock.now()
-                while let first = state.entries.min, first.at <= now { due.append(state.entries.removeMin()) }
+                due = state.takeDue(by: clock.now())
                 return (state.entries.min?.at, state.isStopped)
             }
             if due.isEmpty, !isStopped {

@@ -12,7 +12,9 @@ struct Caretaker {
     let identity: RunIdentity
     /// The run had been terminated before; only what is in doubt can still be cleared up.
     let isAfterEnd: Bool
-    private let history: [Event]
+    /// What the steps that messages speak of gave, before anybody thought of undoing them.
+    private var outputs: [String: [UInt8]] = [:]
+    private let subjects: Set<String>?
     private let now: Timestamp
     private(set) var view: RunView
     private var head: ChainHead
@@ -25,13 +27,23 @@ struct Caretaker {
     private(set) var hasResolved = false
     private(set) var hasTerminated = false
 
-    init(_ claim: ClaimedRun, history: [Event], now: Timestamp) {
+    /// - Parameter subjects: The steps that messages speak of. Of others only what is open is kept in mind; with nil, everything.
+    init(_ claim: ClaimedRun, about subjects: Set<String>? = nil, now: Timestamp) {
         identity = RunIdentity(claim.record)
         isAfterEnd = claim.record.state == .terminated
-        self.history = history
+        self.subjects = subjects
         self.now = now
-        view = RunView(history)
+        view = subjects.map { RunView(ofOpenWorkAnd: $0) } ?? RunView()
         head = claim.head
+    }
+
+    /// Takes in a part of the history; all of it, in order, before any message.
+    mutating func read(_ events: [Event]) {
+        view.add(events)
+        for event in events where event.kind == .stepSucceeded || event.kind == .stepResolved {
+            guard subjects?.contains(event.subject) ?? true, case .inline(let bytes)? = event.output else { continue }
+            outputs[event.subject] = bytes
+        }
     }
 
     /// Takes in the messages that need no code, and, when the run ends, all of them.
@@ -108,7 +120,7 @@ struct Caretaker {
         case (false, _), (true, .happened): settles.append(BusinessKeySettlement(key: key, end: .free))
         case (true, .didNotHappen) where !isAfterEnd: break
         case (true, _):
-            guard let output = recordedOutput(of: step.subject) else { return }
+            guard let output = outputs[step.subject] else { return }
             settles.append(BusinessKeySettlement(key: key, end: .happened(output: output)))
         }
     }
@@ -122,13 +134,6 @@ struct Caretaker {
     static func stepName(in subject: String) -> String {
         let last = subject.split(separator: "/", omittingEmptySubsequences: false).last ?? ""
         return String(last.prefix { $0 != "[" && $0 != "#" })
-    }
-
-    /// What the step gave before it was to be undone.
-    private func recordedOutput(of subject: String) -> [UInt8]? {
-        let event = history.last { $0.subject == subject && ($0.kind == .stepSucceeded || $0.kind == .stepResolved) }
-        guard case .inline(let bytes)? = event?.output else { return nil }
-        return bytes
     }
 
     // MARK: Termination

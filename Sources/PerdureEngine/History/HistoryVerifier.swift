@@ -53,6 +53,8 @@ package struct HistoryVerifier {
         package internal(set) var takeovers = 0
         package internal(set) var isClosed = false
         package internal(set) var isClosedCleanly = false
+        /// The history is gone; what can be checked is that its tombstone continues a chain of this length.
+        package internal(set) var expiredAfter: Int64?
 
         /// The report on a history that the store cannot even read.
         package static func unreadable(_ message: String) -> Report {
@@ -66,11 +68,12 @@ package struct HistoryVerifier {
                 .chain, .readable, .beginning, .intentBeforeDispatch, .intentRepeated, .resumedBlindly, .outcomeRepeated,
                 .approval, .child,
             ]
-            return !problems.contains { rules.contains($0.rule) }
+            return expiredAfter == nil && !problems.contains { rules.contains($0.rule) }
         }
         /// Every change of owner left what was under way to be settled, not to be sent again.
         package var isResumedSafely: Bool {
-            !problems.contains { [.chain, .readable, .beginning, .intentRepeated, .resumedBlindly].contains($0.rule) }
+            expiredAfter == nil
+                && !problems.contains { [.chain, .readable, .beginning, .intentRepeated, .resumedBlindly].contains($0.rule) }
         }
     }
 
@@ -83,6 +86,11 @@ package struct HistoryVerifier {
     /// In their order.
     var undoStarts: [(subject: String, completedAt: Completion, startedAt: Completion)] = []
     private var final: Event?
+    private var first: Event?
+    private var head: ChainHead
+    private var isChainBroken = false
+    /// How many events are judged by more than their chain: that takes memory for each step.
+    private let ruleLimit: Int
 
     /// Where and when something stands in the history.
     struct Completion: Hashable {
@@ -90,27 +98,61 @@ package struct HistoryVerifier {
         var at: Timestamp
     }
 
-    private init(_ record: RunRecord) { self.record = record }
+    /// - Parameter ruleLimit: Of a longer history only the chain, the beginning and the end are checked, in bounded memory.
+    package init(_ record: RunRecord, ruleLimit: Int = .max) {
+        self.record = record
+        self.ruleLimit = ruleLimit
+        head = record.tombstone?.head ?? .start(namespace: record.namespace, run: record.id.description)
+    }
 
     /// - Parameter children: the runs that the history names as children, as far as they are to be compared with it.
     package static func verify(
         _ record: RunRecord, _ events: [Event], children: [(record: RunRecord, events: [Event])] = []
     ) -> Report {
         var verifier = HistoryVerifier(record)
-        verifier.checkChain(events)
-        verifier.checkBeginning(events)
-        for event in events { verifier.check(event) }
-        verifier.checkUndoOrder()
-        verifier.checkRow(events)
+        verifier.add(events)
         for child in children { verifier.checkLineage(events, child.record, child.events) }
-        verifier.report.eventCount = events.count
-        verifier.report.isClosed = verifier.final != nil
-        verifier.report.isClosedCleanly =
-            verifier.final != nil && !verifier.steps.values.contains(where: \.isUnsettled)
-            && !verifier.undos.values.contains(where: \.isUnsettled) && !verifier.children.values.contains(where: \.isOpen)
-            && !verifier.report.problems.contains { [.chain, .unsettled, .end, .effectForgotten].contains($0.rule) }
-        verifier.report.problems.sort { ($0.seq ?? .max) < ($1.seq ?? .max) }
-        return verifier.report
+        return verifier.finish()
+    }
+
+    /// Takes in the next part of the history.
+    package mutating func add(_ events: [Event]) {
+        checkChain(events)
+        for event in events {
+            report.eventCount += 1
+            if record.tombstone != nil {
+                check(end: event)
+            } else {
+                checkBeginning(event)
+                check(event)
+            }
+            if first == nil { first = event }
+        }
+        guard report.eventCount > ruleLimit else { return }
+        steps = [:]
+        undos = [:]
+        undoStarts = []
+        children = [:]
+    }
+
+    /// What the whole history proves.
+    package mutating func finish() -> Report {
+        if first == nil { wrong(nil, .beginning, "The run has no history.") }
+        if let tombstone = record.tombstone {
+            report.expiredAfter = tombstone.lastSeq
+            report.isClosed = true
+            report.isClosedCleanly = report.problems.isEmpty
+            return report
+        }
+        checkUndoOrder()
+        checkRow()
+        report.isClosed = final != nil
+        report.isClosedCleanly =
+            final != nil && !steps.values.contains(where: \.isUnsettled) && !undos.values.contains(where: \.isUnsettled)
+            && !children.values.contains(where: \.isOpen)
+            && !report.problems.contains { [.chain, .unsettled, .end, .effectForgotten].contains($0.rule) }
+        report.problems.sort { ($0.seq ?? .max) < ($1.seq ?? .max) }
+        return report
     }
 
     mutating func wrong(_ event: Event, _ rule: Rule, _ message: String) { wrong(event.seq, rule, message) }
@@ -123,21 +165,35 @@ package struct HistoryVerifier {
 
     // MARK: The frame
 
+    /// Names the first break; what comes after it cannot be judged.
     private mutating func checkChain(_ events: [Event]) {
+        guard !isChainBroken else { return }
         do throws(ChainBreak) {
-            try EventChain.verify(
-                events, run: record.id.description, from: .start(namespace: record.namespace, run: record.id.description))
+            head = try EventChain.verify(events, run: record.id.description, from: head)
         } catch {
+            isChainBroken = true
             wrong(error.seq, .chain, error.description)
         }
     }
 
-    private mutating func checkBeginning(_ events: [Event]) {
-        guard let first = events.first else { return wrong(nil, .beginning, "The run has no history.") }
-        if first.kind != .runStarted {
-            wrong(first, .beginning, "The history begins with \(first.kind.rawValue), not with run.started.")
+    /// Of an expired run there is one event, which says once more what the row says.
+    private mutating func check(end event: Event) {
+        guard first == nil, event.kind == .runExpired else {
+            return wrong(event, .end, "The run has expired, but its history is not the one event run.expired.")
         }
-        for event in events.dropFirst() where event.kind == .runStarted {
+        let attributes = (try? event.attributes.object()) ?? JSONObject()
+        if attributes["state"]?.stringValue != record.state.rawValue
+            || attributes["last_hash"]?.stringValue != record.tombstone?.lastHash.description
+        {
+            wrong(event, .row, "The row says otherwise than run.expired how the run ended or with which hash.")
+        }
+    }
+
+    private mutating func checkBeginning(_ event: Event) {
+        if first == nil {
+            guard event.kind != .runStarted else { return }
+            wrong(event, .beginning, "The history begins with \(event.kind.rawValue), not with run.started.")
+        } else if event.kind == .runStarted {
             wrong(event, .beginning, "The run starts a second time.")
         }
     }
@@ -164,8 +220,10 @@ package struct HistoryVerifier {
             if attributes["clean"]?.boolValue == false { report.takeovers += 1 }
             ownerChanged()
         }
-        checkStep(event, attributes)
-        checkChild(event, attributes)
+        if report.eventCount <= ruleLimit {
+            checkStep(event, attributes)
+            checkChild(event, attributes)
+        }
     }
 
     /// A terminated run says what it leaves in doubt; every other end waits until nothing is open.
@@ -177,8 +235,8 @@ package struct HistoryVerifier {
         }
     }
 
-    private mutating func checkRow(_ events: [Event]) {
-        guard let first = events.first, first.kind == .runStarted, let attributes = try? first.attributes.object() else { return }
+    private mutating func checkRow() {
+        guard let first, first.kind == .runStarted, let attributes = try? first.attributes.object() else { return }
         if attributes["workflow"]?.stringValue != record.workflow || attributes["version"]?.stringValue != record.version {
             wrong(
                 nil, .row, "The row names workflow \(record.workflow) \(record.version), but the history another one (event 1).")

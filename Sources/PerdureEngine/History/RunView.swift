@@ -71,20 +71,26 @@ package struct RunView: Sendable {
     /// The run that this one is a child of.
     package private(set) var parent: ParentLink?
     package private(set) var isCancelling = false
-    package private(set) var parkedReason: String?
-    package private(set) var blockedReason: String?
-    /// The builds that the history as it stands does not fit.
-    package private(set) var blockedBuilds: [String] = []
-    /// How often a process died while it owned the run, without anything recorded in between, up to the end of the history.
-    package private(set) var deathsWithoutProgress = 0
+    package private(set) var standing = RunStanding()
     package private(set) var takeovers = 0
-    package private(set) var isPoisoned = false
     package private(set) var last: Event?
 
     private var stepIndex: [String: Int] = [:]
     private var undoIndex: [String: Int] = [:]
+    /// Finished steps of other subjects than these are forgotten; nil keeps everything.
+    private var kept: Set<String>?
+    private var sizeToForgetAt = Self.forgottenAtOnce
+
+    private static let forgottenAtOnce = 1_000
 
     package init(_ events: some Sequence<Event> = []) {
+        for event in events { add(event) }
+    }
+
+    /// A view of what is open, whose size does not grow with what is over: finished steps are known of these subjects only.
+    init(ofOpenWorkAnd kept: Set<String>) { self.kept = kept }
+
+    package mutating func add(_ events: some Sequence<Event>) {
         for event in events { add(event) }
     }
 
@@ -92,12 +98,9 @@ package struct RunView: Sendable {
     package mutating func add(_ event: Event) {
         last = event
         let attributes = (try? event.attributes.object()) ?? JSONObject()
-        if event.kind == .runResumed, attributes["clean"]?.boolValue == false {
-            deathsWithoutProgress += 1
-            takeovers += 1
-        } else {
-            deathsWithoutProgress = 0
-        }
+        standing.add(event)
+        if event.kind == .runResumed, attributes["clean"]?.boolValue == false { takeovers += 1 }
+        defer { forgetFinished() }
         if event.kind == .runResumed {
             for index in steps.indices where steps[index].hasOpenIntent { steps[index].hasEarlierDoubt = true }
         }
@@ -107,14 +110,6 @@ package struct RunView: Sendable {
             starter = attributes["by"].flatMap(Principal.init)
             parent = attributes["parent"].flatMap(ParentLink.init)
         case .runCancelRequested: isCancelling = true
-        case .runParked:
-            parkedReason = attributes["reason"]?.stringValue
-            isPoisoned = attributes["poisoned"]?.boolValue ?? false
-        case .runUnparked: (parkedReason, isPoisoned) = (nil, false)
-        case .runBlocked:
-            blockedReason = attributes["message"]?.stringValue
-            if let build = attributes["build"]?.stringValue { blockedBuilds.append(build) }
-        case .runUnblocked: (blockedReason, blockedBuilds) = (nil, [])
         case .runCompleted, .runFailed, .runCancelled, .runTerminated, .runContinued: final = event
         case .timerStarted: timers.append(Timer(subject: event.subject, due: attributes.timestamp("due")))
         case .timerFired, .timerCancelled: close(&timers) { $0.subject == event.subject && $0.isOpen }
@@ -136,6 +131,19 @@ package struct RunView: Sendable {
                 addRetry(event)
             }
         }
+    }
+
+    private mutating func forgetFinished() {
+        guard let kept, steps.count + timers.count + questions.count > sizeToForgetAt else { return }
+        steps.removeAll { $0.isOver && !kept.contains($0.subject) }
+        timers.removeAll { !$0.isOpen }
+        questions.removeAll { !$0.isOpen }
+        stepIndex = [:]
+        undoIndex = [:]
+        for (index, step) in steps.enumerated() {
+            if step.isUndo { undoIndex[step.subject] = index } else { stepIndex[step.subject] = index }
+        }
+        sizeToForgetAt = 2 * (steps.count + timers.count + questions.count) + Self.forgottenAtOnce
     }
 
     private static func json(_ value: StoredValue) -> JSONValue? {
@@ -221,6 +229,10 @@ package struct RunView: Sendable {
     }
 
     // MARK: Questions that people ask
+
+    package var parkedReason: String? { standing.parkedReason }
+    package var blockedReason: String? { standing.blockedReason }
+    package var isPoisoned: Bool { standing.isPoisoned }
 
     package func step(_ subject: String) -> Step? { stepIndex[subject].map { steps[$0] } }
     package func undo(_ subject: String) -> Step? { undoIndex[subject].map { steps[$0] } }

@@ -89,7 +89,7 @@ extension RunMachine {
         return nil
     }
 
-    private func isStillDue(_ due: Due) -> Bool {
+    func isStillDue(_ due: Due) -> Bool {
         if due.id == .run { return mayPassDeadline }
         if let timer = timers[due.id] { return timer.phase == .started }
         if let question = questions[due.id] { return question.phase == .asked }

@@ -58,7 +58,8 @@ extension RunMachine {
     /// An undo has ended, or a person decided that it is not needed.
     mutating func undoIsOver(_ undo: StepOperation) {
         end(undo.id, with: nil)
-        completed.removeAll { $0.id == undo.source }
+        // The newest is undone first, so it stands near the end.
+        if let index = completed.lastIndex(where: { $0.id == undo.source }) { completed.remove(at: index) }
         switch undo.owner {
         case .unwinding(let id)?: continueUnwinding(id)
         case .step(let id, let answer)?: end(id, with: answer)

@@ -261,7 +261,16 @@ extension RunMachine {
         queue.append(id)
     }
 
-    mutating func wake(_ id: OperationID, at due: Timestamp) { dues.insert(Due(at: due, id: id)) }
+    mutating func wake(_ id: OperationID, at due: Timestamp) {
+        // Waits that were given up leave their times behind, which may be far away.
+        if dues.count > 2 * (steps.count + timers.count + questions.count) + 64 {
+            dues = Heap(dues.unordered.filter(isStillDue))
+        }
+        dues.insert(Due(at: due, id: id))
+    }
+
+    /// How many times of waits are kept in mind, over ones included.
+    var rememberedTimes: Int { dues.count }
 
     /// Takes the answers that are due to the code.
     package mutating func takeAnswers() -> [(id: OperationID, answer: Answer)] {

@@ -174,6 +174,7 @@ extension Activation {
         let epoch = state.withLock { state in
             state.head = batch.head
             state.consumedRows.formUnion(batch.consumed)
+            state.knownRows.subtract(batch.consumed)
             if batch.transition != nil { state.isOwned = false }
             return state.epoch
         }
@@ -188,6 +189,7 @@ extension Activation {
             stopBodies()
             services.observe(self, .closed(transition.state, last))
         } else {
+            forgetWake()
             // What came in meanwhile is in the store still, and will be read again by whoever claims the run.
             let missedMail = state.withLock { state in
                 defer { state.facts = [] }
@@ -302,7 +304,13 @@ extension Activation {
             state.scheduledWake = next
             return next
         }
-        if let wake { services.scheduler.schedule(at: wake) { [weak self] in self?.post(.wake) } }
+        if let wake { services.scheduler.set(alarm, at: wake) { [weak self] in self?.post(.wake) } }
+    }
+
+    /// The store knows when the run is due, and nothing of it is under way.
+    private func forgetWake() {
+        state.withLock { $0.scheduledWake = nil }
+        services.scheduler.switchOff(alarm)
     }
 }
 

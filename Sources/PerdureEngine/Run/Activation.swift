@@ -13,7 +13,8 @@ import Synchronization
 package final class Activation: Sendable {
     /// What other threads have to say.
     enum Mail: Sendable {
-        case history([Event])
+        /// A part of the stored history; who reads it waits for the receipt.
+        case history([Event], Receipt? = nil)
         /// The stored history is complete; these inbox rows are unread.
         case caughtUp(isTakeover: Bool, rows: [InboxRow])
         /// The run was claimed again while its activation was still in memory.
@@ -95,6 +96,8 @@ package final class Activation: Sendable {
     let quiet = QuietLogHandler.Switch()
     package let logger: Logger
     let executor: RunExecutor
+    /// Tells when the next thing is due while the run is owned. One that only waits has none.
+    let alarm: Scheduler.Alarm
     let state: Mutex<State>
 
     /// - Parameter patches: The changes of the code that the stored history says the run follows.
@@ -106,11 +109,11 @@ package final class Activation: Sendable {
         identity = RunIdentity(record)
         self.workflow = workflow
         self.services = services
+        alarm = services.scheduler.makeAlarm()
         let machine = RunMachine(
             identity: identity, build: services.build, node: services.node.rawValue, storedSeq: claim.head.seq,
             isFirstOwner: record.epoch == 1, patches: patches)
-        let start = ChainHead.start(namespace: record.namespace, run: record.id.description)
-        state = Mutex(State(machine: machine, head: start, epoch: record.epoch))
+        state = Mutex(State(machine: machine, head: claim.head, epoch: record.epoch))
         // Nobody has run a run of the first epoch before: nothing of it is a repetition.
         if record.epoch == 1 { quiet.turn(on: true) }
         let isLive = quiet
@@ -158,9 +161,9 @@ package final class Activation: Sendable {
 
     private func handle(_ mail: Mail) {
         switch mail {
-        case .history(let events):
-            if let last = events.last { state.withLock { $0.head = ChainHead(after: last) } }
-            for event in events where !feed(event) { break }
+        case .history(let events, let receipt):
+            let goesOn = events.allSatisfy { feed($0) }
+            receipt?.give(goesOn)
         case .caughtUp(let isTakeover, let rows):
             let now = services.clock.now()
             state.withLock { state in
@@ -181,6 +184,7 @@ package final class Activation: Sendable {
         case .rows(let rows):
             let isOwned = state.withLock { state in
                 state.take(rows)
+                state.forgetConsumedRows(below: rows)
                 return state.isOwned
             }
             // The run was given up while the message was on its way: somebody has to claim it again.
@@ -204,7 +208,9 @@ package final class Activation: Sendable {
             state.epoch = claim.record.epoch
             // Only what is unread now counts; what was seen before may have been read under another owner.
             state.facts.removeAll { if case .inbox = $0.fact { true } else { false } }
-            for row in rows { state.knownRows.remove(row.number) }
+            // No news from before the claim is still under way.
+            state.knownRows = []
+            state.consumedRows = []
             state.take(rows)
             return false
         }
@@ -330,6 +336,7 @@ package final class Activation: Sendable {
     func closeCode() {
         quiet.turn(on: false)
         giveBackAllAdmissions()
+        services.scheduler.switchOff(alarm)
         let (root, waiting) = state.withLock { state -> (Task<Void, Never>?, [UnsafeContinuation<Answer?, Never>]) in
             state.isClosed = true
             defer {
@@ -375,6 +382,12 @@ private final class WeakActivation: Sendable {
 extension Activation.State {
     /// Whether something is under way in this process that the run has to stay in memory for.
     var isBusy: Bool { machine.isBusy || !untoldWaits.isEmpty || !admissions.isEmpty }
+
+    /// Forgets rows that nothing will be heard of any more: rows that come while the run is owned come in order.
+    mutating func forgetConsumedRows(below rows: [InboxRow]) {
+        guard let first = rows.first?.number, !consumedRows.isEmpty else { return }
+        consumedRows = consumedRows.filter { $0 >= first }
+    }
 
     /// Takes unread inbox rows in, each once.
     mutating func take(_ rows: [InboxRow]) {

@@ -1,7 +1,7 @@
 /// The hash chain of one run: each event's hash covers its fields as stored and the hash before.
 ///
 /// `hash = SHA-256(format ‖ previous hash ‖ fields)`, the format being the byte 1. A field is a tag byte (0 null, 1 integer as
-/// 8 bytes big endian, 2 UTF-8 text, 3 bytes, 4 spilled: 8 bytes size and the digest), the content's length as 4 bytes big
+/// 8 bytes big endian, 2 UTF-8 text, 3 bytes, 4 a value above 64 KiB: 8 bytes size and its SHA-256), the content's length as 4 bytes big
 /// endian, and the content. The fields are, in this order: public run id, seq, at, kind, subject, attributes, input, output,
 /// codec, key id. A hashed history is for ever: change nothing here but under a new format byte.
 package enum EventChain {

@@ -63,13 +63,14 @@ struct FieldBuffer {
         switch value {
         case nil:
             appendNull()
-        case .inline(let content):
+        case .inline(let content) where content.count <= StoredValue.inlineLimit:
             bytes.append(Tag.bytes.rawValue)
             append(prefixed: content)
-        case .spilled(let digest, let size):
+        case let large?:
+            let digest = large.digest
             bytes.append(Tag.spilled.rawValue)
             appendLength(8 + digest.count)
-            appendBigEndian(size)
+            appendBigEndian(large.size)
             bytes.append(contentsOf: digest)
         }
     }

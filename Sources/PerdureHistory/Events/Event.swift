@@ -39,4 +39,7 @@ package struct Event: Hashable, Sendable {
         self.keyID = keyID
         self.hash = hash
     }
+
+    /// Length of its values in bytes.
+    package var valueSize: Int64 { (input?.size ?? 0) + (output?.size ?? 0) }
 }

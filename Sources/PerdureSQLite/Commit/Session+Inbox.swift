@@ -3,7 +3,8 @@ internal import PerdureHistory
 internal import PerdureStore
 
 extension Session {
-    private static let target = SQL("SELECT number, state, needs_retry, workflow, version FROM runs WHERE id = ?1")
+    private static let target = SQL(
+        "SELECT number, expired_at IS NOT NULL, state, needs_retry, workflow, version FROM runs WHERE id = ?1")
     private static let insertDelivery = SQL(
         """
         INSERT INTO inbox (run, delivery_id, at, kind, name, payload, sender) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -19,12 +20,12 @@ extension Session {
     /// Takes a message in, once for each delivery id.
     func deliver(_ delivery: Delivery, now: Timestamp) throws -> CommitResult {
         let target = try first(Self.target, delivery.run.description) { row in
-            (run: try row.integer(0), place: try WakePlace(row, from: 1))
+            (run: try row.integer(0), isExpired: try row.integer(1) == 1, place: try WakePlace(row, from: 2))
         }
-        guard let (run, place) = target else { return .refused(.runUnknown) }
+        guard let (run, isExpired, place) = target else { return .refused(.runUnknown) }
         let wake = place.wake(by: delivery.kind, name: delivery.name)
         // Of a terminated run something may still be in doubt.
-        if place.state.isFinal, wake == .nobody {
+        if isExpired || (place.state.isFinal && wake == .nobody) {
             // Taken in before, if its answer was lost: the run may well have closed because of it.
             return try exists(Self.isKnown, run, delivery.id) ? .delivered(isDuplicate: true) : .refused(.runClosed)
         }

@@ -5,7 +5,8 @@ internal import PerdureHistory
 /// Several of them are kept by the schema as well; a file can be changed by hand.
 enum Audit {
     static let checks: [SQL] = [
-        damage, rows, nodes, inbox, wakes, consumed, history, ends, blocked, requests, marks, strays, waiters,
+        damage, rows, nodes, inbox, wakes, consumed, history, ends, blocked, requests, marks, strays, blobs, waiters,
+        tombstones,
     ]
 
     private static let final = "('completed', 'failed', 'cancelled', 'terminated')"
@@ -79,7 +80,7 @@ enum Audit {
         SELECT 'run ' || runs.id || CASE
             WHEN count(events.seq) = 0 THEN ' has no events'
             ELSE ' has ' || count(events.seq) || ' events from seq ' || min(events.seq) || ' to ' || max(events.seq) END
-        FROM runs LEFT JOIN events ON events.run = runs.number GROUP BY runs.number
+        FROM runs LEFT JOIN events ON events.run = runs.number WHERE runs.expired_at IS NULL GROUP BY runs.number
         HAVING count(events.seq) = 0 OR min(events.seq) <> 1 OR max(events.seq) <> count(events.seq)
         """)
 
@@ -90,7 +91,7 @@ enum Audit {
             SELECT runs.id, runs.state, (
                 SELECT events.kind FROM events WHERE events.run = runs.number AND events.kind NOT IN \(afterFinal)
                 ORDER BY events.seq DESC LIMIT 1) AS kind
-            FROM runs WHERE runs.state <> 'quarantined')
+            FROM runs WHERE runs.state <> 'quarantined' AND runs.expired_at IS NULL)
         WHERE CASE WHEN state IN \(final)
             THEN kind <> 'run.' || state AND NOT (state = 'completed' AND kind = 'run.continued')
             ELSE kind IN \(finalKinds) END
@@ -130,6 +131,7 @@ enum Audit {
         """
         WITH expected (run, kind, subject, position) AS (
             SELECT run, kind, subject, max(position) FROM events WHERE kind IN \(list(EventKind.allCases.filter(\.isMarked)))
+                AND run NOT IN (SELECT number FROM runs WHERE expired_at IS NOT NULL)
             GROUP BY run, kind, subject)
         SELECT 'run number ' || run || ' has a latest ' || kind || ' of ''' || subject || ''' that is not marked' FROM (
             SELECT * FROM expected EXCEPT SELECT run, kind, subject, position FROM marks)
@@ -148,6 +150,36 @@ enum Audit {
         UNION ALL
         SELECT 'inbox row ' || number || ' belongs to run number ' || run || ', which does not exist' FROM inbox
         WHERE run NOT IN (SELECT number FROM runs)
+        """)
+
+    /// What is left of an expired run: its end, and nothing else once everything is removed.
+    private static let tombstones = SQL(
+        """
+        SELECT 'run ' || id || ' has expired, but its history does not end with run.expired after event ' || last_seq FROM runs
+        WHERE expired_at IS NOT NULL AND (
+            SELECT count(*) <> 1 OR max(seq) <> last_seq + 1 OR max(kind) <> 'run.expired' FROM events
+            WHERE run = runs.number AND seq > last_seq)
+        UNION ALL
+        SELECT 'run ' || id || ' has expired and keeps something of its history' FROM runs
+        WHERE expired_at IS NOT NULL AND leftover = 0 AND (
+            EXISTS (SELECT 1 FROM events WHERE run = runs.number AND seq <= last_seq)
+            OR EXISTS (SELECT 1 FROM blobs WHERE run = runs.number) OR EXISTS (SELECT 1 FROM inbox WHERE run = runs.number)
+            OR EXISTS (SELECT 1 FROM labels WHERE run = runs.number))
+        """)
+
+    /// Whether a blob is the value that was recorded, the chain tells.
+    private static let blobs = SQL(
+        """
+        WITH pointers (run, seq, digest, size) AS (
+            SELECT run, seq, input, input_size FROM events WHERE input_size IS NOT NULL
+            UNION ALL SELECT run, seq, output, output_size FROM events WHERE output_size IS NOT NULL)
+        SELECT 'event ' || pointers.seq || ' of run number ' || pointers.run || ' has lost its large value'
+        FROM pointers LEFT JOIN blobs ON blobs.run = pointers.run AND blobs.digest = pointers.digest
+        WHERE blobs.number IS NULL OR length(CAST(blobs.content AS BLOB)) <> pointers.size
+        UNION ALL
+        SELECT 'run number ' || run || ' keeps a large value that none of its events has' FROM (
+            SELECT run, digest FROM blobs WHERE run NOT IN (SELECT number FROM runs WHERE leftover <> 0)
+            EXCEPT SELECT run, digest FROM pointers)
         """)
 
     private static let waiters = SQL(

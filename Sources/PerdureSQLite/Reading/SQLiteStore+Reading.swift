@@ -3,7 +3,12 @@ package import PerdureHistory
 package import PerdureStore
 
 extension SQLiteStore {
-    private static let page = SQL("SELECT \(Event.columns) FROM events WHERE run = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3")
+    // Of an expired run only its end counts, even before the rest is removed.
+    private static let start = "ifnull((SELECT last_seq FROM runs WHERE number = ?1), 0)"
+    private static let page = SQL(
+        "SELECT \(Event.columns) FROM events WHERE run = ?1 AND seq > max(?2, \(start)) ORDER BY seq LIMIT ?3")
+    private static let pageBack = SQL(
+        "SELECT \(Event.columns) FROM events WHERE run = ?1 AND seq < ?2 AND seq > \(start) ORDER BY seq DESC LIMIT ?3")
     private static let marks = SQL(
         """
         SELECT \(Event.columns) FROM marks CROSS JOIN events ON events.position = marks.position
@@ -23,12 +28,31 @@ extension SQLiteStore {
         "SELECT count(*) FROM (SELECT 1 FROM inbox INDEXED BY inbox_arrivals WHERE consumed = 0 AND number > ?1 LIMIT ?2)")
     private static let due = SQL("SELECT min(wake_at) FROM runs WHERE wake_at IS NOT NULL AND workflow = ?1 AND version = ?2")
 
+    private static let isUnowned = SQL(
+        "SELECT 1 FROM runs WHERE number = ?1 AND owner IS NULL AND epoch = ?2 AND closed_at IS NULL")
+
     private static let fewMessages = 1_000
+    /// How many bytes of values end a page.
+    private static let pageSize: Int64 = 4 << 20
 
     package func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
-        try await read(on: reader) { session in
-            try session.all(Self.page, run, seq, max(0, limit)) { try Event($0, run: run) }
+        try await read(on: reader) { try Self.events(Self.page, of: run, from: seq, limit: limit, $0) }
+    }
+
+    package func events(of run: Int64, before seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
+        try await read(on: reader) { try Self.events(Self.pageBack, of: run, from: seq, limit: limit, $0) }
+    }
+
+    /// Ends a page early once its values are large: what reads histories keeps whole pages in memory.
+    private static func events(_ sql: SQL, of run: Int64, from seq: Int64, limit: Int, _ session: Session) throws -> [Event] {
+        var events: [Event] = [], room = pageSize
+        try session.forEach(sql, run, seq, max(0, limit)) { row in
+            let event = try Event(row, run: run)
+            events.append(event)
+            room -= event.valueSize
+            return room > 0
         }
+        return events
     }
 
     package func marked(_ kind: EventKind, in run: Int64) async throws(StoreError) -> [Event] {
@@ -66,9 +90,12 @@ extension SQLiteStore {
         try await write { try $0.awaitKey(key, run: run, subject: subject) }
     }
 
-    package func quarantine(_ run: Int64, reason: String) async throws(StoreError) {
+    package func quarantine(_ run: Int64, reason: String, ifUnownedSince epoch: Int64?) async throws(StoreError) {
         let now = now()
-        try await write { try $0.quarantine(run, reason: reason, now: now) }
+        try await write { session in
+            if let epoch, try !session.exists(Self.isUnowned, run, epoch) { return }
+            try session.quarantine(run, reason: reason, now: now)
+        }
     }
 
     package func run(_ id: RunID) async throws(StoreError) -> RunRecord? {

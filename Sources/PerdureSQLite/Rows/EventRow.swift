@@ -3,9 +3,19 @@ internal import PerdureStore
 
 extension Event {
     static let columns = """
-        events.seq, events.at, events.kind, events.subject, events.attributes, events.input, events.input_size, events.output,
-        events.output_size, events.codec, events.key_id, events.hash
+        events.seq, events.at, events.kind, events.subject, events.attributes, \(value("input")), events.input_size,
+        \(value("output")), events.output_size, events.codec, events.key_id, events.hash
         """
+
+    /// A large value is fetched from its blob.
+    private static func value(_ column: String) -> String {
+        """
+        CASE WHEN events.\(column)_size IS NULL THEN events.\(column)
+            ELSE (SELECT content FROM blobs WHERE blobs.run = events.run AND blobs.digest = events.\(column)) END AS \(column)
+        """
+    }
+
+    private static let insertBlob = SQL("INSERT OR IGNORE INTO blobs (run, digest, content) VALUES (?1, ?2, ?3)")
 
     /// Written for every event, so bound by hand.
     static let insert = SQL(
@@ -18,6 +28,8 @@ extension Event {
     private static let kinds = Dictionary(uniqueKeysWithValues: EventKind.allCases.map { ($0.rawValue, $0) })
 
     func insert(into session: Session, run: Int64) throws {
+        try spill(input, session, run: run)
+        try spill(output, session, run: run)
         let statement = try session.prepared(Self.insert)
         try statement.bind(1, run)
         try statement.bind(2, seq)
@@ -34,19 +46,30 @@ extension Event {
         _ = try statement.step()
     }
 
-    /// The bytes, or for a spilled value its digest with the size beside it.
+    /// The bytes, or for a large value its digest with the size beside it.
     private func bind(_ value: StoredValue?, to statement: Statement, at index: Int32) throws {
         switch value {
         case nil:
             try statement.bindNull(index)
             try statement.bindNull(index + 1)
-        case .inline(let bytes):
+        case .inline(let bytes) where bytes.count <= StoredValue.inlineLimit:
             try statement.bind(index, payload: bytes, readable: codec == .canonicalJSON)
             try statement.bindNull(index + 1)
-        case .spilled(let digest, let size):
-            try statement.bindBlob(index, digest)
-            try statement.bind(index + 1, size)
+        case let large?:
+            try statement.bindBlob(index, large.digest)
+            try statement.bind(index + 1, large.size)
         }
+    }
+
+    /// Puts a large value where the row only points to. A run keeps a value once; two runs never share one.
+    private func spill(_ value: StoredValue?, _ session: Session, run: Int64) throws {
+        guard let value, value.isLarge else { return }
+        guard case .inline(let bytes) = value else { throw BadRow("a value of event \(seq) has no bytes that could be stored") }
+        let statement = try session.prepared(Self.insertBlob)
+        try statement.bind(1, run)
+        try statement.bindBlob(2, value.digest)
+        try statement.bind(3, payload: bytes, readable: codec == .canonicalJSON)
+        _ = try statement.step()
     }
 
     /// Reads ``columns``. `run` is only for the message.
@@ -71,16 +94,17 @@ extension Event {
 }
 
 extension StoredValue {
-    /// A value and, in the next column, the size of a spilled one.
+    /// A value and, in the next column, the size of a large one. Whether a large one is what was recorded, the chain tells.
     fileprivate init?(_ row: Statement, _ column: Int32) throws(BadRow) {
         let size = try row.optionalInteger(column + 1)
-        guard let bytes = try row.optionalBytes(column) else { return nil }
-        guard let size else {
-            self = .inline(bytes)
-            return
+        guard let bytes = try row.optionalBytes(column) else {
+            if size == nil { return nil }
+            throw BadRow("its large value is not in the store")
         }
-        guard bytes.count == EventHash.byteCount, size >= 0 else { throw BadRow("the pointer to its value is malformed") }
-        self = .spilled(digest: bytes, size: size)
+        if let size, size != bytes.count {
+            throw BadRow("its large value has \(bytes.count) bytes, but \(size) were recorded")
+        }
+        self = .inline(bytes)
     }
 }
 

@@ -5,9 +5,10 @@ internal import PerdureStore
 extension RunRecord {
     static let columns = """
         runs.number, runs.id, runs.namespace, runs.workflow, runs.version, runs.key, runs.input_digest, runs.salt, runs.state,
-        runs.epoch, runs.owner, runs.wake_at, runs.created_at, runs.closed_at, runs.note
+        runs.epoch, runs.owner, runs.wake_at, runs.created_at, runs.closed_at, runs.note,
+        runs.expired_at, runs.last_seq, runs.last_hash
         """
-    static let columnCount: Int32 = 15
+    static let columnCount: Int32 = 18
 
     /// Reads ``columns``, checking everything that the row claims.
     init(_ row: Statement, from column: Int32 = 0) throws(BadRow) {
@@ -25,9 +26,18 @@ extension RunRecord {
                 wakeAt: try row.optionalInteger(column + 11).map(Timestamp.init(microseconds:)),
                 createdAt: Timestamp(microseconds: try row.integer(column + 12)),
                 closedAt: try row.optionalInteger(column + 13).map(Timestamp.init(microseconds:)),
-                note: try row.optionalText(column + 14))
+                note: try row.optionalText(column + 14), tombstone: try Tombstone(row, column + 15))
         } catch {
             throw BadRow("run number \(number): \(error)")
         }
+    }
+}
+
+extension Tombstone {
+    fileprivate init?(_ row: Statement, _ column: Int32) throws(BadRow) {
+        guard let expiredAt = try row.optionalInteger(column) else { return nil }
+        self.init(
+            expiredAt: Timestamp(microseconds: expiredAt), lastSeq: try row.integer(column + 1),
+            lastHash: try EventHash(row, column + 2))
     }
 }

@@ -5,6 +5,9 @@ extension Schema {
     /// every commit. A run's row changes only with its state. Times are microseconds since 1970. The partial indexes answer "what
     /// is there to do" without looking at what is at rest. `wakes` says the same of unread messages: it has a row for each run that may
     /// be claimed because of one, with the times of the oldest for its hosts and for anyone. Messages that wake nobody are not in it.
+    /// Its numbers are never used again, since owners remember up to which one they have read. An expired run keeps its row, with the
+    /// place and hash of its last event, and `leftover` while some of its history is still to be removed.
+    /// `blobs` has the values above 64 KiB, whose events hold their SHA-256 and size: pages of events stay small.
     static let version1 = """
         CREATE TABLE meta (
             name TEXT PRIMARY KEY,
@@ -39,10 +42,17 @@ extension Schema {
             closed_at INTEGER CHECK (state = 'quarantined'
                 OR (closed_at IS NOT NULL) = (state IN ('completed', 'failed', 'cancelled', 'terminated'))),
             note TEXT,
-            needs_retry INTEGER NOT NULL DEFAULT 0 CHECK (needs_retry = 0 OR state = 'parked')
+            needs_retry INTEGER NOT NULL DEFAULT 0 CHECK (needs_retry = 0 OR state = 'parked'),
+            expired_at INTEGER CHECK (expired_at IS NULL OR closed_at IS NOT NULL),
+            last_seq INTEGER CHECK ((last_seq IS NOT NULL) = (expired_at IS NOT NULL)),
+            last_hash BLOB CHECK ((last_hash IS NOT NULL) = (expired_at IS NOT NULL)),
+            leftover INTEGER NOT NULL DEFAULT 0 CHECK (leftover = 0 OR expired_at IS NOT NULL)
         ) STRICT;
         CREATE UNIQUE INDEX runs_keys ON runs (namespace, workflow, key) WHERE key IS NOT NULL;
         CREATE INDEX runs_states ON runs (state, namespace);
+        CREATE INDEX runs_closed ON runs (closed_at) WHERE closed_at IS NOT NULL AND expired_at IS NULL;
+        CREATE INDEX runs_expired ON runs (expired_at) WHERE expired_at IS NOT NULL;
+        CREATE INDEX runs_leftover ON runs (number) WHERE leftover <> 0;
         CREATE INDEX runs_ready ON runs (workflow, version, since) WHERE state = 'ready';
         CREATE INDEX runs_blocked ON runs (workflow, version, since) WHERE state = 'blocked';
         CREATE INDEX runs_due ON runs (workflow, version, wake_at) WHERE wake_at IS NOT NULL;
@@ -65,6 +75,15 @@ extension Schema {
             hash BLOB NOT NULL
         ) STRICT;
         CREATE UNIQUE INDEX events_places ON events (run, seq);
+        CREATE INDEX events_openings ON events (run) WHERE kind IN ('step.in_doubt', 'undo.in_doubt', 'child.started');
+
+        CREATE TABLE blobs (
+            number INTEGER PRIMARY KEY,
+            run INTEGER NOT NULL,
+            digest BLOB NOT NULL CHECK (length(digest) = 32),
+            content ANY NOT NULL
+        ) STRICT;
+        CREATE UNIQUE INDEX blobs_places ON blobs (run, digest);
 
         CREATE TABLE open_requests (
             position INTEGER PRIMARY KEY,
@@ -91,7 +110,7 @@ extension Schema {
         CREATE INDEX labels_values ON labels (name, value, run);
 
         CREATE TABLE inbox (
-            number INTEGER PRIMARY KEY,
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
             run INTEGER NOT NULL,
             delivery_id TEXT NOT NULL,
             at INTEGER NOT NULL,

@@ -90,6 +90,18 @@ extension StoreConformance {
             let rows = try await scene.store.inbox(run: run.number).map(\.number)
             try await scene.advance(run.advance([EventDraft(.stepResolved)], to: .init(to: .terminated), consuming: rows))
         },
+        ConformanceCheck("Only an open run that nobody has owned meanwhile is quarantined, if that was asked for") { scene in
+            let owned = try await scene.owned(), closed = try await scene.resting(.init(to: .completed))
+            let waiting = try await scene.waiting(), changed = try await scene.waiting(),
+                runs = [owned, closed, waiting, changed]
+            for run in runs {
+                let epoch = try await scene.record(run).epoch - (run.number == changed.number ? 1 : 0)
+                try await scene.store.quarantine(run.number, reason: "event 2 was changed", ifUnownedSince: epoch)
+            }
+            var states: [RunState] = []
+            for run in runs { states.append(try await scene.record(run).state) }
+            #expect(states == [.running, .completed, .quarantined, .waiting])
+        },
         ConformanceCheck("A terminated run that is quarantined is lent to nobody") { scene in
             let run = try await scene.lent()
             try await scene.store.quarantine(run.number, reason: "event 2 was changed")

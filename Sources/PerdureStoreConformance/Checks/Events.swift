@@ -7,7 +7,6 @@ extension StoreConformance {
     static let events: [ConformanceCheck] = [
         ConformanceCheck("Every column of an event reads back exactly, whatever it holds") { scene in
             var run = try await scene.owned()
-            let digest = Array(run.head.hash.bytes)
             let drafts = [
                 EventDraft(.stepSucceeded, subject: "grüße/日本語#1", attributes: ["who": "Zoë 👩‍🚀", "n": -1]),
                 EventDraft(.stepSucceeded, subject: "e\u{301}", attributes: ["e\u{301}": "decomposed stays decomposed"]),
@@ -17,13 +16,43 @@ extension StoreConformance {
                 EventDraft(
                     .stepFailed, subject: "quote ' \" ; --", input: .inline(Array("null".utf8)), output: .inline([0, 1, 0xFF])),
                 EventDraft(.stepSucceeded, input: .inline(Array(0...255)), output: .inline([0xC3, 0x28])),
-                EventDraft(
-                    .stepSucceeded, input: .spilled(digest: digest, size: 70_000), output: .spilled(digest: digest, size: 0)),
                 EventDraft(.stepSucceeded, output: .inline([UInt8](repeating: 120, count: 1_000_000))),
                 EventDraft(.timerStarted, attributes: ["due": .integer(.max)]),
             ]
             try await scene.advance(run.advance(drafts, at: Timestamp(microseconds: 1_770_000_000_123_457)))
             #expect(try await scene.history(run) == run.events)
+        },
+        ConformanceCheck("Values of every size read back, and the largest is bound to its chain") { scene in
+            var run = try await scene.owned(), other = try await scene.owned()
+            let sizes = [65_535, 65_536, 65_537, 200_000, 1_000_000]
+            let values =
+                sizes.map { StoredValue.inline([UInt8](repeating: 120, count: $0)) }
+                + [
+                    .inline([UInt8](repeating: 0, count: 70_000)),
+                    .inline([0xC3, 0x28] + [UInt8](repeating: 0xFF, count: 70_000)),
+                ]
+            let drafts = values.map { EventDraft(.stepSucceeded, input: $0, output: $0) }
+            try await scene.advance(run.advance(drafts))
+            // Again in the same run, and in another one.
+            try await scene.advance(run.advance(drafts))
+            try await scene.advance(other.advance(drafts))
+            for run in [run, other] {
+                let events = try await scene.history(run)
+                #expect(events == run.events)
+                let start = ChainHead.start(namespace: run.record.namespace, run: run.record.id.description)
+                #expect(throws: Never.self) { try EventChain.verify(events, run: run.record.id.description, from: start) }
+            }
+        },
+        ConformanceCheck("A large value without its bytes is refused, and nothing else of the commit is") { scene in
+            var run = try await scene.owned(), other = try await scene.owned()
+            let missing = StoredValue.spilled(digest: [UInt8](repeating: 7, count: 32), size: 70_000)
+            let results = try await scene.store.commit([
+                .advance(run.advance([EventDraft(.stepSucceeded, output: missing)])),
+                .advance(other.advance([EventDraft(.stepSucceeded)])),
+            ])
+            guard case .refused(.invalid)? = results.first, case .advanced? = results.last else {
+                throw Unexpected("a value without its bytes", results)
+            }
         },
         ConformanceCheck("Every kind of event reads back") { scene in
             var run = try await scene.owned()
@@ -53,6 +82,32 @@ extension StoreConformance {
             }
             #expect(try await scene.store.events(of: run.number, after: 25, limit: 10).isEmpty)
             #expect(try await scene.store.events(of: 999, after: 0, limit: 10).isEmpty)
+        },
+        ConformanceCheck("A history is read backwards in pages too, the newest event first") { scene in
+            var run = try await scene.owned()
+            try await scene.advance(run.advance((0..<24).map { EventDraft(.stepSucceeded, subject: "s\($0)") }))
+            var read: [Event] = []
+            while true {
+                let page = try await scene.store.events(of: run.number, before: read.last?.seq ?? .max, limit: 7)
+                #expect(page.count <= 7)
+                if page.isEmpty { break }
+                read += page
+            }
+            #expect(read == run.events.reversed())
+            #expect(try await scene.store.events(of: run.number, before: 1, limit: 10).isEmpty)
+        },
+        ConformanceCheck("A page of large values ends early, and is never empty before the end") { scene in
+            var run = try await scene.owned()
+            let value = StoredValue.inline([UInt8](repeating: 120, count: 3 << 20))
+            for _ in 0..<6 { try await scene.advance(run.advance([EventDraft(.stepSucceeded, output: value)])) }
+            var pages: [[Event]] = []
+            while true {
+                let page = try await scene.store.events(of: run.number, after: pages.last?.last?.seq ?? 0, limit: 100)
+                if page.isEmpty { break }
+                pages.append(page)
+            }
+            #expect(Array(pages.joined()) == run.events)
+            #expect(pages.count > 1)
         },
         ConformanceCheck("Histories of runs that are written in turns do not mix") { scene in
             var first = try await scene.owned(), second = try await scene.owned()

@@ -38,6 +38,8 @@ import Testing
             ("DELETE FROM events WHERE seq = 2", "event 2: event 3 stands in its place"),
             ("UPDATE runs SET namespace = 'other'", "event 1: its hash"),
             ("DELETE FROM events", "it has no events"),
+            ("UPDATE blobs SET content = replace(content, 'x', 'y')", "event 8: its output"),
+            ("DELETE FROM blobs", "event 8: its output"),
         ])
     func finds(edit: String, expected: String) async throws {
         try await withFolder { folder in
@@ -50,7 +52,34 @@ import Testing
         }
     }
 
-    /// A run with values of every stored form: text, text with characters beyond ASCII, an empty text, an error.
+    // Promise: 27
+    @Test(
+        "the script checks what an expired run has left against its tombstone",
+        arguments: [
+            ("SELECT 1", "ok, expired after event"),
+            ("UPDATE runs SET last_hash = zeroblob(32)", "its hash does not fit"),
+            ("UPDATE events SET attributes = '{}'", "its hash does not fit"),
+            ("DELETE FROM events", "it has no events"),
+        ])
+    func tombstones(edit: String, expected: String) async throws {
+        try await withFolder { folder in
+            let id = try await Self.writeHistory(in: folder)
+            // As long a time as it takes to open the file again is enough.
+            var configuration = EngineConfiguration()
+            configuration.retention = .zero
+            let engine = try await Engine(
+                store: .sqlite(folder.appending(path: "store.db").path), configuration: configuration
+            ) { Sampler() }
+            async let _: Void = engine.run()
+            while try await engine.client.run(id).expiredAt == nil { await Task.yield() }
+            let edited = try await Program.run("python3", ["-c", Self.edit, "store.db", edit], in: folder)
+            try #require(edited.status == 0, "\(edited.errors)")
+            let check = try await Program.run("python3", [Self.script, "store.db"], in: folder)
+            #expect(check.output.contains(expected), "\(check.output)\(check.errors)")
+        }
+    }
+
+    /// A run with values of every stored form: text, text with characters beyond ASCII, an empty text, an error, a value above 64 KiB.
     private static func writeHistory(in folder: URL) async throws -> RunID {
         let engine = try await Engine(store: .sqlite(folder.appending(path: "store.db").path)) { Sampler() }
         async let _: Void = engine.run()
@@ -88,6 +117,7 @@ private struct Sampler: Workflow {
             throw Refused()
         }
         try await context.sleep(for: .milliseconds(1))
+        _ = try await context.read("large", input: amount) { amount, _ in String(repeating: "x", count: amount * 2_000) }
         return amount == 42 ? sample.note : ""
     }
 }

@@ -77,6 +77,24 @@ import Testing
         #expect(json?["state"] == "completed" && json?["events"]?.arrayValue?.first?["kind"] == "run.started")
     }
 
+    @Test func anExpiredRunIsListedAndVerifiedButNotShown() async throws {
+        let desk = try Desk()
+        let reply = await desk.type("start", "greet", "--input", #"{"name":"A"}"#, "--wait", "--json")
+        let run = try #require(reply.json?["run"]?.stringValue)
+        let store = try await desk.store.open(.engine)
+        #expect(try await store.expire(ExpiryRequest(closedBefore: .distantFuture, limit: 1_000)).expired == 1)
+        await store.close()
+        for command in ["show", "explain"] {
+            let reply = await desk.type(command, run)
+            #expect(reply.status == .conflict && reply.errors.contains("run_expired"), "\(command)")
+        }
+        let verified = await desk.type("verify", run)
+        #expect(verified.status == .success && verified.output.contains("expired") && !verified.output.contains("proven once"))
+        #expect(await desk.type("verify", "--all").status == .success)
+        let listed = await desk.type("list", "--json").json?.arrayValue?.first
+        #expect(listed?["run"]?.stringValue == run && listed?["expired_at"] != nil)
+    }
+
     @Test func aWaitingRunIsExplained() async throws {
         let desk = try Desk()
         try await desk.hosting { engine in

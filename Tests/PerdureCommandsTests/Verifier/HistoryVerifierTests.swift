@@ -263,4 +263,74 @@ import Testing
         expect(.chain, at: 2, history)
         #expect(history.verify().problems.contains { $0.rule == .readable })
     }
+
+    /// A history that has expired, as its builder, and what is left of it.
+    private func expired() -> HistoryBuilder {
+        var history = HistoryBuilder()
+        history.done("a")
+        let end = history.add(.runCompleted, output: "1")
+        let event = history.add(
+            .runExpired, "", ["state": "completed", "last_hash": .string(end.hash.description), "closed_at": 1])
+        history.record.tombstone = Tombstone(expiredAt: event.at, lastSeq: end.seq, lastHash: end.hash)
+        return history
+    }
+
+    @Test("the one event of a tombstone proves that it ends the chain it names, and no more")
+    func tombstone() throws {
+        let history = expired(), end = try #require(history.events.last)
+        let report = HistoryVerifier.verify(history.record, [end])
+        #expect(report.isSound && report.isClosed && report.expiredAfter == 3)
+        #expect(!report.isProvenOnce && !report.isResumedSafely)
+    }
+
+    @Test("a tombstone that was changed is found, whatever was changed of it")
+    func changedTombstone() throws {
+        let history = expired(), end = try #require(history.events.last)
+        var record = history.record
+        record.tombstone?.lastSeq = 7
+        #expect(HistoryVerifier.verify(record, [end]).problems.contains { $0.rule == .chain })
+        record = history.record
+        record.tombstone?.lastHash = end.hash
+        #expect(HistoryVerifier.verify(record, [end]).problems.contains { $0.rule == .chain })
+        record = history.record
+        record.state = .failed
+        #expect(HistoryVerifier.verify(record, [end]).problems.contains { $0.rule == .row })
+        #expect(HistoryVerifier.verify(history.record, []).problems.contains { $0.rule == .beginning })
+        #expect(HistoryVerifier.verify(history.record, Array(history.events.suffix(2))).problems.contains { $0.rule == .end })
+    }
+
+    @Test("a history that is verified in parts gives the report of the whole")
+    func parts() {
+        var history = HistoryBuilder()
+        for number in 0..<10 { history.done("step#\(number)") }
+        history.undo("step#3")
+        history.undo("step#7")
+        history.add(.stepSucceeded, "step#1", ["effect": "idempotent", "attempt": 1], output: "2")
+        history.add(.runCompleted, output: "1")
+        history.events[8].subject = "changed"
+        let whole = history.verify()
+        #expect(whole.problems.count > 2)
+        for size in [1, 2, 5, 100] {
+            var verifier = HistoryVerifier(history.record)
+            for start in stride(from: 0, to: history.events.count, by: size) {
+                verifier.add(Array(history.events[start..<min(start + size, history.events.count)]))
+            }
+            #expect(verifier.finish().problems == whole.problems)
+        }
+    }
+
+    @Test("of a history beyond the limit of the rules the chain is checked to its end")
+    func ruleLimit() {
+        var history = HistoryBuilder()
+        for number in 0..<50 { history.done("step#\(number)") }
+        history.done("step#3")
+        history.add(.runCompleted, output: "1")
+        var verifier = HistoryVerifier(history.record, ruleLimit: 10)
+        verifier.add(history.events)
+        #expect(verifier.finish().isSound)
+        history.events[48].subject = "changed"
+        verifier = HistoryVerifier(history.record, ruleLimit: 10)
+        verifier.add(history.events)
+        #expect(verifier.finish().problems.map(\.rule) == [.chain])
+    }
 }

@@ -15,7 +15,9 @@ import Testing
         var record = run.record
         record.state = state
         let claim = ClaimedRun(record: record, previous: state, head: run.head, isTakeover: false)
-        return Caretaker(claim, history: run.events, now: Sample.start)
+        var caretaker = Caretaker(claim, now: Sample.start)
+        caretaker.read(run.events)
+        return caretaker
     }
 
     private func row(_ number: Int64, _ kind: InboxKind, _ name: String = "", _ resolution: Resolution? = nil) throws -> InboxRow

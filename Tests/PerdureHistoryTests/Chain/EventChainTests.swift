@@ -37,6 +37,20 @@ import Testing
         #expect(one == many)
     }
 
+    @Test("a value above 64 KiB is hashed by its digest and size, whether its bytes are at hand or not")
+    func largeValues() {
+        func hash(_ value: StoredValue) -> EventHash {
+            var head = ChainHead.start(namespace: "n", run: "r")
+            return head.append(EventDraft(.stepSucceeded, output: value), run: "r", now: .epoch).hash
+        }
+        for size in [65_536, 65_537] {
+            let value = StoredValue.inline([UInt8](repeating: 120, count: size))
+            let pointer = StoredValue.spilled(digest: value.digest, size: value.size)
+            #expect((hash(value) == hash(pointer)) == (size > 65_536))
+        }
+        #expect(StoredValue.inline([]).digest.count == 32)
+    }
+
     @Test("a chain depends on its namespace and its run")
     func start() {
         let hashes = [("a", "bc"), ("ab", "c"), ("", "abc"), ("abc", "")]

@@ -78,7 +78,10 @@ final class CrashingStore: Store {
     func awaitKey(_ key: BusinessKey, run: Int64, subject: String) async throws(StoreError) -> BusinessKeyRecord? {
         try await store.awaitKey(key, run: run, subject: subject)
     }
-    func quarantine(_ run: Int64, reason: String) async throws(StoreError) { try await store.quarantine(run, reason: reason) }
+    func quarantine(_ run: Int64, reason: String, ifUnownedSince epoch: Int64?) async throws(StoreError) {
+        try await store.quarantine(run, reason: reason, ifUnownedSince: epoch)
+    }
+    func expire(_ request: ExpiryRequest) async throws(StoreError) -> Expiry { try await store.expire(request) }
     func run(_ id: RunID) async throws(StoreError) -> RunRecord? { try await store.run(id) }
     func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord? {
         try await store.run(namespace: namespace, workflow: workflow, key: key)
@@ -87,6 +90,9 @@ final class CrashingStore: Store {
     func counts(namespace: String?) async throws(StoreError) -> [RunState: Int] { try await store.counts(namespace: namespace) }
     func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
         try await store.events(of: run, after: seq, limit: limit)
+    }
+    func events(of run: Int64, before seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
+        try await store.events(of: run, before: seq, limit: limit)
     }
     func inbox(run: Int64) async throws(StoreError) -> [InboxRow] { try await store.inbox(run: run) }
     func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> [InboxRow] {

@@ -8,7 +8,7 @@ enum StoreCall: Sendable {
     /// Commits are counted from 1 within one opening of the store.
     case commit(Int, [CommitItem])
     case claim(Int)
-    case events, inbox, ownedInbox, nextWake, awaitKey, quarantine, run, other
+    case events, lastEvents, inbox, ownedInbox, nextWake, awaitKey, quarantine, expire, run, other
 }
 
 /// What becomes of a call.
@@ -127,8 +127,14 @@ final class WatchedStore: Store {
         try await pass(.awaitKey) { () async throws(StoreError) in try await base.awaitKey(key, run: run, subject: subject) }
     }
 
-    func quarantine(_ run: Int64, reason: String) async throws(StoreError) {
-        try await pass(.quarantine) { () async throws(StoreError) in try await base.quarantine(run, reason: reason) }
+    func quarantine(_ run: Int64, reason: String, ifUnownedSince epoch: Int64?) async throws(StoreError) {
+        try await pass(.quarantine) { () async throws(StoreError) in
+            try await base.quarantine(run, reason: reason, ifUnownedSince: epoch)
+        }
+    }
+
+    func expire(_ request: ExpiryRequest) async throws(StoreError) -> Expiry {
+        try await pass(.expire) { () async throws(StoreError) in try await base.expire(request) }
     }
 
     func run(_ id: RunID) async throws(StoreError) -> RunRecord? {
@@ -151,6 +157,12 @@ final class WatchedStore: Store {
 
     func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
         try await pass(.events) { () async throws(StoreError) in try await base.events(of: run, after: seq, limit: limit) }
+    }
+
+    func events(of run: Int64, before seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
+        try await pass(.lastEvents) { () async throws(StoreError) in
+            try await base.events(of: run, before: seq, limit: limit)
+        }
     }
 
     func inbox(run: Int64) async throws(StoreError) -> [InboxRow] {

@@ -1,0 +1,157 @@
+import CoreMetrics
+import Foundation
+import Logging
+import Perdure
+import PerdureHistory
+import PerdureStore
+import Synchronization
+
+// From a claim to a run in memory: its history is verified, looked at, and fed page by page.
+extension Engine {
+    func load(_ claim: ClaimedRun, _ services: ActivationServices) async throws(StoreError) {
+        let record = claim.record
+        let standing: RunStanding, pages: [[Event]]?
+        do throws(HistoryReader.Failure) {
+            (standing, pages) = try await examine(claim)
+        } catch {
+            return try await cannotRead(claim, error)
+        }
+        let rows = try await store.inbox(run: record.number)
+        let deaths = standing.deathsWithoutProgress
+        guard let workflow = registry.find(record.workflow, record.version) else { return try await lookAfter(claim, rows) }
+        if standing.isPoisoned || deaths >= configuration.poisonLimit, let retry = rows.first(where: \.isRetryOfRun),
+            !rows.contains(where: { $0.delivery.kind == .terminate })
+        {
+            return unpark(poisoned: claim, retry)
+        }
+        guard mayRun(claim, standing, rows) else { return try await lookAfter(claim, rows) }
+        if deaths >= configuration.poisonLimit { return park(poisoned: claim, deaths: deaths) }
+        if deaths >= 2, !isTurn(of: claim, deaths: deaths) { return }
+        let patches = try await store.marked(.versionPatched, in: record.number).map(\.subject)
+        guard let pages else { return try await replay(claim, workflow, rows, patches, services) }
+        activate(claim, workflow, Array(pages.joined()), rows, patches, services)
+    }
+
+    /// The history as it stood when the run was claimed.
+    func historyReader(of claim: ClaimedRun) -> HistoryReader {
+        HistoryReader(store, claim.record, end: claim.head, limit: configuration.historyPage)
+    }
+
+    /// How much of a history is kept in memory between looking at it and feeding it. What is longer is read twice.
+    private static let keptPages = 4
+
+    /// Verifies the whole history before any of its code runs. Gives its pages too, if there are few.
+    private func examine(
+        _ claim: ClaimedRun
+    ) async throws(HistoryReader.Failure) -> (standing: RunStanding, pages: [[Event]]?) {
+        var reader = historyReader(of: claim), standing = RunStanding()
+        var pages: [[Event]]? = []
+        while let page = try await reader.next() {
+            for event in page { standing.add(event) }
+            pages?.append(page)
+            if let count = pages?.count, count > Self.keptPages { pages = nil }
+        }
+        return (standing, pages)
+    }
+
+    /// Brings in a run whose history is at hand.
+    func activate(
+        _ claim: ClaimedRun, _ workflow: RegisteredWorkflow, _ events: [Event], _ rows: [InboxRow], _ patches: [String],
+        _ services: ActivationServices
+    ) {
+        guard let (activation, late) = bringIn(claim, workflow, patches, services) else { return }
+        activation.post(.history(events))
+        activation.post(.caughtUp(isTakeover: claim.isTakeover, rows: rows + late))
+    }
+
+    /// Brings in a run with a long history. While one page is fed the next one is read, and no more than that is in memory. Each page is
+    /// verified again: what was read before may have been changed since. Nothing is dispatched before the last one is fed.
+    private func replay(
+        _ claim: ClaimedRun, _ workflow: RegisteredWorkflow, _ rows: [InboxRow], _ patches: [String],
+        _ services: ActivationServices
+    ) async throws(StoreError) {
+        guard let (activation, late) = bringIn(claim, workflow, patches, services) else { return }
+        do throws(HistoryReader.Failure) {
+            var reader = historyReader(of: claim)
+            var page = try await reader.next()
+            while let events = page {
+                let receipt = Receipt()
+                activation.post(.history(events, receipt))
+                page = try await reader.next()
+                // It does not go on if history and code do not fit, or the engine ends: the activation has seen to that.
+                guard await receipt.value else { return }
+            }
+        } catch {
+            state.withLock { $0.table.remove(activation) }
+            activation.post(.leave)
+            return try await cannotRead(claim, error)
+        }
+        activation.post(.caughtUp(isTakeover: claim.isTakeover, rows: rows + late))
+    }
+
+    /// Takes the run into memory, with the messages that came while it was read; `nil` if the engine takes in nothing any more.
+    private func bringIn(
+        _ claim: ClaimedRun, _ workflow: RegisteredWorkflow, _ patches: [String], _ services: ActivationServices
+    ) -> (Activation, late: [InboxRow])? {
+        let activation = Activation(claim, workflow: workflow, patches: patches, services: services)
+        let late = state.withLock { state -> [InboxRow]? in
+            let late = state.rowsForLoading.removeValue(forKey: claim.record.number) ?? []
+            guard state.phase == .running else { return nil }
+            state.table.own(activation, epoch: claim.record.epoch)
+            return late
+        }
+        guard let late else {
+            giveBack(claim, to: RunTransition(to: .ready))
+            return nil
+        }
+        return (activation, late)
+    }
+
+    /// A history that does not hold together is set aside, one of a later release is blocked; a store that cannot be read is the
+    /// caller's business.
+    func cannotRead(_ claim: ClaimedRun, _ failure: HistoryReader.Failure) async throws(StoreError) {
+        let record = claim.record
+        switch failure {
+        case .broken(let message):
+            metrics.quarantined.increment()
+            logger.critical(
+                "a run's history is broken; the run is quarantined", metadata: ["run": "\(record.id)", "error": "\(message)"])
+            try await store.quarantine(record.number, reason: message)
+            wakeWaiters(of: record.id)
+        case .store(.unsupported(let message)) where claim.previous != .blocked:
+            block(claim, "The history cannot be read by this release: \(message). Run it with the release that wrote it.")
+        case .store(let error):
+            throw error
+        }
+    }
+}
+
+/// Says once, to one who waits, whether something went well.
+final class Receipt: Sendable {
+    private struct State {
+        var value: Bool?
+        var waiter: CheckedContinuation<Bool, Never>?
+    }
+
+    private let state = Mutex(State())
+
+    func give(_ value: Bool) {
+        state.withLock { state in
+            state.value = value
+            defer { state.waiter = nil }
+            return state.waiter
+        }?.resume(returning: value)
+    }
+
+    var value: Bool {
+        get async {
+            await withCheckedContinuation { continuation in
+                let value = state.withLock { state in
+                    if state.value == nil { state.waiter = continuation }
+                    return state.value
+                }
+                if let value { continuation.resume(returning: value) }
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+import CoreMetrics
+import Logging
+import Perdure
+import PerdureHistory
+import PerdureStore
+
+// Removing histories that are past their time, a little at a time, so that runs hardly notice.
+extension Engine {
+    private static let rowsAtOnce = 2_000
+    private static let pauseBetweenBatches = Duration.milliseconds(100)
+    private static let pauseBetweenRounds = Duration.seconds(60)
+
+    /// Removes round after round until its task is cancelled.
+    func keepRetention() async {
+        guard configuration.retention != nil || configuration.tombstoneRetention != nil else { return }
+        repeat {
+            do {
+                try await expireOnce()
+            } catch {
+                logger.error("what has expired cannot be removed", metadata: ["error": "\(error)"])
+            }
+        } while await pause(Self.pauseBetweenRounds)
+    }
+
+    private func expireOnce() async throws(StoreError) {
+        let now = store.now()
+        var request = ExpiryRequest(
+            closedBefore: configuration.retention.map { now - $0 },
+            expiredBefore: configuration.tombstoneRetention.map { now - $0 },
+            limit: Self.rowsAtOnce)
+        var count = 0
+        while true {
+            let answer = try await store.expire(request)
+            count += answer.expired
+            metrics.expired.increment(by: answer.expired)
+            request.position = answer.position
+            if answer.isDone { break }
+            guard await pause(Self.pauseBetweenBatches) else { break }
+        }
+        if count > 0 { logger.info("histories have expired", metadata: ["runs": "\(count)"]) }
+    }
+
+    /// Waits by the engine's clock. Returns whether the task goes on: cancelled, it ends at once.
+    func pause(_ duration: Duration) async -> Bool {
+        let bell = Bell()
+        scheduler.schedule(at: configuration.clock.now() + duration) { bell.ring() }
+        var rings = bell.rings.makeAsyncIterator()
+        return await rings.next() != nil && !Task.isCancelled
+    }
+}

@@ -1,0 +1,101 @@
+import CoreMetrics
+import Logging
+import Perdure
+import PerdureHistory
+import PerdureStore
+import Synchronization
+
+// Verifying histories in the background: what was changed on disk is found also in runs that nobody wakes.
+extension Engine {
+    private static let pauseBetweenRounds = Duration.seconds(3_600)
+    private static let pauseAfterFailure = Duration.seconds(60)
+    private static let runsAtOnce = 100
+    /// A longer history is checked by its chain only: the rules need memory for each step.
+    private static let ruleLimit = 100_000
+    /// How many bytes of values count as much as an event.
+    private static let bytesPerEvent: Int64 = 4_096
+
+    /// Goes through all runs, the newest first, round after round until its task is cancelled. Where it is, is kept in memory only.
+    func sweep() async {
+        guard configuration.verificationRate > 0 else { return }
+        var last: Int64?, budget = 0
+        while await spend(1, &budget) {
+            do {
+                let page = try await store.runs(RunFilter(before: last, limit: Self.runsAtOnce))
+                for listed in page {
+                    guard try await look(at: listed.id, &budget) else { return }
+                    last = listed.number
+                }
+                guard page.isEmpty else { continue }
+                last = nil
+                guard await pause(Self.pauseBetweenRounds) else { return }
+            } catch {
+                logger.error("histories cannot be verified now", metadata: ["error": "\(error)"])
+                guard await pause(Self.pauseAfterFailure) else { return }
+            }
+        }
+    }
+
+    /// Keeps to the rate. Returns whether the sweep goes on.
+    private func spend(_ events: Int, _ budget: inout Int) async -> Bool {
+        budget -= events
+        while budget < 0 {
+            guard await pause(.seconds(1)) else { return false }
+            budget += configuration.verificationRate
+        }
+        return true
+    }
+
+    private func look(at id: RunID, _ budget: inout Int) async throws(StoreError) -> Bool {
+        // Listed a while ago: it may have moved on since.
+        guard let record = try await store.run(id), record.state != .quarantined else { return true }
+        var verifier = HistoryVerifier(record, ruleLimit: Self.ruleLimit), last: Int64 = 0
+        var unreadable: String?
+        do throws(StoreError) {
+            while true {
+                let page = try await store.events(of: record.number, after: last, limit: configuration.historyPage)
+                guard let end = page.last?.seq else { break }
+                verifier.add(page)
+                last = end
+                let size = page.map(\.valueSize).reduce(0, +) / Self.bytesPerEvent
+                guard await spend(page.count + Int(size), &budget) else { return false }
+            }
+        } catch {
+            guard case .corrupt(let message) = error else { throw error }
+            unreadable = message
+        }
+        metrics.verified.increment()
+        let report = unreadable.map(HistoryVerifier.Report.unreadable) ?? verifier.finish()
+        if !report.isSound { try await found(report, in: record, isUnreadable: unreadable != nil) }
+        return await spend(1, &budget)
+    }
+
+    /// Says what was found, and sets the run aside if its chain is broken and nobody is at work on it. A closed run stays as it is: it is
+    /// not executed any more. Neither is an owned one changed here: it is found again when it is loaded next.
+    private func found(
+        _ report: HistoryVerifier.Report, in record: RunRecord, isUnreadable: Bool
+    ) async throws(StoreError) {
+        guard let now = try await store.run(record.id), now.tombstone == record.tombstone else { return }
+        // Row and history were read one after the other.
+        let problems = report.problems.filter { $0.rule != .row || now == record }
+        guard let first = problems.first else { return }
+        metrics.broken.increment()
+        logger.critical(
+            "a history was verified and does not hold together",
+            metadata: [
+                "run": "\(record.id)", "event": "\(first.seq.map(String.init) ?? "none")", "rule": "\(first.rule.rawValue)",
+                "problem": "\(first.message)", "state": "\(now.state.rawValue)",
+            ])
+        let isBroken = isUnreadable || problems.contains { $0.rule == .chain || $0.rule == .beginning }
+        guard isBroken, now.owner == nil, !now.state.isFinal else { return }
+        try await store.quarantine(record.number, reason: first.message, ifUnownedSince: now.epoch)
+        metrics.quarantined.increment()
+        let resident = state.withLock { state -> Activation? in
+            guard let resident = state.table[record.number], !state.table.isOwned(record.number) else { return nil }
+            state.table.remove(resident)
+            return resident
+        }
+        resident?.post(.leave)
+        wakeWaiters(of: record.id)
+    }
+}

@@ -1,0 +1,65 @@
+import Perdure
+import PerdureHistory
+import PerdureStore
+
+/// Reads a run's history page by page. A page is given out only after its chain has been checked, and the beginning compared to the
+/// run's row; so whoever reads to the end has seen a history that holds together.
+struct HistoryReader {
+    enum Failure: Error {
+        /// With the first place that is wrong.
+        case broken(String)
+        case store(StoreError)
+    }
+
+    private let store: any Store
+    private let record: RunRecord
+    /// Where the history has to end; nil reads to whatever is its end by then.
+    private let end: ChainHead?
+    private let limit: Int
+    private(set) var head: ChainHead
+
+    init(_ store: any Store, _ record: RunRecord, end: ChainHead? = nil, limit: Int = 1_000) {
+        self.store = store
+        self.record = record
+        self.end = end
+        self.limit = limit
+        head = .start(namespace: record.namespace, run: record.id.description)
+    }
+
+    /// The next events, or nil after the last.
+    mutating func next() async throws(Failure) -> [Event]? {
+        if let end, head.seq >= end.seq { return nil }
+        let page: [Event]
+        do throws(StoreError) {
+            let limit = min(Int64(limit), end.map { $0.seq - head.seq } ?? .max)
+            page = try await store.events(of: record.number, after: head.seq, limit: Int(limit))
+        } catch {
+            if case .corrupt(let message) = error { throw .broken(message) }
+            throw .store(error)
+        }
+        if head.seq == 0 { try checkBeginning(page.first) }
+        guard !page.isEmpty else {
+            guard let end else { return nil }
+            throw .broken("The history of run \(record.id) ends with event \(head.seq), but has had event \(end.seq) before.")
+        }
+        do throws(ChainBreak) {
+            head = try EventChain.verify(page, run: record.id.description, from: head)
+        } catch {
+            throw .broken(error.description)
+        }
+        if let end, head.seq == end.seq, head.hash != end.hash {
+            throw .broken("The history of run \(record.id) does not end with the event that it had at its end before.")
+        }
+        return page
+    }
+
+    private func checkBeginning(_ first: Event?) throws(Failure) {
+        guard let first, first.kind == .runStarted else {
+            throw .broken("The history of run \(record.id) does not begin with run.started.")
+        }
+        let attributes = (try? first.attributes.object()) ?? JSONObject()
+        guard attributes["workflow"]?.stringValue == record.workflow, attributes["version"]?.stringValue == record.version else {
+            throw .broken("The row of run \(record.id) names another workflow or version than its history.")
+        }
+    }
+}
