@@ -14,30 +14,35 @@ public struct RetryPolicy: Sendable, Hashable {
     }
 
     /// Before the second attempt. At least 1 ms. Default: 1 s.
-    public var initialDelay: Duration
+    public var initialDelay: Duration { didSet { initialDelay = Self.delay(initialDelay) } }
     /// At least 1. Default: 2.
-    public var multiplier: Double
-    /// Default: 5 min.
-    public var maximumDelay: Duration
+    public var multiplier: Double { didSet { multiplier = Self.multiplier(multiplier) } }
+    /// At least 1 ms. Default: 5 min.
+    public var maximumDelay: Duration { didSet { maximumDelay = Self.delay(maximumDelay) } }
     /// 0 to 1. Default: 0.2.
-    public var jitter: Double
+    public var jitter: Double { didSet { jitter = Self.jitter(jitter) } }
     /// At least 1; `nil` means without limit. Default: `nil`.
-    public var maximumAttempts: Int?
+    public var maximumAttempts: Int? { didSet { maximumAttempts = Self.attempts(maximumAttempts) } }
     /// Default: `.park`.
     public var exhaustion: Exhaustion
 
-    /// Values outside a property's range are moved to its nearest end.
+    /// Values outside a property's range are moved to its nearest end, here and when they are set later.
     public init(
         initialDelay: Duration = .seconds(1), multiplier: Double = 2, maximumDelay: Duration = .minutes(5), jitter: Double = 0.2,
         maximumAttempts: Int? = nil, exhaustion: Exhaustion = .park
     ) {
-        self.initialDelay = max(initialDelay, .milliseconds(1))
-        self.multiplier = multiplier.isFinite ? max(multiplier, 1) : 2
-        self.maximumDelay = max(maximumDelay, .milliseconds(1))
-        self.jitter = jitter.isFinite ? min(max(jitter, 0), 1) : 0.2
-        self.maximumAttempts = maximumAttempts.map { max($0, 1) }
+        self.initialDelay = Self.delay(initialDelay)
+        self.multiplier = Self.multiplier(multiplier)
+        self.maximumDelay = Self.delay(maximumDelay)
+        self.jitter = Self.jitter(jitter)
+        self.maximumAttempts = Self.attempts(maximumAttempts)
         self.exhaustion = exhaustion
     }
+
+    private static func delay(_ given: Duration) -> Duration { max(given, .milliseconds(1)) }
+    private static func multiplier(_ given: Double) -> Double { given.isFinite ? max(given, 1) : 2 }
+    private static func jitter(_ given: Double) -> Double { given.isFinite ? min(max(given, 0), 1) : 0.2 }
+    private static func attempts(_ given: Int?) -> Int? { given.map { max($0, 1) } }
 
     /// Without limit, from 1 s to 5 min, so that an outage of hours only makes a run late.
     public static let `default` = RetryPolicy()
@@ -55,12 +60,9 @@ public struct RetryPolicy: Sendable, Hashable {
 
     /// The delay after the given attempt (1 is the first). `random` is in 0..<1.
     package func delay(afterAttempt attempt: Int, random: Double) -> Duration {
-        // The properties may have been set to anything since; the initialiser puts them right.
-        let policy = RetryPolicy(
-            initialDelay: initialDelay, multiplier: multiplier, maximumDelay: maximumDelay, jitter: jitter)
-        let growth = pow(policy.multiplier, Double(max(attempt, 1) - 1))
-        let delay = min(Double(policy.initialDelay.microseconds) * growth, Double(policy.maximumDelay.microseconds))
-        let jittered = (delay * (1 + policy.jitter * (2 * random - 1))).rounded(.down)
+        let growth = pow(multiplier, Double(max(attempt, 1) - 1))
+        let delay = min(Double(initialDelay.microseconds) * growth, Double(maximumDelay.microseconds))
+        let jittered = (delay * (1 + jitter * (2 * random - 1))).rounded(.down)
         return .microseconds(max(Int64(exactly: jittered) ?? .max, 1))
     }
 }
@@ -78,10 +80,10 @@ public struct StepPolicy: Sendable, Hashable {
     /// When a failed attempt is tried again. Default: `RetryPolicy.default`.
     public var retry: RetryPolicy
     /// How long one attempt may take before its task is cancelled. The attempt counts as ended when its closure has returned.
-    /// After a crash, "it did not happen" is believed only when this time and `grace` have passed. Default: 5 min.
-    public var attemptTimeout: Duration
-    /// How much longer than the attempt's deadline the other side may still act. Default: 10 s.
-    public var grace: Duration
+    /// After a crash, "it did not happen" is believed only when this time and `grace` have passed. At least 1 ms. Default: 5 min.
+    public var attemptTimeout: Duration { didSet { attemptTimeout = Self.timeout(attemptTimeout) } }
+    /// How much longer than the attempt's deadline the other side may still act. At least zero. Default: 10 s.
+    public var grace: Duration { didSet { grace = max(grace, .zero) } }
     /// Default: `.automatic`.
     public var intent: Intent
     /// The other side that the step turns to, by a name that all its steps share. What the engine allows for it
@@ -89,17 +91,19 @@ public struct StepPolicy: Sendable, Hashable {
     /// failing, which uses up no attempts. Default: `nil`, no limits.
     public var resource: String?
 
-    /// Values outside a property's range are moved to its nearest end.
+    /// Values outside a property's range are moved to its nearest end, here and when they are set later.
     public init(
         retry: RetryPolicy = .default, attemptTimeout: Duration = .minutes(5), grace: Duration = .seconds(10),
         intent: Intent = .automatic, resource: String? = nil
     ) {
         self.retry = retry
-        self.attemptTimeout = max(attemptTimeout, .milliseconds(1))
+        self.attemptTimeout = Self.timeout(attemptTimeout)
         self.grace = max(grace, .zero)
         self.intent = intent
         self.resource = resource
     }
+
+    private static func timeout(_ given: Duration) -> Duration { max(given, .milliseconds(1)) }
 
     /// Retried without limit, 5 min for an attempt, an intent where it is needed.
     public static let `default` = StepPolicy()

@@ -44,7 +44,7 @@ extension WorkflowContext {
     /// later than the limit; `StepPolicy.attemptTimeout` bounds one attempt.
     ///
     /// The body is a child task, so it hands results back by returning them and not by changing variables around it. Names used
-    /// inside belong to this call: its own name is a part of their path.
+    /// inside belong to this call: its own name is a part of their path, and is taken from the names of scopes.
     ///
     /// - Throws: `StepFailure` with code `timed_out` when the limit passed first, else what the body throws. When the task is
     ///   cancelled, so is the body, and `CancellationError` is thrown when the body has ended.
@@ -52,8 +52,10 @@ extension WorkflowContext {
         _ limit: Duration, name: String = "timeout", id: String? = nil, _ body: @escaping @Sendable () async throws -> Result
     ) async throws -> Result {
         let timer = try host.identifyTimer(name, id: id)
+        // Among the scopes: one of the same name must not take the names inside, nor their undos, for its own.
+        let path = try host.openScope(name, id: id)
         return try await withThrowingTaskGroup(of: Result?.self) { group in
-            group.addTask { try await RunTask.$scope.withValue(timer) { try await body() } }
+            group.addTask { try await RunTask.$scope.withValue(path) { try await body() } }
             group.addTask { [host] in
                 try await host.sleep(timer, for: limit, isolation: nil)
                 return nil

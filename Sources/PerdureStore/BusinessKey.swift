@@ -43,6 +43,18 @@ package struct BusinessKeyRecord: Sendable, Hashable {
     }
 }
 
+/// A run that waits for a business key, as the store remembers it.
+package struct BusinessKeyWait: Sendable, Hashable {
+    /// The step that waits.
+    package var subject: String
+    package var record: BusinessKeyRecord
+
+    package init(subject: String, record: BusinessKeyRecord) {
+        self.subject = subject
+        self.record = record
+    }
+}
+
 /// Taken in the commit of the step's intent. A key that the same step of the same run holds already is no conflict.
 package struct BusinessKeyTake: Sendable, Hashable {
     package var key: BusinessKey
@@ -58,19 +70,26 @@ package struct BusinessKeyTake: Sendable, Hashable {
     }
 }
 
-/// Written in the commit of the step's end. Everybody who waits for the key gets an inbox row in the same commit.
+/// Written in the commit of the step's end. Everybody who waits for the key gets an inbox row in the same commit. Of a step that does
+/// not hold the key it changes nothing.
 package struct BusinessKeySettlement: Sendable, Hashable {
     package enum End: Sendable, Hashable {
         case happened(output: [UInt8])
+        /// It happened and is being undone: nobody adopts its outcome any more, and who asks waits until the undo is settled. Written with
+        /// the undo's first event. No waiter is told: nothing is settled.
+        case undoing
         /// Undone, or did not happen and never will: the key is free again, with the next generation.
         case free
     }
 
     package var key: BusinessKey
+    /// The step that has taken the key, in the run that commits.
+    package var subject: String
     package var end: End
 
-    package init(key: BusinessKey, end: End) {
+    package init(key: BusinessKey, subject: String, end: End) {
         self.key = key
+        self.subject = subject
         self.end = end
     }
 }

@@ -87,7 +87,8 @@ package struct RunAdvance: Sendable {
 package struct RunTransition: Sendable, Hashable {
     package var state: RunState
     package var wakeAt: Timestamp?
-    package var note: String?
+    /// What people read beside the state. Made `legible`: it may quote the text of any error.
+    package private(set) var note: String?
     /// With `blocked`: the build that does not fit, which will not claim the run again. `nil` only for a run that was blocked before
     /// and that no build has carried on since: it stays blocked for those builds.
     package var blockedBuild: String?
@@ -99,7 +100,7 @@ package struct RunTransition: Sendable, Hashable {
     ) {
         self.state = state
         self.wakeAt = wakeAt
-        self.note = note
+        self.note = note?.legible
         self.blockedBuild = blockedBuild
         self.needsRetry = needsRetry
     }

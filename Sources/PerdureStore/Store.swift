@@ -39,6 +39,8 @@ package protocol Store: Sendable {
     /// Asks to be told by an inbox row when the key's holder settles. Answers with the record, and asks for nothing, if there is
     /// nobody to wait for: it happened already, or the key is free.
     func awaitKey(_ key: BusinessKey, run: Int64, subject: String) async throws(StoreError) -> BusinessKeyRecord?
+    /// The keys that a run waits for, by the subjects of its steps, with who holds them.
+    func awaitedKeys(of run: Int64) async throws(StoreError) -> [BusinessKeyWait]
 
     /// Marks a run whose history is broken. It is not an event: nothing is appended to a chain that does not hold.
     ///

@@ -25,6 +25,7 @@ extension RunState {
         case (_, .resolve): .anyone
         case (.waiting, _): .host
         case (.parked, _): !needsRetry || (kind == .retry && name.isEmpty) ? .host : .nobody
+        case (.blocked, .retry): name.isEmpty ? .host : .nobody
         case (.ready, _), (.running, _), (.blocked, _): .nobody
         }
     }

@@ -91,6 +91,10 @@ extension FaultyStore {
 
     package func keyHolder(_ key: BusinessKey) async throws(StoreError) -> BusinessKeyRecord? { try await inner.keyHolder(key) }
 
+    package func awaitedKeys(of run: Int64) async throws(StoreError) -> [BusinessKeyWait] {
+        try await inner.awaitedKeys(of: run)
+    }
+
     package func run(_ id: RunID) async throws(StoreError) -> RunRecord? { try await inner.run(id) }
 
     package func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord? {

@@ -164,4 +164,16 @@ struct OpeningTests {
         #expect(try harness.ask("PRAGMA user_version") == "\(Schema.version)")
         #expect(try harness.ask("PRAGMA journal_mode") == "wal")
     }
+
+    @Test("A link to a file that is still to be made shares the lock of that file")
+    func danglingLink() async throws {
+        let link = harness.folder + "/link.db"
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: harness.path)
+        let store = try await StoreConfiguration.sqlite(link).open(.engine)
+        #expect(try await refusal().code == .storeLocked)
+        let error = try await PerdureSQLiteTests.refusal { await (try StoreConfiguration.sqlite(link).open(.engine)).close() }
+        #expect(error.code == .storeLocked)
+        await store.close()
+        await (try harness.open(.engine)).close()
+    }
 }

@@ -64,6 +64,14 @@ import Testing
         set.multiplier = .infinity
         set.maximumDelay = .seconds(-1)
         #expect(set.delay(afterAttempt: 9, random: 0.5) == .milliseconds(1))
+        set.maximumAttempts = -3
+        #expect(set.initialDelay == .milliseconds(1) && set.multiplier == 2 && set.maximumDelay == .milliseconds(1))
+        #expect(set.jitter == 1 && set.maximumAttempts == 1)
+
+        var step = StepPolicy.default
+        step.attemptTimeout = .zero
+        step.grace = .seconds(-1)
+        #expect(step.attemptTimeout == .milliseconds(1) && step.grace == .zero)
     }
 
     @Test("The ready-made policies are what their names say")

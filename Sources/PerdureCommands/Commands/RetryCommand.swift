@@ -7,7 +7,7 @@ internal import PerdureStore
 struct RetryCommand: StoreCommand {
     static let configuration = CommandConfiguration(
         commandName: "retry",
-        abstract: "Lets a stuck step try again, or a run that was parked because it takes its process down.",
+        abstract: "Lets a stuck step try again, or a run that is blocked or was parked because it takes its process down.",
         discussion: """
             A step that must happen at most once and may have happened is not retried: 'resolve' says first what became of it.
 
@@ -41,7 +41,7 @@ struct RetryCommand: StoreCommand {
             throw PerdureError(.runClosed, "Run \(target.run) is closed; nothing of it can be tried again.")
         }
         let view = try await client.view(of: target.run)
-        if step == nil, view.isPoisoned { return nil }
+        if step == nil, view.isPoisoned || record.state == .blocked { return nil }
         let stuck = step.map { name in view.stuckSteps.filter { $0.subject == name } } ?? view.stuckSteps
         guard let first = stuck.first else {
             // The client says whether the step exists.

@@ -53,6 +53,10 @@ enum EventSentence {
             "started\(after(" with ", ValueText.result(event.input)))"
         case .runResumed where attributes["clean"]?.boolValue == false:
             "taken over: the process that owned it died"
+        case .runResumed where attributes["watched"]?.boolValue == true:
+            "brought in alone: processes died that owned it"
+        case .runResumed where attributes["watched"]?.boolValue == false:
+            "does its process no harm"
         case .runResumed: "goes on in another process"
         case .runBlocked: "blocked: \(attributes["message"]?.stringValue ?? "history and code do not fit")"
         case .runUnblocked: "fits the code again"

@@ -38,6 +38,7 @@ extension Client {
     ) async throws -> (RunRecord, RunExplanation) {
         let record = try await record(id)
         let unread = try await guarded { try await store.inbox(run: record.number) }.count
+        let keys = try await guarded { try await store.awaitedKeys(of: record.number) }
         let view = try await view(of: id)
         var children: [String: RunExplanation] = [:]
         for child in view.openChildren.prefix(20) where depth > 0 && !record.state.isFinal {
@@ -47,6 +48,6 @@ extension Client {
                 continue
             }
         }
-        return (record, RunExplanation(record, view, unread: unread, children: children, now: now))
+        return (record, RunExplanation(record, view, unread: unread, keys: keys, children: children, now: now))
     }
 }

@@ -202,7 +202,8 @@ public struct Client: Sendable {
         try await send(run, .terminate, payload: try reason.map { try encoded($0) }, by: sender)
     }
 
-    /// Lets a dead letter try again, or a run that was parked because it takes its process down (no step). That one gets its tries anew.
+    /// Lets a dead letter try again, or a run (no step): one that was parked because it takes its process down, which gets its tries anew, or
+    /// one that is blocked for a reason that has passed, such as a limit that was too low, which every build tries once more.
     public func retry(_ run: RunID, step: String? = nil, by sender: Principal) async throws {
         if let step { _ = try await stuck(run, step) }
         try await send(run, .retry, name: step ?? "", by: sender)

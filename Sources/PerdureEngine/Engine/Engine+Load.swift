@@ -16,20 +16,34 @@ extension Engine {
         } catch {
             return try await cannotRead(claim, error)
         }
-        let rows = try await store.inbox(run: record.number)
+        let inbox = ReadInbox(at: configuration.clock.now(), rows: try await store.inbox(run: record.number)), rows = inbox.rows
         let deaths = standing.deathsWithoutProgress
         guard let workflow = registry.find(record.workflow, record.version) else { return try await lookAfter(claim, rows) }
-        if standing.isPoisoned || deaths >= configuration.poisonLimit, let retry = rows.first(where: \.isRetryOfRun),
-            !rows.contains(where: { $0.delivery.kind == .terminate })
-        {
-            return unpark(poisoned: claim, retry)
+        let isPoisonous = standing.chargedDeaths >= configuration.poisonLimit
+        if let retry = rows.first(where: \.isRetryOfRun), !rows.contains(where: { $0.delivery.kind == .terminate }) {
+            if standing.isPoisoned || isPoisonous { return unpark(poisoned: claim, retry) }
+            if wasBlocked(claim, standing) { return unblock(claim, retry) }
         }
         guard mayRun(claim, standing, rows) else { return try await lookAfter(claim, rows) }
-        if deaths >= configuration.poisonLimit { return park(poisoned: claim, deaths: deaths) }
-        if deaths >= 2, !isTurn(of: claim, deaths: deaths) { return }
+        if isPoisonous { return park(poisoned: claim, deaths: deaths) }
         let patches = try await store.marked(.versionPatched, in: record.number).map(\.subject)
-        guard let pages else { return try await replay(claim, workflow, rows, patches, services) }
-        activate(claim, workflow, Array(pages.joined()), rows, patches, services)
+        var claim = claim, events = pages.map { Array($0.joined()) }
+        if standing.isSuspect {
+            guard isTurn(of: claim, deaths: deaths), let (watched, event) = await admit(suspect: claim) else { return }
+            claim = watched
+            events?.append(event)
+        }
+        guard let (activation, late) = bringIn(claim, workflow, patches, services) else { return clearSuspect(record.number) }
+        if standing.isSuspect { watch(activation, deaths: deaths) }
+        guard let events else { return try await replay(claim, activation, inbox, late: late) }
+        activation.post(.history(events))
+        activation.post(.caughtUp(isTakeover: claim.isTakeover, rows: rows + late, readAt: inbox.at))
+    }
+
+    /// The unread messages of a run, and when they began to be read.
+    private struct ReadInbox {
+        let at: Timestamp
+        let rows: [InboxRow]
     }
 
     /// The history as it stood when the run was claimed.
@@ -54,23 +68,18 @@ extension Engine {
         return (standing, pages)
     }
 
-    /// Brings in a run whose history is at hand.
-    func activate(
-        _ claim: ClaimedRun, _ workflow: RegisteredWorkflow, _ events: [Event], _ rows: [InboxRow], _ patches: [String],
-        _ services: ActivationServices
-    ) {
-        guard let (activation, late) = bringIn(claim, workflow, patches, services) else { return }
+    /// Brings in a run that was just started, to which nobody can have said anything yet.
+    func activate(started claim: ClaimedRun, _ workflow: RegisteredWorkflow, _ events: [Event], _ services: ActivationServices) {
+        guard let (activation, late) = bringIn(claim, workflow, [], services) else { return }
         activation.post(.history(events))
-        activation.post(.caughtUp(isTakeover: claim.isTakeover, rows: rows + late))
+        activation.post(.caughtUp(isTakeover: false, rows: late, readAt: claim.record.createdAt))
     }
 
-    /// Brings in a run with a long history. While one page is fed the next one is read, and no more than that is in memory. Each page is
+    /// Feeds a long history. While one page is fed the next one is read, and no more than that is in memory. Each page is
     /// verified again: what was read before may have been changed since. Nothing is dispatched before the last one is fed.
     private func replay(
-        _ claim: ClaimedRun, _ workflow: RegisteredWorkflow, _ rows: [InboxRow], _ patches: [String],
-        _ services: ActivationServices
+        _ claim: ClaimedRun, _ activation: Activation, _ inbox: ReadInbox, late: [InboxRow]
     ) async throws(StoreError) {
-        guard let (activation, late) = bringIn(claim, workflow, patches, services) else { return }
         do throws(HistoryReader.Failure) {
             var reader = historyReader(of: claim)
             var page = try await reader.next()
@@ -86,7 +95,7 @@ extension Engine {
             activation.post(.leave)
             return try await cannotRead(claim, error)
         }
-        activation.post(.caughtUp(isTakeover: claim.isTakeover, rows: rows + late))
+        activation.post(.caughtUp(isTakeover: claim.isTakeover, rows: inbox.rows + late, readAt: inbox.at))
     }
 
     /// Takes the run into memory, with the messages that came while it was read; `nil` if the engine takes in nothing any more.
@@ -118,8 +127,8 @@ extension Engine {
                 "a run's history is broken; the run is quarantined", metadata: ["run": "\(record.id)", "error": "\(message)"])
             try await store.quarantine(record.number, reason: message)
             wakeWaiters(of: record.id)
-        case .store(.unsupported(let message)) where claim.previous != .blocked:
-            block(claim, "The history cannot be read by this release: \(message). Run it with the release that wrote it.")
+        case .store(.unsupported(let message)):
+            setAside(claim, "The history cannot be read by this release: \(message). Run it with the release that wrote it.")
         case .store(let error):
             throw error
         }

@@ -39,7 +39,7 @@ extension Engine {
                     try await schedulePump()
                 } catch {
                     logger.error("the store cannot be asked for work; asking again", metadata: ["error": "\(error)"])
-                    ringLater(at: configuration.clock.now() + .milliseconds(200))
+                    scheduler.schedule(after: .milliseconds(200)) { [bell] in bell.ring() }
                 }
             }
         }
@@ -80,7 +80,8 @@ extension Engine {
         if let resident {
             group.addTask { [self] in
                 do throws(StoreError) {
-                    resident.post(.claimed(claim, rows: try await store.inbox(run: claim.record.number)))
+                    let now = configuration.clock.now()
+                    resident.post(.claimed(claim, rows: try await store.inbox(run: claim.record.number), readAt: now))
                 } catch {
                     // It does not know that it was claimed, and would never say that it is done.
                     state.withLock { $0.table.remove(resident) }
@@ -107,6 +108,7 @@ extension Engine {
             state.loading -= 1
             return state.isSaturated
         }
+        checkDrained()
         if isSaturated { bell.ring() }
     }
 
@@ -115,8 +117,12 @@ extension Engine {
         logger.error("a run cannot be read", metadata: ["run": "\(claim.record.id)", "error": "\(error)"])
         let advance = RunAdvance(
             run: claim.record.number, epoch: claim.record.epoch, head: claim.head, events: [], transition: claim.restoring)
-        scheduler.schedule(at: configuration.clock.now() + .seconds(1)) { [self] in
-            journal.submit(.advance(advance)) { [self] _ in bell.ring() }
+        beginGivingBack()
+        scheduler.schedule(after: .seconds(1)) { [self] in
+            journal.submit(.advance(advance)) { [self] _ in
+                endGivingBack()
+                bell.ring()
+            }
         }
     }
 

@@ -40,10 +40,10 @@ extension Engine {
         if count > 0 { logger.info("histories have expired", metadata: ["runs": "\(count)"]) }
     }
 
-    /// Waits by the engine's clock. Returns whether the task goes on: cancelled, it ends at once.
+    /// Waits, whatever the clock is set to. Returns whether the task goes on: cancelled, it ends at once.
     func pause(_ duration: Duration) async -> Bool {
         let bell = Bell()
-        scheduler.schedule(at: configuration.clock.now() + duration) { bell.ring() }
+        scheduler.schedule(after: duration) { bell.ring() }
         var rings = bell.rings.makeAsyncIterator()
         return await rings.next() != nil && !Task.isCancelled
     }

@@ -82,7 +82,7 @@ extension Engine {
                 let head = run.events.last.map(ChainHead.init(after:))
                 if let head {
                     let claim = ClaimedRun(record: record, previous: .ready, head: head, isTakeover: false)
-                    activate(claim, workflow, run.events, [], [], services)
+                    activate(started: claim, workflow, run.events, services)
                 }
             }
             return (record.id, true)

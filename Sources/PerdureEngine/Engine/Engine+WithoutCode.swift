@@ -11,11 +11,20 @@ extension Engine {
     /// Whether the run's code may be brought in for this claim.
     func mayRun(_ claim: ClaimedRun, _ standing: RunStanding, _ rows: [InboxRow]) -> Bool {
         if claim.record.state == .terminated || standing.isPoisoned { return false }
-        let isSuspect = claim.previous == .blocked || standing.deathsWithoutProgress >= 2
+        let isSuspect = claim.previous == .blocked || standing.isSuspect
         if isSuspect, rows.contains(where: { $0.delivery.kind == .terminate }) { return false }
-        // After a death the row no longer tells that the run was blocked. Its history does.
-        let wasBlocked = claim.previous == .blocked || claim.isTakeover
-        return !(wasBlocked && standing.blockedBuilds.contains(build))
+        return !(wasBlocked(claim, standing) && standing.blockedBuilds.contains(build))
+    }
+
+    /// Whether the run is blocked for some build. After a death the row no longer tells; its history does.
+    func wasBlocked(_ claim: ClaimedRun, _ standing: RunStanding) -> Bool {
+        (claim.previous == .blocked || claim.isTakeover) && !standing.blockedBuilds.isEmpty
+    }
+
+    /// A person lets every build try again that the run is blocked for: what kept it from fitting may have passed.
+    func unblock(_ claim: ClaimedRun, _ row: InboxRow) {
+        let retry = EventDraft(.operatorAction, attributes: row.attributes(("action", .string("retry"))))
+        giveBack(claim, [retry, EventDraft(.runUnblocked)], consumed: [row.number], to: RunTransition(to: .ready))
     }
 
     /// Takes in what needs no code and gives the run back.
@@ -46,8 +55,20 @@ extension Engine {
         return caretaker.hasResolved || claim.previous == .running ? RunTransition(to: .ready) : claim.restoring
     }
 
-    /// The history is sound as far as can be told, but not for this build to read.
-    func block(_ claim: ClaimedRun, _ message: String) {
+    /// The history is sound as far as can be told, but not for this build to read. Nothing of it can be looked after either: its messages
+    /// wait for a release that can.
+    func setAside(_ claim: ClaimedRun, _ message: String) {
+        switch claim.previous {
+        case .blocked:
+            // That a build does not fit is on record already.
+            giveBack(
+                claim, to: RunTransition(to: .blocked, note: claim.previousNote ?? message, blockedBuild: build), rings: false)
+        case .terminated: giveBack(claim, to: RunTransition(to: .terminated), rings: false)
+        default: block(claim, message)
+        }
+    }
+
+    private func block(_ claim: ClaimedRun, _ message: String) {
         metrics.blocked.increment()
         logger.error("a run is blocked", metadata: ["run": "\(claim.record.id)", "reason": "\(message)"])
         let attributes: Attributes = [
@@ -77,7 +98,9 @@ extension Engine {
         let advance = RunAdvance(
             run: claim.record.number, epoch: claim.record.epoch, head: claim.head, events: events, transition: transition,
             consumed: consumed, settles: settles, deliveries: deliveries)
+        beginGivingBack()
         journal.submit(.advance(advance)) { [self] result in
+            defer { endGivingBack() }
             switch result {
             case .advanced?:
                 report.tell(events, of: claim.record.id, workflow: claim.record.workflow)

@@ -87,10 +87,8 @@ public final class Engine: Service {
                 metadata: ["run": "\(report.label)", "for": "\(report.duration)"])
         }
         let scheduler = scheduler
-        journal = Journal(store: self.store, logger: logger) { duration in
-            await withCheckedContinuation { continuation in
-                scheduler.schedule(at: clock.now() + duration) { continuation.resume() }
-            }
+        journal = Journal(store: self.store, logger: logger) { duration, action in
+            scheduler.schedule(after: duration, action)
         }
         let bell = Bell(), journal = journal
         self.bell = bell
@@ -102,7 +100,7 @@ public final class Engine: Service {
             // Nobody comes for what is in the journal of an engine that does not run yet.
             guard journal.hasBegun else { return try await Client.commit(item, to: store) }
             guard let result = await journal.submit(item) else {
-                throw PerdureError(.engineStopped, "The engine has stopped; nothing was accepted.")
+                throw PerdureError(.engineStopped, "The engine has stopped; it is not known whether this was accepted.")
             }
             return result
         }
@@ -201,8 +199,12 @@ struct EngineState {
 
     var phase = Phase.idle
     var table = RunTable()
-    /// Runs that are being read from the store.
+    /// Runs that are being started or read from the store.
     var loading = 0
+    /// Runs that are owned, not in memory, and will be given back.
+    var givingBack = 0
+    /// Whether no run is owned any more, as far as this engine knows.
+    var isDrained: Bool { table.ownedCount == 0 && loading == 0 && givingBack == 0 }
     var lastInboxRow: Int64 = 0
     /// Messages for runs that this node owns and that are still being read from the store.
     var rowsForLoading: [Int64: [InboxRow]] = [:]
@@ -211,8 +213,9 @@ struct EngineState {
     var isSaturated = false
     /// The run in memory that is under suspicion of taking the process down; one at a time.
     var activeSuspect: Int64?
+    /// Suspects that were given back since the last one was brought in.
+    var turnedAway = 0
     var drained: CheckedContinuation<Void, Never>?
-
 }
 
 /// Wakes the pump; rings that come while it is busy become one.

@@ -66,6 +66,15 @@ package protocol EngineClock: Sendable {
     func now() -> Timestamp
     /// Calls the handler whenever the time was moved by hand.
     func onChange(_ handler: @escaping @Sendable () -> Void)
+    /// Calls the action, on any thread, when so much time has passed, whatever the clock on the wall was set to meanwhile.
+    func after(_ duration: Duration, _ action: @escaping @Sendable () -> Void)
+}
+
+extension EngineClock {
+    package func after(_ duration: Duration, _ action: @escaping @Sendable () -> Void) {
+        let microseconds = Int(clamping: min(max(duration.microseconds, 0), 365 * 86_400 * 1_000_000))
+        DispatchQueue.global().asyncAfter(deadline: .now() + .microseconds(microseconds), execute: action)
+    }
 }
 
 package struct SystemClock: EngineClock {

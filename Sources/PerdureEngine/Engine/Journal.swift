@@ -18,19 +18,25 @@ package final class Journal: Sendable {
         var isClosed = false
         var mayRetry = true
         var hasBegun = false
+        /// Who waits before the store is asked again.
+        var paused: CheckedContinuation<Void, Never>?
+        var pauses = 0
     }
 
     private let store: any Store
     private let logger: Logger
     private let state = Mutex(State())
-    private let pause: @Sendable (Duration) async -> Void
+    private let after: @Sendable (Duration, @escaping @Sendable () -> Void) -> Void
     /// The most items that share a transaction.
     private static let groupLimit = 2_000
 
-    package init(store: any Store, logger: Logger, pause: @escaping @Sendable (Duration) async -> Void) {
+    /// - Parameter after: Calls an action when so much time has passed.
+    package init(
+        store: any Store, logger: Logger, after: @escaping @Sendable (Duration, @escaping @Sendable () -> Void) -> Void
+    ) {
         self.store = store
         self.logger = logger
-        self.pause = pause
+        self.after = after
     }
 
     /// Says that `run` is about to come for what is handed over. Before that nobody would.
@@ -80,8 +86,34 @@ package final class Journal: Sendable {
         waiter?.resume()
     }
 
-    /// From now on a store that cannot commit counts as one that has failed for good.
-    package func stopRetrying() { state.withLock { $0.mayRetry = false } }
+    /// From now on a store that cannot commit counts as one that has failed for good. It is asked once more, at once.
+    package func stopRetrying() {
+        state.withLock { $0.mayRetry = false }
+        endPause()
+    }
+
+    private func pause(for duration: Duration) async {
+        await withCheckedContinuation { continuation in
+            let number = state.withLock { state -> Int? in
+                guard state.mayRetry else { return nil }
+                state.pauses += 1
+                state.paused = continuation
+                return state.pauses
+            }
+            guard let number else { return continuation.resume() }
+            after(duration) { [self] in endPause(number) }
+        }
+    }
+
+    /// Ends the pause of this number, or whichever there is.
+    private func endPause(_ number: Int? = nil) {
+        let paused = state.withLock { state -> CheckedContinuation<Void, Never>? in
+            guard number == nil || number == state.pauses else { return nil }
+            defer { state.paused = nil }
+            return state.paused
+        }
+        paused?.resume()
+    }
 
     private func next() async -> ([CommitItem], [Completion])? {
         while true {
@@ -121,7 +153,7 @@ package final class Journal: Sendable {
                     logger.error(
                         "the store cannot commit; runs wait until it can",
                         metadata: ["error": "\(error)", "items": "\(items.count)"])
-                    await pause(min(.seconds(1), .milliseconds(10 << min(failures, 7))))
+                    await pause(for: min(.seconds(1), .milliseconds(10 << min(failures, 7))))
                 case .corrupt, .unsupported, .unusable, .closed:
                     throw error
                 }

@@ -108,6 +108,14 @@ package final class Scheduler: Sendable {
     /// How many times are kept in mind, those of alarms that were moved or switched off included.
     package var entryCount: Int { state.withLock { $0.entries.count } }
 
+    /// Calls the action when so much time has passed, whatever the clock is set to meanwhile; not after `stop`. It must not block.
+    package func schedule(after duration: Duration, _ action: @escaping @Sendable () -> Void) {
+        clock.after(duration) { [weak self] in
+            guard let self, !state.withLock({ $0.isStopped }) else { return }
+            action()
+        }
+    }
+
     private func ring() {
         bell.lock()
         bell.signal()

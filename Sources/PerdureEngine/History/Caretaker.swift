@@ -12,7 +12,7 @@ struct Caretaker {
     let identity: RunIdentity
     /// The run had been terminated before; only what is in doubt can still be cleared up.
     let isAfterEnd: Bool
-    /// What the steps that messages speak of gave, before anybody thought of undoing them.
+    /// What the steps gave that messages speak of, or that are to be undone.
     private var outputs: [String: [UInt8]] = [:]
     private let subjects: Set<String>?
     private let now: Timestamp
@@ -40,9 +40,17 @@ struct Caretaker {
     /// Takes in a part of the history; all of it, in order, before any message.
     mutating func read(_ events: [Event]) {
         view.add(events)
-        for event in events where event.kind == .stepSucceeded || event.kind == .stepResolved {
-            guard subjects?.contains(event.subject) ?? true, case .inline(let bytes)? = event.output else { continue }
-            outputs[event.subject] = bytes
+        for event in events {
+            let isOfInterest = subjects?.contains(event.subject) ?? true
+            switch event.kind {
+            case .stepSucceeded, .stepResolved:
+                guard case .inline(let bytes)? = event.output, isOfInterest || view.step(event.subject)?.isToUndo == true else {
+                    continue
+                }
+                outputs[event.subject] = bytes
+            case .undoStarted: if !isOfInterest { outputs[event.subject] = nil }
+            default: break
+            }
         }
     }
 
@@ -114,26 +122,33 @@ struct Caretaker {
 
     /// The business key's outcome, in the commit of the event that settles its step. An attempt that is made after all takes it anew.
     private mutating func settleKey(of step: RunView.Step, _ kind: ResolutionKind, output: [UInt8]) {
-        guard let key = businessKey(of: step.subject) else { return }
         switch (step.isUndo, kind) {
-        case (false, .happened): settles.append(BusinessKeySettlement(key: key, end: .happened(output: output)))
-        case (false, _), (true, .happened): settles.append(BusinessKeySettlement(key: key, end: .free))
+        case (false, .happened): settleKey(of: step.subject, .happened(output: output))
+        case (false, _), (true, .happened): settleKey(of: step.subject, .free)
         case (true, .didNotHappen) where !isAfterEnd: break
-        case (true, _):
-            guard let output = outputs[step.subject] else { return }
-            settles.append(BusinessKeySettlement(key: key, end: .happened(output: output)))
+        case (true, _): keepKey(of: step.subject)
         }
     }
 
-    private func businessKey(of subject: String) -> BusinessKey? {
-        guard let key = view.step(subject)?.businessKey else { return nil }
-        return BusinessKey(namespace: identity.namespace, step: Self.stepName(in: subject), key: key)
+    /// The effect stands: others adopt its outcome.
+    private mutating func keepKey(of subject: String) {
+        if let output = outputs[subject] { settleKey(of: subject, .happened(output: output)) }
+    }
+
+    private mutating func settleKey(of subject: String, _ end: BusinessKeySettlement.End) {
+        guard let key = view.step(subject)?.businessKey else { return }
+        let name = Self.stepName(in: subject)
+        settles.append(
+            BusinessKeySettlement(
+                key: BusinessKey(namespace: identity.namespace, step: name, key: key), subject: subject, end: end))
     }
 
     /// The name in a subject: what stands after the scope and before the id and the occurrence.
     static func stepName(in subject: String) -> String {
-        let last = subject.split(separator: "/", omittingEmptySubsequences: false).last ?? ""
-        return String(last.prefix { $0 != "[" && $0 != "#" })
+        // By scalars: a mark behind a '/' makes one character with it.
+        let scalars = subject.unicodeScalars
+        let name = scalars.lastIndex(of: "/").map { scalars[scalars.index(after: $0)...] } ?? scalars[...]
+        return String(name.prefix { $0 != "[" && $0 != "#" })
     }
 
     // MARK: Termination
@@ -146,21 +161,24 @@ struct Caretaker {
         }
     }
 
-    /// Ends the run. What may have happened is what has an open intent; plain steps that were under way have left no trace, and the
-    /// event says so.
+    /// Ends the run. What may have happened is what has an open intent, or was due when a process died; plain steps that were under way
+    /// have left no trace, and the event says so.
     private mutating func terminate(_ row: InboxRow) {
+        for step in view.stepsToUndo { keepKey(of: step.subject) }
         let unsettled = view.unsettledSteps.filter { !$0.isInDoubt }
         for step in unsettled {
             record(
                 EventDraft(
                     step.isUndo ? .undoInDoubt : .stepInDoubt, subject: step.subject,
-                    attributes: ["reason": .string(DoubtReason.terminated.rawValue), "effect": .string(step.effect)]))
+                    attributes: .make(
+                        ("reason", .string(DoubtReason.terminated.rawValue)), ("effect", .string(step.effect)),
+                        ("quiet_after", step.quietAfter.map(JSONValue.init)))))
         }
         for step in view.unsentSteps {
             record(
                 EventDraft(
                     .stepCancelled, subject: step.subject, attributes: ["effect": .string(step.effect), "terminated": true]))
-            if let key = businessKey(of: step.subject) { settles.append(BusinessKeySettlement(key: key, end: .free)) }
+            settleKey(of: step.subject, .free)
         }
         for child in view.openChildren { terminate(child, row) }
         let reason = row.delivery.payload.flatMap { try? JSONValue.parse($0, what: "a reason") }

@@ -44,7 +44,7 @@ extension HistoryVerifier {
         case .stepIntended, .undoStarted: checkIntent(event, attributes, &step, isUndo: isUndo)
         case .stepAttemptFailed, .undoAttemptFailed, .undoFailed: checkFailedAttempt(event, attributes, &step)
         case .stepSucceeded, .undoSucceeded, .stepFailed, .stepCancelled: checkOutcome(event, attributes, &step)
-        case .stepInDoubt, .undoInDoubt: checkDoubt(event, &step)
+        case .stepInDoubt, .undoInDoubt: checkDoubt(event, attributes, &step)
         case .stepResolved, .undoResolved: checkResolution(event, attributes, &step)
         default: checkApproval(event, attributes, &step)
         }
@@ -103,9 +103,11 @@ extension HistoryVerifier {
         end(&step)
     }
 
-    private mutating func checkDoubt(_ event: Event, _ step: inout VerifiedStep) {
+    private mutating func checkDoubt(_ event: Event, _ attributes: JSONObject, _ step: inout VerifiedStep) {
         if step.isOver { wrong(event, .outcomeRepeated, "'\(step.subject)' is in doubt although it is over.") }
-        if step.isAtMostOnce, !step.hasOpenIntent, !step.isInDoubt {
+        // An undo that the end of the run cuts off is one for a person, whatever came of its attempts.
+        let isCutOff = event.kind == .undoInDoubt && attributes["reason"]?.stringValue == DoubtReason.terminated.rawValue
+        if step.isAtMostOnce, !step.hasOpenIntent, !step.isInDoubt, !isCutOff {
             wrong(
                 event, .intentBeforeDispatch,
                 "'\(step.subject)' must happen at most once and is in doubt without having been intended.")
@@ -224,6 +226,7 @@ extension HistoryVerifier {
     }
 
     private static func scope(of subject: String) -> String {
-        subject.lastIndex(of: "/").map { String(subject[..<$0]) } ?? ""
+        let scalars = subject.unicodeScalars
+        return scalars.lastIndex(of: "/").map { String(scalars[..<$0]) } ?? ""
     }
 }

@@ -91,6 +91,7 @@ package struct HistoryVerifier {
     private var isChainBroken = false
     /// How many events are judged by more than their chain: that takes memory for each step.
     private let ruleLimit: Int
+    private var node: String?
 
     /// Where and when something stands in the history.
     struct Completion: Hashable {
@@ -217,8 +218,13 @@ package struct HistoryVerifier {
             checkChildrenOver(event)
         }
         if event.kind == .runResumed {
-            if attributes["clean"]?.boolValue == false { report.takeovers += 1 }
-            ownerChanged()
+            let isTakeover = attributes["clean"]?.boolValue == false, newNode = attributes["node"]?.stringValue
+            if isTakeover { report.takeovers += 1 }
+            // The same node only says that the run is, or is no longer, watched for taking its process down.
+            if isTakeover || newNode == nil || newNode != node { ownerChanged() }
+            node = newNode
+        } else if event.kind == .runStarted {
+            node = attributes["node"]?.stringValue
         }
         if report.eventCount <= ruleLimit {
             checkStep(event, attributes)

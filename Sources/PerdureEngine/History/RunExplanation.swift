@@ -24,17 +24,21 @@ package struct RunExplanation: Sendable {
     private let record: RunRecord
     private let view: RunView
     private let children: [String: RunExplanation]
+    private let keys: [BusinessKeyWait]
     private let now: Timestamp
 
     /// - Parameters:
     ///   - unread: How many messages are accepted but not taken in yet.
+    ///   - keys: The business keys that the run waits for. No event tells of them.
     ///   - children: What is to be said of the children that the run waits for, by their subjects.
     ///   - now: Times are told relative to it.
     package init(
-        _ record: RunRecord, _ view: RunView, unread: Int = 0, children: [String: RunExplanation] = [:], now: Timestamp
+        _ record: RunRecord, _ view: RunView, unread: Int = 0, keys: [BusinessKeyWait] = [],
+        children: [String: RunExplanation] = [:], now: Timestamp
     ) {
         self.record = record
         self.view = view
+        self.keys = keys
         self.children = children
         self.now = now
         sentences.append(opening)
@@ -113,15 +117,20 @@ package struct RunExplanation: Sendable {
     private mutating func explainEnd() {
         if record.state == .failed || record.state == .cancelled || record.state == .terminated { explainStandingEffects() }
         explainLeftAlone()
-        let doubts = view.steps.filter(\.isInDoubt)
-        for step in doubts {
-            sentences.append("\(Self.title(step)) is in doubt: it may have happened, and no outcome is recorded.")
+        // An undo that waited for a person when the run was terminated still does.
+        let open = view.steps.filter { $0.isInDoubt || $0.isUndo && $0.isStuck }
+        for step in open {
+            let title = Self.title(step)
+            sentences.append(
+                step.isInDoubt
+                    ? "\(title) is in doubt: it may have happened, and no outcome is recorded."
+                    : "\(title) did not go through and is not tried again\(Self.because(step)).")
             guard record.state == .terminated else { continue }
             moves.append(
                 Move(["resolve", run, step.subject, "--happened", "--result", "JSON"], "if it happened, with this result"))
             moves.append(Move(["resolve", run, step.subject, "--did-not-happen"], "if it did not and will not"))
         }
-        if record.state != .terminated || doubts.isEmpty {
+        if record.state != .terminated || open.isEmpty {
             moves.append(Move(["verify", run], "to check the history that proves this"))
         }
     }
@@ -155,6 +164,7 @@ package struct RunExplanation: Sendable {
             sentences.append("Timer '\(timer.subject)' fires at \(timer.due.map(time) ?? "an unknown time").")
         }
         for step in view.steps where !step.isOver { explainStep(step) }
+        for wait in keys { explainKey(wait) }
         for child in view.openChildren { explainChild(child) }
         explainLeftAlone()
         if view.isPoisoned {
@@ -201,6 +211,14 @@ package struct RunExplanation: Sendable {
         moves.append(Move(["answer", run, question.subject, "--value", "JSON"], "to answer it"))
     }
 
+    private mutating func explainKey(_ wait: BusinessKeyWait) {
+        let holder = wait.record
+        sentences.append(
+            "Step '\(wait.subject)' waits for the key '\(holder.key.key)', which '\(holder.subject)' of run \(holder.holder) holds until its "
+                + "outcome is settled.")
+        moves.append(Move(["explain", holder.holder.description], "to see what that one waits for"))
+    }
+
     private mutating func explainStep(_ step: RunView.Step) {
         let title = Self.title(step)
         if step.isInDoubt {
@@ -214,7 +232,9 @@ package struct RunExplanation: Sendable {
             sentences.append(
                 "\(title) is tried again at \(time(next)) after \(Self.attempts(step.failedAttempts))\(Self.because(step)).")
         } else if step.hasOpenIntent {
-            sentences.append("\(title) was released and has no outcome yet.")
+            let late = record.state == .running ? step.deadline.flatMap { $0 < now ? time($0) : nil } : nil
+            let overdue = late.map { "; its attempt should have ended by \($0) and has not, or was sent again since" } ?? ""
+            sentences.append("\(title) was released and has no outcome yet\(overdue).")
         }
     }
 

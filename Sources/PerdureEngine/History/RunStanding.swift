@@ -8,7 +8,17 @@ package struct RunStanding: Sendable {
     package private(set) var blockedBuilds: [String] = []
     /// How often a process died while it owned the run, without anything recorded in between, up to the end of the history.
     package private(set) var deathsWithoutProgress = 0
+    /// Those of them that the run answers for: the first two, which may be another one's doing, and each that came while the run was
+    /// watched alone.
+    package private(set) var chargedDeaths = 0
+    /// It was brought in alone, to be watched, and nothing has come of it yet.
+    package private(set) var isWatched = false
     package private(set) var isPoisoned = false
+
+    /// Deaths that count against every run that was owned at the time. With so many it is a suspect.
+    package static let sharedDeaths = 2
+
+    package var isSuspect: Bool { deathsWithoutProgress >= Self.sharedDeaths }
 
     package init() {}
 
@@ -16,8 +26,10 @@ package struct RunStanding: Sendable {
     package mutating func add(_ event: Event) {
         switch event.kind {
         case .runResumed:
-            if attributes(event)["clean"]?.boolValue == false {
-                deathsWithoutProgress += 1
+            let attributes = attributes(event)
+            if attributes["clean"]?.boolValue == false { return countDeath() }
+            if let isWatched = attributes["watched"]?.boolValue {
+                self.isWatched = isWatched
                 return
             }
         case .runParked:
@@ -32,7 +44,13 @@ package struct RunStanding: Sendable {
         case .runUnblocked: (blockedReason, blockedBuilds) = (nil, [])
         default: break
         }
-        deathsWithoutProgress = 0
+        (deathsWithoutProgress, chargedDeaths, isWatched) = (0, 0, false)
+    }
+
+    private mutating func countDeath() {
+        deathsWithoutProgress += 1
+        if chargedDeaths < Self.sharedDeaths || isWatched { chargedDeaths += 1 }
+        isWatched = false
     }
 
     private func attributes(_ event: Event) -> JSONObject { (try? event.attributes.object()) ?? JSONObject() }

@@ -19,12 +19,16 @@ package struct RunView: Sendable {
         package var businessKey: String?
         package var nextAt: Timestamp?
         package var quietAfter: Timestamp?
+        /// When the attempt whose intent stands last should have ended.
+        package var deadline: Timestamp?
         package var irreversible: String?
         /// An attempt may have had the effect: its intent has no outcome, or one that does not say.
         package var hasOpenIntent = false
         /// The same of an attempt before the last one.
         package var hasEarlierDoubt = false
         package var isExhausted = false
+        /// It happened and is to be undone: a person said so, or nobody wanted it any more.
+        package var isToUndo = false
         package var isOver = false
         /// The effect is recorded as having happened, by its own outcome or by a person's word.
         package var hasHappened = false
@@ -34,6 +38,21 @@ package struct RunView: Sendable {
 
         /// A person has to say what became of it.
         package var isInDoubt: Bool { !isOver && (last == .stepInDoubt || last == .undoInDoubt) }
+        /// How long after its sending an attempt may still act, as far as an intent has told.
+        fileprivate var actingTime = StepPolicy.default.attemptTimeout + StepPolicy.default.grace
+        /// Another attempt was released, without a delay and without an event of its own.
+        fileprivate var isReleasedAnew = false
+
+        fileprivate var isIdempotent: Bool { effect == EffectKind.idempotent(.forever).name }
+
+        /// Whether a process that died at this time may have sent an attempt that no event speaks of: one that was due, or one that needed
+        /// no intent. An at-most-once step always needs one.
+        fileprivate func wasPerhapsSent(by time: Timestamp) -> Bool {
+            guard !isOver, isIdempotent, !isStuck else { return false }
+            if let nextAt { return nextAt <= time }
+            return isReleasedAnew && !isUndo && businessKey == nil && approval == nil
+        }
+
         /// It is in doubt, or cannot go on by itself.
         package var isStuck: Bool { isInDoubt || (!isOver && (isExhausted || last == .undoFailed)) }
     }
@@ -75,6 +94,7 @@ package struct RunView: Sendable {
     package private(set) var takeovers = 0
     package private(set) var last: Event?
 
+    private var node: String?
     private var stepIndex: [String: Int] = [:]
     private var undoIndex: [String: Int] = [:]
     /// Finished steps of other subjects than these are forgotten; nil keeps everything.
@@ -101,12 +121,11 @@ package struct RunView: Sendable {
         standing.add(event)
         if event.kind == .runResumed, attributes["clean"]?.boolValue == false { takeovers += 1 }
         defer { forgetFinished() }
-        if event.kind == .runResumed {
-            for index in steps.indices where steps[index].hasOpenIntent { steps[index].hasEarlierDoubt = true }
-        }
         switch event.kind {
+        case .runResumed: addOwner(event, attributes)
         case .runStarted:
             started = event
+            node = attributes["node"]?.stringValue
             starter = attributes["by"].flatMap(Principal.init)
             parent = attributes["parent"].flatMap(ParentLink.init)
         case .runCancelRequested: isCancelling = true
@@ -135,7 +154,11 @@ package struct RunView: Sendable {
 
     private mutating func forgetFinished() {
         guard let kept, steps.count + timers.count + questions.count > sizeToForgetAt else { return }
-        steps.removeAll { $0.isOver && !kept.contains($0.subject) }
+        let isUndone = Set(steps.filter(\.isUndo).map(\.subject))
+        steps.removeAll { step in
+            let waitsForUndo = !step.isUndo && step.isToUndo && !isUndone.contains(step.subject)
+            return step.isOver && !waitsForUndo && !kept.contains(step.subject)
+        }
         timers.removeAll { !$0.isOpen }
         questions.removeAll { !$0.isOpen }
         stepIndex = [:]
@@ -151,10 +174,31 @@ package struct RunView: Sendable {
         return try? JSONValue.parse(bytes, what: "a value")
     }
 
+    /// What the owner before has sent and not seen the end of is in doubt, also where no event speaks of it.
+    private mutating func addOwner(_ event: Event, _ attributes: JSONObject) {
+        let isTakeover = attributes["clean"]?.boolValue == false, newNode = attributes["node"]?.stringValue
+        guard isTakeover || newNode == nil || newNode != node else { return }
+        node = newNode
+        for index in steps.indices {
+            if isTakeover, steps[index].wasPerhapsSent(by: event.at) {
+                steps[index].hasOpenIntent = true
+                let quiet = event.at + steps[index].actingTime
+                steps[index].quietAfter = max(steps[index].quietAfter ?? quiet, quiet)
+            }
+            if steps[index].hasOpenIntent { steps[index].hasEarlierDoubt = true }
+        }
+    }
+
     private mutating func addRetry(_ event: Event) {
-        for index in [stepIndex[event.subject], undoIndex[event.subject]] {
+        for index in [undoIndex[event.subject], stepIndex[event.subject]] {
             guard let index, steps[index].isStuck else { continue }
+            if steps[index].isInDoubt {
+                // Trying again does not tell what became of the attempt before.
+                steps[index].hasOpenIntent = true
+                steps[index].hasEarlierDoubt = true
+            }
             steps[index].isExhausted = false
+            steps[index].isReleasedAnew = true
             steps[index].last = .operatorAction
             steps[index].doubtCause = nil
         }
@@ -178,11 +222,15 @@ package struct RunView: Sendable {
         if let reason = attributes["irreversible"]?.stringValue { steps[index].irreversible = reason }
         if let key = attributes["business_key"]?.stringValue { steps[index].businessKey = key }
         steps[index].nextAt = nil
+        steps[index].isReleasedAnew = false
         switch event.kind {
         case .stepIntended, .undoStarted:
             steps[index].hasOpenIntent = true
+            steps[index].deadline = attributes.timestamp("deadline")
+            if let quiet = attributes.timestamp("quiet_after") { steps[index].actingTime = quiet.duration(since: event.at) }
         case .stepAttemptFailed, .undoAttemptFailed:
             steps[index].failedAttempts += 1
+            steps[index].deadline = nil
             steps[index].nextAt = attributes.timestamp("next_at")
             steps[index].isExhausted = steps[index].nextAt == nil
             let isDefinite = attributes["definite"]?.boolValue ?? false
@@ -196,15 +244,10 @@ package struct RunView: Sendable {
             steps[index].isOver = true
             steps[index].hasOpenIntent = false
             steps[index].hasHappened = event.kind == .stepSucceeded || event.kind == .undoSucceeded
+            steps[index].isToUndo = attributes["to_undo"]?.boolValue ?? false
             steps[index].adoptedFrom = attributes["adopted_from"]?.stringValue
         case .stepResolved, .undoResolved:
-            let resolution = attributes["resolution"]?.stringValue.flatMap(ResolutionKind.init)
-            steps[index].isOver = resolution != .didNotHappen
-            steps[index].hasHappened = resolution == .happened || resolution == .undo
-            steps[index].hasOpenIntent = false
-            steps[index].hasEarlierDoubt = false
-            (steps[index].doubt, steps[index].doubtCause, steps[index].quietAfter) = (nil, nil, nil)
-            steps[index].isExhausted = attributes["next"]?.stringValue == Continuation.deadLetter.name
+            addResolution(index, attributes)
         case .undoFailed:
             steps[index].failedAttempts += 1
         case .approvalRequested:
@@ -222,6 +265,21 @@ package struct RunView: Sendable {
         default:
             break
         }
+    }
+
+    private mutating func addResolution(_ index: Int, _ attributes: JSONObject) {
+        let resolution = attributes["resolution"]?.stringValue.flatMap(ResolutionKind.init)
+        let next = attributes["next"]?.stringValue
+        steps[index].isOver = resolution != .didNotHappen || next == Continuation.failure.name
+        steps[index].hasHappened = resolution == .happened || resolution == .undo
+        steps[index].isToUndo = resolution == .undo || attributes["to_undo"]?.boolValue == true
+        steps[index].hasOpenIntent = false
+        steps[index].hasEarlierDoubt = false
+        (steps[index].doubt, steps[index].doubtCause, steps[index].quietAfter) = (nil, nil, nil)
+        steps[index].deadline = nil
+        steps[index].nextAt = attributes.timestamp("next_at")
+        steps[index].isExhausted = next == Continuation.deadLetter.name
+        steps[index].isReleasedAnew = steps[index].nextAt == nil
     }
 
     private func close<T: Closable>(_ items: inout [T], where matches: (T) -> Bool) {
@@ -242,8 +300,11 @@ package struct RunView: Sendable {
     package var openQuestions: [Question] { final == nil ? questions.filter(\.isOpen) : [] }
     package var openTimers: [Timer] { timers.filter(\.isOpen) }
     package var stuckSteps: [Step] { steps.filter(\.isStuck) }
-    /// Steps whose effect may have happened and whose outcome is not recorded, as far as a history can tell.
-    package var unsettledSteps: [Step] { steps.filter { !$0.isOver && $0.hasOpenIntent && $0.effect != EffectKind.read.name } }
+    /// Steps whose effect may have happened and whose outcome is not recorded, as far as a history can tell; and undos that have begun
+    /// and neither ended nor wait for a person.
+    package var unsettledSteps: [Step] {
+        steps.filter { !$0.isOver && ($0.hasOpenIntent || $0.isUndo && !$0.isStuck) && $0.effect != EffectKind.read.name }
+    }
     /// Effects that the run has had and still has: what happened, has an effect, and was not undone.
     package var standingEffects: [Step] {
         steps.filter { step in
@@ -253,6 +314,8 @@ package struct RunView: Sendable {
     }
     /// Steps that are not over and surely did not happen: the last attempt failed definitely, or none was made.
     package var unsentSteps: [Step] { steps.filter { !$0.isOver && !$0.isUndo && !$0.hasOpenIntent && !$0.isInDoubt } }
+    /// Steps that happened and are to be undone, which has not begun.
+    package var stepsToUndo: [Step] { steps.filter { !$0.isUndo && $0.isToUndo && undo($0.subject) == nil } }
     /// The run is over and nothing about it is in doubt.
     package var isClosedCleanly: Bool { final != nil && !steps.contains(where: \.isInDoubt) }
 }

@@ -1,4 +1,5 @@
 import PerdureHistory
+import PerdureStore
 
 /// History and code do not fit. The run is blocked for this build; nothing of it is lost.
 package struct Divergence: Error, Sendable, Hashable, CustomStringConvertible {
@@ -27,8 +28,9 @@ package struct Divergence: Error, Sendable, Hashable, CustomStringConvertible {
 
     package init(_ kind: Kind, subject: String, message: String) {
         self.kind = kind
-        self.subject = subject
-        self.message = message
+        // Both may quote what cannot be recorded.
+        self.subject = subject.legible
+        self.message = message.legible
     }
 
     package var description: String { message }

@@ -50,6 +50,8 @@ package enum Fact: Sendable {
     case inbox(InboxRow)
     /// The store refused an intent because another run holds the business key.
     case keyHeld(OperationID, BusinessKeyRecord)
+    /// The run was watched, and its process lives.
+    case survived
 }
 
 /// What a plan wants done once nothing needs to be recorded first.

@@ -7,7 +7,10 @@ import PerdureStore
 extension RunMachine {
     /// - Parameter replacesUnsent: Whether the intent before was not acted upon: only then may an at-most-once step have two in a row.
     func intent(_ step: StepOperation, now: Timestamp, replacesUnsent: Bool = false) -> EventDraft {
-        let deadline = now + step.request.policy.attemptTimeout
+        // Where a commit takes longer than an attempt may, the intent would be written for ever: the next one is given that time as well.
+        let isSlow = replacesUnsent && step.replacedIntents > 0
+        let allowance = isSlow ? now.duration(since: step.intendedAt) * 2 : .zero
+        let deadline = now + step.request.policy.attemptTimeout + allowance
         let attributes = Attributes.make(
             ("attempt", JSONValue(step.nextAttempt)), ("effect", .string(step.request.effect.name)),
             ("key", .string(idempotencyKey(of: step))),
@@ -30,15 +33,18 @@ extension RunMachine {
         return EventDraft(.approvalRequested, subject: step.request.subject, attributes: attributes, input: .inline(view.bytes))
     }
 
-    func inDoubt(_ step: StepOperation, _ reason: DoubtReason, _ failure: AttemptFailure? = nil, details: String? = nil)
-        -> EventDraft
-    {
+    /// - Parameter probe: Where the probe is asked again: how often it did not know so far, and when the next time is.
+    func inDoubt(
+        _ step: StepOperation, _ reason: DoubtReason, _ failure: AttemptFailure? = nil, details: String? = nil,
+        probe: (tries: Int, next: Timestamp)? = nil
+    ) -> EventDraft {
         let attributes = Attributes.make(
             ("reason", .string(reason.rawValue)), ("attempt", JSONValue(step.nextAttempt)),
             ("effect", .string(step.request.effect.name)),
             ("attempt_failed", failure.map { _ in .bool(true) }), ("type", failure.map { .string($0.typeName) }),
             ("message", (failure?.message ?? details).map(JSONValue.string)), ("irreversible", firstReason(of: step)),
-            ("quiet_after", step.quietAfter.map(JSONValue.init)))
+            ("quiet_after", step.quietAfter.map(JSONValue.init)), ("probe_tries", probe.map { JSONValue($0.tries) }),
+            ("probe_at", probe.map { JSONValue($0.next) }))
         return draft(step, step.kinds.inDoubt, attributes, output: failure?.payload)
     }
 
@@ -55,7 +61,7 @@ extension RunMachine {
     func succeeded(_ step: StepOperation, _ output: [UInt8]) -> EventDraft {
         let attributes = Attributes.make(
             ("attempt", JSONValue(step.nextAttempt)), ("effect", .string(step.request.effect.name)),
-            ("irreversible", firstReason(of: step)))
+            ("irreversible", firstReason(of: step)), ("to_undo", JSONValue.bool(true).when(isToUndo(step))))
         return draft(step, step.kinds.succeeded, attributes, output: output)
     }
 
@@ -107,7 +113,19 @@ extension RunMachine {
     func settleKey(of step: StepOperation, _ end: BusinessKeySettlement.End, into drafts: inout Drafts) {
         guard let key = step.request.businessKey, holdsKey(step) else { return }
         drafts.settles.append(
-            BusinessKeySettlement(key: BusinessKey(namespace: identity.namespace, step: step.request.name, key: key), end: end))
+            BusinessKeySettlement(
+                key: BusinessKey(namespace: identity.namespace, step: step.request.name, key: key),
+                subject: step.request.subject, end: end))
+    }
+
+    /// Whether the step is undone as soon as it is known to have happened.
+    func isToUndo(_ step: StepOperation) -> Bool { step.family == .step && step.isCancelled && step.request.undo != nil }
+
+    /// The same when the step, or its undo, turns out to have happened.
+    func settleKey(of step: StepOperation, happenedWith output: [UInt8], into drafts: inout Drafts) {
+        // It must not be adopted by others in between. The undo settles the key, or the end of the run does.
+        if isToUndo(step) { return }
+        settleKey(of: step, step.family == .undo ? .free : .happened(output: output), into: &drafts)
     }
 
     /// Only a step whose intent was committed has taken its key.

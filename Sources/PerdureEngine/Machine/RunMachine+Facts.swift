@@ -35,7 +35,7 @@ extension RunMachine {
         case .probeEnded(let id, _): steps[id]?.phase == .probing || strayProbes.contains(id) ? id : nil
         case .due(let id): isDue(id) ? id : nil
         // What the store said of a key last is what counts, whatever it said before.
-        case .keyHeld: nil
+        case .keyHeld, .survived: nil
         case .inbox(let row) where row.delivery.kind == .childResult: waitedFor(row)
         case .inbox(let row) where termination == nil:
             switch row.delivery.kind {
@@ -89,7 +89,7 @@ extension RunMachine {
     /// Whether the event changes nothing for the code.
     private func isMereNote(_ event: EventDraft) -> Bool {
         switch event.kind {
-        case .signalUndelivered: true
+        case .signalUndelivered, .runResumed: true
         case .updateRejected: (try? event.attributes.object().has("unheard")) ?? false
         case .operatorAction: (try? event.attributes.object().has("refused")) ?? false
         default: false
@@ -127,6 +127,10 @@ extension RunMachine {
                 return drafts
             }
             draft(holder, of: step, into: &drafts)
+        case .survived:
+            guard isWatched else { return drafts }
+            let attributes: Attributes = ["build": .string(build), "node": .string(node), "watched": false]
+            drafts.events.append(EventDraft(.runResumed, attributes: attributes))
         }
         return drafts
     }
@@ -139,7 +143,7 @@ extension RunMachine {
         switch outcome {
         case .succeeded(let output):
             drafts.events.append(succeeded(step, output))
-            settleKey(of: step, step.family == .undo ? .free : .happened(output: output), into: &drafts)
+            settleKey(of: step, happenedWith: output, into: &drafts)
         case .unrecordable(let message) where step.isRead:
             drafts.events.append(failed(step, AttemptFailure(typeName: "", message: message)))
         case .unrecordable(let message):
@@ -204,11 +208,11 @@ extension RunMachine {
         switch outcome {
         case .happened(let output):
             drafts.events.append(resolved(step, .happened, by: Self.probe, output: output))
-            settleKey(of: step, step.family == .undo ? .free : .happened(output: output), into: &drafts)
+            settleKey(of: step, happenedWith: output, into: &drafts)
         case .didNotHappen:
             // Believed only once the earlier attempt cannot act any more.
             if let quiet = step.quietAfter, now < quiet {
-                probeLater(step, at: quiet, countsAsTry: false)
+                probeLater(step, at: quiet)
             } else {
                 let next = afterNothingHappened(to: step, isPerson: false, now: now, random: random)
                 drafts.events.append(resolved(step, .didNotHappen, by: Self.probe, then: next))
@@ -217,12 +221,14 @@ extension RunMachine {
         case .partly(let details):
             drafts.events.append(inDoubt(step, .partly, details: details))
         case .unknown(let details):
-            if (step.doubt?.probeTries ?? 0) + 1 >= Self.probeLimit {
+            let tries = (step.doubt?.probeTries ?? 0) + 1
+            if tries >= Self.probeLimit {
                 drafts.events.append(inDoubt(step, .probeFailed, details: details))
             } else {
-                let delay = RetryPolicy(maximumDelay: .minutes(1), jitter: 0).delay(
-                    afterAttempt: (step.doubt?.probeTries ?? 0) + 1, random: 0)
-                probeLater(step, at: now + delay, countsAsTry: true)
+                // Recorded, or a process that ends would begin to count anew.
+                let delay = RetryPolicy(maximumDelay: .minutes(1), jitter: 0).delay(afterAttempt: tries, random: 0)
+                let reason = step.doubt?.reason ?? .interrupted
+                drafts.events.append(inDoubt(step, reason, details: details, probe: (tries, now + delay)))
             }
         }
     }
@@ -246,10 +252,9 @@ extension RunMachine {
         }
     }
 
-    private mutating func probeLater(_ step: StepOperation, at time: Timestamp, countsAsTry: Bool) {
+    private mutating func probeLater(_ step: StepOperation, at time: Timestamp) {
         move(step.id, to: .inDoubt)
         steps[step.id]?.doubt?.probeAt = time
-        if countsAsTry { steps[step.id]?.doubt?.probeTries += 1 }
         enqueue(step.id)
     }
 
@@ -266,6 +271,11 @@ extension RunMachine {
             let message =
                 "the key '\(holder.key.key)' of step '\(holder.key.step)' was used by run \(holder.holder) with another input; "
                 + "use another key, or the same input"
+            drafts.events.append(failed(step, AttemptFailure(typeName: "", message: message), code: StepFailure.keyConflict))
+        } else if case .happened(let output) = holder.outcome, let problem = step.request.refusesOutput(output) {
+            let message =
+                "the key '\(holder.key.key)' of step '\(holder.key.step)' was used by run \(holder.holder), whose outcome is of "
+                + "another type: \(problem)"
             drafts.events.append(failed(step, AttemptFailure(typeName: "", message: message), code: StepFailure.keyConflict))
         } else if case .happened(let output) = holder.outcome {
             drafts.events.append(adopted(step, output, from: holder.holder))

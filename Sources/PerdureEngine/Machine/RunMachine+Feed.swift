@@ -10,6 +10,7 @@ extension RunMachine {
     package mutating func feed(_ event: Event) throws(Divergence) {
         lastEventAt = event.at
         lastSeq = event.seq
+        if event.kind != .runResumed { isWatched = false }
         do {
             switch event.kind {
             case .runStarted, .runResumed: try feedOwner(event)
@@ -61,15 +62,19 @@ extension RunMachine {
 
     private mutating func feedOwner(_ event: Event) throws {
         let attributes = try event.attributes.object()
+        let isTakeover = attributes["clean"]?.boolValue == false, node = attributes["node"]?.stringValue ?? ""
+        // An owner may say more than once that it has the run.
+        let isNewOwner = isTakeover || node != recordedNode
         recordedBuild = attributes["build"]?.stringValue ?? ""
-        recordedNode = attributes["node"]?.stringValue ?? ""
+        recordedNode = node
+        isWatched = attributes["watched"]?.boolValue ?? false
         if event.kind == .runStarted {
             starter = attributes["by"].flatMap(Principal.init)
             parent = attributes["parent"].flatMap(ParentLink.init)
             deadline = attributes.timestamp("deadline")
             if let deadline { wake(.run, at: deadline) }
         }
-        if event.kind == .runResumed { doubtEarlierAttempts(at: event.at, isTakeover: attributes["clean"]?.boolValue == false) }
+        if event.kind == .runResumed, isNewOwner { doubtEarlierAttempts(at: event.at, isTakeover: isTakeover) }
         // Whatever is outstanding may be sent by this build from here on.
         for id in steps.keys where steps[id]?.releasedBuild != recordedBuild { steps[id]?.releasedBuild = "" }
     }
@@ -83,6 +88,8 @@ extension RunMachine {
             }
             steps[id]?.mayHaveRun = true
             steps[id]?.earlierMayHaveRun = true
+            // The attempt was sent by now at the latest.
+            steps[id]?.quietAfter = time + step.request.policy.attemptTimeout + step.request.policy.grace
         }
     }
 

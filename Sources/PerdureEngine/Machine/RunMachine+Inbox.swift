@@ -162,12 +162,13 @@ extension RunMachine {
             then: resolution.kind == .didNotHappen ? next : .atOnce)
         event.attributes = row.attributes(
             ("resolution", .string(resolution.kind.rawValue)), ("reason", resolution.reason.map(JSONValue.string)),
-            ("next", (try? event.attributes.object())?["next"]))
+            ("next", (try? event.attributes.object())?["next"]), ("to_undo", (try? event.attributes.object())?["to_undo"]))
         drafts.events.append(event)
         switch resolution.kind {
-        case .happened: settleKey(of: step, step.family == .undo ? .free : .happened(output: output), into: &drafts)
+        case .happened: settleKey(of: step, happenedWith: output, into: &drafts)
         case .abort: settleKey(of: step, step.family == .undo ? .happened(output: step.undoneOutput) : .free, into: &drafts)
         case .didNotHappen where step.isCancelled || next == .failure: settleKey(of: step, .free, into: &drafts)
+        // An effect that is to be undone keeps its key: the undo settles it, or the end of the run does.
         case .didNotHappen, .undo: break
         }
     }
@@ -188,7 +189,8 @@ extension RunMachine {
             step.kinds.resolved, subject: step.request.subject,
             attributes: Attributes.make(
                 ("resolution", .string(kind.rawValue)), ("by", JSONValue(principal)), ("next_at", time.map { JSONValue($0) }),
-                ("next", next.name.map(JSONValue.string))),
+                ("next", next.name.map(JSONValue.string)),
+                ("to_undo", JSONValue.bool(true).when(kind == .happened && isToUndo(step)))),
             output: output.map(StoredValue.inline))
     }
 
@@ -207,13 +209,13 @@ extension RunMachine {
                 break
             case .abandoned:
                 drafts.events.append(EventDraft(.approvalCancelled, subject: step.request.subject))
-            case _ where step.mayHaveRun && !step.isRead, .intended where step.family == .undo:
+            case _ where step.family == .undo:
+                terminate(undo: step, into: &drafts)
+            case _ where step.mayHaveRun && !step.isRead:
                 drafts.events.append(inDoubt(step, .terminated))
-            case _ where step.family == .step:
+            default:
                 drafts.events.append(stepCancelled(step, isTerminated: true))
                 settleKey(of: step, .free, into: &drafts)
-            default:
-                break
             }
         }
         for id in children.keys.sorted() { terminateChild(id, with: termination, into: &drafts) }
@@ -224,5 +226,15 @@ extension RunMachine {
         drafts.events.append(final)
         tellParent(of: final, into: &drafts)
         return drafts
+    }
+
+    /// Whatever came of its attempts, an undo that has begun and that nobody goes on with is a matter for a person. One that has not leaves
+    /// the effect as it is.
+    private func terminate(undo: StepOperation, into drafts: inout Drafts) {
+        if !undo.hasIntent {
+            settleKey(of: undo, .happened(output: undo.undoneOutput), into: &drafts)
+        } else if undo.phase != .deadLetter {
+            drafts.events.append(inDoubt(undo, .terminated))
+        }
     }
 }

@@ -169,6 +169,8 @@ extension RunMachine {
             }
             plan.drafts.takes.append(take)
         }
+        // From here on nobody else may take its outcome for one that lasts.
+        if step.family == .undo, !step.hasIntent { settleKey(of: step, .undoing, into: &plan.drafts) }
         if step.phase == .approved, !step.isApprovalConsumed {
             plan.drafts.events.append(EventDraft(.approvalConsumed, subject: step.request.subject))
         }

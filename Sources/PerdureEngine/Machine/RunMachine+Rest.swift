@@ -8,9 +8,11 @@ extension RunMachine {
     /// Marks a step as running in this process and says how. `nil` if it no longer needs to run.
     package mutating func beginAttempt(_ id: OperationID, now: Timestamp) -> Attempt? {
         guard let step = steps[id], [.released, .intended, .backingOff].contains(step.phase) else { return nil }
-        // A recorded deadline belongs to the attempt whose intent it stands in; a later sending has its own.
+        // A recorded deadline belongs to the attempt whose intent it stands in; a later sending has its own. It may allow for a slow
+        // commit, which is no time for the body.
         let recorded = step.phase == .intended && step.isIntentUnsent ? step.deadline : nil
-        let deadline = recorded ?? now + step.request.policy.attemptTimeout
+        let own = now + step.request.policy.attemptTimeout
+        let deadline = min(recorded ?? own, own)
         move(id, to: .running)
         steps[id]?.mayHaveRun = true
         steps[id]?.isIntentUnsent = false

@@ -36,6 +36,8 @@ extension RunMachine {
         if step.isAtMostOnce { steps[id]?.mayHaveRun = false }
         steps[id]?.isSurelyUnsent = step.isCancelled && !wasPerhapsSent
         steps[id]?.isIntentUnsent = true
+        steps[id]?.intendedAt = event.at
+        steps[id]?.replacedIntents = attributes["replaces_unsent"]?.boolValue == true ? step.replacedIntents + 1 : 0
         if !step.hasIntent, step.needsIntent, step.failedAttempts == 0 { steps[id]?.windowStart = event.at }
         steps[id]?.hasIntent = true
         steps[id]?.isAttemptIntended = true
@@ -137,7 +139,9 @@ extension RunMachine {
         if let quiet = attributes.timestamp("quiet_after") { steps[step.id]?.quietAfter = quiet }
         let probeIsDone = reason == .partly || reason == .probeFailed || reason == .unrecordable
         let cause = step.phase == .inDoubt || step.phase == .probing ? step.doubt?.cause ?? reason : reason
-        steps[step.id]?.doubt = .init(reason: reason, cause: cause, needsPerson: probeIsDone || !step.request.hasProbe)
+        steps[step.id]?.doubt = .init(
+            reason: reason, cause: cause, needsPerson: probeIsDone || !step.request.hasProbe,
+            probeTries: Int(attributes["probe_tries"]?.integerValue ?? 0), probeAt: attributes.timestamp("probe_at"))
         enqueue(step.id)
     }
 

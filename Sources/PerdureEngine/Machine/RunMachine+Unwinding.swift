@@ -72,6 +72,8 @@ extension RunMachine {
 extension String {
     /// Whether this scope path is the given one or lies within it.
     func isInside(_ scope: String) -> Bool {
-        scope.isEmpty || self == scope || (hasPrefix(scope) && dropFirst(scope.count).first == "/")
+        // By bytes: a name may begin with a mark that Swift takes together with the '/' in front of it.
+        guard !scope.isEmpty, utf8.starts(with: scope.utf8) else { return scope.isEmpty }
+        return utf8.dropFirst(scope.utf8.count).first.map { $0 == UInt8(ascii: "/") } ?? true
     }
 }

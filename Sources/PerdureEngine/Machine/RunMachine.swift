@@ -34,6 +34,8 @@ package struct RunMachine: Sendable {
     var recordedNode = ""
     var isBlockedInHistory = false
     var isParkedInHistory = false
+    /// The run was brought in alone because processes died that owned it, and history does not say yet that it does no harm.
+    package internal(set) var isWatched = false
     /// A `terminate` that is taken in as soon as no outcome of a step stands in the same batch.
     var termination: InboxRow?
     /// A person's `abort` decides how the run ends, whatever the code makes of it.

@@ -128,6 +128,9 @@ struct StepOperation {
     var isAttemptIntended = false
     /// This process has seen the intent become durable and has sent nothing since.
     var isIntentUnsent = false
+    /// How often in a row an intent was replaced because its time ran out before it could be used, and when the last one was drafted.
+    var replacedIntents = 0
+    var intendedAt = Timestamp.epoch
     /// The code had given the step up before its intent became durable: no process ever sends such an attempt.
     var isSurelyUnsent = false
     /// An attempt before the last one may have had the effect: it failed without saying, or was cut off. A later attempt that surely did

@@ -112,9 +112,7 @@ extension Activation {
                 post(.keyAwaited(id, try await services.store.awaitKey(key, run: number, subject: subject)))
             } catch {
                 services.logger.error("cannot wait for a business key", metadata: ["run": "\(identity.id)", "error": "\(error)"])
-                services.scheduler.schedule(at: services.clock.now() + .seconds(1)) { [weak self] in
-                    self?.askForKey(id, key, subject)
-                }
+                services.scheduler.schedule(after: .seconds(1)) { [weak self] in self?.askForKey(id, key, subject) }
             }
         }
     }
@@ -143,7 +141,7 @@ extension Fact {
     var endedBody: OperationID? {
         switch self {
         case .attemptEnded(let id, _), .probeEnded(let id, _): id
-        case .due, .inbox, .keyHeld: nil
+        case .due, .inbox, .keyHeld, .survived: nil
         }
     }
 }

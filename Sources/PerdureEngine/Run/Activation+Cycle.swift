@@ -24,7 +24,9 @@ extension Activation {
         if let failure = lateFailure() { return block(failure) }
         if handOver(now: now) { return }
         stopOverdueBodies(now: now)
-        switch state.withLock({ next(&$0, now: now) }) {
+        let step = state.withLock { next(&$0, now: now) }
+        readInboxIfDue()
+        switch step {
         case .nothing:
             return
         case .commit(let advance):
@@ -67,6 +69,11 @@ extension Activation {
             if !plan.actions.isEmpty { return .act(plan.actions) }
             if state.machine.isStalled { return .rest(isStalled: true, nil) }
             if state.isBusy { return .rest(isStalled: false, nil) }
+            if state.machine.isWatched {
+                // Whoever comes to rest has done its process no harm.
+                state.facts.append((now, .survived))
+                return next(&state, now: now)
+            }
             return .rest(isStalled: false, restTransition(&state, newDues: []))
         }
         var head = state.head
@@ -86,7 +93,7 @@ extension Activation {
 
     /// Turns the facts that have gathered into drafts, in the order of their causes; of several about one operation the first.
     private func takeFacts(_ state: inout State, now: Timestamp) -> ([(at: Timestamp, fact: Fact)], Drafts) {
-        state.facts += state.machine.dueFacts(now: now)
+        state.takeDues(now: now)
         guard !state.facts.isEmpty else { return ([], Drafts()) }
         let ordered = state.facts.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(\.element)
         state.facts = []
@@ -150,12 +157,18 @@ extension Activation {
     // MARK: Coming back from the store
 
     func committed(_ result: CommitResult?) {
-        guard
-            let batch = state.withLock({ state in
-                defer { state.inFlight = nil }
-                return state.inFlight
-            })
-        else { return }
+        let (taken, isClosed) = state.withLock { state in
+            defer { state.inFlight = nil }
+            return (state.inFlight, state.isClosed)
+        }
+        guard let batch = taken else { return }
+        if isClosed {
+            // It was taken out of memory meanwhile, and may be in memory again: only the end of the run still matters to anybody.
+            if case .advanced? = result, let end = batch.transition?.state, end.isFinal, let last = batch.events.last {
+                services.observe(self, .closed(end, last))
+            }
+            return
+        }
         switch result {
         case .advanced:
             services.metrics.events.increment(by: batch.events.count)
@@ -171,18 +184,19 @@ extension Activation {
     }
 
     private func advanced(_ batch: InFlight) {
-        let epoch = state.withLock { state in
+        let (epoch, wasWatched) = state.withLock { state in
             state.head = batch.head
             state.consumedRows.formUnion(batch.consumed)
             state.knownRows.subtract(batch.consumed)
             if batch.transition != nil { state.isOwned = false }
-            return state.epoch
+            return (state.epoch, state.machine.isWatched)
         }
         if batch.startedChildren > 0 { services.metrics.started.increment(by: batch.startedChildren) }
         // Nobody else says so: the store's own bell tells of other processes only.
         if batch.tellsOthers { services.observe(self, .toldOthers) }
         if batch.events.contains(where: \.kind.isReply) { services.observe(self, .replied) }
         for event in batch.events where !feed(event) { break }
+        if wasWatched, state.withLock({ !$0.machine.isWatched }) { services.observe(self, .harmless) }
         guard let transition = batch.transition else { return }
         if let last = batch.events.last, transition.state.isFinal {
             closeCode()
@@ -218,6 +232,7 @@ extension Activation {
                 state.facts.append((services.clock.now(), .keyHeld(id, record)))
             }
         case .invalid(let reason):
+            state.withLock { $0.facts = batch.facts + $0.facts }
             block(
                 Divergence(.valueRefused, subject: "", message: "The store cannot hold what the run wants to record: \(reason)."))
         case .conflict, .runUnknown, .runClosed:
@@ -226,47 +241,6 @@ extension Activation {
             closeCode()
             stopBodies()
             services.observe(self, .lost)
-        }
-    }
-
-    // MARK: Blocking
-
-    /// History and code do not fit, or the code did something that cannot be replayed. Nothing of this activation counts; the run
-    /// waits for another build. What bodies may have done by now is committed as intents first, so that no build can miss it.
-    func block(_ divergence: Divergence) {
-        let (isOver, advance) = state.withLock { state -> (Bool, RunAdvance?) in
-            guard !state.isClosed, state.inFlight == nil else { return (true, nil) }
-            guard state.isOwned else { return (false, nil) }
-            let now = services.clock.now()
-            var head = state.head
-            let attributes: Attributes = [
-                "build": .string(services.build), "reason": .string(divergence.kind.rawValue),
-                "message": .string(divergence.message),
-            ]
-            let drafts =
-                state.machine.handOverDrafts(now: now)
-                + [EventDraft(.runBlocked, subject: divergence.subject, attributes: attributes)]
-            let events = head.append(contentsOf: drafts, run: identity.id.description, now: now)
-            return (
-                false,
-                RunAdvance(
-                    run: number, epoch: state.epoch, head: state.head, events: events,
-                    transition: RunTransition(to: .blocked, note: divergence.message, blockedBuild: services.build))
-            )
-        }
-        if isOver { return }
-        closeCode()
-        stopBodies()
-        // A run that nobody owns cannot be blocked by this activation; whoever claims it next meets the same.
-        guard let advance else { return services.observe(self, .gone) }
-        services.metrics.blocked.increment()
-        services.logger.error("a run is blocked", metadata: ["run": "\(identity.id)", "reason": "\(divergence.message)"])
-        services.journal.submit(.advance(advance)) { [self] result in
-            if case .advanced? = result {
-                services.observe(self, .blocked(divergence))
-            } else {
-                services.observe(self, result == nil ? .gone : .lost)
-            }
         }
     }
 
@@ -291,6 +265,31 @@ extension Activation {
         stopBodies()
         services.journal.submit(.advance(advance)) { [self] _ in services.observe(self, .gone) }
         return true
+    }
+
+    // MARK: Messages before what is due
+
+    /// A decision that was accepted before an expiry counts, also if the run has not heard of it: what is due waits until the inbox was
+    /// read after its time.
+    private func readInboxIfDue() {
+        let mustRead = state.withLock { state in
+            guard !state.heldDues.isEmpty, !state.isReadingInbox, !state.isClosed else { return false }
+            state.isReadingInbox = true
+            return true
+        }
+        if mustRead { readInbox() }
+    }
+
+    private func readInbox() {
+        Task { [self] in
+            let now = services.clock.now()
+            do {
+                post(.inbox(try await services.store.inbox(run: number), readAt: now))
+            } catch {
+                services.logger.error("an inbox cannot be read", metadata: ["run": "\(identity.id)", "error": "\(error)"])
+                services.scheduler.schedule(after: .seconds(1)) { [weak self] in self?.readInbox() }
+            }
+        }
     }
 
     // MARK: Time

@@ -15,14 +15,18 @@ package final class Activation: Sendable {
     enum Mail: Sendable {
         /// A part of the stored history; who reads it waits for the receipt.
         case history([Event], Receipt? = nil)
-        /// The stored history is complete; these inbox rows are unread.
-        case caughtUp(isTakeover: Bool, rows: [InboxRow])
+        /// The stored history is complete; these inbox rows are unread, or were when the inbox began to be read.
+        case caughtUp(isTakeover: Bool, rows: [InboxRow], readAt: Timestamp)
         /// The run was claimed again while its activation was still in memory.
-        case claimed(ClaimedRun, rows: [InboxRow])
+        case claimed(ClaimedRun, rows: [InboxRow], readAt: Timestamp)
         case committed(CommitResult?)
         /// What came about outside; with the number of the body whose end it is, if it is one.
         case fact(Fact, at: Timestamp, body: Int64? = nil)
         case rows([InboxRow])
+        /// The whole inbox, because something is due.
+        case inbox([InboxRow], readAt: Timestamp)
+        /// The run was watched long enough.
+        case survived
         /// The store knows that the run waits for a business key, or says that there is nobody to wait for.
         case keyAwaited(OperationID, BusinessKeyRecord?)
         /// A resource lets an attempt begin, or has it ask again.
@@ -77,6 +81,11 @@ package final class Activation: Sendable {
         var consumedRows: Set<Int64> = []
         var inFlight: InFlight?
         var scheduledWake: Timestamp?
+        /// Every message that was accepted before this time is known.
+        var inboxReadAt = Timestamp.distantPast
+        /// What has come due and waits for the inbox: messages that were accepted before count first.
+        var heldDues: [(at: Timestamp, fact: Fact)] = []
+        var isReadingInbox = false
 
         var root: Task<Void, Never>?
         var calls: [OperationID: StepCall] = [:]
@@ -164,15 +173,16 @@ package final class Activation: Sendable {
         case .history(let events, let receipt):
             let goesOn = events.allSatisfy { feed($0) }
             receipt?.give(goesOn)
-        case .caughtUp(let isTakeover, let rows):
+        case .caughtUp(let isTakeover, let rows, let readAt):
             let now = services.clock.now()
             state.withLock { state in
                 guard !state.isClosed else { return }
                 state.machine.caughtUp(isTakeover: isTakeover, now: now)
                 state.take(rows)
+                state.inboxReadAt = readAt
             }
             quiet.turn(on: true)
-        case .claimed(let claim, let rows): claimed(claim, rows)
+        case .claimed(let claim, let rows, let readAt): claimed(claim, rows, readAt: readAt)
         case .committed(let result): committed(result)
         case .fact(let fact, let time, let body):
             state.withLock { state in
@@ -189,6 +199,10 @@ package final class Activation: Sendable {
             }
             // The run was given up while the message was on its way: somebody has to claim it again.
             if !isOwned { services.observe(self, .missedMail) }
+        case .inbox(let rows, let readAt):
+            state.withLock { $0.takeInbox(rows, readAt: readAt) }
+        case .survived:
+            state.withLock { if $0.isOwned { $0.facts.append((services.clock.now(), .survived)) } }
         case .keyAwaited(let id, let holder):
             state.withLock { state in
                 state.untoldWaits.remove(id)
@@ -201,7 +215,7 @@ package final class Activation: Sendable {
         }
     }
 
-    private func claimed(_ claim: ClaimedRun, _ rows: [InboxRow]) {
+    private func claimed(_ claim: ClaimedRun, _ rows: [InboxRow], readAt: Timestamp) {
         let isClosed = state.withLock { state in
             guard !state.isClosed else { return true }
             state.isOwned = true
@@ -212,6 +226,7 @@ package final class Activation: Sendable {
             state.knownRows = []
             state.consumedRows = []
             state.take(rows)
+            state.inboxReadAt = readAt
             return false
         }
         // It left memory while the claim was on its way: the run is read anew.
@@ -381,7 +396,20 @@ private final class WeakActivation: Sendable {
 
 extension Activation.State {
     /// Whether something is under way in this process that the run has to stay in memory for.
-    var isBusy: Bool { machine.isBusy || !untoldWaits.isEmpty || !admissions.isEmpty }
+    var isBusy: Bool { machine.isBusy || !untoldWaits.isEmpty || !admissions.isEmpty || !heldDues.isEmpty }
+
+    /// Takes what has come due. What the inbox may have something to say about is held back until it was read after that time.
+    mutating func takeDues(now: Timestamp) {
+        heldDues += machine.dueFacts(now: now)
+        facts += heldDues.filter { $0.at <= inboxReadAt }
+        heldDues.removeAll { $0.at <= inboxReadAt }
+    }
+
+    mutating func takeInbox(_ rows: [InboxRow], readAt: Timestamp) {
+        isReadingInbox = false
+        inboxReadAt = max(inboxReadAt, readAt)
+        take(rows)
+    }
 
     /// Forgets rows that nothing will be heard of any more: rows that come while the run is owned come in order.
     mutating func forgetConsumedRows(below rows: [InboxRow]) {

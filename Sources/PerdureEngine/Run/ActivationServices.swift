@@ -43,6 +43,8 @@ package enum ActivationEvent: Sendable {
     case toldOthers
     /// The run has answered an update.
     case replied
+    /// The run was watched for taking its process down, and history says now that it does not.
+    case harmless
     /// The run has closed with this event.
     case closed(RunState, Event)
     /// The run does not fit this build.

@@ -23,6 +23,8 @@ struct EventReport: Sendable {
                 // The end of its last attempt told that nothing happened, and nobody wants it any more.
                 metrics.attemptsFailed.increment()
             case .stepInDoubt, .undoInDoubt:
+                // Said again only because a probe does not know yet.
+                if Self.attribute("probe_tries", of: event) != nil { continue }
                 if Self.attribute("attempt_failed", of: event) != nil { metrics.attemptsFailed.increment() }
                 metrics.inDoubt.increment()
                 logger.warning("a step is in doubt", metadata: Self.metadata(event, run, workflow))

@@ -13,12 +13,20 @@ extension Session {
     private static let takeKey = SQL(
         "UPDATE business_keys SET holder = ?2, subject = ?3, input_digest = ?4, state = 'open', output = NULL WHERE number = ?1")
     private static let settleKey = SQL("UPDATE business_keys SET state = 'happened', output = ?2 WHERE number = ?1")
+    private static let reopenKey = SQL("UPDATE business_keys SET state = 'open', output = NULL WHERE number = ?1")
     private static let freeKey = SQL(
         "UPDATE business_keys SET state = 'free', output = NULL, generation = generation + 1 WHERE number = ?1")
     private static let waiters = SQL(
         """
         SELECT runs.id, business_key_waiters.subject FROM business_key_waiters JOIN runs ON runs.number = business_key_waiters.run
         WHERE business_key_waiters.key = ?1 ORDER BY business_key_waiters.run, business_key_waiters.subject
+        """)
+    private static let awaited = SQL(
+        """
+        SELECT \(BusinessKeyRow.columns), business_keys.namespace, business_keys.step, business_keys.key, business_key_waiters.subject
+        FROM business_key_waiters INDEXED BY business_key_waiters_runs
+            JOIN business_keys ON business_keys.number = business_key_waiters.key
+        WHERE business_key_waiters.run = ?1 ORDER BY business_key_waiters.subject
         """)
     private static let deleteWaiters = SQL("DELETE FROM business_key_waiters WHERE key = ?1")
     private static let insertWaiter = SQL("INSERT OR IGNORE INTO business_key_waiters (key, run, subject) VALUES (?1, ?2, ?3)")
@@ -53,11 +61,15 @@ extension Session {
         try execute(Self.takeKey, row.number, holder.description, take.subject, take.inputDigest)
     }
 
-    /// Ends the holding and tells everybody who waits. Done again, or by a run that is not the holder, it changes nothing.
+    /// Ends the holding and tells everybody who waits. Done again, or by a step that is not the holder, it changes nothing.
     func settle(_ settlement: BusinessKeySettlement, holder: RunID, now: Timestamp) throws {
-        guard let row = try businessKey(settlement.key), row.record.holder == holder else { return }
+        guard let row = try businessKey(settlement.key), row.record.holder == holder, row.record.subject == settlement.subject
+        else { return }
         switch (settlement.end, row.record.outcome) {
-        case (_, .free), (.happened, .happened): return
+        case (_, .free), (.happened, .happened), (.undoing, .open): return
+        case (.undoing, .happened):
+            try execute(Self.reopenKey, row.number)
+            return
         case (.happened(let output), .open): try execute(Self.settleKey, row.number, Readable(bytes: output))
         case (.free, .open), (.free, .happened): try execute(Self.freeKey, row.number)
         }
@@ -78,6 +90,14 @@ extension Session {
             _ = try deliver(Delivery(to: run, id: deliveryID, kind: .keySettled, name: subject, sender: sender), now: now)
         }
         try execute(Self.deleteWaiters, row.number)
+    }
+
+    func awaitedKeys(of run: Int64) throws -> [BusinessKeyWait] {
+        let last = BusinessKeyRow.columnCount
+        return try all(Self.awaited, run) { row in
+            let key = BusinessKey(namespace: try row.text(last), step: try row.text(last + 1), key: try row.text(last + 2))
+            return BusinessKeyWait(subject: try row.text(last + 3), record: try BusinessKeyRow(row, key: key).record)
+        }
     }
 
     func awaitKey(_ key: BusinessKey, run: Int64, subject: String) throws -> BusinessKeyRecord? {

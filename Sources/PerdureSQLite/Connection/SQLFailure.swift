@@ -47,7 +47,8 @@ struct BadRow: Error, CustomStringConvertible {
     let isFromLater: Bool
 
     init(_ description: String, isFromLater: Bool = false) {
-        self.description = description
+        // It quotes what it complains of, and is stored itself where a run is set aside for it.
+        self.description = description.legible
         self.isFromLater = isFromLater
     }
 }

@@ -5,7 +5,7 @@ internal import PerdureStore
 ///
 /// What a run may be claimed for depends on its state:
 /// - ready: that alone; waiting and parked: their due time;
-/// - blocked: a build it has not met, which then reads the inbox as well;
+/// - blocked: a build it has not met, which then reads the inbox as well; or a message that lets every build try again;
 /// - running: only if the owner has died;
 /// - all of these, paused and terminated ones: unread messages, as `RunState.wake` says.
 ///

@@ -84,7 +84,7 @@ extension Session {
     }
 
     func quarantine(_ run: Int64, reason: String, now: Timestamp) throws {
-        try execute(Self.markQuarantined, run, reason, now)
+        try execute(Self.markQuarantined, run, reason.legible, now)
         try dropWake(of: run)
     }
 }

@@ -8,18 +8,14 @@ extension SQLiteStore {
     package static func open(
         _ path: String, role: StoreConfiguration.Role, options: SQLiteOptions
     ) async throws(StoreError) -> SQLiteStore {
-        let file = try StoreFile(path)
         switch role {
         case .engine:
-            try file.checkWritable()
-            let lock = try EngineLock(beside: file.path)
-            do {
-                return try await openLocked(file, lock: lock, options: options)
-            } catch {
-                lock.release()
-                throw error
+            for _ in 0..<2 {
+                if let store = try await openLocked(try StoreFile(path), options: options) { return store }
             }
+            throw .unusable(.storeMissing, "\(path) leads somewhere else each time it is opened. Name the file itself.")
         case .client:
+            let file = try StoreFile(path)
             guard file.exists else {
                 throw .unusable(.storeMissing, "There is no store at \(path). Start an engine with it first.")
             }
@@ -31,6 +27,21 @@ extension SQLiteStore {
                 try Opening.setUp(session, options)
             }
             return try await assemble(file, writer: writer, lock: nil, options: options)
+        }
+    }
+
+    /// - Returns: `nil` if the lock that was taken turns out to belong to another path than that of the file.
+    private static func openLocked(_ file: StoreFile, options: SQLiteOptions) async throws(StoreError) -> SQLiteStore? {
+        try file.checkWritable()
+        let lock = try EngineLock(beside: file.path)
+        do {
+            let store = try await openLocked(file, lock: lock, options: options)
+            if file.isStill { return store }
+            await store.close()
+            return nil
+        } catch {
+            lock.release()
+            throw error
         }
     }
 

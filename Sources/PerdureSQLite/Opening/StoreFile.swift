@@ -56,6 +56,10 @@ struct StoreFile {
         throw .unusable(.storeReadOnly, "\(target) cannot be written: \(String(cString: strerror(errno))). Check its rights.")
     }
 
+    /// Whether the path leads where it did, now that the file is there: a symbolic link to nothing looks like a file that is still to be
+    /// made, and SQLite makes what it points to.
+    var isStill: Bool { Self.realPath(path) == path }
+
     private static func realPath(_ path: String) -> String? {
         guard let resolved = realpath(path, nil) else { return nil }
         defer { free(resolved) }

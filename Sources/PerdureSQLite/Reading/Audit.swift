@@ -58,7 +58,8 @@ enum Audit {
             SELECT runs.number, runs.workflow, runs.version,
                 max(runs.state = 'waiting' AND inbox.kind NOT IN ('terminate', 'resolve')
                     OR runs.state = 'parked' AND inbox.kind NOT IN ('terminate', 'resolve')
-                        AND (runs.needs_retry = 0 OR inbox.kind = 'retry' AND inbox.name = '')),
+                        AND (runs.needs_retry = 0 OR inbox.kind = 'retry' AND inbox.name = '')
+                    OR runs.state = 'blocked' AND inbox.kind = 'retry' AND inbox.name = ''),
                 max(inbox.kind = 'terminate' AND runs.state IN ('ready', 'running', 'waiting', 'blocked', 'parked', 'paused')
                     OR inbox.kind = 'resolve' AND runs.state IN ('ready', 'running', 'waiting', 'blocked', 'parked', 'terminated'))
             FROM inbox JOIN runs ON runs.number = inbox.run WHERE inbox.consumed = 0 GROUP BY runs.number),

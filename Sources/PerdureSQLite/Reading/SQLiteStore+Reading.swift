@@ -90,6 +90,10 @@ extension SQLiteStore {
         try await write { try $0.awaitKey(key, run: run, subject: subject) }
     }
 
+    package func awaitedKeys(of run: Int64) async throws(StoreError) -> [BusinessKeyWait] {
+        try await read(on: browser) { try $0.awaitedKeys(of: run) }
+    }
+
     package func quarantine(_ run: Int64, reason: String, ifUnownedSince epoch: Int64?) async throws(StoreError) {
         let now = now()
         try await write { session in

@@ -8,6 +8,7 @@ struct BusinessKeyRow {
         business_keys.number, business_keys.generation, business_keys.holder, business_keys.subject, business_keys.input_digest,
         business_keys.state, business_keys.output
         """
+    static let columnCount: Int32 = 7
 
     let number: Int64
     let record: BusinessKeyRecord

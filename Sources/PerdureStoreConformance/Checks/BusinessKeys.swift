@@ -69,7 +69,8 @@ extension StoreConformance {
             try await scene.advance(holder.advance([intent], takes: [take()]))
             #expect(try await scene.store.awaitKey(key, run: waiter.number, subject: "charge#1") == nil)
             #expect(try await scene.claim().isEmpty)
-            let settlement = BusinessKeySettlement(key: key, end: .happened(output: Array(#"{"id":9}"#.utf8)))
+            let settlement = BusinessKeySettlement(
+                key: key, subject: "charge#1", end: .happened(output: Array(#"{"id":9}"#.utf8)))
             let advance = holder.advance([success], settles: [settlement])
             try await scene.advance(advance)
             try await scene.advance(advance)
@@ -82,7 +83,8 @@ extension StoreConformance {
             var holder = try await scene.owned()
             let late = try await scene.waiting()
             try await scene.advance(holder.advance([intent], takes: [take()]))
-            try await scene.advance(holder.advance([success], settles: [.init(key: key, end: .happened(output: [1, 0]))]))
+            try await scene.advance(
+                holder.advance([success], settles: [.init(key: key, subject: "charge#1", end: .happened(output: [1, 0]))]))
             let record = try await scene.store.awaitKey(key, run: late.number, subject: "charge#1")
             #expect(record?.outcome == .happened(output: [1, 0]) && record?.holder == holder.record.id)
             #expect(try await scene.store.inbox(run: late.number).isEmpty)
@@ -91,7 +93,8 @@ extension StoreConformance {
             var first = try await scene.owned(), second = try await scene.owned()
             try await scene.advance(first.advance([intent], takes: [take()]))
             try await scene.advance(
-                first.advance([EventDraft(.stepFailed, subject: "charge#1")], settles: [.init(key: key, end: .free)]))
+                first.advance(
+                    [EventDraft(.stepFailed, subject: "charge#1")], settles: [.init(key: key, subject: "charge#1", end: .free)]))
             let free = try #require(try await scene.store.keyHolder(key))
             #expect(free.outcome == .free && free.generation == 2)
             #expect(try await scene.store.awaitKey(key, run: second.number, subject: "charge#1") == free)
@@ -104,22 +107,62 @@ extension StoreConformance {
         ConformanceCheck("An effect that is undone after it happened frees its key") { scene in
             var run = try await scene.owned()
             try await scene.advance(run.advance([intent], takes: [take()]))
-            try await scene.advance(run.advance([success], settles: [.init(key: key, end: .happened(output: []))]))
-            try await scene.advance(run.advance([EventDraft(.undoSucceeded)], settles: [.init(key: key, end: .free)]))
+            try await scene.advance(
+                run.advance([success], settles: [.init(key: key, subject: "charge#1", end: .happened(output: []))]))
+            try await scene.advance(
+                run.advance([EventDraft(.undoSucceeded)], settles: [.init(key: key, subject: "charge#1", end: .free)]))
             #expect(try await scene.store.keyHolder(key)?.outcome == .free)
         },
         ConformanceCheck("Only the holder settles a key") { scene in
             var holder = try await scene.owned(), other = try await scene.owned()
             try await scene.advance(holder.advance([intent], takes: [take()]))
-            try await scene.advance(other.advance([EventDraft(.statusReported)], settles: [.init(key: key, end: .free)]))
+            try await scene.advance(
+                other.advance([EventDraft(.statusReported)], settles: [.init(key: key, subject: "charge#1", end: .free)]))
             #expect(try await scene.store.keyHolder(key)?.outcome == .open)
+        },
+        ConformanceCheck("A step settles only the key that it has taken itself") { scene in
+            var run = try await scene.owned()
+            try await scene.advance(run.advance([intent], takes: [take()]))
+            for end in [BusinessKeySettlement.End.free, .happened(output: [1]), .undoing] {
+                try await scene.advance(
+                    run.advance(
+                        [EventDraft(.stepCancelled, subject: "charge#2")],
+                        settles: [.init(key: key, subject: "charge#2", end: end)])
+                )
+                #expect(try await scene.store.keyHolder(key)?.outcome == .open)
+            }
+        },
+        ConformanceCheck("What is being undone is adopted by nobody: who asks waits, and is told how it ended") { scene in
+            var holder = try await scene.owned(), other = try await scene.owned()
+            let outcome = BusinessKeySettlement.End.happened(output: [7])
+            for (end, expected) in [(outcome, BusinessKeyRecord.Outcome.happened(output: [7])), (.free, .free)] {
+                try await scene.advance(holder.advance([intent], takes: [take()]))
+                try await scene.advance(
+                    holder.advance([success], settles: [.init(key: key, subject: "charge#1", end: outcome)]))
+                try await scene.advance(
+                    holder.advance([EventDraft(.undoStarted)], settles: [.init(key: key, subject: "charge#1", end: .undoing)]))
+                #expect(try await scene.store.keyHolder(key)?.outcome == .open)
+                #expect(try await scene.store.awaitKey(key, run: other.number, subject: "charge#1") == nil)
+                #expect(
+                    try await scene.store.awaitedKeys(of: other.number) == [
+                        BusinessKeyWait(subject: "charge#1", record: try #require(try await scene.store.keyHolder(key)))
+                    ])
+                try await scene.advance(
+                    holder.advance([EventDraft(.undoSucceeded)], settles: [.init(key: key, subject: "charge#1", end: end)]))
+                #expect(try await scene.store.keyHolder(key)?.outcome == expected)
+                #expect(try await scene.store.awaitedKeys(of: other.number).isEmpty)
+            }
+            let rows = try await scene.store.inbox(run: other.number)
+            #expect(rows.allSatisfy { $0.delivery.kind == .keySettled } && !rows.isEmpty)
+            try await scene.advance(other.advance([EventDraft(.statusReported)], consuming: rows.map(\.number)))
         },
         ConformanceCheck("A waiter that closed before the settlement is left alone") { scene in
             var holder = try await scene.owned(), waiter = try await scene.owned()
             try await scene.advance(holder.advance([intent], takes: [take()]))
             _ = try await scene.store.awaitKey(key, run: waiter.number, subject: "charge#1")
             try await scene.advance(waiter.advance([EventDraft(.runCancelled)], to: .init(to: .cancelled)))
-            try await scene.advance(holder.advance([success], settles: [.init(key: key, end: .happened(output: []))]))
+            try await scene.advance(
+                holder.advance([success], settles: [.init(key: key, subject: "charge#1", end: .happened(output: []))]))
             #expect(try await scene.store.inbox(run: waiter.number).isEmpty)
         },
         ConformanceCheck("A run may close in the commit that settles a key it waits for itself") { scene in
@@ -127,7 +170,9 @@ extension StoreConformance {
             try await scene.advance(run.advance([intent], takes: [take()]))
             _ = try await scene.store.awaitKey(key, run: run.number, subject: "charge#2")
             try await scene.advance(
-                run.advance([EventDraft(.runTerminated)], to: .init(to: .terminated), settles: [.init(key: key, end: .free)]))
+                run.advance(
+                    [EventDraft(.runTerminated)], to: .init(to: .terminated),
+                    settles: [.init(key: key, subject: "charge#1", end: .free)]))
         },
         ConformanceCheck("A key that was never taken is answered as free") { scene in
             let run = try await scene.owned()
@@ -140,7 +185,7 @@ extension StoreConformance {
             try await scene.advance(
                 run.advance(
                     [success, EventDraft(.runCompleted)], to: .init(to: .completed),
-                    settles: [.init(key: key, end: .happened(output: [7]))]))
+                    settles: [.init(key: key, subject: "charge#1", end: .happened(output: [7]))]))
             try await scene.restart(as: NodeID(rawValue: "node-2"))
             #expect(try await scene.store.keyHolder(key)?.outcome == .happened(output: [7]))
         },

@@ -59,7 +59,8 @@ extension StoreConformance {
         try await advance(run.advance([EventDraft(.stepIntended, subject: "charge")], takes: [take]))
         try await advance(
             run.advance(
-                [EventDraft(.stepSucceeded, subject: "charge")], settles: [.init(key: key, end: .happened(output: [1]))]))
+                [EventDraft(.stepSucceeded, subject: "charge")],
+                settles: [.init(key: key, subject: "charge", end: .happened(output: [1]))]))
         let rows = try await sound.inbox(run: run.number)
         let child = SampleRun(parent: run)
         let greeting = Delivery(to: child.record.id, id: "from the parent", kind: .signal, sender: Sample.person)

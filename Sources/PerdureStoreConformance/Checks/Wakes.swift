@@ -56,6 +56,20 @@ extension StoreConformance {
             // The cancel has waited all the time.
             #expect(try await scene.claim(build: "b1").map(\.record.number) == [run.number])
         },
+        ConformanceCheck("A retry of a blocked run gives it to a build that it is blocked for, and every build may try again") {
+            scene in
+            var run = try await scene.resting(.init(to: .blocked, note: "too large", blockedBuild: "b1"))
+            try await scene.deliver(.retry, to: run, id: "of a step", name: "a")
+            #expect(try await scene.claim().isEmpty)
+            try await scene.deliver(.retry, to: run, id: "of the run", name: "")
+            #expect(try await scene.claim(hosted: []).isEmpty)
+            let claimed = try #require(try await scene.claim(build: "b1", only: [run.number]).first)
+            #expect(claimed.previous == .blocked && claimed.previousNote == "too large")
+            run.take(over: claimed)
+            let rows = try await scene.store.inbox(run: run.number).filter { $0.delivery.name.isEmpty }.map(\.number)
+            try await scene.advance(run.advance([EventDraft(.runUnblocked)], to: .init(to: .ready), consuming: rows))
+            #expect(try await scene.claim(build: "b1").map(\.record.number) == [run.number])
+        },
         ConformanceCheck("A claim says when a run would have woken by itself") { scene in
             let wakeAt = scene.clock.now + .seconds(60)
             let run = try await scene.waiting(until: wakeAt)

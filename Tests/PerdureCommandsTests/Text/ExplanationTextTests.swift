@@ -95,4 +95,26 @@ import Testing
     @Test func commandsAreQuotedForTheShell() {
         #expect(CommandText.line("app", ["approve", "it's #2"]) == #"app approve 'it'\''s #2'"#)
     }
+
+    @Test func aRunThatWaitsForAKeySaysWhoHoldsIt() {
+        let holder = HistoryBuilder.run
+        let key = BusinessKey(namespace: "default", step: "charge", key: "order 7")
+        let record = BusinessKeyRecord(
+            key: key, generation: 0, holder: holder, subject: "part/charge", inputDigest: "", outcome: .open)
+        let history = HistoryBuilder()
+        let explanation = RunExplanation(
+            history.record, RunView(history.events), keys: [BusinessKeyWait(subject: "charge", record: record)], now: history.now)
+        let text = ExplanationText.render(explanation, program: "app", style: .plain)
+        #expect(text.contains("Step 'charge' waits for the key 'order 7', which 'part/charge' of run \(holder) holds"))
+        #expect(!text.contains("waits for a signal"))
+    }
+
+    @Test func anAttemptBeyondItsDeadlineIsCalledSo() {
+        var history = HistoryBuilder()
+        history.add(.stepIntended, "charge", ["effect": "at_most_once", "deadline": HistoryBuilder.time(after: .seconds(1))])
+        history.record.state = .running
+        history.add(.timerStarted, "t", ["due": HistoryBuilder.time(after: .seconds(900))])
+        let text = explain(history)
+        #expect(text.contains("was released and has no outcome yet; its attempt should have ended by 2026-03-01 12:00:01Z"))
+    }
 }

@@ -167,4 +167,39 @@ import Testing
             #expect(effects.distinct("switch") == 1)
         }
     }
+
+    // Promise: 7
+    @Test func `a decision that was accepted before the expiry counts, also if the run in memory has not heard of it`()
+        async throws
+    {
+        try await withEngines { harness in
+            let gate = harness.gate(), unread = harness.gate(), approved = flow(harness.effects)
+            try await harness.open {
+                Flow { input, context in
+                    async let busy = context.read("busy", input: input) { text, _ in
+                        await gate.hang()
+                        return text
+                    }
+                    let result = try await approved.body(input, context)
+                    return try await "\(busy) \(result)"
+                }
+            }
+            let run = try await harness.start()
+            let approval = try await pending(harness, run.id)
+            try await harness.until { gate.arrivals == 1 }
+            // The engine does not get to look for messages.
+            harness.script.set { call in
+                if case .ownedInbox = call { await unread.hang() }
+                return .apply
+            }
+            harness.clock.advance(by: .seconds(3_599))
+            try await harness.observer().decide(approval, approve: true, by: EngineHarness.bob)
+            harness.clock.advance(by: .seconds(2))
+            try await harness.until(run.id, has: "approval.decided switch")
+            unread.open()
+            gate.open()
+            #expect(try await run.result() == "x done")
+            #expect(try await harness.count("approval.expired switch", in: run.id) == 0)
+        }
+    }
 }

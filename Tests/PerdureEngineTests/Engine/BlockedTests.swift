@@ -226,4 +226,27 @@ import Testing
             #expect(try await harness.result(second) == "new s")
         }
     }
+
+    @Test func `a retry of a run that is blocked for a passing cause lets its build try again`() async throws {
+        try await withEngines { harness in
+            let flow = Flow { input, context in
+                try await context.report(String(repeating: "x", count: 100))
+                return input
+            }
+            try await harness.open(configure: { $0.payloadLimit = 50 }) { flow }
+            let run = try await harness.start()
+            try await harness.until(run.id, is: .blocked)
+            try await harness.stop()
+            try await harness.open { flow }
+            // The build is the same, and is not asked by itself.
+            let other = try await harness.start("y")
+            #expect(try await other.result() == "y")
+            #expect(try await harness.record(run.id).state == .blocked)
+            try await harness.engine.client.retry(run.id, by: EngineHarness.bob)
+            #expect(try await harness.result(run.id) == "x")
+            let lines = try await harness.lines(run.id)
+            #expect(lines.contains("operator.action") && lines.count { $0 == "run.unblocked" } == 1)
+            #expect(try await harness.attributes(.operatorAction, of: run.id)["refused"]?.stringValue == nil)
+        }
+    }
 }

@@ -131,4 +131,43 @@ import Testing
             #expect(try await harness.result(second.id) == "receipt 7")
         }
     }
+
+    // Promise: 3
+    @Test func `nobody acts under the key of an attempt that was under way when its run lost process and code`() async throws {
+        try await withEngines { harness in
+            let gate = harness.gate(), effects = harness.effects
+            let flow = Flow { input, context in
+                try await context.step(
+                    "charge", key: "7", input: 7, .idempotent(retention: .forever), policy: .plain(), irreversible: "x"
+                ) { _, step in
+                    effects.add("charge", key: step.idempotencyKey)
+                    if effects.count("charge") == 1 { throw Hiccup(isDefinite: true) }
+                    await gate.hang()
+                    return input
+                }
+            }
+            try await harness.open { flow }
+            let first = try await harness.start("first")
+            try await harness.until(first.id, has: "step.attempt_failed charge")
+            try await harness.advance(by: .seconds(1), whileWaiting: first.id) { gate.arrivals == 1 }
+            try await harness.crash()
+            // The second attempt has left no event. The engine that comes next has another version of the workflow.
+            try await harness.open { NewerFlow { input, _ in input } }
+            try await harness.engine.client.terminate(first.id, by: EngineHarness.bob)
+            try await harness.until(first.id, is: .terminated)
+            #expect(try await harness.lines(first.id).suffix(2) == ["step.in_doubt charge", "run.terminated"])
+            try await harness.stop()
+            try await harness.open { flow }
+            let second = try await harness.start("second")
+            try await harness.until(second.id, is: .waiting)
+            #expect(effects.count("charge") == 2)
+            let client = try await harness.observer()
+            let waits = try await client.store.awaitedKeys(of: try await harness.record(second.id).number)
+            #expect(waits.map(\.record.holder) == [first.id] && waits.map(\.subject) == ["charge"])
+            harness.clock.advance(by: .seconds(120))
+            try await client.resolve(first.id, step: "charge", .happened(result: Data("\"first\"".utf8)), by: EngineHarness.bob)
+            #expect(try await harness.result(second.id) == "first")
+            #expect(effects.distinct("charge") == 1)
+        }
+    }
 }

@@ -30,7 +30,7 @@ import Testing
 
     @Test(arguments: [
         ("charge", "charge"), ("charge#2", "charge"), ("charge[a%2Fb]", "charge"), ("scope/charge", "charge"),
-        ("scope[x]#2/inner/charge[7]#3", "charge"),
+        ("scope[x]#2/inner/charge[7]#3", "charge"), ("scope/\u{301}charge#2", "\u{301}charge"),
     ])
     func `a step's name is found in its subject`(_ subject: String, _ name: String) {
         #expect(Caretaker.stepName(in: subject) == name)
@@ -68,7 +68,7 @@ import Testing
         #expect(caretaker.consumed == [2] && caretaker.hasResolved)
         #expect(try caretaker.events.map { try $0.attributes.object()["next"]?.stringValue } == ["failure"])
         let key = BusinessKey(namespace: "default", step: "a", key: "order 7")
-        #expect(caretaker.settles == [BusinessKeySettlement(key: key, end: .free)])
+        #expect(caretaker.settles == [BusinessKeySettlement(key: key, subject: "a", end: .free)])
     }
 
     @Test func `an undo that a terminated run left in doubt and that did not happen leaves its step's outcome to others`() throws
@@ -108,5 +108,111 @@ import Testing
                 "step.cancelled failed", "run.terminated ",
             ])
         #expect(caretaker.settles.map(\.end) == [.free])
+    }
+
+    private func terminated(_ run: SampleRun) throws -> Caretaker {
+        var caretaker = caretaker(of: run)
+        caretaker.take([try row(1, .terminate)])
+        #expect(caretaker.hasTerminated)
+        return caretaker
+    }
+
+    private func texts(_ caretaker: Caretaker) -> [String] {
+        caretaker.events.map { $0.subject.isEmpty ? $0.kind.rawValue : "\($0.kind.rawValue) \($0.subject)" }
+    }
+
+    private let keyed: Attributes = ["effect": "idempotent", "business_key": "order 7", "quiet_after": 1_770_000_060_000_000]
+    private let died: Attributes = ["clean": false, "node": "node-2"]
+
+    // Promise: 3
+    @Test(arguments: [true, false])
+    func `an attempt that was due when its process died may have happened`(wasDue: Bool) throws {
+        var run = SampleRun()
+        let at = Sample.start.microseconds
+        run.append(EventDraft(.stepIntended, subject: "a", attributes: keyed))
+        run.append(
+            EventDraft(
+                .stepAttemptFailed, subject: "a",
+                attributes: ["definite": true, "effect": "idempotent", "next_at": .integer(wasDue ? at : at + 1)]))
+        run.append(EventDraft(.runResumed, attributes: died))
+        let caretaker = try terminated(run)
+        #expect(texts(caretaker) == [wasDue ? "step.in_doubt a" : "step.cancelled a", "run.terminated"])
+        #expect(
+            caretaker.settles.map(\.end) == (wasDue ? [] : [.free]), "nobody else may act under the key of what may have happened"
+        )
+        if wasDue {
+            #expect(
+                try #require(caretaker.view.step("a")?.quietAfter) == Sample.start + .seconds(60), "as long as an attempt may act"
+            )
+        }
+    }
+
+    @Test func `a person's retry does not tell what became of the attempt before`() throws {
+        var run = SampleRun()
+        let effect: Attributes = ["effect": "idempotent", "reason": "exhausted"]
+        run.append(EventDraft(.stepInDoubt, subject: "a", attributes: effect))
+        run.append(EventDraft(.operatorAction, subject: "a", attributes: ["action": "retry"]))
+        #expect(texts(try terminated(run)) == ["step.in_doubt a", "run.terminated"])
+        run.append(EventDraft(.runResumed, attributes: died))
+        #expect(texts(try terminated(run)) == ["step.in_doubt a", "run.terminated"])
+    }
+
+    @Test(arguments: ["retry", "did_not_happen"])
+    func `a plain step that a person has released anew may have been sent by a process that died`(_ release: String) throws {
+        var run = SampleRun()
+        run.append(
+            EventDraft(
+                .stepAttemptFailed, subject: "a", attributes: ["effect": "idempotent", "definite": true, "exhausted": true]))
+        if release == "retry" {
+            run.append(EventDraft(.operatorAction, subject: "a", attributes: ["action": "retry"]))
+        } else {
+            run.append(EventDraft(.stepResolved, subject: "a", attributes: ["resolution": "did_not_happen"]))
+        }
+        #expect(texts(try terminated(run)) == ["step.cancelled a", "run.terminated"])
+        run.append(EventDraft(.runResumed, attributes: died))
+        #expect(texts(try terminated(run)) == ["step.in_doubt a", "run.terminated"])
+    }
+
+    @Test func `a step that was resolved for good is over, and its key is not freed twice`() throws {
+        var run = SampleRun()
+        run.append(EventDraft(.stepIntended, subject: "a", attributes: keyed))
+        run.append(EventDraft(.stepInDoubt, subject: "a", attributes: ["reason": "non_retryable"]))
+        run.append(EventDraft(.stepResolved, subject: "a", attributes: ["resolution": "did_not_happen", "next": "failure"]))
+        let caretaker = try terminated(run)
+        #expect(texts(caretaker) == ["run.terminated"] && caretaker.settles.isEmpty)
+    }
+
+    @Test func `an undo that has begun is in doubt when its run is terminated, and one that has not leaves the outcome`() throws {
+        var run = SampleRun()
+        run.append(EventDraft(.stepIntended, subject: "a", attributes: keyed))
+        run.append(EventDraft(.stepInDoubt, subject: "a", attributes: ["reason": "interrupted"]))
+        run.append(EventDraft(.stepResolved, subject: "a", attributes: ["resolution": "undo"], output: .inline(Array("1".utf8))))
+        let before = try terminated(run)
+        #expect(texts(before) == ["run.terminated"])
+        #expect(before.settles.map(\.end) == [.happened(output: Array("1".utf8))])
+        run.append(EventDraft(.undoStarted, subject: "a", attributes: ["effect": "idempotent"]))
+        run.append(
+            EventDraft(.undoAttemptFailed, subject: "a", attributes: ["effect": "idempotent", "definite": true, "next_at": 1]))
+        let after = try terminated(run)
+        #expect(texts(after) == ["undo.in_doubt a", "run.terminated"] && after.settles.isEmpty)
+    }
+
+    @Test func `only deaths of the first two processes, and those while a run was watched, count against it`() {
+        var run = SampleRun()
+        func charged() -> [Int] {
+            let standing = RunView(run.events).standing
+            return [standing.deathsWithoutProgress, standing.chargedDeaths]
+        }
+        for _ in 0..<3 { run.append(EventDraft(.runResumed, attributes: died)) }
+        #expect(charged() == [3, 2])
+        run.append(EventDraft(.runResumed, attributes: ["watched": true, "node": "node-2"]))
+        run.append(EventDraft(.runResumed, attributes: ["watched": false, "node": "node-2"]))
+        run.append(EventDraft(.runResumed, attributes: died))
+        #expect(charged() == [4, 2])
+        run.append(EventDraft(.runResumed, attributes: ["watched": true, "node": "node-2"]))
+        run.append(EventDraft(.runResumed, attributes: died))
+        #expect(charged() == [5, 3])
+        run.append(EventDraft(.timerFired, subject: "t"))
+        #expect(charged() == [0, 0])
     }
 }

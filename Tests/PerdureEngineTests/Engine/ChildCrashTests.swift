@@ -89,9 +89,14 @@ import Testing
             try await harness.engine.client.terminate(run, by: EngineHarness.bob)
         } check: { harness, run, number async throws in
             #expect(try await harness.record(run).state == .terminated, "crash at commit \(number)")
-            let late = try await harness.child("work[late]", of: run)
-            try await harness.until(late, is: .terminated)
             try await harness.expectSound(run)
+        } isOver: { harness, run in
+            // The child ends after its parent.
+            guard try await harness.record(run).state.isFinal, try await harness.count("child.started work[late]", in: run) == 1
+            else {
+                return false
+            }
+            return try await harness.record(harness.child("work[late]", of: run)).state == .terminated
         }.run()
     }
 }

@@ -266,7 +266,7 @@ import Testing
             let run = try await harness.poisoned(gate)
             try await harness.engine.client.retry(run, by: EngineHarness.bob)
             try await harness.until { gate.arrivals == 4 }
-            try await harness.dieThreeTimes(gate, arrivals: 4)
+            try await harness.dieThreeTimes(run, gate, arrivals: 4)
             try await harness.until(run, is: .parked)
             #expect(try await harness.count("run.unparked", in: run) == 1)
             #expect(try await harness.count("run.parked", in: run) == 2)
@@ -380,22 +380,19 @@ extension EngineHarness {
         } else {
             try await until { gate.arrivals == 1 }
         }
-        try await dieThreeTimes(gate, arrivals: gate.arrivals, payGate)
+        try await dieThreeTimes(run.id, gate, arrivals: gate.arrivals, payGate)
         try await until(run.id, is: .parked)
         return run.id
     }
 
     /// Three deaths without progress, and the opening after the last of them.
-    fileprivate func dieThreeTimes(_ gate: StepGate, arrivals: Int, _ payGate: StepGate? = nil) async throws {
+    fileprivate func dieThreeTimes(_ run: RunID, _ gate: StepGate, arrivals: Int, _ payGate: StepGate? = nil) async throws {
         for death in 1...3 {
             try await crash()
             try await openLooker(gate, payGate)
             guard death < 3 else { return }
-            try await until {
-                // The second time it comes back late.
-                clock.advance(by: .seconds(1))
-                return gate.arrivals == arrivals + death
-            }
+            // The second time it comes back late.
+            try await advance(by: .milliseconds(250), whileWaiting: run) { gate.arrivals == arrivals + death }
         }
     }
 

@@ -1,8 +1,12 @@
 import Foundation
+import Logging
 import Perdure
 import PerdureEngine
 import PerdureHistory
+import PerdureSQLite
 import PerdureStore
+import PerdureStoreConformance
+import Synchronization
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct ShutdownTests {
@@ -160,6 +164,64 @@ import Testing
                 try await engine.start(Flow.self, input: "x", by: EngineHarness.ada)
             }
             #expect(error?.code == .engineStopped)
+        }
+    }
+
+    @Test func `a run that is being started when the engine shuts down is left to the next one`() async throws {
+        try await withEngines { harness in
+            let commit = harness.gate()
+            try await harness.open { Flow { input, _ in input } }
+            // From then on what is started here is owned by this engine.
+            try await harness.until { harness.logs.lines.contains("engine starts") }
+            harness.script.set { call in
+                if case .commit = call { await commit.hang() }
+                return .apply
+            }
+            let engine = try harness.engine
+            let starting = Task { try await engine.start(Flow.self, input: "x", by: EngineHarness.ada) }
+            try await harness.until { commit.arrivals == 1 }
+            try harness.beginStop()
+            try await harness.until { harness.logs.lines.contains("engine drains") }
+            commit.open()
+            let failure = try await harness.untilEnded()
+            #expect(failure == nil)
+            let run = try await starting.value
+            #expect(try await harness.record(run.id).state == .ready)
+        }
+    }
+
+    @Test func `what a stopped engine was asked to accept is not said to be refused`() async throws {
+        try await withEngines { harness in
+            let engine = try await harness.open { Flow { input, _ in input } }
+            try await harness.stop()
+            let error = await #expect(throws: PerdureError.self) {
+                try await engine.start(Flow.self, input: "x", by: EngineHarness.ada)
+            }
+            #expect(error?.message.contains("not known") == true)
+        }
+    }
+
+    @Test func `the end of retrying wakes a pause`() async throws {
+        try await withEngines { harness in
+            let base = try await StoreConfiguration.sqlite(harness.path, clock: { harness.clock.now() }).open(.engine)
+            let store = WatchedStore(base, pulse: harness.pulse, script: harness.script)
+            harness.script.set { call in
+                if case .commit = call { .fail(.unavailable("disk full")) } else { .apply }
+            }
+            let pauses = Mutex(0), pulse = harness.pulse
+            // Time never passes.
+            let journal = Journal(store: store, logger: Logger(label: "quiet") { _ in SwiftLogNoOpLogHandler() }) { _, _ in
+                pauses.withLock { $0 += 1 }
+                pulse.ring()
+            }
+            let running = Task { try await journal.run() }
+            let answer = Task { await journal.submit(SampleRun().creation) }
+            try await pulse.until { pauses.withLock { $0 } == 1 }
+            journal.stopRetrying()
+            await #expect(throws: StoreError.self) { try await running.value }
+            let result = await answer.value
+            #expect(result == nil)
+            await store.close()
         }
     }
 }

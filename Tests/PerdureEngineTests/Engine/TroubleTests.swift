@@ -158,12 +158,8 @@ import Testing
             try await harness.open { flow }
             let run = try await harness.start()
             for death in 1...3 {
-                try await harness.until {
-                    if effects.count("trap") == death { return true }
-                    harness.clock.advance(by: .seconds(1))
-                    Task { harness.pulse.ring() }
-                    return false
-                }
+                // It comes back late, and is watched then: time passes only while it waits.
+                try await harness.advance(by: .milliseconds(250), whileWaiting: run.id) { effects.count("trap") == death }
                 try await harness.crash()
                 try await harness.open { flow }
             }
@@ -204,5 +200,159 @@ import Testing
             let error = await #expect(throws: PerdureError.self) { try await Engine(store: .sqlite(path)) { Self.waiting } }
             #expect(error?.code == .storeLocked)
         }
+    }
+
+    @Test func `an error text that no store can hold as it is parks the run all the same`() async throws {
+        try await withEngines { harness in
+            try await harness.open {
+                Flow { input, context in
+                    try await context.read("look", input: input, policy: .plain(attempts: 1)) { _, _ -> String in
+                        throw Garbled()
+                    }
+                }
+            }
+            let run = try await harness.start()
+            try await harness.until(run.id, is: .parked)
+            #expect(try await harness.record(run.id).note?.contains(#"no\u{0} \u{1b}[31mred"#) == true)
+            #expect(try await harness.count("run.parked", in: run.id) == 1)
+        }
+    }
+
+    @Test func `a name that no store can hold blocks the run all the same`() async throws {
+        try await withEngines { harness in
+            try await harness.open {
+                Flow { input, context in try await context.read("a\0b", input: input) { text, _ in text } }
+            }
+            let run = try await harness.start()
+            try await harness.until(run.id, is: .blocked)
+            #expect(try await harness.count(#"run.blocked a\u{0}b"#, in: run.id) == 1)
+        }
+    }
+
+    @Test func `a block that the store cannot hold is recorded without quoting anything`() async throws {
+        try await withEngines { harness in
+            let refusals = Mutex(0)
+            harness.script.set { call in
+                guard case .commit(_, let items) = call, items.contains(where: { $0.blocks }) else { return .apply }
+                return refusals.withLock { count in
+                    count += 1
+                    return count == 1 ? .refuse(.invalid("it is too strange")) : .apply
+                }
+            }
+            try await harness.open {
+                Flow { input, context in try await context.read("a/b", input: input) { text, _ in text } }
+            }
+            let run = try await harness.start()
+            try await harness.until(run.id, is: .blocked)
+            #expect(try await harness.record(run.id).note == "The store cannot hold what the run wants to record.")
+            #expect(refusals.withLock { $0 } == 2)
+        }
+    }
+
+    @Test func `what a body has done is recorded before the block that ends its activation, and messages are looked at`()
+        async throws
+    {
+        try await withEngines { harness in
+            let gate = harness.gate(), commit = harness.gate(), effects = harness.effects
+            try await harness.open {
+                Flow { input, context in
+                    async let paid = context.step("pay", input: input, .idempotent(retention: .forever), irreversible: "x") {
+                        text, _ in
+                        await gate.hang()
+                        effects.add("paid")
+                        return text
+                    }
+                    _ = try await context.signal(Poke.self)
+                    _ = try await context.read("a/b", input: input) { text, _ in text }
+                    return try await paid
+                }
+            }
+            let run = try await harness.start()
+            try await harness.until { gate.arrivals == 1 }
+            harness.script.set { call in
+                if case .commit = call { await commit.hang() }
+                return .apply
+            }
+            let observer = try await harness.observer()
+            try await observer.signal(run.id, Poke.self, "go", by: EngineHarness.bob)
+            try await harness.until { commit.arrivals == 1 }
+            gate.open()
+            try await harness.until { effects.count("paid") == 1 }
+            try await observer.terminate(run.id, by: EngineHarness.bob)
+            // The news of the body's end is on its way within this process; that of the message takes far longer.
+            for _ in 0..<20 { _ = try await observer.record(run.id) }
+            commit.open()
+            try await harness.until(run.id, is: .terminated)
+            #expect(
+                try await harness.lines(run.id) == [
+                    "run.started", "signal.received poke", "step.succeeded pay", "run.blocked a/b", "run.terminated",
+                ])
+        }
+    }
+
+    @Test func `messages to a run that only a later release can read wait for it, and the run stands where it stood`()
+        async throws
+    {
+        try await withEngines { harness in
+            let flow = Flow { _, context in
+                try await context.read("look", input: "") { _, _ in "seen" } + context.signal(Poke.self)
+            }
+            try await harness.open { flow }
+            let run = try await harness.start()
+            try await harness.until(run.id, is: .waiting)
+            try await harness.stop()
+            try Tampering.change(harness.path, "UPDATE events SET kind = 'step.dreamt' WHERE seq = 2")
+            try await harness.open { flow }
+            try await harness.engine.client.signal(run.id, Poke.self, "!", by: EngineHarness.bob)
+            try await harness.until(run.id, is: .blocked)
+            let before = try await harness.record(run.id)
+            try await harness.engine.client.terminate(run.id, by: EngineHarness.bob)
+            // No time passes: it is given back at once, and nothing is said twice.
+            try await harness.until { try await harness.record(run.id).epoch > before.epoch }
+            try await harness.until(run.id, is: .blocked)
+            #expect(try await harness.record(run.id).note == before.note)
+            try await harness.stop()
+            try Tampering.change(harness.path, "UPDATE events SET kind = 'step.succeeded' WHERE seq = 2")
+            try await harness.open(build: "build-2") { flow }
+            try await harness.until(run.id, is: .terminated)
+            #expect(try await harness.count("run.blocked", in: run.id) == 1)
+        }
+    }
+
+    @Test func `a store that cannot commit is asked again after a pause, whatever the clock is set to meanwhile`() async throws {
+        try await withEngines { harness in
+            try await harness.open { Self.waiting }
+            let run = try await harness.start()
+            try await harness.until(run.id, is: .waiting)
+            let failures = Mutex(0)
+            harness.script.set { call in
+                guard case .commit = call else { return .apply }
+                return failures.withLock { count in
+                    count += 1
+                    return count == 1 ? .fail(.unavailable("disk full")) : .apply
+                }
+            }
+            let observer = try await harness.observer()
+            try await observer.signal(run.id, Poke.self, "s", by: EngineHarness.bob)
+            try await harness.until { harness.logs.lines.contains { $0.contains("cannot commit") } }
+            harness.clock.advance(by: .seconds(-3_600))
+            try await harness.until {
+                if try await harness.record(run.id).state.isFinal { return true }
+                if harness.clock.passed < .seconds(60) { harness.clock.advance(by: .seconds(1)) }
+                Task { harness.pulse.ring() }
+                return false
+            }
+        }
+    }
+}
+
+private struct Garbled: Error, CustomStringConvertible {
+    let description = "no\0 \u{1B}[31mred"
+}
+
+extension CommitItem {
+    fileprivate var blocks: Bool {
+        guard case .advance(let advance) = self else { return false }
+        return advance.events.contains { $0.kind == .runBlocked }
     }
 }

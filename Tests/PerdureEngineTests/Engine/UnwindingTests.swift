@@ -293,4 +293,29 @@ import Testing
             #expect(try await run.result() == "anyway")
         }
     }
+
+    @Test func `a timeout and a scope of one name keep apart what they have done`() async throws {
+        try await withEngines { harness in
+            let effects = harness.effects
+            try await harness.open {
+                Flow { _, context in
+                    _ = try await context.timeout(.seconds(60), name: "part") {
+                        try await context.step(Reserve(effects: effects), input: 1)
+                    }
+                    do {
+                        try await context.scope("part") {
+                            _ = try await context.step(Reserve(effects: effects), input: 2)
+                            throw Rejected("late")
+                        }
+                    } catch is Rejected {}
+                    return "done"
+                }
+            }
+            let run = try await harness.start()
+            #expect(try await run.result() == "done")
+            #expect(effects.all == ["reserve 1", "reserve 2", "release r2 of 2"])
+            #expect(try await harness.count("step.succeeded part/reserve", in: run.id) == 1)
+            #expect(try await harness.count("step.succeeded part#2/reserve", in: run.id) == 1)
+        }
+    }
 }

@@ -52,6 +52,52 @@ private let key = BusinessKey(namespace: "default", step: "a", key: "order-7")
         #expect(run.violations() == [])
     }
 
+    @Test func `an outcome of another type is not adopted`() throws {
+        var request = StepRequest(
+            subject: "a", name: "a", effect: .idempotent(.forever), irreversible: "it stays", businessKey: "order-7",
+            input: Code.input("a"))
+        request.refusesOutput = { $0 == Array("7".utf8) ? "the result of 'a' is a text" : nil }
+        let run = try held(.happened(output: Array("7".utf8)), .step(request))
+        #expect(run.historyText == ["run.started", "step.failed a", "run.failed"])
+        #expect(run.script.seen.first == "a: key_conflict")
+        #expect(run.history[1].attributes.text.contains("is a text"))
+        #expect(run.violations() == [])
+    }
+
+    @Test func `an outcome that is being undone is adopted by nobody`() throws {
+        let run = try MachineDriver(.sequence([.idempotent("a", undo: .idempotent, key: "order-7"), .signal("s"), .fails]))
+        try run.end("a")
+        try run.send(.signal, "s", "1")
+        #expect(run.kinds.last == .undoStarted)
+        #expect(run.keys[key]?.outcome == .open)
+        try run.end("a")
+        #expect(run.keys[key]?.outcome == .free)
+    }
+
+    @Test func `what happened although it was given up is undone before anybody could adopt it`() throws {
+        let run = try MachineDriver(
+            .sequence([.race([.signal("s"), .idempotent("a", undo: .idempotent, key: "order-7")]), .signal("end")]))
+        try run.send(.signal, "s", "1")
+        run.ended(run.running.removeFirst(), .succeeded(ok))
+        while run.kinds.last != .stepSucceeded { try run.cycle() }
+        #expect(run.keys[key]?.outcome == .open)
+        try run.settle()
+        #expect(run.keys[key]?.outcome == .open)
+        try run.end("a")
+        #expect(run.keys[key]?.outcome == .free)
+        #expect(run.violations() == [])
+    }
+
+    @Test func `an undo that has not begun when its run is terminated leaves the outcome to others`() throws {
+        let run = try MachineDriver(.atMostOnce("a", undo: .idempotent, key: "order-7"))
+        try run.crash()
+        run.deliverResolution("a", .undo, output: "7")
+        run.deliver(.terminate)
+        try run.settle()
+        #expect(run.historyText.suffix(2) == ["step.resolved a", "run.terminated"])
+        #expect(run.keys[key]?.outcome == .happened(output: Array("7".utf8)))
+    }
+
     @Test func `a key held with another input is a failure`() throws {
         for approval in [nil, ApprovalRequirement.required(by: .anyone, within: .hours(1))] {
             let run = try held(.open, digest: "another", .idempotent("a", approval: approval, key: "order-7"))

@@ -12,9 +12,9 @@ import Testing
         try String(contentsOf: Self.root.appending(path: "docs/\(name)"), encoding: .utf8).split(separator: "\n")
     }
 
-    /// The names of the test functions in this folder.
-    private func tests(in suffix: String) throws -> Set<String> {
-        let folder = Self.root.appending(path: "Tests/PerdureEngineTests/Machine")
+    /// The names of the test functions in this folder, or one beside it.
+    private func tests(in suffix: String, of folder: String = "Machine") throws -> Set<String> {
+        let folder = Self.root.appending(path: "Tests/PerdureEngineTests/\(folder)")
         let files = try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { $0.hasSuffix(suffix) }
         var names: Set<String> = []
         for file in files {
@@ -48,7 +48,7 @@ import Testing
     }
 
     @Test func `every row of the semantics names a test that exists`() throws {
-        let names = try tests(in: "Scenarios.swift").union(tests(in: "Tests.swift"))
+        let names = try tests(in: "Scenarios.swift").union(tests(in: "Tests.swift")).union(tests(in: "Tests.swift", of: "Engine"))
         var rows = 0
         for line in try document("semantics.md") where line.hasPrefix("| ") && !line.hasPrefix("| situation") {
             rows += 1

@@ -59,6 +59,18 @@ private let approval = ApprovalRequirement.required(by: .role("ops"), within: .h
         #expect(run.isRunning("a"))
     }
 
+    @Test func `the last attempt may act as long after a take-over that was given back at once`() throws {
+        let run = try MachineDriver(.idempotent("a", retention: .seconds(1)))
+        run.now = run.now + .days(1)
+        try run.crash(isGivenBack: true)
+        #expect(run.kinds.contains(.stepInDoubt))
+        try run.resolve("a", .didNotHappen)
+        #expect(run.kinds.last == .operatorAction)
+        run.now = run.now + .minutes(6)
+        try run.resolve("a", .didNotHappen)
+        #expect(run.isRunning("a"))
+    }
+
     @Test func `a person undoes what may have happened`() throws {
         let run = try MachineDriver(
             .sequence([.idempotent("z", undo: .idempotent), .recovered(.atMostOnce("a", undo: .idempotent))]))

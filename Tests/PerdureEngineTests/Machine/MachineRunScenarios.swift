@@ -221,6 +221,32 @@ private let refused = MachineDriver.failure(isDefinite: true)
         #expect(run.violations() == [])
     }
 
+    @Test func `an undo that has begun is in doubt when its run is terminated, whatever came of its attempts`() throws {
+        for undo in [StepRequest.Undo.idempotent, .atMostOnce(hasProbe: false)] {
+            let run = try MachineDriver(.sequence([.idempotent("a", undo: undo), .fails]))
+            try run.end("a")
+            try run.end("a", MachineDriver.failure(isDefinite: true))
+            #expect(run.kinds.last == .undoAttemptFailed)
+            try run.send(.terminate)
+            #expect(run.historyText.suffix(2) == ["undo.in_doubt a", "run.terminated"])
+            #expect(run.violations() == [])
+        }
+    }
+
+    @Test func `a run that was watched says that it does no harm, which puts nothing in doubt`() throws {
+        let run = try MachineDriver(.idempotent("a", policy: StepPolicy(retry: .never, intent: .always)))
+        let attributes: Attributes = ["build": "build-a", "node": .string(run.node), "watched": true]
+        try run.record(EventDraft(.runResumed, attributes: attributes))
+        run.mailbox.append((run.now, .survived))
+        run.mailbox.append((run.now, .survived))
+        try run.settle()
+        #expect(run.historyText.suffix(2) == ["run.resumed", "run.resumed"], "said once")
+        #expect(!run.machine.isWatched)
+        try run.end("a", MachineDriver.failure(isDefinite: true))
+        #expect(run.historyText.suffix(2) == ["step.attempt_failed a", "run.parked"], "it was sent by one owner, once")
+        #expect(run.violations() == [])
+    }
+
     @Test func `an approval that nobody waits for is cancelled when the run is terminated`() throws {
         let run = try MachineDriver(
             .sequence([

@@ -299,6 +299,22 @@ private let lost = MachineDriver.failure(isRetryable: false)
         #expect(run.calls.count == 1)
     }
 
+    @Test func `an intent is not replaced without end where a commit takes longer than an attempt may`() throws {
+        let policy = StepPolicy(attemptTimeout: .milliseconds(1))
+        let run = try MachineDriver(.sequence([.signal("s"), .atMostOnce("a", policy: policy)]))
+        run.deliver(.signal, "s", ok)
+        for _ in 0..<20 where run.calls.isEmpty {
+            try run.cycle()
+            run.now = run.now + .milliseconds(5)
+        }
+        #expect(run.calls.count == 1)
+        #expect(run.kinds.count { $0 == .stepIntended } == 3)
+        let call = try #require(run.running.first).attempt
+        #expect(call.deadline <= run.now + .milliseconds(1), "the body has no more time for that")
+        try run.crash()
+        #expect(run.historyText.suffix(2) == ["step.in_doubt a", "run.parked"])
+    }
+
     @Test func `a step in flight at a hand-over leaves an intent`() throws {
         let run = try MachineDriver(.parallel([.idempotent("a"), .read("r"), .atMostOnce("b")]))
         try run.handOver()
@@ -356,6 +372,19 @@ private let lost = MachineDriver.failure(isRetryable: false)
         for _ in 0..<RunMachine.probeLimit - 1 {
             try run.endProbe("a", .unknown("later"))
             #expect(!run.isRunning("a"))
+            try run.passUntilDue()
+        }
+        try run.endProbe("a", .unknown("never"))
+        #expect(run.historyText.suffix(2) == ["step.in_doubt a", "run.parked"])
+    }
+
+    @Test func `how often a probe did not know is remembered, whoever asks next`() throws {
+        let run = try doubted()
+        for number in 1..<RunMachine.probeLimit {
+            try run.endProbe("a", .unknown("later"))
+            #expect(!run.isRunning("a"))
+            if number.isMultiple(of: 2) { try run.crash() } else { try run.evict() }
+            #expect(!run.isRunning("a"), "not before its time")
             try run.passUntilDue()
         }
         try run.endProbe("a", .unknown("never"))

@@ -57,6 +57,15 @@ private let lost = MachineDriver.failure(isRetryable: false)
         #expect(run.kinds.last == .runCompleted)
     }
 
+    @Test func `a scope is undone whatever character a name in it begins with`() throws {
+        let run = try MachineDriver(
+            .sequence([
+                .recovered(.scope("x", .sequence([.idempotent("\u{301}a", undo: .idempotent), .fails]))), .signal("s"),
+            ]))
+        try run.end("x/\u{301}a")
+        #expect(run.kinds.last == .undoStarted)
+    }
+
     @Test func `an undo has a key of its own and gets what the step gave`() throws {
         let run = try MachineDriver(.sequence([.idempotent("a", undo: .idempotent), .fails]))
         try run.end("a", .succeeded(Array("7".utf8)))

@@ -75,6 +75,8 @@ final class CrashingStore: Store {
         try await store.nextWake(hosted: hosted)
     }
     func keyHolder(_ key: BusinessKey) async throws(StoreError) -> BusinessKeyRecord? { try await store.keyHolder(key) }
+    func awaitedKeys(of run: Int64) async throws(StoreError) -> [BusinessKeyWait] { try await store.awaitedKeys(of: run) }
+
     func awaitKey(_ key: BusinessKey, run: Int64, subject: String) async throws(StoreError) -> BusinessKeyRecord? {
         try await store.awaitKey(key, run: run, subject: subject)
     }

@@ -13,6 +13,9 @@ struct CrashSweep: Sendable {
     /// Looks at what came of it; with the number of the commit of the crash.
     let check: @Sendable (EngineHarness, RunID, Int) async throws -> Void
 
+    /// Whether nothing more is to come about, here or in other runs.
+    var isOver: @Sendable (EngineHarness, RunID) async throws -> Bool = { try await $0.record($1).state.isFinal }
+
     /// Runs the workflow once undisturbed, then once for each commit and side, with a crash there.
     func run() async throws {
         var commits = 0
@@ -57,18 +60,18 @@ struct CrashSweep: Sendable {
         }
     }
 
-    /// Calls `drive` whenever something has changed, until the run is closed.
+    /// Calls `drive` whenever something has changed, until everything is over.
     private func finish(
         _ run: RunID, in harness: EngineHarness, drive: @escaping @Sendable (EngineHarness, RunID) async throws -> Void
     ) async throws {
         try await harness.until {
-            if try await harness.record(run).state.isFinal { return true }
+            if try await isOver(harness, run) { return true }
             do {
                 try await drive(harness, run)
             } catch let error as PerdureError where [.engineStopped, .runClosed, .questionClosed].contains(error.code) {
                 // The engine died, or the run went on, while it was looked at.
             }
-            return try await harness.record(run).state.isFinal
+            return try await isOver(harness, run)
         }
     }
 }

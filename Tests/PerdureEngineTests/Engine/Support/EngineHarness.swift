@@ -141,6 +141,19 @@ final class EngineHarness: Sendable {
         }
     }
 
+    /// Lets time pass while the run is given back and waits, until the condition holds.
+    func advance(
+        by duration: Duration, whileWaiting run: RunID, until condition: () async throws -> Bool
+    ) async throws {
+        try await until {
+            if try await condition() { return true }
+            if try await self.record(run).state == .waiting { self.clock.advance(by: duration) }
+            // Whatever the engine scheduled for later in answer to this has to be looked at again.
+            Task { [pulse = self.pulse] in pulse.ring() }
+            return false
+        }
+    }
+
     /// Waits until the engine has ended by itself.
     func untilEnded() async throws -> (any Error)? {
         guard let process = state.withLock({ $0.process }) else { return nil }

@@ -6,16 +6,21 @@ import Synchronization
 final class ManualClock: Sendable {
     private struct State {
         var now = Timestamp(microseconds: 1_770_000_000_000_000)
+        /// What has passed, which is never taken back.
+        var passed = Duration.zero
         var handlers: [@Sendable () -> Void] = []
     }
 
     private let state = Mutex(State())
 
     func now() -> Timestamp { state.withLock { $0.now } }
+    var passed: Duration { state.withLock { $0.passed } }
 
+    /// A negative duration sets the clock back.
     func advance(by duration: Duration) {
         let handlers = state.withLock { state in
             state.now = state.now + duration
+            state.passed += max(duration, .zero)
             return state.handlers
         }
         for handler in handlers { handler() }
@@ -29,18 +34,37 @@ final class ProcessClock: EngineClock {
     private struct State {
         var passed = Duration.zero
         var handlers: [@Sendable () -> Void] = []
+        var pauses: [(until: Duration, action: @Sendable () -> Void)] = []
     }
 
     private let clock: ManualClock
     private let state = Mutex(State())
 
-    init(_ clock: ManualClock) { self.clock = clock }
+    init(_ clock: ManualClock) {
+        self.clock = clock
+        clock.onChange { [weak self] in self?.endPauses() }
+    }
 
     func now() -> Timestamp { clock.now() + state.withLock { $0.passed } }
 
     func onChange(_ handler: @escaping @Sendable () -> Void) {
         state.withLock { $0.handlers.append(handler) }
         clock.onChange(handler)
+    }
+
+    func after(_ duration: Duration, _ action: @escaping @Sendable () -> Void) {
+        state.withLock { $0.pauses.append((clock.passed + $0.passed + duration, action)) }
+        endPauses()
+    }
+
+    private func endPauses() {
+        let ended = state.withLock { state in
+            let now = clock.passed + state.passed
+            let ended = state.pauses.filter { $0.until <= now }
+            state.pauses.removeAll { $0.until <= now }
+            return ended
+        }
+        for pause in ended { pause.action() }
     }
 
     /// Lets a year pass, for this engine only.
@@ -50,5 +74,6 @@ final class ProcessClock: EngineClock {
             return state.handlers
         }
         for handler in handlers { handler() }
+        endPauses()
     }
 }

@@ -17,6 +17,8 @@ enum StoreFate: Sendable {
     case fail(StoreError)
     /// It is done, but the caller is told otherwise.
     case applyAndFail(StoreError)
+    /// Every item of the commit is refused, and nothing is done.
+    case refuse(CommitRefusal)
     /// The process dies before or after the call.
     case dieBefore, dieAfter
 }
@@ -62,7 +64,7 @@ final class WatchedStore: Store {
     }
 
     private func pass<T: Sendable>(
-        _ call: StoreCall, _ body: () async throws(StoreError) -> T
+        _ call: StoreCall, refusing: (CommitRefusal) -> T? = { _ in nil }, _ body: () async throws(StoreError) -> T
     ) async throws(StoreError) -> T {
         guard !isDead else { throw .closed }
         defer { pulse.ring() }
@@ -70,6 +72,7 @@ final class WatchedStore: Store {
         guard !isDead else { throw .closed }
         switch fate {
         case .apply: break
+        case .refuse(let refusal): if let refused = refusing(refusal) { return refused }
         case .fail(let error): throw error
         case .applyAndFail(let error):
             _ = try await body()
@@ -96,7 +99,9 @@ final class WatchedStore: Store {
             state.commits += 1
             return state.commits
         }
-        return try await pass(.commit(number, items)) { () async throws(StoreError) in try await base.commit(items) }
+        return try await pass(.commit(number, items), refusing: { refusal in items.map { _ in .refused(refusal) } }) {
+            () async throws(StoreError) in try await base.commit(items)
+        }
     }
 
     func claim(_ request: ClaimRequest) async throws(StoreError) -> [ClaimedRun] {
@@ -125,6 +130,10 @@ final class WatchedStore: Store {
 
     func awaitKey(_ key: BusinessKey, run: Int64, subject: String) async throws(StoreError) -> BusinessKeyRecord? {
         try await pass(.awaitKey) { () async throws(StoreError) in try await base.awaitKey(key, run: run, subject: subject) }
+    }
+
+    func awaitedKeys(of run: Int64) async throws(StoreError) -> [BusinessKeyWait] {
+        try await pass(.other) { () async throws(StoreError) in try await base.awaitedKeys(of: run) }
     }
 
     func quarantine(_ run: Int64, reason: String, ifUnownedSince epoch: Int64?) async throws(StoreError) {

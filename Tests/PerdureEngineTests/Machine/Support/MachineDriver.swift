@@ -192,7 +192,12 @@ final class MachineDriver {
                 key: take.key, generation: take.generation, holder: identity.id, subject: take.subject,
                 inputDigest: take.inputDigest, outcome: .open)
         }
-        for settlement in drafts.settles { settleKey(settlement.key, settlement.end) }
+        for settlement in drafts.settles {
+            guard let record = keys[settlement.key], record.holder == identity.id, record.subject == settlement.subject else {
+                continue
+            }
+            settleKey(settlement.key, settlement.end)
+        }
         startedChildren += drafts.children
         deliveries += drafts.deliveries
         inbox.removeAll { drafts.consumed.contains($0.number) }
@@ -249,13 +254,13 @@ final class MachineDriver {
 
     // MARK: Losing the process
 
-    /// The process dies; another one takes the run over.
-    func crash(build: String? = nil) throws {
+    /// The process dies; another one takes the run over, and may give it back at once and take it again.
+    func crash(build: String? = nil, isGivenBack: Bool = false) throws {
         leave(build: build)
         let resumed = EventDraft(
             .runResumed, attributes: ["build": .string(self.build), "clean": false, "node": .string(node)])
         history.append(head.append(resumed, run: identity.id.description, now: now))
-        try comeBack(isTakeover: true)
+        try comeBack(isTakeover: !isGivenBack)
     }
 
     /// The process gives the run up in order: what has ended is recorded, what is in flight has its intent committed.
@@ -320,6 +325,9 @@ final class MachineDriver {
     func settleKey(_ key: BusinessKey, _ end: BusinessKeySettlement.End) {
         guard var record = keys[key] else { return }
         switch end {
+        case .undoing:
+            if case .happened = record.outcome { keys[key]?.outcome = .open }
+            return
         case .happened(let output): record.outcome = .happened(output: output)
         case .free:
             record.outcome = .free

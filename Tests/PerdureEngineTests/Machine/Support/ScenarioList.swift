@@ -23,6 +23,10 @@ enum ScenarioList {
         try scenarios.`a step that fails for good frees its key`()
         try scenarios.`a free key is taken with its generation, which is part of the idempotency key, the undo's too`()
         try scenarios.`what another run did is adopted, and not undone`()
+        try scenarios.`an outcome of another type is not adopted`()
+        try scenarios.`an outcome that is being undone is adopted by nobody`()
+        try scenarios.`what happened although it was given up is undone before anybody could adopt it`()
+        try scenarios.`an undo that has not begun when its run is terminated leaves the outcome to others`()
         try scenarios.`a key held with another input is a failure`()
         for end in [BusinessKeySettlement.End.free, .happened(output: MachineDriver.done)] as [BusinessKeySettlement.End] {
             try scenarios.`a key held by another run is waited for`(end)
@@ -147,6 +151,7 @@ enum ScenarioList {
             try scenarios.`that it did not happen is not believed while the last attempt may still act`(kind)
         }
         try scenarios.`the last attempt of a plain step may act long after the crash that cut it off`()
+        try scenarios.`the last attempt may act as long after a take-over that was given back at once`()
         try scenarios.`a person undoes what may have happened`()
         try scenarios.`a step that cannot be undone is not undone by a person either`()
         try scenarios.`an abort fails the run and undoes it, whatever its code makes of it`()
@@ -194,6 +199,8 @@ enum ScenarioList {
         try scenarios.`a run that is terminated while a probe runs keeps its doubt`()
         try scenarios.`a terminate waits for what came about before it`()
         try scenarios.`a terminated unwinding leaves its undo in doubt, and the step that waits for it as it is`()
+        try scenarios.`an undo that has begun is in doubt when its run is terminated, whatever came of its attempts`()
+        try scenarios.`a run that was watched says that it does no harm, which puts nothing in doubt`()
         try scenarios.`an approval that nobody waits for is cancelled when the run is terminated`()
     }
 
@@ -249,12 +256,14 @@ enum ScenarioList {
         try scenarios.`an at-most-once step cut off by a crash waits for a person`()
         try scenarios.`an at-most-once step cut off by a crash is probed where it can be`()
         try scenarios.`an intent whose time ran out before it could be used is written anew`()
+        try scenarios.`an intent is not replaced without end where a commit takes longer than an attempt may`()
         try scenarios.`a step in flight at a hand-over leaves an intent`()
         try scenarios.`a later attempt in flight at a hand-over is not taken for one that never was`()
         try scenarios.`a probe that finds the effect settles the step`()
         try scenarios.`a probe that finds nothing is believed when the last attempt is over for certain`()
         try scenarios.`a probe that finds a part asks a person`()
         try scenarios.`a probe that does not know is asked again with growing delays, then a person is`()
+        try scenarios.`how often a probe did not know is remembered, whoever asks next`()
         try scenarios.`when a probe finds that an error was definite after all, the policy goes on`()
         for retry in [RetryPolicy.default, .never.thenThrow] as [RetryPolicy] {
             try scenarios.`an error that cannot be retried is thrown when a probe finds that nothing happened`(retry)
@@ -266,6 +275,7 @@ enum ScenarioList {
         try scenarios.`a run that throws undoes its steps in the reverse order of their completion`()
         try scenarios.`a cancelled run undoes its steps, and the undo does not mind the cancellation`()
         try scenarios.`a scope is undone alone`()
+        try scenarios.`a scope is undone whatever character a name in it begins with`()
         try scenarios.`an undo has a key of its own and gets what the step gave`()
         try scenarios.`an undo is tried without limit, and sent again after a crash`()
         try scenarios.`an undo that cannot go on parks the run, and older ones wait`()
