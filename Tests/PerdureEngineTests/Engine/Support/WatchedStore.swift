@@ -26,10 +26,13 @@ enum StoreFate: Sendable {
 /// Says what becomes of the calls of a store. May wait in between.
 final class StoreScript: Sendable {
     typealias Rule = @Sendable (StoreCall) async -> StoreFate
-    private let state = Mutex<Rule?>(nil)
 
-    var rule: Rule? { state.withLock { $0 } }
-    func set(_ rule: Rule?) { state.withLock { $0 = rule } }
+    /// Around the closure: a bare one would be wrapped once more by every look, and each call would take longer than the one before.
+    private struct State { var rule: Rule? }
+    private let state = Mutex(State())
+
+    var rule: Rule? { state.withLock { $0.rule } }
+    func set(_ rule: Rule?) { state.withLock { $0.rule = rule } }
 }
 
 /// A store that tells the test about every call, fails as the script says, and can die like a process: from then on nothing reaches
