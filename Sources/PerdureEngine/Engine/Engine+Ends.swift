@@ -9,6 +9,7 @@ import Synchronization
 // Runs that leave memory, and those that must not come in.
 extension Engine {
     func observe(_ activation: Activation, _ event: ActivationEvent) {
+        recovering.heard(event, of: activation.number)
         switch event {
         case .released(let epoch, let wakeAt):
             let leaving = state.withLock { $0.table.idle(activation, epoch: epoch, limit: configuration.cachedRuns) }
@@ -47,7 +48,9 @@ extension Engine {
                 guard let record = try await store.run(id), record.owner == node, let head = try await head(of: record) else {
                     return bell.ring()
                 }
-                try await load(ClaimedRun(record: record, previous: record.state, head: head, isTakeover: true), services)
+                let claim = ClaimedRun(record: record, previous: record.state, head: head, isTakeover: true)
+                try await load(claim, services)
+                noteRecovery(of: claim)
             } catch {
                 logger.error("a run cannot be read again", metadata: ["run": "\(id)", "error": "\(error)"])
                 scheduler.schedule(at: configuration.clock.now() + .seconds(1)) { [weak self] in self?.reload(id) }

@@ -29,6 +29,7 @@ import Testing
         }
     }
 
+    // Promise: 11
     @Test func oneOrderIsChargedOnceWhicheverRunAsks() async throws {
         try await withEngines { harness in
             let gate = harness.gate(), flow = flow(harness.effects, gate)
