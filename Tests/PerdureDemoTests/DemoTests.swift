@@ -40,6 +40,7 @@ import Testing
         return (status, try decoder.decode(Figures.self, from: json))
     }
 
+    // Promise: 1, 4, 13
     @Test func everyEffectHappensOnceHoweverOftenTheEngineIsKilled() async throws {
         let (status, figures) = try await demo("--seed", "1")
         #expect(status == 0)

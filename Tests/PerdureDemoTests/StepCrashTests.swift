@@ -54,6 +54,7 @@ import Testing
         }
     }
 
+    // Promise: 11, 13
     @Test func killedAfterTheSendTheSameKeyIsSentAgain() async throws {
         try await withKeys { run in
             try await run.die(.afterSend, .sent, "POST /payments/charges")
@@ -86,6 +87,7 @@ import Testing
         }
     }
 
+    // Promise: 4
     @Test func killedAfterTheEffectAPersonSaysThatItHappened() async throws {
         try await byHand { run in
             try await run.die(.afterEffect, .answered, "POST /payments/charges")
@@ -118,6 +120,7 @@ import Testing
         }
     }
 
+    // Promise: 27
     @Test func killedAfterTheOutcomeTheStepIsNeverSentAgain() async throws {
         try await withKeys { run in
             try await run.die(.afterOutcome, .afterCommit, "step.succeeded", subject: "charge")
@@ -128,6 +131,7 @@ import Testing
         }
     }
 
+    // Promise: 1
     @Test func killedDuringRecoveryAgainAndAgainTheRunStillFinishes() async throws {
         try await withKeys { run in
             try await run.die(.afterEffect, .answered, "POST /payments/charges")

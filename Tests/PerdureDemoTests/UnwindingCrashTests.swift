@@ -27,6 +27,7 @@ import Testing
         Place(moment: .beforeCommit, what: "run.failed"),
     ]
 
+    // Promise: 19
     @Test(arguments: places.indices) func killedDuringUnwindingEveryUndoHappensOnceAndInReverseOrder(_ index: Int) async throws {
         let place = Self.places[index]
         let customer = Customer(name: "acme", order: Order(number: "first", cents: 500), creditLimit: 100)

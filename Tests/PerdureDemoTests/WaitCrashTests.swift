@@ -12,6 +12,7 @@ import Testing
     private static let rotation = Rotation(change: "CHG-1", services: ["billing", "search"])
     private static let patient = Reservation(order: order, patience: 3_600_000)
 
+    // Promise: 22, 23
     @Test(arguments: [CrashRule.Moment.beforeCommit, .afterCommit])
     func killedAsAnApprovalArrivesItIsTakenInAndUsedOnce(_ moment: CrashRule.Moment) async throws {
         try await CrashHarness.play(RotateSecrets.name, key: "CHG-1", input: Self.rotation) { run in
@@ -90,6 +91,7 @@ import Testing
         }
     }
 
+    // Promise: 13
     @Test func aSignalThatComesWhileTheEngineIsDownSettlesAndUndoesWhatIsNoLongerWanted() async throws {
         try await CrashHarness.play(ReserveSeat.name, key: "seat", input: Self.patient) { run in
             try await run.dieWhileHeld(.charge)
@@ -104,6 +106,7 @@ import Testing
         }
     }
 
+    // Promise: 13
     @Test func aCancellationThatComesWhileTheEngineIsDownSettlesAndUndoesWhatMayHaveHappened() async throws {
         try await CrashHarness.play(ReserveSeat.name, key: "seat", input: Self.patient) { run in
             try await run.dieWhileHeld(.charge)

@@ -9,6 +9,7 @@ import Synchronization
 // Runs that leave memory, and those that must not come in.
 extension Engine {
     func observe(_ activation: Activation, _ event: ActivationEvent) {
+        recovering.heard(event, of: activation.number)
         switch event {
         case .released(let epoch, let wakeAt):
             let leaving = state.withLock { $0.table.idle(activation, epoch: epoch, limit: configuration.cachedRuns) }
@@ -65,7 +66,9 @@ extension Engine {
             // It may have been claimed and brought in anew meanwhile.
             state.withLock({ $0.table[record.number] == nil })
         else { return bell.ring() }
-        try await load(ClaimedRun(record: record, previous: record.state, head: head, isTakeover: true), services)
+        let claim = ClaimedRun(record: record, previous: record.state, head: head, isTakeover: true)
+        try await load(claim, services)
+        noteRecovery(of: claim)
     }
 
     private func head(of record: RunRecord) async throws(StoreError) -> ChainHead? {

@@ -16,7 +16,7 @@ extension Engine {
             store: store, journal: journal, registry: registry, threads: threads, watchdog: watchdog, scheduler: scheduler,
             resources: resources, clock: configuration.clock,
             random: configuration.random, node: node, build: build, payloadLimit: configuration.payloadLimit, logger: logger,
-            metrics: metrics, bodies: bodies, report: report,
+            metrics: metrics, bodies: bodies, recovery: recovering, report: report,
             observe: { [weak self] activation, event in self?.observe(activation, event) })
     }
 
@@ -59,12 +59,15 @@ extension Engine {
             guard limit > 0, !Task.isCancelled else { return }
             let claims = try await store.claim(ClaimRequest(node: node, build: build, hosted: hosted, limit: limit))
             for claim in claims { take(claim, services, into: &group) }
-            if claims.count < limit { return }
+            if claims.count < limit { return recovering.foundAll() }
         }
     }
 
     private func take(_ claim: ClaimedRun, _ services: ActivationServices, into group: inout DiscardingTaskGroup) {
-        if claim.isTakeover { metrics.takeovers.increment() }
+        if claim.isTakeover {
+            metrics.takeovers.increment()
+            recovering.tookOver(claim.record.number)
+        }
         let resident = state.withLock { state -> Activation? in
             // What is left here was read under an earlier owner; what is unread is read again below.
             state.rowsForLoading[claim.record.number] = nil
@@ -95,11 +98,20 @@ extension Engine {
         group.addTask { [self] in
             do throws(StoreError) {
                 try await load(claim, services)
+                noteRecovery(of: claim)
             } catch {
                 cannotLoad(claim, error)
             }
             giveRoomBack()
         }
+    }
+
+    /// A run that is not in memory after it was read is looked after without its code. One that was taken over and read later, after it
+    /// could not be read at first, moves as soon as it is there.
+    func noteRecovery(of claim: ClaimedRun) {
+        let (isRunning, isInMemory) = state.withLock { ($0.phase == .running, $0.table[claim.record.number] != nil) }
+        if isRunning, !isInMemory { recovering.isHeldBack(claim.record.number) }
+        if isInMemory, !claim.isTakeover { recovering.moves(claim.record.number) }
     }
 
     /// Ends the reservation for a run that is in memory by now, or will not be; then nothing else tells that there is room.

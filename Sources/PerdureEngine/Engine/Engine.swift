@@ -34,6 +34,7 @@ public final class Engine: Service {
     let watchdog: Watchdog
     let metrics = EngineMetrics()
     let bodies = BodyCounter()
+    let recovering: Recovery
     let bell: Bell
     let waiters: RunWaiters
     let state: Mutex<EngineState>
@@ -75,6 +76,7 @@ public final class Engine: Service {
         } catch let error as StoreError {
             throw error.publicError
         }
+        recovering = Recovery(clock: clock, since: now, logger: logger, metrics: metrics)
         scheduler = Scheduler(clock: clock)
         resources = Resources(
             configuration.resources, clock: clock, random: configuration.random, scheduler: scheduler, logger: logger,

@@ -16,7 +16,9 @@ struct EngineMetrics: Sendable {
     let poisoned = Counter(label: "perdure_runs_poisoned_total")
     let parked = Counter(label: "perdure_runs_parked_total")
     let takeovers = Counter(label: "perdure_takeovers_total")
+    let attemptsRepeated = Counter(label: "perdure_step_attempts_repeated_total")
     let swallowedEvictions = Counter(label: "perdure_swallowed_evictions_total")
     let circuitsOpened = Counter(label: "perdure_circuits_opened_total")
+    let recovery = Gauge(label: "perdure_recovery_seconds")
     let resident = Gauge(label: "perdure_resident_runs")
 }

@@ -103,4 +103,6 @@ package struct Attempt: Sendable, Hashable {
     package var deadline: Timestamp
     /// For an undo: the recorded output of the step.
     package var output: [UInt8]
+    /// Whether an owner before this one has begun it, or may have.
+    package var isRepeated = false
 }

@@ -19,7 +19,10 @@ extension RunMachine {
         steps[id]?.deadline = deadline
         steps[id]?.quietAfter = deadline + step.request.policy.grace
         steps[id]?.bodyWasToldToStop = false
-        return attempt(step, step.family == .step ? .step : .undo, deadline: deadline)
+        steps[id]?.isInherited = false
+        var attempt = attempt(step, step.family == .step ? .step : .undo, deadline: deadline)
+        attempt.isRepeated = step.isInherited
+        return attempt
     }
 
     package mutating func beginProbe(_ id: OperationID, now: Timestamp) -> Attempt? {

@@ -204,6 +204,7 @@ extension RunMachine {
             guard let step = steps[id] else { continue }
             if step.wasPerhapsSent(by: now, isTakeover: isTakeover) {
                 steps[id]?.mayHaveRun = true
+                steps[id]?.isInherited = true
                 steps[id]?.isIntentUnsent = false
                 // An attempt that no event speaks of was sent by now at the latest.
                 if !step.isAtMostOnce {

@@ -156,6 +156,8 @@ struct StepOperation {
     var lastFailure: StepFailure?
     var keyGeneration = 0
     var bodyWasToldToStop = false
+    /// An owner before this one may have begun an attempt that no event speaks of, and this one has begun none since.
+    var isInherited = false
     /// Its resource has let the next attempt through.
     var isAdmitted = false
     /// It waits in memory for its resource.

@@ -33,6 +33,7 @@ extension Activation {
         else { return }
         let number = services.bodies.next()
         services.metrics.attempts.increment()
+        if attempt.isRepeated { services.recovery.repeatsAttempt() }
         let context = StepContext(
             runID: identity.id, step: attempt.subject, idempotencyKey: attempt.idempotencyKey, attempt: attempt.number,
             fencingToken: FencingToken(epoch: epoch, sequence: number), deadline: attempt.deadline.date,

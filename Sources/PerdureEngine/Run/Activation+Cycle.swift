@@ -33,18 +33,30 @@ extension Activation {
             submit(advance)
         case .act(let actions):
             for action in actions { perform(action, now: now) }
+            noteRecovery()
             // What was started ends by mail. What was not (a body told to stop) leaves nothing to wait for.
             if state.withLock({ !$0.isBusy }) { return cycle() }
             scheduleWake()
         case .rest(isStalled: true, _):
             noteStall()
         case .rest(_, let transition?):
+            noteRecovery()
             release(transition)
         case .rest(_, nil):
+            noteRecovery()
             scheduleWake()
         case .block(let divergence):
             block(divergence)
         }
+    }
+
+    /// What was outstanding when the owner before died is under way again, or waits.
+    private func noteRecovery() {
+        let isNews = state.withLock { state in
+            defer { state.isRecovering = false }
+            return state.isRecovering
+        }
+        if isNews { services.recovery.moves(number) }
     }
 
     private func noteStall() {

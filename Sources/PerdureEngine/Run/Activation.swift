@@ -70,6 +70,8 @@ package final class Activation: Sendable {
         /// The code gets nothing any more, and nothing it does counts.
         var isClosed = false
         var mustHandOver = false
+        /// Its owner died, and it has not got as far again as it was then.
+        var isRecovering = false
         var failure: Divergence?
         var callsAfterClose = 0
 
@@ -178,6 +180,7 @@ package final class Activation: Sendable {
             state.withLock { state in
                 guard !state.isClosed else { return }
                 state.machine.caughtUp(isTakeover: isTakeover, now: now)
+                state.isRecovering = isTakeover
                 state.take(rows)
                 state.inboxReadAt = readAt
             }

@@ -21,6 +21,7 @@ package struct ActivationServices: Sendable {
     let logger: Logger
     let metrics: EngineMetrics
     let bodies: BodyCounter
+    let recovery: Recovery
     let report: EventReport
     /// Told, on an engine thread, what has become of a run.
     let observe: @Sendable (Activation, ActivationEvent) -> Void

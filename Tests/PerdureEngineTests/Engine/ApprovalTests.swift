@@ -25,7 +25,7 @@ import Testing
         return try #require(try await harness.observer().pendingApprovals(of: run).first)
     }
 
-    // Promise: 21
+    // Promise: 21, 23
     @Test func anApprovalRecordsWhoDecidedWhenWhyAndOnWhat() async throws {
         try await withEngines { harness in
             try await harness.open { flow(harness.effects) }
@@ -75,6 +75,7 @@ import Testing
         }
     }
 
+    // Promise: 23
     @Test func aDecisionOnAnotherViewIsRefused() async throws {
         try await withEngines { harness in
             try await harness.open { flow(harness.effects) }
@@ -90,6 +91,7 @@ import Testing
         }
     }
 
+    // Promise: 23
     @Test func nobodyDecidingIsADenial() async throws {
         try await withEngines { harness in
             try await harness.open { flow(harness.effects) }
@@ -121,6 +123,7 @@ import Testing
         }
     }
 
+    // Promise: 22
     @Test func anApprovalIsNotAskedForAgainAfterACrashAndKeepsItsExpiry() async throws {
         try await withEngines { harness in
             try await harness.open { flow(harness.effects) }
@@ -138,6 +141,7 @@ import Testing
         }
     }
 
+    // Promise: 23
     @Test func laterAttemptsUseTheConsumedApproval() async throws {
         try await withEngines { harness in
             let effects = harness.effects
@@ -168,7 +172,7 @@ import Testing
         }
     }
 
-    // Promise: 7
+    // Promise: 23
     @Test func `a decision that was accepted before the expiry counts, also if the run in memory has not heard of it`()
         async throws
     {

@@ -14,7 +14,7 @@ import Testing
         }
     }
 
-    // Promise: 8
+    // Promise: 8, 27
     @Test func aHistoryThatDoesNotFitBlocksTheRunAndTheRightCodeContinuesIt() async throws {
         try await withEngines { harness in
             try await harness.open { Self.flow("look") }
@@ -147,6 +147,7 @@ import Testing
 
     enum Foreign: String, CaseIterable { case sleep, task, actor, body }
 
+    // Promise: 5
     @Test(arguments: Foreign.allCases) func awaitingAnythingOutsideBlocksTheRun(_ foreign: Foreign) async throws {
         actor Helper {
             func use(_ context: WorkflowContext) async throws -> String { try await context.read("inside") { "x" } }

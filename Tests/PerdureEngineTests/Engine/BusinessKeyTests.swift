@@ -29,6 +29,7 @@ import Testing
         }
     }
 
+    // Promise: 11
     @Test func oneOrderIsChargedOnceWhicheverRunAsks() async throws {
         try await withEngines { harness in
             let gate = harness.gate(), flow = flow(harness.effects, gate)
@@ -132,7 +133,7 @@ import Testing
         }
     }
 
-    // Promise: 3
+    // Promise: 13
     @Test func `nobody acts under the key of an attempt that was under way when its run lost process and code`() async throws {
         try await withEngines { harness in
             let gate = harness.gate(), effects = harness.effects

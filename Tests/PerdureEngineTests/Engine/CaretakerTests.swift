@@ -124,7 +124,7 @@ import Testing
     private let keyed: Attributes = ["effect": "idempotent", "business_key": "order 7", "quiet_after": 1_770_000_060_000_000]
     private let died: Attributes = ["clean": false, "node": "node-2"]
 
-    // Promise: 3
+    // Promise: 13
     @Test(arguments: [true, false])
     func `an attempt that was due when its process died may have happened`(wasDue: Bool) throws {
         var run = SampleRun()

@@ -15,8 +15,7 @@ import Testing
         try await CrashSweep(workflows: { [workflow($0)] }, drive: drive, check: check).run()
     }
 
-    // Promise: 1
-    // Promise: 13
+    // Promise: 1, 3, 13
     @Test func aRunCrashedBeforeAndAfterEveryCommitEndsAlikeWithEachEffectOnce() async throws {
         try await sweep { harness in
             let effects = harness.effects

@@ -144,6 +144,7 @@ import Testing
         }
     }
 
+    // Promise: 4
     @Test func anIdempotentStepIsSentAgainInsideItsWindowAndIsInDoubtAfterIt() async throws {
         for (pause, isInDoubt) in [(Duration.seconds(3_600), false), (.seconds(3_601), true)] {
             try await withEngines { harness in

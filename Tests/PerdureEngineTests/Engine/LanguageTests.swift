@@ -34,6 +34,7 @@ import Testing
         }
     }
 
+    // Promise: 1, 3
     @Test func aRunThatWaitsGoesOnAfterACrashAndRepeatsNothing() async throws {
         try await withEngines { harness in
             let effects = harness.effects

@@ -92,6 +92,7 @@ import Testing
         }
     }
 
+    // Promise: 25
     @Test func aRunFollowsAChangeOnlyIfItHadNotPassedIt() async throws {
         try await withEngines { harness in
             try await harness.open { Flow { _, context in try await "old " + context.signal(Poke.self) } }
@@ -122,6 +123,7 @@ import Testing
         }
     }
 
+    // Promise: 17
     @Test func aRunThatPassesItsDeadlineUndoesWhatItDidAndFails() async throws {
         try await withEngines { harness in
             let effects = harness.effects

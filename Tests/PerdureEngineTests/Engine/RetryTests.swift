@@ -69,6 +69,7 @@ import Testing
         }
     }
 
+    // Promise: 16, 17
     @Test func anOutageOfHoursOnlyMakesARunLate() async throws {
         try await withEngines { harness in
             let effects = harness.effects
@@ -98,6 +99,7 @@ import Testing
         }
     }
 
+    // Promise: 6, 17
     @Test func anExhaustedPolicyParksTheRunAndAPersonLetsItTryAgain() async throws {
         try await withEngines { harness in
             let flow = failing([Hiccup(isDefinite: true), Hiccup(isDefinite: true)], .plain(attempts: 1), harness.effects)
@@ -171,6 +173,7 @@ import Testing
         }
     }
 
+    // Promise: 13
     @Test func aPolicyThatThrowsPutsAStepThatMayHaveHappenedInDoubt() async throws {
         try await withEngines { harness in
             try await harness.open { failing([Hiccup()], .plain(attempts: 1, .thenThrow), harness.effects) }

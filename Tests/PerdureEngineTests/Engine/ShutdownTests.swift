@@ -38,6 +38,7 @@ import Testing
         }
     }
 
+    // Promise: 13
     @Test func aStepThatHangsBeyondTheGraceIsHandedOverWithItsIntent() async throws {
         try await withEngines { harness in
             let gate = harness.gate(), effects = harness.effects

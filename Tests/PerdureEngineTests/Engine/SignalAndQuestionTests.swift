@@ -96,6 +96,7 @@ import Testing
         }
     }
 
+    // Promise: 26
     @Test func whatIsLeftInTheInboxWhenARunClosesIsInItsHistory() async throws {
         try await withEngines { harness in
             let gate = harness.gate()
@@ -201,6 +202,7 @@ import Testing
         }
     }
 
+    // Promise: 13
     @Test func aTimeoutAroundAStepEndsWithTheStepsRecordedOutcome() async throws {
         try await withEngines { harness in
             let gate = harness.gate(), effects = harness.effects

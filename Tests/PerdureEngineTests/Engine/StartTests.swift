@@ -73,6 +73,7 @@ import Testing
         }
     }
 
+    // Promise: 27
     @Test func randomNumbersUUIDsAndTheTimeAreTheSameOnEveryReplay() async throws {
         try await withEngines { harness in
             let effects = harness.effects

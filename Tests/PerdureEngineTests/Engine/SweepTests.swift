@@ -30,6 +30,7 @@ import Testing
 
     private static func sweeping(_ configuration: inout EngineConfiguration) { configuration.verificationRate = 1_000 }
 
+    // Promise: 49
     @Test(arguments: [0, 1_000]) func aBrokenHistoryOfAWaitingRunIsFoundAndSetAside(cached: Int) async throws {
         try await withEngines { harness in
             let engine = try await harness.open(configure: {
@@ -54,6 +55,7 @@ import Testing
         }
     }
 
+    // Promise: 49
     @Test func aBrokenHistoryOfAClosedRunIsReportedAndLeftAsItIs() async throws {
         try await withEngines { harness in
             try await harness.open(configure: Self.sweeping) { Self.flow }

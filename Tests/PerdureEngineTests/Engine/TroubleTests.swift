@@ -82,6 +82,7 @@ import Testing
         }
     }
 
+    // Promise: 27
     @Test func aBrokenChainIsQuarantinedAndNeverExecuted() async throws {
         try await withEngines { harness in
             let effects = harness.effects

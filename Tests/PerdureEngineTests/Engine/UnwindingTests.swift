@@ -173,6 +173,7 @@ import Testing
         }
     }
 
+    // Promise: 19
     @Test func aCancelledRunUndoesWhatItDidAndIsCancelled() async throws {
         try await withEngines { harness in
             let effects = harness.effects
@@ -193,7 +194,7 @@ import Testing
         }
     }
 
-    // Promise: 24
+    // Promise: 13, 24
     @Test func aStepThatWasCancelledAndHappenedAllTheSameIsUndoneFirst() async throws {
         for crashes in [false, true] {
             try await withEngines { harness in
