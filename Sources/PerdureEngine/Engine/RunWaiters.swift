@@ -10,6 +10,8 @@ final class RunWaiters: Sendable {
 
     private let state = Mutex(State())
 
+    var isEmpty: Bool { state.withLock { $0.waiting.isEmpty } }
+
     /// Returns when the run was woken or the task is cancelled, or at once if there is nothing to wait for any more.
     ///
     /// - Parameter condition: Asked once more when the wait has begun, so that what came about just before is not missed.

@@ -78,8 +78,9 @@ import Testing
                 await Task.yield()
                 try Task.checkCancellation()
             }
+            #expect(engine.waiters.isEmpty)
             engine.state.withLock { state in
-                #expect(state.waiters.isEmpty && state.rowsForLoading.isEmpty)
+                #expect(state.rowsForLoading.isEmpty)
             }
         }
     }
