@@ -79,7 +79,7 @@ final class Recovery: Sendable {
 
     func heard(_ event: ActivationEvent, of run: Int64) {
         switch event {
-        case .released, .closed: moves(run)
+        case .released, .closed, .replied, .harmless: moves(run)
         case .blocked: isHeldBack(run)
         case .missedMail, .toldOthers, .lost, .gone: break
         }
