@@ -5,7 +5,7 @@ import PerdureHistory
 import PerdureStore
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct ApprovalTests {
+@Suite(.timeLimit(.minutes(5))) struct ApprovalTests {
     private func flow(_ effects: Effects) -> Flow {
         Flow { input, context in
             do {

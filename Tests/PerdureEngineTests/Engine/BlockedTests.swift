@@ -5,7 +5,7 @@ import PerdureHistory
 import PerdureStore
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct BlockedTests {
+@Suite(.timeLimit(.minutes(5))) struct BlockedTests {
     private static func flow(_ step: String, input: String? = nil) -> Flow {
         Flow { given, context in
             let made = try await context.read(step, input: input ?? given) { text, _ in text }

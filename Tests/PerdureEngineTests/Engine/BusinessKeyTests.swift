@@ -5,7 +5,7 @@ import PerdureHistory
 import PerdureStore
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct BusinessKeyTests {
+@Suite(.timeLimit(.minutes(5))) struct BusinessKeyTests {
     /// Charges the order that the input names before the slash; fails afterwards if the input ends so.
     private func flow(_ effects: Effects, _ gate: StepGate) -> Flow {
         Flow { input, context in

@@ -6,7 +6,7 @@ import PerdureStore
 import Testing
 
 /// Runs that start others, over a real store.
-@Suite(.timeLimit(.minutes(1))) struct ChildTests {
+@Suite(.timeLimit(.minutes(5))) struct ChildTests {
     private func echo(_ effects: Effects) -> Work {
         Work { input, context in
             try await context.step("work", input: input, .idempotent(retention: .forever), irreversible: "x") { input, step in

@@ -6,7 +6,7 @@ import PerdureStore
 import Testing
 
 /// Kills the process before and after every commit that a workflow makes, and looks at what the other side saw.
-@Suite(.timeLimit(.minutes(1))) struct CrashSweepTests {
+@Suite(.timeLimit(.minutes(5))) struct CrashSweepTests {
     private func sweep(
         _ workflow: @escaping @Sendable (EngineHarness) -> RegisteredWorkflow,
         drive: @escaping @Sendable (EngineHarness, RunID) async throws -> Void,

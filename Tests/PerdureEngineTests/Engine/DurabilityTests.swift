@@ -6,7 +6,7 @@ import PerdureStore
 import Testing
 
 /// What an author may rely on without doing anything for it.
-@Suite(.timeLimit(.minutes(1))) struct DurabilityTests {
+@Suite(.timeLimit(.minutes(5))) struct DurabilityTests {
     /// Two steps; the second looks at what is on disk when it begins.
     private func twoSteps(_ harness: EngineHarness) -> Flow {
         Flow { [effects = harness.effects] input, context in

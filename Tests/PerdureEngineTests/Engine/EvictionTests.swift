@@ -7,7 +7,7 @@ import Testing
 
 @testable import PerdureEngine
 
-@Suite(.timeLimit(.minutes(1))) struct EvictionTests {
+@Suite(.timeLimit(.minutes(5))) struct EvictionTests {
     // Promise: 27
     @Test(arguments: [0, 1, 1_000]) func runsComeBackByTimersAndSignalsWhateverIsKeptInMemory(cached: Int) async throws {
         try await withEngines { harness in

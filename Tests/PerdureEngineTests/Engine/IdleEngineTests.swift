@@ -5,7 +5,7 @@ import PerdureStore
 import Testing
 
 /// An engine that has the store but does not run.
-@Suite(.timeLimit(.minutes(1))) struct IdleEngineTests {
+@Suite(.timeLimit(.minutes(5))) struct IdleEngineTests {
     private static let waiting = Flow { _, context in try await context.signal(Poke.self) }
 
     @Test func runsAndMessagesAreAcceptedAndTakenOnWhenItRuns() async throws {

@@ -6,7 +6,7 @@ import PerdureStore
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct InDoubtTests {
+@Suite(.timeLimit(.minutes(5))) struct InDoubtTests {
     /// A flow with one at-most-once step that hangs the first time, so that the process can die in its middle.
     private func flow(_ harness: EngineHarness, _ gate: StepGate, _ inDoubt: InDoubt<String, String>) -> Flow {
         let effects = harness.effects

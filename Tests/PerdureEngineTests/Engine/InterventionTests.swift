@@ -6,7 +6,7 @@ import PerdureStore
 import Testing
 
 /// What people can do for runs whose code is gone, does not fit, must not run, or never runs again.
-@Suite(.timeLimit(.minutes(1))) struct InterventionTests {
+@Suite(.timeLimit(.minutes(5))) struct InterventionTests {
     // MARK: Terminated runs
 
     @Test(arguments: [

@@ -5,7 +5,7 @@ import PerdureHistory
 import PerdureStore
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct LanguageTests {
+@Suite(.timeLimit(.minutes(5))) struct LanguageTests {
     @Test func readsStepsAndActsReturnWhatHistoryHolds() async throws {
         try await withEngines { harness in
             let effects = harness.effects

@@ -6,7 +6,7 @@ import PerdureStore
 import Testing
 
 /// Values that stand beside their events.
-@Suite(.timeLimit(.minutes(1))) struct LargeValueTests {
+@Suite(.timeLimit(.minutes(5))) struct LargeValueTests {
     /// Hands a large text from step to step, and waits in the middle.
     private static func flow(_ effects: Effects) -> Flow {
         Flow { input, context in

@@ -5,7 +5,7 @@ import PerdureEngine
 import PerdureStore
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct LoggerTests {
+@Suite(.timeLimit(.minutes(5))) struct LoggerTests {
     @Test(arguments: [0, 1_000]) func everyLineIsLoggedOnceWhateverIsReplayed(cached: Int) async throws {
         try await withEngines { harness in
             let flow = Flow { input, context in

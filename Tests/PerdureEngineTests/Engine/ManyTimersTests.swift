@@ -7,7 +7,7 @@ import Testing
 
 @testable import PerdureEngine
 
-@Suite(.timeLimit(.minutes(3))) struct ManyTimersTests {
+@Suite(.timeLimit(.minutes(5))) struct ManyTimersTests {
     private static let count = 10_000
 
     /// Runs of `Flow` that have begun to sleep for a minute.

@@ -6,7 +6,7 @@ import PerdureStore
 import Testing
 
 /// Status, labels, patches and deadlines on the real engine and store.
-@Suite(.timeLimit(.minutes(1))) struct NotesTests {
+@Suite(.timeLimit(.minutes(5))) struct NotesTests {
     @Test func aStatusIsReadWithoutWakingTheRun() async throws {
         try await withEngines { harness in
             try await harness.open {

@@ -8,7 +8,7 @@ import Testing
 @testable import PerdureEngine
 
 /// Histories that are longer than what is kept of them in memory.
-@Suite(.timeLimit(.minutes(1))) struct PagedReplayTests {
+@Suite(.timeLimit(.minutes(5))) struct PagedReplayTests {
     /// Sixty steps, a wait, and a last step.
     private static func long(_ effects: Effects) -> Flow {
         Flow { input, context in

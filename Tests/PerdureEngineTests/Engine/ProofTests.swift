@@ -9,7 +9,7 @@ import Testing
 ///
 /// The engine makes no run of which the first two are false. So histories of real runs are changed here as somebody would who can
 /// compute the chain anew.
-@Suite(.timeLimit(.minutes(1))) struct ProofTests {
+@Suite(.timeLimit(.minutes(5))) struct ProofTests {
     struct Facts: Equatable {
         var isProvenOnce: Bool
         var isResumedSafely: Bool

@@ -6,7 +6,7 @@ import PerdureHistory
 import PerdureStore
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct RecoveryTests {
+@Suite(.timeLimit(.minutes(5))) struct RecoveryTests {
     /// Sends something and hangs there, the first time for each input.
     private func hanging(_ harness: EngineHarness, _ gate: StepGate, isDeaf: Bool = false) -> Flow {
         let effects = harness.effects

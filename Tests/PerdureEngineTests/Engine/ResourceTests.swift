@@ -7,7 +7,7 @@ import Synchronization
 import Testing
 
 /// Limits and circuits, shared by all runs of an engine.
-@Suite(.timeLimit(.minutes(1))) struct ResourceTests {
+@Suite(.timeLimit(.minutes(5))) struct ResourceTests {
     private static var policy: StepPolicy {
         var policy = StepPolicy.plain()
         policy.resource = "bank"

@@ -7,7 +7,7 @@ import Synchronization
 import Testing
 
 /// Closed runs whose time is over, as an engine treats them.
-@Suite(.timeLimit(.minutes(1))) struct RetentionTests {
+@Suite(.timeLimit(.minutes(5))) struct RetentionTests {
     private static let echo = Flow { input, context in
         try await context.read("echo", input: input) { text, _ in text }
     }

@@ -6,7 +6,7 @@ import PerdureStore
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct RetryTests {
+@Suite(.timeLimit(.minutes(5))) struct RetryTests {
     /// A flow with one step that fails with the given errors before it succeeds.
     private func failing(
         _ errors: [Hiccup], _ policy: StepPolicy, _ effects: Effects,

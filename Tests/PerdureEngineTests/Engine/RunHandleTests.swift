@@ -6,7 +6,7 @@ import PerdureStore
 import Testing
 
 /// What a program can do with the run that it has started or found.
-@Suite(.timeLimit(.minutes(1))) struct RunHandleTests {
+@Suite(.timeLimit(.minutes(5))) struct RunHandleTests {
     private static let waiting = Flow { _, context in try await context.signal(Poke.self) }
 
     @Test func theErrorThatAWorkflowThrewCanBeReadFromTheResult() async throws {

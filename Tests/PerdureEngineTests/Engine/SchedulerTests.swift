@@ -8,7 +8,7 @@ import Testing
 @testable import PerdureEngine
 
 /// Many times at once, and what is left of those that no longer count.
-@Suite(.timeLimit(.minutes(1))) struct SchedulerTests {
+@Suite(.timeLimit(.minutes(5))) struct SchedulerTests {
     @Test func anAlarmRingsOnceAtItsLastTime() async throws {
         let clock = ManualClock(), pulse = Pulse(), rung = Mutex<[String]>([])
         let scheduler = Scheduler(clock: ProcessClock(clock)), start = clock.now()

@@ -9,7 +9,7 @@ import PerdureStoreConformance
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct ShutdownTests {
+@Suite(.timeLimit(.minutes(5))) struct ShutdownTests {
     @Test func aGracefulShutdownLetsRunningStepsEnd() async throws {
         try await withEngines { harness in
             let gate = harness.gate(), effects = harness.effects

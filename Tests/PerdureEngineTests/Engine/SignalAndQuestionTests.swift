@@ -5,7 +5,7 @@ import PerdureHistory
 import PerdureStore
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct SignalAndQuestionTests {
+@Suite(.timeLimit(.minutes(5))) struct SignalAndQuestionTests {
     @Test func signalsThatCameEarlyAreDeliveredInTheirOrder() async throws {
         try await withEngines { harness in
             let gate = harness.gate()

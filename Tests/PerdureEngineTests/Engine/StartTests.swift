@@ -5,7 +5,7 @@ import PerdureHistory
 import PerdureStore
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct StartTests {
+@Suite(.timeLimit(.minutes(5))) struct StartTests {
     struct Order: Codable, Sendable { var number: Int }
     struct Ordering: Workflow {
         static let name = "ordering"

@@ -7,7 +7,7 @@ import Synchronization
 import Testing
 
 /// Histories that are verified in the background.
-@Suite(.timeLimit(.minutes(1))) struct SweepTests {
+@Suite(.timeLimit(.minutes(5))) struct SweepTests {
     private static let find = "a history was verified and does not hold together"
 
     private static let flow = Flow { input, context in

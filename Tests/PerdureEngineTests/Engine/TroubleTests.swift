@@ -7,7 +7,7 @@ import PerdureStore
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct TroubleTests {
+@Suite(.timeLimit(.minutes(5))) struct TroubleTests {
     private static let waiting = Flow { _, context in try await context.signal(Poke.self) }
 
     @Test(arguments: [true, false]) func aStoreThatCannotCommitStopsRunsAndResumesThem(losesAnswers: Bool) async throws {

@@ -5,7 +5,7 @@ import PerdureHistory
 import PerdureStore
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct UnwindingTests {
+@Suite(.timeLimit(.minutes(5))) struct UnwindingTests {
     struct Reserve: Step {
         static let name = "reserve"
         let effects: Effects

@@ -12,7 +12,7 @@ private enum SetLimit: Update {
 }
 
 /// Messages that a run answers.
-@Suite(.timeLimit(.minutes(1))) struct UpdateTests {
+@Suite(.timeLimit(.minutes(5))) struct UpdateTests {
     private struct TooLarge: Error, CustomStringConvertible {
         var description: String { "at most 100" }
     }

@@ -7,7 +7,7 @@ import PerdureStore
 import Testing
 
 /// What an operator hears of without asking.
-@Suite(.timeLimit(.minutes(1))) struct VisibilityTests {
+@Suite(.timeLimit(.minutes(5))) struct VisibilityTests {
     @Test func anAttemptThatFailsIsLoggedWithItsNextTime() async throws {
         try await withEngines { harness in
             try await harness.open {
