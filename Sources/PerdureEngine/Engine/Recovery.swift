@@ -81,7 +81,7 @@ final class Recovery: Sendable {
         switch event {
         case .released, .closed, .replied, .harmless: moves(run)
         case .blocked: isHeldBack(run)
-        case .missedMail, .toldOthers, .replied, .lost, .gone: break
+        case .missedMail, .toldOthers, .lost, .gone: break
         }
     }
 
