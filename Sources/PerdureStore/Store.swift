@@ -64,8 +64,8 @@ package protocol Store: Sendable {
     func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event]
     /// The same backwards: events before the given seq, the newest first.
     func events(of run: Int64, before seq: Int64, limit: Int) async throws(StoreError) -> [Event]
-    /// The latest event of each subject of a kind that is marked (`EventKind.isMarked`), in their order in the history.
-    func marked(_ kind: EventKind, in run: Int64) async throws(StoreError) -> [Event]
+    /// The latest event of each subject of a kind that is marked (`EventKind.isMarked`), or of one subject, in their order in the history.
+    func marked(_ kind: EventKind, _ subject: String?, in run: Int64) async throws(StoreError) -> [Event]
     /// The labels of these runs by their numbers; a run without any is left out.
     func labels(of runs: [Int64]) async throws(StoreError) -> [Int64: [String: String]]
     /// Unread inbox rows in the order of their numbers: those of one run, or those of every run that the node owns.

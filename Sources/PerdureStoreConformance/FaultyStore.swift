@@ -121,8 +121,8 @@ extension FaultyStore {
         try await inner.inbox(ownedBy: node, after: number, limit: limit)
     }
 
-    package func marked(_ kind: EventKind, in run: Int64) async throws(StoreError) -> [Event] {
-        try await inner.marked(kind, in: run)
+    package func marked(_ kind: EventKind, _ subject: String?, in run: Int64) async throws(StoreError) -> [Event] {
+        try await inner.marked(kind, subject, in: run)
     }
 
     package func labels(of runs: [Int64]) async throws(StoreError) -> [Int64: [String: String]] {

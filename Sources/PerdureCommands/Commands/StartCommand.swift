@@ -62,7 +62,12 @@ struct StartCommand: StoreCommand {
         let outcome = try await store.withClient(environment) { client in
             let id = try await order.place(with: client)
             if !json, wait { environment.print("Run \(id) is started.") }
-            return wait ? try await RunWatch(client: client).outcome(of: id) : RunOutcome(id, try await client.record(id))
+            guard wait else { return RunOutcome(id, try await client.record(id)) }
+            try await client.wait {
+                let state = try await $0.record(id).state
+                return state.isFinal || state == .quarantined
+            }
+            return try await RunOutcome.read(id, client)
         }
         try report(outcome, environment)
     }

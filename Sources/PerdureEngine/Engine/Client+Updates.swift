@@ -76,9 +76,15 @@ extension Client {
     private func reply(to delivery: Delivery) async throws -> Result<[UInt8], PerdureError>? {
         let number = try await record(delivery.run).number
         for kind in [EventKind.updateCompleted, .updateRejected] {
-            let events = try await guarded { try await store.marked(kind, in: number) }
-            guard let event = events.last(where: { $0.subject == delivery.id }) else { continue }
-            if kind == .updateCompleted { return .success(try event.outputBytes()) }
+            let events = try await guarded { try await store.marked(kind, delivery.id, in: number) }
+            guard let event = events.last else { continue }
+            if kind == .updateCompleted {
+                guard case .inline(let bytes)? = event.output else {
+                    throw PerdureError(
+                        .storeCorrupt, "The reply of run \(delivery.run) to update '\(delivery.name)' cannot be read.")
+                }
+                return .success(bytes)
+            }
             let message = (try? event.attributes.object())?["message"]?.stringValue ?? "it was rejected"
             return .failure(PerdureError(.updateRejected, message, metadata: [("run", delivery.run.description)]))
         }

@@ -71,7 +71,7 @@ public struct Client: Sendable {
     /// - Throws: `PerdureError` with `run_unknown`.
     public func status(of id: RunID) async throws -> (json: Data, at: Date)? {
         let number = try await record(id).number
-        guard let event = try await guarded({ try await store.marked(.statusReported, in: number) }).last else { return nil }
+        guard let event = try await guarded({ try await store.marked(.statusReported, nil, in: number) }).last else { return nil }
         do {
             return (Data(try event.inputBytes()), event.at.date)
         } catch {

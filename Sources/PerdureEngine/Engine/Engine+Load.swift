@@ -26,7 +26,7 @@ extension Engine {
         }
         guard mayRun(claim, standing, rows) else { return try await lookAfter(claim, rows) }
         if isPoisonous { return park(poisoned: claim, deaths: deaths) }
-        let patches = try await store.marked(.versionPatched, in: record.number).map(\.subject)
+        let patches = try await store.marked(.versionPatched, nil, in: record.number).map(\.subject)
         var claim = claim, events = pages.map { Array($0.joined()) }
         if standing.isSuspect {
             guard isTurn(of: claim, deaths: deaths), let (watched, event) = await admit(suspect: claim) else { return }

@@ -12,7 +12,7 @@ extension SQLiteStore {
     private static let marks = SQL(
         """
         SELECT \(Event.columns) FROM marks CROSS JOIN events ON events.position = marks.position
-        WHERE marks.run = ?1 AND marks.kind = ?2 ORDER BY marks.position
+        WHERE marks.run = ?1 AND marks.kind = ?2 AND (?3 IS NULL OR marks.subject = ?3) ORDER BY marks.position
         """)
     private static let owned = SQL(
         """
@@ -55,9 +55,9 @@ extension SQLiteStore {
         return events
     }
 
-    package func marked(_ kind: EventKind, in run: Int64) async throws(StoreError) -> [Event] {
+    package func marked(_ kind: EventKind, _ subject: String?, in run: Int64) async throws(StoreError) -> [Event] {
         try await read(on: reader) { session in
-            try session.all(Self.marks, run, kind.rawValue) { try Event($0, run: run) }
+            try session.all(Self.marks, run, kind.rawValue, subject) { try Event($0, run: run) }
         }
     }
 

@@ -110,9 +110,11 @@ extension StoreConformance {
                     EventDraft(.versionPatched, subject: "a"),
                 ]))
             let store = scene.store
-            #expect(try await store.marked(.statusReported, in: run.number).map(\.input) == [.inline(Array("2".utf8))])
-            #expect(try await store.marked(.versionPatched, in: run.number).map(\.subject) == ["b", "a"])
-            #expect(try await store.marked(.versionPatched, in: run.number + 1).isEmpty)
+            #expect(try await store.marked(.statusReported, nil, in: run.number).map(\.input) == [.inline(Array("2".utf8))])
+            #expect(try await store.marked(.versionPatched, nil, in: run.number).map(\.subject) == ["b", "a"])
+            #expect(try await store.marked(.versionPatched, "a", in: run.number).map(\.subject) == ["a"])
+            #expect(try await store.marked(.versionPatched, "c", in: run.number).isEmpty)
+            #expect(try await store.marked(.versionPatched, nil, in: run.number + 1).isEmpty)
         },
         ConformanceCheck("Counts are those of each state, of one namespace or of all") { scene in
             _ = try await scene.create(SampleRun())

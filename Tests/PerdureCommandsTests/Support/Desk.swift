@@ -86,7 +86,7 @@ final class Desk: Sendable {
     func until(_ run: String, _ condition: (RunRecord, RunView) -> Bool) async throws {
         let client = try await Client(store)
         let id = try #require(RunID(run))
-        try await RunWatch(client: client).wait { condition(try await $0.record(id), try await $0.view(of: id)) }
+        try await client.wait { condition(try await $0.record(id), try await $0.view(of: id)) }
         await client.close()
     }
 

@@ -1,11 +1,12 @@
 import Foundation
 import Perdure
-import PerdureEngine
 import PerdureHistory
 import PerdureSQLite
 import PerdureStore
 import Synchronization
 import Testing
+
+@testable import PerdureEngine
 
 @Suite(.timeLimit(.minutes(5))) struct TroubleTests {
     private static let waiting = Flow { _, context in try await context.signal(Poke.self) }
@@ -106,24 +107,35 @@ import Testing
         }
     }
 
+    private static let looking = Flow { _, context in
+        try await context.read("look", input: "") { _, _ in "seen" } + context.signal(Poke.self)
+    }
+
+    /// A run that has an event of a kind that this release does not know, and that an engine of this release has met.
+    private static func blockedByALaterRelease(_ harness: EngineHarness) async throws -> Run<String> {
+        try await harness.open { looking }
+        let run = try await harness.start()
+        try await harness.until(run.id, is: .waiting)
+        try await harness.stop()
+        try Tampering.change(harness.path, "UPDATE events SET kind = 'step.dreamt' WHERE seq = 2")
+        try await harness.open { looking }
+        try await harness.engine.client.signal(run.id, Poke.self, "!", by: EngineHarness.bob)
+        try await harness.until(run.id, is: .blocked)
+        return run
+    }
+
+    /// What the later release would make of its event, this one can only show by reading it as it was.
+    private static func openLaterRelease(_ harness: EngineHarness) async throws {
+        try Tampering.change(harness.path, "UPDATE events SET kind = 'step.succeeded' WHERE seq = 2")
+        try await harness.open(build: "build-2") { looking }
+    }
+
     @Test func whatOnlyALaterReleaseCanReadBlocksTheRunUntilItIsThere() async throws {
         try await withEngines { harness in
-            let flow = Flow { _, context in
-                try await context.read("look", input: "") { _, _ in "seen" } + context.signal(Poke.self)
-            }
-            try await harness.open { flow }
-            let run = try await harness.start()
-            try await harness.until(run.id, is: .waiting)
-            try await harness.stop()
-            try Tampering.change(harness.path, "UPDATE events SET kind = 'step.dreamt' WHERE seq = 2")
-            try await harness.open { flow }
-            try await harness.engine.client.signal(run.id, Poke.self, "!", by: EngineHarness.bob)
-            try await harness.until(run.id, is: .blocked)
+            let run = try await Self.blockedByALaterRelease(harness)
             #expect(try await harness.record(run.id).note?.contains("'step.dreamt'") == true)
             try await harness.stop()
-            // What the later release would make of it, this one can only show by reading the event as it was.
-            try Tampering.change(harness.path, "UPDATE events SET kind = 'step.succeeded' WHERE seq = 2")
-            try await harness.open(build: "build-2") { flow }
+            try await Self.openLaterRelease(harness)
             #expect(try await harness.result(run.id) == "seen!")
         }
     }
@@ -280,8 +292,10 @@ import Testing
             gate.open()
             try await harness.until { effects.count("paid") == 1 }
             try await observer.terminate(run.id, by: EngineHarness.bob)
-            // The news of the body's end is on its way within this process; that of the message takes far longer.
-            for _ in 0..<20 { _ = try await observer.record(run.id) }
+            // The activation has the news of the body's end, and cannot record it while its commit hangs.
+            let record = try await observer.record(run.id), engine = try harness.engine
+            let activation = try #require(engine.state.withLock { $0.table[record.number] })
+            while !activation.state.withLock({ $0.facts.contains { $0.fact.endedBody != nil } }) { await Task.yield() }
             commit.open()
             try await harness.until(run.id, is: .terminated)
             #expect(
@@ -295,17 +309,7 @@ import Testing
         async throws
     {
         try await withEngines { harness in
-            let flow = Flow { _, context in
-                try await context.read("look", input: "") { _, _ in "seen" } + context.signal(Poke.self)
-            }
-            try await harness.open { flow }
-            let run = try await harness.start()
-            try await harness.until(run.id, is: .waiting)
-            try await harness.stop()
-            try Tampering.change(harness.path, "UPDATE events SET kind = 'step.dreamt' WHERE seq = 2")
-            try await harness.open { flow }
-            try await harness.engine.client.signal(run.id, Poke.self, "!", by: EngineHarness.bob)
-            try await harness.until(run.id, is: .blocked)
+            let run = try await Self.blockedByALaterRelease(harness)
             let before = try await harness.record(run.id)
             try await harness.engine.client.terminate(run.id, by: EngineHarness.bob)
             // No time passes: it is given back at once, and nothing is said twice.
@@ -313,8 +317,7 @@ import Testing
             try await harness.until(run.id, is: .blocked)
             #expect(try await harness.record(run.id).note == before.note)
             try await harness.stop()
-            try Tampering.change(harness.path, "UPDATE events SET kind = 'step.succeeded' WHERE seq = 2")
-            try await harness.open(build: "build-2") { flow }
+            try await Self.openLaterRelease(harness)
             try await harness.until(run.id, is: .terminated)
             #expect(try await harness.count("run.blocked", in: run.id) == 1)
         }

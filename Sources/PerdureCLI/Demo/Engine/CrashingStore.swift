@@ -100,8 +100,8 @@ final class CrashingStore: Store {
     func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> [InboxRow] {
         try await store.inbox(ownedBy: node, after: number, limit: limit)
     }
-    func marked(_ kind: EventKind, in run: Int64) async throws(StoreError) -> [Event] {
-        try await store.marked(kind, in: run)
+    func marked(_ kind: EventKind, _ subject: String?, in run: Int64) async throws(StoreError) -> [Event] {
+        try await store.marked(kind, subject, in: run)
     }
 
     func labels(of runs: [Int64]) async throws(StoreError) -> [Int64: [String: String]] {

@@ -187,8 +187,8 @@ final class WatchedStore: Store {
         }
     }
 
-    func marked(_ kind: EventKind, in run: Int64) async throws(StoreError) -> [Event] {
-        try await pass(.other) { () async throws(StoreError) in try await base.marked(kind, in: run) }
+    func marked(_ kind: EventKind, _ subject: String?, in run: Int64) async throws(StoreError) -> [Event] {
+        try await pass(.other) { () async throws(StoreError) in try await base.marked(kind, subject, in: run) }
     }
 
     func labels(of runs: [Int64]) async throws(StoreError) -> [Int64: [String: String]] {
