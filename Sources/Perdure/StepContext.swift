@@ -10,7 +10,7 @@ public struct StepContext: Sendable {
     /// The step within the run, as history names it.
     public let step: String
     /// Stable for this step of this run: the same on every attempt, whatever crashed in between.
-    public let idempotencyKey: String
+    public var idempotencyKey: String { makeKey() }
     /// 1 for the first attempt. An attempt that a crash cut off uses up no number.
     public let attempt: Int
     /// Grows with everything that is sent for the run, whatever attempt of whatever step, undo or probe it is, so that the other side
@@ -19,19 +19,23 @@ public struct StepContext: Sendable {
     /// When the engine stops waiting for this attempt and cancels its task.
     public let deadline: Date
     /// A logger that carries the names of the run and the step.
-    public let logger: Logger
+    public var logger: Logger { makeLogger() }
+
+    // Many bodies use neither.
+    private let makeKey: @Sendable () -> String
+    private let makeLogger: @Sendable () -> Logger
 
     package init(
-        runID: RunID, step: String, idempotencyKey: String, attempt: Int, fencingToken: FencingToken, deadline: Date,
-        logger: Logger
+        runID: RunID, step: String, idempotencyKey: @autoclosure @escaping @Sendable () -> String, attempt: Int,
+        fencingToken: FencingToken, deadline: Date, logger: @autoclosure @escaping @Sendable () -> Logger
     ) {
         self.runID = runID
         self.step = step
-        self.idempotencyKey = idempotencyKey
+        makeKey = idempotencyKey
         self.attempt = attempt
         self.fencingToken = fencingToken
         self.deadline = deadline
-        self.logger = logger
+        makeLogger = logger
     }
 }
 

@@ -7,22 +7,27 @@ public struct RegisteredWorkflow: Sendable {
     package let version: WorkflowVersion
     /// Checks that the bytes can be read as the workflow's input.
     package let checkInput: @Sendable (Payload) throws -> Void
-    /// Runs the workflow on recorded input and returns its encoded output.
-    package let run: @Sendable (Payload, WorkflowContext, _ limit: Int) async throws -> Payload
+    /// Runs the workflow on the input that it was made with and returns its encoded output.
+    package typealias Code = @Sendable (WorkflowContext, _ limit: Int) async throws -> Payload
+    /// The workflow with recorded input, if that can be read as its input.
+    package let code: @Sendable (Payload) throws -> Code
 
     /// Takes a workflow as a value, with what it depends on inside.
     public init<W: Workflow>(_ workflow: W) {
         name = W.name
         version = W.version
-        checkInput = { try Self.decode($0, as: W.self) }
-        run = { input, context, limit in
-            let output = try await workflow.run(input.decode(W.Input.self, what: "the input of workflow '\(W.name)'"), context)
-            return try Payload.encode(output, limit: limit, what: "the output of workflow '\(W.name)'")
+        checkInput = { _ = try Self.input($0, of: W.self) }
+        code = { payload in
+            let input = try Self.input(payload, of: W.self)
+            return { context, limit in
+                let output = try await workflow.run(input, context)
+                return try Payload.encode(output, limit: limit, what: "the output of workflow '\(W.name)'")
+            }
         }
     }
 
-    private static func decode<W: Workflow>(_ input: Payload, as type: W.Type) throws {
-        _ = try input.decode(W.Input.self, what: "the input of workflow '\(W.name)'")
+    private static func input<W: Workflow>(_ payload: Payload, of type: W.Type) throws -> W.Input {
+        try payload.decode(W.Input.self, what: "the input of workflow '\(W.name)'")
     }
 }
 

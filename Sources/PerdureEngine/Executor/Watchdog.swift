@@ -19,9 +19,18 @@ package final class Watchdog: Sendable {
     private struct Watch {
         let id: UInt64
         let label: String
-        let thread: String
+        let thread: Runner
         let start: Instant
         var isReported = false
+    }
+
+    /// The thread of a watch. Its name is asked for only if there is something to report, since that is a call of the system; until the
+    /// watch ends, the thread is alive.
+    ///
+    /// `@unchecked` because nothing but the name is read, which the system answers to every thread.
+    private struct Runner: @unchecked Sendable {
+        let thread: Thread
+        var name: String { thread.name ?? "" }
     }
 
     private struct State {
@@ -64,7 +73,7 @@ package final class Watchdog: Sendable {
                 let duration = watch.start.duration(to: now)
                 guard duration > limit else { continue }
                 state.watches[index].isReported = true
-                reports.append(Report(label: watch.label, thread: watch.thread, duration: duration))
+                reports.append(Report(label: watch.label, thread: watch.thread.name, duration: duration))
             }
             return reports
         }
@@ -72,7 +81,7 @@ package final class Watchdog: Sendable {
     }
 
     private func start(_ label: String) -> UInt64 {
-        let thread = Thread.current.name ?? ""
+        let thread = Runner(thread: .current)
         let start = now()
         return state.withLock { state in
             state.lastID += 1

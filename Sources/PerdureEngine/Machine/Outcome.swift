@@ -1,4 +1,4 @@
-import Perdure
+package import Perdure
 package import PerdureHistory
 package import PerdureStore
 
@@ -99,10 +99,33 @@ package struct Attempt: Sendable, Hashable {
     package var body: Body
     package var subject: String
     package var number: Int
-    package var idempotencyKey: String
+    /// Derived when it is asked for: not every body needs it.
+    package var idempotencyKey: String { keySource.key }
+    package var keySource: IdempotencyKeySource
     package var deadline: Timestamp
     /// For an undo: the recorded output of the step.
     package var output: [UInt8]
     /// Whether an owner before this one has begun it, or may have.
     package var isRepeated = false
+}
+
+/// What an operation's idempotency key is derived from.
+package struct IdempotencyKeySource: Sendable, Hashable {
+    package var namespace: String
+    package var run: RunID
+    package var subject: String
+    package var step: String
+    package var businessKey: String?
+    package var generation: Int
+    package var isUndo: Bool
+
+    package var key: String {
+        let key: String
+        if let businessKey {
+            key = IdempotencyKey.derive(namespace: namespace, stepName: step, businessKey: businessKey, generation: generation)
+        } else {
+            key = IdempotencyKey.derive(namespace: namespace, run: run.description, subject: subject, generation: 0)
+        }
+        return isUndo ? IdempotencyKey.undo(of: key) : key
+    }
 }

@@ -13,7 +13,7 @@ extension RunMachine {
         let deadline = now + step.request.policy.attemptTimeout + allowance
         let attributes = Attributes.make(
             ("attempt", JSONValue(step.nextAttempt)), ("effect", .string(step.request.effect.name)),
-            ("key", .string(idempotencyKey(of: step))),
+            ("key", .string(keySource(of: step).key)),
             ("generation", JSONValue(step.keyGeneration).when(step.keyGeneration != 0)),
             ("business_key", step.request.businessKey.map(JSONValue.string)),
             ("input_digest", .string(SaltedDigest.hex(salt: identity.salt, canonicalBytes: step.request.input))),
@@ -131,16 +131,9 @@ extension RunMachine {
     /// Only a step whose intent was committed has taken its key.
     private func holdsKey(_ step: StepOperation) -> Bool { step.family == .undo || step.isInputRecorded }
 
-    func idempotencyKey(of step: StepOperation) -> String {
-        let request = step.request
-        let key: String
-        if let business = request.businessKey {
-            key = IdempotencyKey.derive(
-                namespace: identity.namespace, stepName: request.name, businessKey: business, generation: step.keyGeneration)
-        } else {
-            key = IdempotencyKey.derive(
-                namespace: identity.namespace, run: identity.id.description, subject: request.subject, generation: 0)
-        }
-        return step.family == .undo ? IdempotencyKey.undo(of: key) : key
+    func keySource(of step: StepOperation) -> IdempotencyKeySource {
+        IdempotencyKeySource(
+            namespace: identity.namespace, run: identity.id, subject: step.request.subject, step: step.request.name,
+            businessKey: step.request.businessKey, generation: step.keyGeneration, isUndo: step.family == .undo)
     }
 }

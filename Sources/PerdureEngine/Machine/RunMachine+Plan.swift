@@ -52,11 +52,7 @@ extension RunMachine {
             if plan.drafts.events.count > before || plan.deferred.contains(id) {
                 queue.append(id)
             } else {
-                steps[id]?.isQueued = false
-                timers[id]?.isQueued = false
-                questions[id]?.isQueued = false
-                notes[id]?.isQueued = false
-                children[id]?.isQueued = false
+                unqueue(id)
             }
         }
         for id in bodiesToStop { plan.actions.append(.tellBodyToStop(id)) }

@@ -44,7 +44,7 @@ extension RunMachine {
     private func attempt(_ step: StepOperation, _ body: Attempt.Body, deadline: Timestamp) -> Attempt {
         Attempt(
             operation: step.id, source: step.source, body: body, subject: step.request.subject, number: step.nextAttempt,
-            idempotencyKey: idempotencyKey(of: step), deadline: deadline, output: step.undoneOutput)
+            keySource: keySource(of: step), deadline: deadline, output: step.undoneOutput)
     }
 
     // MARK: At rest

@@ -55,16 +55,16 @@ package struct RunMachine: Sendable {
 
     // Operations that are not over.
     var nextID = 0
-    var steps: [OperationID: StepOperation] = [:]
+    var steps = OperationTable<StepOperation>()
     var stepIDs: [String: OperationID] = [:]
     var undoIDs: [String: OperationID] = [:]
-    var timers: [OperationID: TimerOperation] = [:]
+    var timers = OperationTable<TimerOperation>()
     var timerIDs: [String: OperationID] = [:]
-    var questions: [OperationID: QuestionOperation] = [:]
+    var questions = OperationTable<QuestionOperation>()
     var questionIDs: [String: OperationID] = [:]
-    var notes: [OperationID: NoteOperation] = [:]
+    var notes = OperationTable<NoteOperation>()
     var noteIDs: [NoteOperation.Identity: OperationID] = [:]
-    var children: [OperationID: ChildOperation] = [:]
+    var children = OperationTable<ChildOperation>()
     var childIDs: [String: OperationID] = [:]
     var unwindings: [OperationID: Unwinding] = [:]
     var signalWaits: [String: Deque<OperationID>] = [:]
@@ -262,6 +262,21 @@ extension RunMachine {
             return
         }
         queue.append(id)
+    }
+
+    /// The plan has looked at the operation.
+    mutating func unqueue(_ id: OperationID) {
+        if steps[id] != nil {
+            steps[id]?.isQueued = false
+        } else if timers[id] != nil {
+            timers[id]?.isQueued = false
+        } else if questions[id] != nil {
+            questions[id]?.isQueued = false
+        } else if notes[id] != nil {
+            notes[id]?.isQueued = false
+        } else {
+            children[id]?.isQueued = false
+        }
     }
 
     mutating func wake(_ id: OperationID, at due: Timestamp) {

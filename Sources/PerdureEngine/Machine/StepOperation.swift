@@ -105,13 +105,36 @@ struct StepOperation {
         case child(OperationID)
     }
 
-    let id: OperationID
-    let family: Family
-    let request: StepRequest
+    /// What never changes, kept apart: operations are copied often, and this is most of their size.
+    private final class Fixed: Sendable {
+        let id: OperationID
+        let family: Family
+        let request: StepRequest
+        let source: OperationID
+        let undoneOutput: [UInt8]
+        let owner: Owner?
+
+        init(
+            _ id: OperationID, _ family: Family, _ request: StepRequest, _ source: OperationID, _ undoneOutput: [UInt8],
+            _ owner: Owner?
+        ) {
+            self.id = id
+            self.family = family
+            self.request = request
+            self.source = source
+            self.undoneOutput = undoneOutput
+            self.owner = owner
+        }
+    }
+
+    private let fixed: Fixed
+    var id: OperationID { fixed.id }
+    var family: Family { fixed.family }
+    var request: StepRequest { _read { yield fixed.request } }
     /// For an undo: the operation whose closures it uses, and the recorded output it receives.
-    let source: OperationID
-    let undoneOutput: [UInt8]
-    let owner: Owner?
+    var source: OperationID { fixed.source }
+    var undoneOutput: [UInt8] { fixed.undoneOutput }
+    var owner: Owner? { fixed.owner }
 
     var phase = StepPhase.requested
     var isCancelled = false
@@ -169,12 +192,7 @@ struct StepOperation {
         id: OperationID, family: Family, request: StepRequest, source: OperationID, undoneOutput: [UInt8] = [],
         owner: Owner? = nil
     ) {
-        self.id = id
-        self.family = family
-        self.request = request
-        self.source = source
-        self.undoneOutput = undoneOutput
-        self.owner = owner
+        fixed = Fixed(id, family, request, source, undoneOutput, owner)
     }
 
     var isRead: Bool { request.effect == .read }

@@ -34,10 +34,12 @@ extension Activation {
         let number = services.bodies.next()
         services.metrics.attempts.increment()
         if attempt.isRepeated { services.recovery.repeatsAttempt() }
+        // What a body may keep for ever must not keep the run in memory.
+        let run = identity.id, key = attempt.keySource, logger = services.logger
         let context = StepContext(
-            runID: identity.id, step: attempt.subject, idempotencyKey: attempt.idempotencyKey, attempt: attempt.number,
+            runID: run, step: attempt.subject, idempotencyKey: key.key, attempt: attempt.number,
             fencingToken: FencingToken(epoch: epoch, sequence: number), deadline: attempt.deadline.date,
-            logger: bodyLogger(attempt))
+            logger: Self.bodyLogger(logger, run: run, step: key.subject, attempt: attempt.number))
         let limit = services.payloadLimit
         // From here on the body answers for what its resource has allowed.
         let resource = state.withLock { $0.admissions.removeValue(forKey: attempt.operation) }
@@ -59,11 +61,11 @@ extension Activation {
         state.withLock { $0.bodies[attempt.operation] = body }
     }
 
-    private func bodyLogger(_ attempt: Attempt) -> Logger {
-        var logger = services.logger
-        logger[metadataKey: "run"] = "\(identity.id)"
-        logger[metadataKey: "step"] = "\(attempt.subject)"
-        logger[metadataKey: "attempt"] = "\(attempt.number)"
+    private static func bodyLogger(_ base: Logger, run: RunID, step: String, attempt: Int) -> Logger {
+        var logger = base
+        logger[metadataKey: "run"] = "\(run)"
+        logger[metadataKey: "step"] = "\(step)"
+        logger[metadataKey: "attempt"] = "\(attempt)"
         return logger
     }
 

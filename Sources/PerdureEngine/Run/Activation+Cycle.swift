@@ -89,7 +89,7 @@ extension Activation {
             return .rest(isStalled: false, restTransition(&state, newDues: []))
         }
         var head = state.head
-        let events = head.append(contentsOf: drafts.events, run: identity.id.description, now: now)
+        let events = head.append(contentsOf: drafts.events, run: runText, now: now)
         let children = drafts.children.map { newRun($0, now: now) }
         let transition = transition(after: drafts.events, hasFacts: !factDrafts.isEmpty, plan: plan, &state)
         state.inFlight = InFlight(

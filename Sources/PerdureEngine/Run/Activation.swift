@@ -1,4 +1,5 @@
 import CoreMetrics
+import DequeModule
 import Foundation
 package import Logging
 import Perdure
@@ -75,7 +76,7 @@ package final class Activation: Sendable {
         var failure: Divergence?
         var callsAfterClose = 0
 
-        var mailbox: [Mail] = []
+        var mailbox = Deque<Mail>()
         var isScheduled = false
         var facts: [(at: Timestamp, fact: Fact)] = []
         var knownRows: Set<Int64> = []
@@ -102,6 +103,8 @@ package final class Activation: Sendable {
 
     package let number: Int64
     package let identity: RunIdentity
+    /// The run's id as text, which goes into every hash of its history.
+    let runText: String
     let workflow: RegisteredWorkflow
     let services: ActivationServices
     let quiet = QuietLogHandler.Switch()
@@ -118,6 +121,7 @@ package final class Activation: Sendable {
         let record = claim.record
         number = record.number
         identity = RunIdentity(record)
+        runText = record.id.description
         self.workflow = workflow
         self.services = services
         alarm = services.scheduler.makeAlarm()
@@ -130,7 +134,7 @@ package final class Activation: Sendable {
         let isLive = quiet
         var logger = services.logger
         logger.handler = QuietLogHandler(base: logger.handler, isLive: isLive)
-        logger[metadataKey: "run"] = "\(record.id)"
+        logger[metadataKey: "run"] = .string(runText)
         logger[metadataKey: "workflow"] = "\(record.workflow)"
         self.logger = logger
         let wake = WeakActivation()
@@ -151,7 +155,7 @@ package final class Activation: Sendable {
 
     /// Reads the mail, then lets the run go on as far as it can.
     private func process() {
-        services.watchdog.watch(identity.id.description) {
+        services.watchdog.watch(runText) {
             while let mail = nextMail() { handle(mail) }
         }
     }
@@ -159,7 +163,7 @@ package final class Activation: Sendable {
     /// The next piece of mail; when there is none, the run takes a step of its own; when there is none of these either, it rests.
     private func nextMail() -> Mail? {
         while true {
-            let mail = state.withLock { state in state.mailbox.isEmpty ? nil : state.mailbox.removeFirst() }
+            let mail = state.withLock { state in state.mailbox.popFirst() }
             if let mail { return mail }
             cycle()
             let rests = state.withLock { state in
@@ -308,19 +312,20 @@ package final class Activation: Sendable {
             return note(Divergence(.unreadable, subject: "", message: "Event \(started.seq) has no input that can be read here."))
         }
         let input = Payload(bytes: bytes)
+        let code: RegisteredWorkflow.Code
         do {
-            try workflow.checkInput(input)
+            code = try workflow.code(input)
         } catch {
             return note(Divergence(.mismatch, subject: "", message: "\(error) \(Divergence.waysOut)"))
         }
-        let task = Task(executorPreference: executor) { [self] in await runRoot(input) }
+        let task = Task(executorPreference: executor) { [self] in await runRoot(code) }
         state.withLock { $0.root = task }
     }
 
-    private func runRoot(_ input: Payload) async {
+    private func runRoot(_ code: RegisteredWorkflow.Code) async {
         var result: RunMachine.RootResult
         do {
-            result = .completed(try await workflow.run(input, WorkflowContext(host: self), services.payloadLimit).bytes)
+            result = .completed(try await code(WorkflowContext(host: self), services.payloadLimit).bytes)
         } catch {
             do {
                 try await unwind("")
