@@ -94,15 +94,19 @@ package struct RunTransition: Sendable, Hashable {
     package var blockedBuild: String?
     /// With `parked`: of all messages only a `retry` of the whole run, a `terminate` and a `resolve` wake it.
     package var needsRetry: Bool
+    /// The version whose code carries the run on from here; `nil` leaves it as it is. A run that was blocked is so no longer.
+    package var version: String?
 
     package init(
-        to state: RunState, wakeAt: Timestamp? = nil, note: String? = nil, blockedBuild: String? = nil, needsRetry: Bool = false
+        to state: RunState, wakeAt: Timestamp? = nil, note: String? = nil, blockedBuild: String? = nil, needsRetry: Bool = false,
+        version: String? = nil
     ) {
         self.state = state
         self.wakeAt = wakeAt
         self.note = note?.legible
         self.blockedBuild = blockedBuild
         self.needsRetry = needsRetry
+        self.version = version
     }
 }
 

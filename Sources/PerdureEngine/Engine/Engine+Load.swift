@@ -20,7 +20,9 @@ extension Engine {
         let deaths = standing.deathsWithoutProgress
         guard let workflow = registry.find(record.workflow, record.version) else { return try await lookAfter(claim, rows) }
         let isPoisonous = standing.chargedDeaths >= configuration.poisonLimit
-        if let retry = rows.first(where: \.isRetryOfRun), !rows.contains(where: { $0.delivery.kind == .terminate }) {
+        if !standing.isPaused, let retry = rows.first(where: \.isRetryOfRun),
+            !rows.contains(where: { $0.delivery.kind == .terminate })
+        {
             if standing.isPoisoned || isPoisonous { return unpark(poisoned: claim, retry) }
             if wasBlocked(claim, standing) { return unblock(claim, retry) }
         }

@@ -80,7 +80,7 @@ package struct RunExplanation: Sendable {
             // The steps that are stuck get a sentence each.
             let reason = view.stuckSteps.isEmpty ? record.note ?? view.parkedReason ?? "" : ""
             return "\(name) is parked: nothing but a person's decision moves it. \(reason)"
-        case .paused: return "\(name) is paused by an operator. \(record.note ?? "")"
+        case .paused: return "\(name) is paused\(pause): nothing of it is started until it is resumed."
         case .quarantined:
             return "\(name) is quarantined: its history is broken, so it is never executed again. \(record.note ?? "")"
         case .completed: return "\(name) completed\(closing)."
@@ -88,6 +88,12 @@ package struct RunExplanation: Sendable {
         case .cancelled: return "\(name) was cancelled\(closing); what it had done was undone in reverse order."
         case .terminated: return "\(name) was terminated\(closing)\(termination); nothing was undone."
         }
+    }
+
+    private var pause: String {
+        let who = view.standing.pause?.by.map { " by \(Self.name($0))" } ?? ""
+        let why = view.standing.pause?.reason.map { " (\(Self.clause($0)))" } ?? ""
+        return who + why
     }
 
     private var closing: String {
@@ -176,6 +182,13 @@ package struct RunExplanation: Sendable {
         }
         if view.isCancelling { explainStandingEffects() }
         if record.state == .blocked { moves.append(Move(["terminate", run, "--reason", "WHY"], "to end it without its code")) }
+        if record.state == .paused {
+            moves.append(Move(["resume", run], "to let it go on"))
+            moves.append(Move(["terminate", run, "--reason", "WHY"], "to end it as it is"))
+        }
+        if record.state == .blocked {
+            moves.append(Move(["repin", run, "--to", "VERSION"], "to go on with the code of another version"))
+        }
         if record.state == .quarantined { moves.append(Move(["verify", run], "to see where the history breaks")) }
     }
 

@@ -49,6 +49,8 @@ package final class Activation: Sendable {
         /// Whether other runs have something to do because of it.
         var tellsOthers = false
         var transition: RunTransition?
+        /// Whether the run leaves memory with it.
+        var standsDown = false
     }
 
     struct Body {
@@ -79,6 +81,8 @@ package final class Activation: Sendable {
         var mailbox = Deque<Mail>()
         var isScheduled = false
         var facts: [(at: Timestamp, fact: Fact)] = []
+        /// Facts that wait because the run is to stand still.
+        var heldFacts: [(at: Timestamp, fact: Fact)] = []
         var knownRows: Set<Int64> = []
         /// Rows that are in history: news of them may be late.
         var consumedRows: Set<Int64> = []

@@ -10,6 +10,7 @@ enum Audit {
     ]
 
     private static let final = "('completed', 'failed', 'cancelled', 'terminated')"
+    private static let withoutCode = "('terminate', 'resolve', 'pause', 'unpause', 'repin')"
     private static let finalKinds = list(EventKind.allCases.filter(\.isFinal))
     private static let afterFinal = list(EventKind.allCases.filter(\.mayFollowFinal))
 
@@ -56,12 +57,13 @@ enum Audit {
         """
         WITH expected (run, workflow, version, host, anyone) AS (
             SELECT runs.number, runs.workflow, runs.version,
-                max(runs.state = 'waiting' AND inbox.kind NOT IN ('terminate', 'resolve')
-                    OR runs.state = 'parked' AND inbox.kind NOT IN ('terminate', 'resolve')
+                max(runs.state = 'waiting' AND inbox.kind NOT IN \(withoutCode)
+                    OR runs.state = 'parked' AND inbox.kind NOT IN \(withoutCode)
                         AND (runs.needs_retry = 0 OR inbox.kind = 'retry' AND inbox.name = '')
                     OR runs.state = 'blocked' AND inbox.kind = 'retry' AND inbox.name = ''),
-                max(inbox.kind = 'terminate' AND runs.state IN ('ready', 'running', 'waiting', 'blocked', 'parked', 'paused')
-                    OR inbox.kind = 'resolve' AND runs.state IN ('ready', 'running', 'waiting', 'blocked', 'parked', 'terminated'))
+                max(inbox.kind IN \(withoutCode)
+                        AND runs.state IN ('ready', 'running', 'waiting', 'blocked', 'parked', 'paused')
+                    OR inbox.kind = 'resolve' AND runs.state = 'terminated')
             FROM inbox JOIN runs ON runs.number = inbox.run WHERE inbox.consumed = 0 GROUP BY runs.number),
         found (run, workflow, version, host, anyone) AS (
             SELECT run, workflow, version, host_at IS NOT NULL, anyone_at IS NOT NULL FROM wakes)
@@ -105,7 +107,7 @@ enum Audit {
         UNION ALL
         SELECT 'run ' || runs.id || ' is ' || runs.state || ' but still marked as blocked for ' || blocked_builds.build
         FROM blocked_builds JOIN runs ON runs.number = blocked_builds.run
-        WHERE runs.state NOT IN ('blocked', 'running', 'quarantined')
+        WHERE runs.state NOT IN ('blocked', 'paused', 'running', 'quarantined')
         """)
 
     private static let requests = SQL(
