@@ -20,10 +20,11 @@ public struct StepContext: Sendable {
     public let deadline: Date
     /// A logger that carries the names of the run and the step.
     public let logger: Logger
+    let host: any StepHost
 
     package init(
         runID: RunID, step: String, idempotencyKey: String, attempt: Int, fencingToken: FencingToken, deadline: Date,
-        logger: Logger
+        logger: Logger, host: any StepHost = SilentStepHost()
     ) {
         self.runID = runID
         self.step = step
@@ -32,6 +33,7 @@ public struct StepContext: Sendable {
         self.fencingToken = fencingToken
         self.deadline = deadline
         self.logger = logger
+        self.host = host
     }
 }
 
