@@ -6,6 +6,7 @@ package enum CommitItem: Sendable {
     case create(NewRun)
     case advance(RunAdvance)
     case deliver(Delivery)
+    case beat(Heartbeat)
 }
 
 /// A run that does not exist yet, with its first event. Its row's `number` is ignored. With an `owner` it starts out owned.
@@ -116,7 +117,7 @@ package enum CommitResult: Sendable {
     case created(RunRecord)
     /// `create`: the key is taken; this is the run that has it. Nothing was written.
     case keyTaken(RunRecord)
-    /// `advance`: durable.
+    /// `advance`, `beat`: durable.
     case advanced
     /// `deliver`: accepted. A repeated delivery id is accepted and changes nothing.
     case delivered(isDuplicate: Bool)

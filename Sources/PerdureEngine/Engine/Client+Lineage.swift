@@ -39,6 +39,7 @@ extension Client {
         let record = try await record(id)
         let unread = try await guarded { try await store.inbox(run: record.number) }.count
         let keys = try await guarded { try await store.awaitedKeys(of: record.number) }
+        let heartbeats = try await guarded { try await store.heartbeats(of: record.number, nil) }
         let view = try await view(of: id)
         var children: [String: RunExplanation] = [:]
         for child in view.openChildren.prefix(20) where depth > 0 && !record.state.isFinal {
@@ -48,6 +49,8 @@ extension Client {
                 continue
             }
         }
-        return (record, RunExplanation(record, view, unread: unread, keys: keys, children: children, now: now))
+        let explanation = RunExplanation(
+            record, view, unread: unread, keys: keys, heartbeats: heartbeats, children: children, now: now)
+        return (record, explanation)
     }
 }

@@ -25,20 +25,23 @@ package struct RunExplanation: Sendable {
     private let view: RunView
     private let children: [String: RunExplanation]
     private let keys: [BusinessKeyWait]
+    private let heartbeats: [HeartbeatRecord]
     private let now: Timestamp
 
     /// - Parameters:
     ///   - unread: How many messages are accepted but not taken in yet.
     ///   - keys: The business keys that the run waits for. No event tells of them.
+    ///   - heartbeats: The signs of life of what is under way. No event tells of them.
     ///   - children: What is to be said of the children that the run waits for, by their subjects.
     ///   - now: Times are told relative to it.
     package init(
         _ record: RunRecord, _ view: RunView, unread: Int = 0, keys: [BusinessKeyWait] = [],
-        children: [String: RunExplanation] = [:], now: Timestamp
+        heartbeats: [HeartbeatRecord] = [], children: [String: RunExplanation] = [:], now: Timestamp
     ) {
         self.record = record
         self.view = view
         self.keys = keys
+        self.heartbeats = heartbeats
         self.children = children
         self.now = now
         sentences.append(opening)
@@ -171,6 +174,7 @@ package struct RunExplanation: Sendable {
         }
         for step in view.steps where !step.isOver { explainStep(step) }
         for wait in keys { explainKey(wait) }
+        for heartbeat in heartbeats { explainHeartbeat(heartbeat) }
         for child in view.openChildren { explainChild(child) }
         explainLeftAlone()
         if view.isPoisoned {
@@ -230,6 +234,12 @@ package struct RunExplanation: Sendable {
             "Step '\(wait.subject)' waits for the key '\(holder.key.key)', which '\(holder.subject)' of run \(holder.holder) holds until its "
                 + "outcome is settled.")
         moves.append(Move(["explain", holder.holder.description], "to see what that one waits for"))
+    }
+
+    private mutating func explainHeartbeat(_ heartbeat: HeartbeatRecord) {
+        let title = heartbeat.isUndo ? "The undo of '\(heartbeat.subject)'" : "Step '\(heartbeat.subject)'"
+        let details = heartbeat.details.map { ": \(String(decoding: $0.prefix(200), as: UTF8.self))" } ?? ""
+        sentences.append("\(title) gave its last sign of life at \(time(heartbeat.at))\(details).")
     }
 
     private mutating func explainStep(_ step: RunView.Step) {

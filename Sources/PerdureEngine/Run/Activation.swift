@@ -56,10 +56,15 @@ package final class Activation: Sendable {
     struct Body {
         let number: Int64
         let task: Task<Void, Never>
+        let host: AttemptHost
         let subject: String
         let attempt: Int
         let deadline: Timestamp
+        /// How long it may go without a heartbeat.
+        let silence: Duration?
         var isStopped = false
+        /// When its silence had become too long.
+        var stoppedAt: Timestamp?
         /// That it does not end has been said.
         var isReported = false
     }

@@ -71,6 +71,7 @@ extension Session {
             case .runStarted where event.seq == 1: try label(run, event)
             default: break
             }
+            try forgetHeartbeats(after: event, of: run)
             if event.kind.isMarked { try execute(Self.mark, run, event.kind.rawValue, event.subject, lastEventPosition) }
         }
     }
@@ -114,5 +115,6 @@ extension Session {
     func forget(_ run: Int64) throws {
         try execute(Self.deleteWaits, run)
         try execute(Self.deleteRequests, run)
+        try forgetHeartbeats(of: run)
     }
 }

@@ -6,7 +6,7 @@ internal import PerdureHistory
 enum Audit {
     static let checks: [SQL] = [
         damage, rows, nodes, inbox, wakes, consumed, history, ends, blocked, requests, marks, strays, blobs, waiters,
-        tombstones,
+        tombstones, heartbeats,
     ]
 
     private static let final = "('completed', 'failed', 'cancelled', 'terminated')"
@@ -183,6 +183,12 @@ enum Audit {
         SELECT 'run number ' || run || ' keeps a large value that none of its events has' FROM (
             SELECT run, digest FROM blobs WHERE run NOT IN (SELECT number FROM runs WHERE leftover <> 0)
             EXCEPT SELECT run, digest FROM pointers)
+        """)
+
+    private static let heartbeats = SQL(
+        """
+        SELECT 'the heartbeat of step ' || subject || ' belongs to run number ' || run || ', which is not open'
+        FROM heartbeats WHERE run NOT IN (SELECT number FROM runs WHERE state NOT IN \(final))
         """)
 
     private static let waiters = SQL(
