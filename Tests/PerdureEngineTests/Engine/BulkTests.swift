@@ -6,7 +6,7 @@ import PerdureStore
 import Testing
 
 /// One intervention for many runs.
-@Suite(.timeLimit(.minutes(1))) struct BulkTests {
+@Suite(.timeLimit(.minutes(5))) struct BulkTests {
     private static let flow = Flow { input, context in
         if input == "stuck" {
             return try await context.step(

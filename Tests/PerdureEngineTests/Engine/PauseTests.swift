@@ -6,7 +6,7 @@ import PerdureStore
 import Testing
 
 /// Runs that stand still because somebody said so.
-@Suite(.timeLimit(.minutes(1))) struct PauseTests {
+@Suite(.timeLimit(.minutes(5))) struct PauseTests {
     /// Two effects, of which the first can be held up, and a signal in between.
     static func flow(_ harness: EngineHarness, _ gate: StepGate) -> Flow {
         let effects = harness.effects

@@ -6,7 +6,7 @@ import PerdureStore
 import Testing
 
 /// Runs that go on with the code of another version.
-@Suite(.timeLimit(.minutes(1))) struct RepinTests {
+@Suite(.timeLimit(.minutes(5))) struct RepinTests {
     private static func older(_ harness: EngineHarness, _ gate: StepGate) -> Flow {
         let effects = harness.effects
         return Flow { input, context in
