@@ -1,5 +1,7 @@
+import Dispatch
 package import Perdure
 package import PerdureHistory
+import Synchronization
 
 /// What the engine asks of a place that keeps histories. SQLite and PostgreSQL implement it; one conformance suite checks both.
 ///
@@ -23,6 +25,8 @@ package protocol Store: Sendable {
 
     /// Applies the items in their order, durably, and answers each. The answers stand in the order of the items.
     func commit(_ items: [CommitItem]) async throws(StoreError) -> [CommitResult]
+    /// The same on the calling thread, which is held up until the answer is there: for threads that exist to wait for the disk.
+    func commitHere(_ items: [CommitItem]) throws(StoreError) -> [CommitResult]
 
     /// Takes ownership of runs that have something to do: ready ones, due ones, ones with unread inbox rows, ones whose owner died,
     /// blocked ones that have not met this build, terminated ones with an unread `resolve`. Raises each run's epoch; for a dead owner's
@@ -88,5 +92,36 @@ extension Store {
     /// Marks a run whose history is broken, in whatever state it is.
     package func quarantine(_ run: Int64, reason: String) async throws(StoreError) {
         try await quarantine(run, reason: reason, ifUnownedSince: nil)
+    }
+
+    package func commitHere(_ items: [CommitItem]) throws(StoreError) -> [CommitResult] { try commitAwaited(items) }
+
+    /// `commitHere` for stores that can only be awaited.
+    package func commitAwaited(_ items: [CommitItem]) throws(StoreError) -> [CommitResult] {
+        let answer = BlockingAnswer<[CommitResult]>()
+        Task.detached {
+            do throws(StoreError) {
+                answer.give(.success(try await commit(items)))
+            } catch {
+                answer.give(.failure(error))
+            }
+        }
+        return try answer.wait().get()
+    }
+}
+
+/// Hands a result from a task to a thread that is blocked until it is there.
+private final class BlockingAnswer<Value: Sendable>: Sendable {
+    private let result = Mutex<Result<Value, StoreError>?>(nil)
+    private let isThere = DispatchSemaphore(value: 0)
+
+    func give(_ value: Result<Value, StoreError>) {
+        result.withLock { $0 = value }
+        isThere.signal()
+    }
+
+    func wait() -> Result<Value, StoreError> {
+        isThere.wait()
+        return result.withLock { $0 } ?? .failure(.closed)
     }
 }

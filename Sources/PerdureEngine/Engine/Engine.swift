@@ -82,7 +82,6 @@ public final class Engine: Service {
             configuration.resources, clock: clock, random: configuration.random, scheduler: scheduler, logger: logger,
             metrics: metrics)
         pumpAlarm = scheduler.makeAlarm()
-        threads = EngineThreads(count: configuration.threads)
         watchdog = Watchdog(limit: configuration.watchdogLimit, now: { .now }) { report in
             logger.warning(
                 "workflow code has not come to rest; work that takes long belongs in a step",
@@ -93,6 +92,9 @@ public final class Engine: Service {
             scheduler.schedule(after: duration, action)
         }
         let bell = Bell(), journal = journal
+        threads = EngineThreads(count: configuration.threads) { isIdle in
+            if isIdle { journal.help() } else { journal.nudge() }
+        }
         self.bell = bell
         state = Mutex(EngineState())
         let waiters = RunWaiters()

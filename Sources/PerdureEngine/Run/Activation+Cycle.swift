@@ -163,7 +163,8 @@ extension Activation {
     }
 
     private func submit(_ advance: RunAdvance) {
-        services.journal.submit(.advance(advance)) { [self] result in post(.committed(result)) }
+        // This thread comes by the journal between two runs.
+        services.journal.submit(.advance(advance), wakesWriter: false) { [self] result in post(.committed(result)) }
     }
 
     // MARK: Coming back from the store

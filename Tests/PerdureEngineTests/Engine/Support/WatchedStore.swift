@@ -107,6 +107,17 @@ final class WatchedStore: Store {
         }
     }
 
+    /// Where nothing is scripted, the store's own way is taken.
+    func commitHere(_ items: [CommitItem]) throws(StoreError) -> [CommitResult] {
+        if script.rule != nil { return try commitAwaited(items) }
+        guard !isDead else { throw .closed }
+        defer { pulse.ring() }
+        state.withLock { $0.commits += 1 }
+        let results = try base.commitHere(items)
+        guard !isDead else { throw .closed }
+        return results
+    }
+
     func claim(_ request: ClaimRequest) async throws(StoreError) -> [ClaimedRun] {
         let number = state.withLock { state in
             state.claims += 1
