@@ -72,11 +72,17 @@ package protocol Store: Sendable {
     func marked(_ kind: EventKind, _ subject: String?, in run: Int64) async throws(StoreError) -> [Event]
     /// The labels of these runs by their numbers; a run without any is left out.
     func labels(of runs: [Int64]) async throws(StoreError) -> [Int64: [String: String]]
-    /// Unread inbox rows in the order of their numbers: those of one run, or those of every run that the node owns.
+    /// Unread inbox rows in the order of their numbers: those of one run, of several, or of every run that the node owns.
     func inbox(run: Int64) async throws(StoreError) -> [InboxRow]
+    func inboxes(of runs: [Int64]) async throws(StoreError) -> [Int64: [InboxRow]]
     func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> [InboxRow]
     /// Approvals and questions that are open, oldest first.
     func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest]
+
+    /// What bringing runs into memory begins with, of many runs at once: their first events, at most so many of each, their unread
+    /// messages and their patches, as one by one they would be read. A run that cannot be read, or for which there is no room in an
+    /// answer of bounded size, is left out.
+    func beginnings(of runs: [Int64], limit: Int) async throws(StoreError) -> [Int64: RunBeginning]
 
     /// Calls the handler, on any thread, soon after another process delivered something. Spurious calls are allowed.
     func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void)
@@ -93,6 +99,16 @@ extension Store {
     package func quarantine(_ run: Int64, reason: String) async throws(StoreError) {
         try await quarantine(run, reason: reason, ifUnownedSince: nil)
     }
+
+    /// For stores that have nothing to gain from reading them together.
+    package func inboxes(of runs: [Int64]) async throws(StoreError) -> [Int64: [InboxRow]] {
+        var inboxes: [Int64: [InboxRow]] = [:]
+        for run in runs { inboxes[run] = try await inbox(run: run) }
+        return inboxes
+    }
+
+    /// For stores that have nothing to gain from it: everything is read one by one.
+    package func beginnings(of runs: [Int64], limit: Int) async throws(StoreError) -> [Int64: RunBeginning] { [:] }
 
     package func commitHere(_ items: [CommitItem]) throws(StoreError) -> [CommitResult] { try commitAwaited(items) }
 

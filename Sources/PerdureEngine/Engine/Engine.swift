@@ -35,6 +35,8 @@ public final class Engine: Service {
     let metrics = EngineMetrics()
     let bodies = BodyCounter()
     let recovering: Recovery
+    let lead: Lead
+    let inboxes: InboxLook
     let bell: Bell
     let waiters: RunWaiters
     let state: Mutex<EngineState>
@@ -84,6 +86,8 @@ public final class Engine: Service {
         pumpAlarm = scheduler.makeAlarm()
         watchdog = Watchdog(limit: configuration.watchdogLimit, now: { .now }) { report in
             logger.warning(
+        lead = Lead(configuration.lead)
+        inboxes = InboxLook(store: self.store, clock: clock, scheduler: scheduler, logger: logger)
                 "workflow code has not come to rest; work that takes long belongs in a step",
                 metadata: ["run": "\(report.label)", "for": "\(report.duration)"])
         }
@@ -92,11 +96,11 @@ public final class Engine: Service {
             scheduler.schedule(after: duration, action)
         }
         let bell = Bell(), journal = journal
+        self.bell = bell
+        state = Mutex(EngineState())
         threads = EngineThreads(count: configuration.threads) { isIdle in
             if isIdle { journal.help() } else { journal.nudge() }
         }
-        self.bell = bell
-        state = Mutex(EngineState())
         let waiters = RunWaiters()
         self.waiters = waiters
         client = Client(store: self.store, waiters: waiters) { [store = self.store] item in
@@ -215,6 +219,8 @@ struct EngineState {
     var scheduledPump: Timestamp?
     /// Whether work was left in the store because too much was in memory.
     var isSaturated = false
+    /// Whether runs are claimed a little before they are due.
+    var claimsAhead = true
     /// The run in memory that is under suspicion of taking the process down; one at a time.
     var activeSuspect: Int64?
     /// Suspects that were given back since the last one was brought in.

@@ -22,6 +22,8 @@ package struct ActivationServices: Sendable {
     let metrics: EngineMetrics
     let bodies: BodyCounter
     let recovery: Recovery
+    let lead: Lead
+    let inboxes: InboxLook
     let report: EventReport
     /// Told, on an engine thread, what has become of a run.
     let observe: @Sendable (Activation, ActivationEvent) -> Void

@@ -188,6 +188,12 @@ final class WatchedStore: Store {
         }
     }
 
+    /// A script sees the run's events and inbox read one by one.
+    func beginnings(of runs: [Int64], limit: Int) async throws(StoreError) -> [Int64: RunBeginning] {
+        guard script.rule == nil else { return [:] }
+        return try await pass(.other) { () async throws(StoreError) in try await base.beginnings(of: runs, limit: limit) }
+    }
+
     func inbox(run: Int64) async throws(StoreError) -> [InboxRow] {
         try await pass(.inbox) { () async throws(StoreError) in try await base.inbox(run: run) }
     }
