@@ -64,7 +64,8 @@ public final class Engine: Service {
         let configuration = configuration.clamped
         self.configuration = configuration
         self.logger = logger
-        build = configuration.build ?? BuildFingerprint.current
+        // It takes as long as opening the store, so both are done at once.
+        let fingerprint = Task.detached { configuration.build ?? BuildFingerprint.current }
         let clock = configuration.clock
         let now = clock.now()
         node = NodeID(
@@ -72,6 +73,7 @@ public final class Engine: Service {
                 .description)
         do {
             self.store = try await store.open(.engine)
+            build = await fingerprint.value
             let process = ProcessInfo.processInfo
             try await self.store.register(
                 NodeRegistration(id: node, build: build, host: process.hostName, processID: process.processIdentifier))
@@ -84,10 +86,10 @@ public final class Engine: Service {
             configuration.resources, clock: clock, random: configuration.random, scheduler: scheduler, logger: logger,
             metrics: metrics)
         pumpAlarm = scheduler.makeAlarm()
-        watchdog = Watchdog(limit: configuration.watchdogLimit, now: { .now }) { report in
-            logger.warning(
         lead = Lead(configuration.lead)
         inboxes = InboxLook(store: self.store, clock: clock, scheduler: scheduler, logger: logger)
+        watchdog = Watchdog(limit: configuration.watchdogLimit, now: { .now }) { report in
+            logger.warning(
                 "workflow code has not come to rest; work that takes long belongs in a step",
                 metadata: ["run": "\(report.label)", "for": "\(report.duration)"])
         }
@@ -96,11 +98,11 @@ public final class Engine: Service {
             scheduler.schedule(after: duration, action)
         }
         let bell = Bell(), journal = journal
-        self.bell = bell
-        state = Mutex(EngineState())
         threads = EngineThreads(count: configuration.threads) { isIdle in
             if isIdle { journal.help() } else { journal.nudge() }
         }
+        self.bell = bell
+        state = Mutex(EngineState())
         let waiters = RunWaiters()
         self.waiters = waiters
         client = Client(store: self.store, waiters: waiters) { [store = self.store] item in
@@ -217,10 +219,10 @@ struct EngineState {
     /// Messages for runs that this node owns and that are still being read from the store.
     var rowsForLoading: [Int64: [InboxRow]] = [:]
     var scheduledPump: Timestamp?
-    /// Whether work was left in the store because too much was in memory.
-    var isSaturated = false
     /// Whether runs are claimed a little before they are due.
     var claimsAhead = true
+    /// Whether work was left in the store because too much was in memory.
+    var isSaturated = false
     /// The run in memory that is under suspicion of taking the process down; one at a time.
     var activeSuspect: Int64?
     /// Suspects that were given back since the last one was brought in.

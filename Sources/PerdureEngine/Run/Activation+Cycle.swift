@@ -108,7 +108,10 @@ extension Activation {
     private func takeFacts(_ state: inout State, now: Timestamp) -> ([(at: Timestamp, fact: Fact)], Drafts) {
         state.takeDues(now: now)
         guard !state.facts.isEmpty else { return ([], Drafts()) }
-        let ordered = state.facts.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(\.element)
+        var ordered = state.facts
+        if ordered.count > 1 {
+            ordered = ordered.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(\.element)
+        }
         state.facts = []
         var taken: [(at: Timestamp, fact: Fact)] = [], drafts = Drafts(), touched: Set<OperationID> = []
         for (at, fact) in ordered {

@@ -45,9 +45,9 @@ extension SQLiteStore {
 
     /// Ends a page early once its values are large: what reads histories keeps whole pages in memory.
     private static func events(_ sql: SQL, of run: Int64, from seq: Int64, limit: Int, _ session: Session) throws -> [Event] {
-        var events: [Event] = [], room = pageSize
+        var events: [Event] = [], room = pageSize, likeness = EventLikeness()
         try session.forEach(sql, run, seq, max(0, limit)) { row in
-            let event = try Event(row, run: run)
+            let event = try Event(row, run: run, &likeness)
             events.append(event)
             room -= event.valueSize
             return room > 0
