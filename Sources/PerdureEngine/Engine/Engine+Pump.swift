@@ -8,7 +8,7 @@ import Synchronization
 
 // Finding work in the store and bringing runs into memory.
 extension Engine {
-    private static let claimLimit = 256
+    private static let claimLimit = 512
     private static let pageLimit = 1_000
     /// How many events make a history a long one, and how many short ones are read at once.
     private static let shortHistory: Int64 = 100, readTogether = 64
@@ -18,7 +18,8 @@ extension Engine {
             store: store, journal: journal, registry: registry, threads: threads, watchdog: watchdog, scheduler: scheduler,
             resources: resources, clock: configuration.clock,
             random: configuration.random, node: node, build: build, payloadLimit: configuration.payloadLimit, logger: logger,
-            metrics: metrics, bodies: bodies, recovery: recovering, lead: lead, inboxes: inboxes, report: report,
+            metrics: metrics, bodies: bodies, bodyExecutor: bodyExecutor, recovery: recovering, lead: lead, inboxes: inboxes,
+            report: report,
             observe: { [weak self] activation, event in self?.observe(activation, event) })
     }
 

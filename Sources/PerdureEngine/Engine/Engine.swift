@@ -34,6 +34,7 @@ public final class Engine: Service {
     let watchdog: Watchdog
     let metrics = EngineMetrics()
     let bodies = BodyCounter()
+    let bodyExecutor: BodyExecutor
     let recovering: Recovery
     let lead: Lead
     let inboxes: InboxLook
@@ -88,6 +89,7 @@ public final class Engine: Service {
         pumpAlarm = scheduler.makeAlarm()
         lead = Lead(configuration.lead)
         inboxes = InboxLook(store: self.store, clock: clock, scheduler: scheduler, logger: logger)
+        bodyExecutor = BodyExecutor(lends: configuration.threads > 1)
         watchdog = Watchdog(limit: configuration.watchdogLimit, now: { .now }) { report in
             logger.warning(
                 "workflow code has not come to rest; work that takes long belongs in a step",

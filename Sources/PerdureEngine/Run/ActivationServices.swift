@@ -21,6 +21,7 @@ package struct ActivationServices: Sendable {
     let logger: Logger
     let metrics: EngineMetrics
     let bodies: BodyCounter
+    let bodyExecutor: BodyExecutor
     let recovery: Recovery
     let lead: Lead
     let inboxes: InboxLook
