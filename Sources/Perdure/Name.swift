@@ -11,7 +11,7 @@ package enum Name {
     /// The name of a step, timer, scope or question: readable text without the characters that subjects are built with.
     package static func isOperationName(_ name: String) -> Bool {
         (1...128).contains(name.utf8.count) && isClean(name)
-            && !name.unicodeScalars.contains { "/#[]".unicodeScalars.contains($0) }
+            && !name.utf8.contains { "/#[]".utf8.contains($0) }
     }
 
     /// An `id:`, a workflow key or a business key: any text of 1 to 256 bytes without control characters.
@@ -32,6 +32,9 @@ package enum Name {
     }
 
     private static func isClean(_ text: String) -> Bool {
-        !text.unicodeScalars.contains { $0.properties.generalCategory == .control }
+        isPlain(text) || !text.unicodeScalars.contains { $0.properties.generalCategory == .control }
     }
+
+    /// Printable ASCII, which most names are, needs no tables: it is clean, and its own normal form.
+    private static func isPlain(_ text: String) -> Bool { text.utf8.allSatisfy { (0x20...0x7E).contains($0) } }
 }

@@ -26,6 +26,8 @@ package struct BenchSettings: Sendable {
     package var rounds = 3
     /// Small numbers, to see that everything works. What comes out says nothing about speed.
     package var isQuick = false
+    /// Whether the million waiting runs and the million events, which take minutes, are left out.
+    package var isWithoutMillions = false
     /// This program, which is started again where a benchmark is about a process.
     package var executable: String
     /// Told what is being done, for people who wait.

@@ -21,13 +21,18 @@ package struct ClaimRequest: Sendable {
     package var limit: Int
     /// Claim only these runs (by number), if they are claimable; `nil` for any.
     package var only: [Int64]?
+    /// Runs that become due within so much time count as due: whoever brings them into memory needs that time.
+    package var ahead: Duration
 
-    package init(node: NodeID, build: String, hosted: [Hosted], limit: Int, only: [Int64]? = nil) {
+    package init(
+        node: NodeID, build: String, hosted: [Hosted], limit: Int, only: [Int64]? = nil, ahead: Duration = .zero
+    ) {
         self.node = node
         self.build = build
         self.hosted = hosted
         self.limit = limit
         self.only = only
+        self.ahead = ahead
     }
 }
 

@@ -1,5 +1,7 @@
+import Dispatch
 package import Perdure
 package import PerdureHistory
+import Synchronization
 
 /// What the engine asks of a place that keeps histories. SQLite and PostgreSQL implement it; one conformance suite checks both.
 ///
@@ -23,6 +25,8 @@ package protocol Store: Sendable {
 
     /// Applies the items in their order, durably, and answers each. The answers stand in the order of the items.
     func commit(_ items: [CommitItem]) async throws(StoreError) -> [CommitResult]
+    /// The same on the calling thread, which is held up until the answer is there: for threads that exist to wait for the disk.
+    func commitHere(_ items: [CommitItem]) throws(StoreError) -> [CommitResult]
 
     /// Takes ownership of runs that have something to do: ready ones, due ones, ones with unread inbox rows, ones whose owner died,
     /// blocked ones that have not met this build, terminated ones with an unread `resolve`. Raises each run's epoch; for a dead owner's
@@ -71,11 +75,17 @@ package protocol Store: Sendable {
     /// The latest signs of life of the run's steps and undos that are not settled, or of those with one subject, in the order of their
     /// subjects.
     func heartbeats(of run: Int64, _ subject: String?) async throws(StoreError) -> [HeartbeatRecord]
-    /// Unread inbox rows in the order of their numbers: those of one run, or those of every run that the node owns.
+    /// Unread inbox rows in the order of their numbers: those of one run, of several, or of every run that the node owns.
     func inbox(run: Int64) async throws(StoreError) -> [InboxRow]
+    func inboxes(of runs: [Int64]) async throws(StoreError) -> [Int64: [InboxRow]]
     func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> [InboxRow]
     /// Approvals and questions that are open, oldest first.
     func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest]
+
+    /// What bringing runs into memory begins with, of many runs at once: their first events, at most so many of each, their unread
+    /// messages and their patches, as one by one they would be read. A run that cannot be read, or for which there is no room in an
+    /// answer of bounded size, is left out.
+    func beginnings(of runs: [Int64], limit: Int) async throws(StoreError) -> [Int64: RunBeginning]
 
     /// Calls the handler, on any thread, soon after another process delivered something. Spurious calls are allowed.
     func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void)
@@ -91,5 +101,46 @@ extension Store {
     /// Marks a run whose history is broken, in whatever state it is.
     package func quarantine(_ run: Int64, reason: String) async throws(StoreError) {
         try await quarantine(run, reason: reason, ifUnownedSince: nil)
+    }
+
+    /// For stores that have nothing to gain from reading them together.
+    package func inboxes(of runs: [Int64]) async throws(StoreError) -> [Int64: [InboxRow]] {
+        var inboxes: [Int64: [InboxRow]] = [:]
+        for run in runs { inboxes[run] = try await inbox(run: run) }
+        return inboxes
+    }
+
+    /// For stores that have nothing to gain from it: everything is read one by one.
+    package func beginnings(of runs: [Int64], limit: Int) async throws(StoreError) -> [Int64: RunBeginning] { [:] }
+
+    package func commitHere(_ items: [CommitItem]) throws(StoreError) -> [CommitResult] { try commitAwaited(items) }
+
+    /// `commitHere` for stores that can only be awaited.
+    package func commitAwaited(_ items: [CommitItem]) throws(StoreError) -> [CommitResult] {
+        let answer = BlockingAnswer<[CommitResult]>()
+        Task.detached {
+            do throws(StoreError) {
+                answer.give(.success(try await commit(items)))
+            } catch {
+                answer.give(.failure(error))
+            }
+        }
+        return try answer.wait().get()
+    }
+}
+
+/// Hands a result from a task to a thread that is blocked until it is there.
+private final class BlockingAnswer<Value: Sendable>: Sendable {
+    private let result = Mutex<Result<Value, StoreError>?>(nil)
+    private let isThere = DispatchSemaphore(value: 0)
+
+    func give(_ value: Result<Value, StoreError>) {
+        result.withLock { $0 = value }
+        isThere.signal()
+    }
+
+    func wait() -> Result<Value, StoreError> {
+        isThere.wait()
+        return result.withLock { $0 } ?? .failure(.closed)
     }
 }

@@ -115,7 +115,15 @@ extension FaultyStore {
         try await inner.events(of: run, before: seq, limit: limit)
     }
 
+    package func beginnings(of runs: [Int64], limit: Int) async throws(StoreError) -> [Int64: RunBeginning] {
+        try await inner.beginnings(of: runs, limit: limit)
+    }
+
     package func inbox(run: Int64) async throws(StoreError) -> [InboxRow] { try await inner.inbox(run: run) }
+
+    package func inboxes(of runs: [Int64]) async throws(StoreError) -> [Int64: [InboxRow]] {
+        try await inner.inboxes(of: runs)
+    }
 
     package func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> [InboxRow] {
         try await inner.inbox(ownedBy: node, after: number, limit: limit)

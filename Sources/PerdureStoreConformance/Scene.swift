@@ -128,10 +128,10 @@ final class Scene: Sendable {
 
     func claim(
         _ limit: Int = 10, build: String = "b1", hosted: [ClaimRequest.Hosted] = Scene.hosted, only: [Int64]? = nil,
-        as node: NodeID? = nil
+        ahead: Duration = .zero, as node: NodeID? = nil
     ) async throws -> [ClaimedRun] {
         try await store.claim(
-            ClaimRequest(node: node ?? self.node, build: build, hosted: hosted, limit: limit, only: only))
+            ClaimRequest(node: node ?? self.node, build: build, hosted: hosted, limit: limit, only: only, ahead: ahead))
     }
 
     func record(_ run: SampleRun) async throws -> RunRecord {

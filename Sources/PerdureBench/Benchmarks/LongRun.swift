@@ -12,7 +12,8 @@ struct LongRun {
         let template = try await settings.template(Sequence.self) { engine in
             try await engine.complete(Sequence.Input(run: 0, steps: steps, bytes: 64))
         }
-        return try await growth(template) + resuming(template) + [history()].flatMap { $0 }
+        let figures = try await growth(template) + resuming(template)
+        return settings.isWithoutMillions ? figures : try await figures + history()
     }
 
     // MARK: Does a step cost more when there are many before it?

@@ -99,7 +99,7 @@ struct Waiting {
     /// In a process of its own, where nothing else has left anything behind.
     private func memory() async throws -> [Measurement] {
         var all: [Measurement] = []
-        for runs in settings.isQuick ? [100] : [10_000, 1_000_000] {
+        for runs in settings.isQuick ? [100] : settings.isWithoutMillions ? [10_000] : [10_000, 1_000_000] {
             let report = try await settings.withFile("d-memory") { path in
                 try await Child.report(settings, WorkerOrder(.park, path, runs: runs, bytes: Self.bytes))
             }

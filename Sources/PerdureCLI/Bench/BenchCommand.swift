@@ -23,6 +23,7 @@ struct BenchCommand: AsyncParsableCommand {
     var folder: String?
     @Option(help: "How often the engine and the hand-written program take turns.") var rounds: Int?
     @Flag(help: "Small numbers, to see that everything works. The figures say nothing about speed.") var quick = false
+    @Flag(help: "Leave out the million waiting runs and the million events, which take minutes.") var withoutMillions = false
     @Flag(help: "Print a list of JSON objects and nothing else.") var json = false
 
     func validate() throws { _ = try benchmarks }
@@ -47,6 +48,7 @@ struct BenchCommand: AsyncParsableCommand {
         settings.only = try benchmarks
         settings.rounds = max(1, rounds ?? (quick ? 1 : 3))
         settings.isQuick = quick
+        settings.isWithoutMillions = withoutMillions
         if !json { settings.progress = { try? FileHandle.standardError.write(contentsOf: Data("\($0)\n".utf8)) } }
         let report = try await Bench(settings).run()
         print(json ? try report.json : report.table)

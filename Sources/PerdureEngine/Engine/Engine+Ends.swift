@@ -87,6 +87,9 @@ extension Engine {
             state.phase = .draining
             return state.isDrained
         }
+        // Those that stay only because they are due in a moment need not.
+        lead.end()
+        for activation in state.withLock({ $0.table.owned }) { activation.post(.wake) }
         if !isIdle {
             logger.info("engine drains", metadata: ["grace": "\(configuration.shutdownGrace)"])
             scheduler.schedule(after: configuration.shutdownGrace) { [weak self] in self?.endGrace() }

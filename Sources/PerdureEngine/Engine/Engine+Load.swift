@@ -8,15 +8,18 @@ import Synchronization
 
 // From a claim to a run in memory: its history is verified, looked at, and fed page by page.
 extension Engine {
-    func load(_ claim: ClaimedRun, _ services: ActivationServices) async throws(StoreError) {
+    /// - Parameter begun: What was read of the run already, together with that of others.
+    func load(
+        _ claim: ClaimedRun, _ services: ActivationServices, begun: BegunReading? = nil
+    ) async throws(StoreError) {
         let record = claim.record
         let standing: RunStanding, pages: [[Event]]?
         do throws(HistoryReader.Failure) {
-            (standing, pages) = try await examine(claim)
+            (standing, pages) = try await examine(claim, begun?.beginning.events)
         } catch {
             return try await cannotRead(claim, error)
         }
-        let inbox = ReadInbox(at: configuration.clock.now(), rows: try await store.inbox(run: record.number)), rows = inbox.rows
+        let inbox = try await readInbox(record.number, begun), rows = inbox.rows
         let deaths = standing.deathsWithoutProgress
         guard let workflow = registry.find(record.workflow, record.version) else { return try await lookAfter(claim, rows) }
         let isPoisonous = standing.chargedDeaths >= configuration.poisonLimit
@@ -28,7 +31,7 @@ extension Engine {
         }
         guard mayRun(claim, standing, rows) else { return try await lookAfter(claim, rows) }
         if isPoisonous { return park(poisoned: claim, deaths: deaths) }
-        let patches = try await store.marked(.versionPatched, nil, in: record.number).map(\.subject)
+        let patches = try await readPatches(record.number, begun)
         var claim = claim, events = pages.map { Array($0.joined()) }
         if standing.isSuspect {
             guard isTurn(of: claim, deaths: deaths), let (watched, event) = await admit(suspect: claim) else { return }
@@ -48,24 +51,38 @@ extension Engine {
         let rows: [InboxRow]
     }
 
+    private func readInbox(_ run: Int64, _ begun: BegunReading?) async throws(StoreError) -> ReadInbox {
+        if let begun { return ReadInbox(at: begun.at, rows: begun.beginning.inbox) }
+        let now = configuration.clock.now()
+        return ReadInbox(at: now, rows: try await store.inbox(run: run))
+    }
+
+    private func readPatches(_ run: Int64, _ begun: BegunReading?) async throws(StoreError) -> [String] {
+        if let begun { return begun.beginning.patches.map(\.subject) }
+        return try await store.marked(.versionPatched, nil, in: run).map(\.subject)
+    }
+
     /// The history as it stood when the run was claimed.
-    func historyReader(of claim: ClaimedRun) -> HistoryReader {
-        HistoryReader(store, claim.record, end: claim.head, limit: configuration.historyPage)
+    func historyReader(of claim: ClaimedRun, beginning: [Event]? = nil) -> HistoryReader {
+        HistoryReader(store, claim.record, end: claim.head, limit: configuration.historyPage, beginning: beginning)
     }
 
     /// How much of a history is kept in memory between looking at it and feeding it. What is longer is read twice.
-    private static let keptPages = 4
+    private static let keptPages = 12, keptSize: Int64 = 16 << 20
 
-    /// Verifies the whole history before any of its code runs. Gives its pages too, if there are few.
+    /// Verifies the whole history before any of its code runs. Gives its pages too, if that is not too much.
     private func examine(
-        _ claim: ClaimedRun
+        _ claim: ClaimedRun, _ beginning: [Event]?
     ) async throws(HistoryReader.Failure) -> (standing: RunStanding, pages: [[Event]]?) {
-        var reader = historyReader(of: claim), standing = RunStanding()
-        var pages: [[Event]]? = []
+        var reader = historyReader(of: claim, beginning: beginning), standing = RunStanding()
+        var pages: [[Event]]? = [], size: Int64 = 0
         while let page = try await reader.next() {
-            for event in page { standing.add(event) }
+            for event in page {
+                standing.add(event)
+                size += event.valueSize
+            }
             pages?.append(page)
-            if let count = pages?.count, count > Self.keptPages { pages = nil }
+            if let count = pages?.count, count > Self.keptPages || size > Self.keptSize { pages = nil }
         }
         return (standing, pages)
     }
@@ -135,6 +152,12 @@ extension Engine {
             throw error
         }
     }
+}
+
+/// What was read of a run before it is looked at, and when its inbox began to be read.
+struct BegunReading {
+    let at: Timestamp
+    let beginning: RunBeginning
 }
 
 /// Says once, to one who waits, whether something went well.

@@ -8,15 +8,18 @@ import Synchronization
 
 // Finding work in the store and bringing runs into memory.
 extension Engine {
-    private static let claimLimit = 256
+    private static let claimLimit = 512
     private static let pageLimit = 1_000
+    /// How many events make a history a long one, and how many short ones are read at once.
+    private static let shortHistory: Int64 = 100, readTogether = 64
 
     var services: ActivationServices {
         ActivationServices(
             store: store, journal: journal, registry: registry, threads: threads, watchdog: watchdog, scheduler: scheduler,
             resources: resources, clock: configuration.clock,
             random: configuration.random, node: node, build: build, payloadLimit: configuration.payloadLimit, logger: logger,
-            metrics: metrics, bodies: bodies, recovery: recovering, report: report,
+            metrics: metrics, bodies: bodies, bodyExecutor: bodyExecutor, recovery: recovering, lead: lead, inboxes: inboxes,
+            report: report,
             observe: { [weak self] activation, event in self?.observe(activation, event) })
     }
 
@@ -47,23 +50,27 @@ extension Engine {
 
     private func claimAll(_ services: ActivationServices, into group: inout DiscardingTaskGroup) async throws(StoreError) {
         while true {
-            let limit = state.withLock { state in
+            let (limit, ahead) = state.withLock { state in
                 let room = configuration.activeRuns - state.table.ownedCount - state.loading
                 // Noted together with the look: a run that leaves in between would ring for nobody.
                 state.isSaturated = room <= 0
                 // Taken before the store is asked, so that runs started meanwhile do not take the same room.
                 state.loading += max(0, min(Self.claimLimit, room))
-                return min(Self.claimLimit, room)
+                // Where room is short it is for what is due.
+                state.claimsAhead = 2 * room > configuration.activeRuns
+                return (min(Self.claimLimit, room), state.claimsAhead ? lead.span : .zero)
             }
             defer { state.withLock { $0.loading -= max(0, limit) } }
             guard limit > 0, !Task.isCancelled else { return }
-            let claims = try await store.claim(ClaimRequest(node: node, build: build, hosted: hosted, limit: limit))
-            for claim in claims { take(claim, services, into: &group) }
+            let claims = try await store.claim(ClaimRequest(node: node, build: build, hosted: hosted, limit: limit, ahead: ahead))
+            let unread = claims.filter { claim in !takeResident(claim, into: &group) }
+            load(unread, services, into: &group)
             if claims.count < limit { return recovering.foundAll() }
         }
     }
 
-    private func take(_ claim: ClaimedRun, _ services: ActivationServices, into group: inout DiscardingTaskGroup) {
+    /// Returns whether the run is in memory, and goes on there; otherwise it has to be read, and has its room.
+    private func takeResident(_ claim: ClaimedRun, into group: inout DiscardingTaskGroup) -> Bool {
         if claim.isTakeover {
             metrics.takeovers.increment()
             recovering.tookOver(claim.record.number)
@@ -92,18 +99,39 @@ extension Engine {
                     cannotLoad(claim, error)
                 }
             }
-            return
+            return true
         }
         state.withLock { $0.loading += 1 }
-        group.addTask { [self] in
-            do throws(StoreError) {
-                try await load(claim, services)
-                noteRecovery(of: claim)
-            } catch {
-                cannotLoad(claim, error)
+        return false
+    }
+
+    /// Runs with short histories are read together; a long one must not hold up others.
+    private func load(_ claims: [ClaimedRun], _ services: ActivationServices, into group: inout DiscardingTaskGroup) {
+        let most = min(Self.shortHistory, Int64(configuration.historyPage))
+        let short = claims.filter { $0.head.seq <= most }, long = claims.filter { $0.head.seq > most }
+        for start in stride(from: 0, to: short.count, by: Self.readTogether) {
+            let batch = Array(short[start..<min(start + Self.readTogether, short.count)])
+            group.addTask { [self] in
+                let now = configuration.clock.now()
+                // What cannot be read together is read alone, and its error told then.
+                let read = try? await store.beginnings(of: batch.map(\.record.number), limit: Int(most))
+                for claim in batch {
+                    let begun = read?[claim.record.number].map { BegunReading(at: now, beginning: $0) }
+                    await loadOne(claim, services, begun)
+                }
             }
-            giveRoomBack()
         }
+        for claim in long { group.addTask { [self] in await loadOne(claim, services, nil) } }
+    }
+
+    private func loadOne(_ claim: ClaimedRun, _ services: ActivationServices, _ begun: BegunReading?) async {
+        do throws(StoreError) {
+            try await load(claim, services, begun: begun)
+            noteRecovery(of: claim)
+        } catch {
+            cannotLoad(claim, error)
+        }
+        giveRoomBack()
     }
 
     /// A run that is not in memory after it was read is looked after without its code. One that was taken over and read later, after it
@@ -168,13 +196,15 @@ extension Engine {
         if let next = try await store.nextWake(hosted: hosted) { ringLater(at: next) }
     }
 
-    func ringLater(at time: Timestamp) {
-        let isNeeded = state.withLock { state in
-            if let scheduled = state.scheduledPump, scheduled <= time { return false }
+    /// Has the pump look for what is due at that time, half a lead before: with it comes what is due in the other half, in one claim.
+    func ringLater(at due: Timestamp) {
+        let time = state.withLock { state -> Timestamp? in
+            let time = state.claimsAhead ? due - lead.span / 2 : due
+            if let scheduled = state.scheduledPump, scheduled <= time { return nil }
             state.scheduledPump = time
-            return true
+            return time
         }
-        guard isNeeded else { return }
+        guard let time else { return }
         scheduler.set(pumpAlarm, at: time) { [weak self] in
             guard let self else { return }
             state.withLock { if $0.scheduledPump == time { $0.scheduledPump = nil } }

@@ -34,7 +34,10 @@ public final class Engine: Service {
     let watchdog: Watchdog
     let metrics = EngineMetrics()
     let bodies = BodyCounter()
+    let bodyExecutor: BodyExecutor
     let recovering: Recovery
+    let lead: Lead
+    let inboxes: InboxLook
     let bell: Bell
     let waiters: RunWaiters
     let state: Mutex<EngineState>
@@ -62,7 +65,8 @@ public final class Engine: Service {
         let configuration = configuration.clamped
         self.configuration = configuration
         self.logger = logger
-        build = configuration.build ?? BuildFingerprint.current
+        // It takes as long as opening the store, so both are done at once.
+        let fingerprint = Task.detached { configuration.build ?? BuildFingerprint.current }
         let clock = configuration.clock
         let now = clock.now()
         node = NodeID(
@@ -70,6 +74,7 @@ public final class Engine: Service {
                 .description)
         do {
             self.store = try await store.open(.engine)
+            build = await fingerprint.value
             let process = ProcessInfo.processInfo
             try await self.store.register(
                 NodeRegistration(id: node, build: build, host: process.hostName, processID: process.processIdentifier))
@@ -82,7 +87,9 @@ public final class Engine: Service {
             configuration.resources, clock: clock, random: configuration.random, scheduler: scheduler, logger: logger,
             metrics: metrics)
         pumpAlarm = scheduler.makeAlarm()
-        threads = EngineThreads(count: configuration.threads)
+        lead = Lead(configuration.lead)
+        inboxes = InboxLook(store: self.store, clock: clock, scheduler: scheduler, logger: logger)
+        bodyExecutor = BodyExecutor(lends: configuration.threads > 1)
         watchdog = Watchdog(limit: configuration.watchdogLimit, now: { .now }) { report in
             logger.warning(
                 "workflow code has not come to rest; work that takes long belongs in a step",
@@ -93,6 +100,9 @@ public final class Engine: Service {
             scheduler.schedule(after: duration, action)
         }
         let bell = Bell(), journal = journal
+        threads = EngineThreads(count: configuration.threads) { isIdle in
+            if isIdle { journal.help() } else { journal.nudge() }
+        }
         self.bell = bell
         state = Mutex(EngineState())
         let waiters = RunWaiters()
@@ -211,6 +221,8 @@ struct EngineState {
     /// Messages for runs that this node owns and that are still being read from the store.
     var rowsForLoading: [Int64: [InboxRow]] = [:]
     var scheduledPump: Timestamp?
+    /// Whether runs are claimed a little before they are due.
+    var claimsAhead = true
     /// Whether work was left in the store because too much was in memory.
     var isSaturated = false
     /// The run in memory that is under suspicion of taking the process down; one at a time.

@@ -19,10 +19,12 @@ package final class EngineThreads: Sendable {
     /// - Parameters:
     ///   - count: How many threads; at least one.
     ///   - name: Shown by debuggers, followed by the number of the thread. The kernel keeps 15 bytes of it.
-    package init(count: Int, name: String = "perdure") {
+    ///   - between: Called on a thread after each of its work items; `true` if nothing is left to do and the other threads have nothing
+    ///     to do either. What it submits is then started on this thread.
+    package init(count: Int, name: String = "perdure", between: @escaping @Sendable (_ isIdle: Bool) -> Void = { _ in }) {
         precondition(count > 0, "an engine needs a thread")
         self.count = count
-        let shared = WorkQueue()
+        let shared = WorkQueue(threads: count, between: between)
         self.shared = shared
         for number in 1...count { Self.start("\(name)-\(number)", on: shared) }
     }
@@ -76,36 +78,83 @@ private final class WorkQueue: Sendable {
         var items = Deque<EngineThreads.Work>()
         var threads: [UInt] = []
         var isClosed = false
+        /// How many threads are not waiting for an item.
+        var busy = 0
+        /// The thread that is between two items while all others rest; 0 if there is none. What it adds it does itself.
+        var lastAwake: UInt = 0
+        /// How many items it has added, for which nobody was woken.
+        var kept = 0
     }
 
+    private let threads: Int
+    private let between: @Sendable (Bool) -> Void
     let running = DispatchGroup()
     private let state = Mutex(State())
     /// Counts one for each item, and one for each thread once closed.
     private let available = DispatchSemaphore(value: 0)
+
+    init(threads: Int, between: @escaping @Sendable (Bool) -> Void) {
+        self.threads = threads
+        self.between = between
+    }
 
     var isOwnThread: Bool {
         state.withLock { $0.threads.contains(ThreadIdentity.current) }
     }
 
     func add(_ item: @escaping EngineThreads.Work) -> Bool {
-        let isAdded = state.withLock { state in
-            if !state.isClosed { state.items.append(item) }
-            return !state.isClosed
+        let (isAdded, wakes) = state.withLock { state in
+            guard !state.isClosed else { return (false, false) }
+            state.items.append(item)
+            guard state.lastAwake != 0, state.lastAwake == ThreadIdentity.current else { return (true, true) }
+            state.kept += 1
+            return (true, false)
         }
-        if isAdded { available.signal() }
+        if wakes { available.signal() }
         return isAdded
     }
 
     /// The life of a thread: works until the queue is closed.
     func work() {
         state.withLock { $0.threads.append(ThreadIdentity.current) }
-        while let item = waitForItem() { item() }
+        while var item = waitForItem() {
+            item()
+            while let next = pause() {
+                item = next
+                item()
+            }
+        }
         state.withLock { $0.threads.removeAll { $0 == ThreadIdentity.current } }
     }
 
     private func waitForItem() -> EngineThreads.Work? {
         available.wait()
-        return state.withLock { $0.items.popFirst() }
+        return state.withLock { state in
+            state.busy += 1
+            return state.items.popFirst()
+        }
+    }
+
+    /// Between two items. A thread that is the only one awake goes on with what comes of the pause, without a hop to another.
+    private func pause() -> EngineThreads.Work? {
+        let isIdle = state.withLock { state in
+            // With one thread nobody would be left to run code while this one waits for the disk.
+            guard threads > 1, state.busy == 1, state.items.isEmpty, !state.isClosed else { return false }
+            state.lastAwake = ThreadIdentity.current
+            return true
+        }
+        between(isIdle)
+        let (item, others) = state.withLock { state -> (EngineThreads.Work?, Int) in
+            var kept = 0
+            if isIdle { (kept, state.kept, state.lastAwake) = (state.kept, 0, 0) }
+            guard kept > 0, let item = state.items.popFirst() else {
+                state.busy -= 1
+                return (nil, 0)
+            }
+            return (item, kept - 1)
+        }
+        for _ in 0..<others { available.signal() }
+        return item
     }
 
     func close(threads: Int) {

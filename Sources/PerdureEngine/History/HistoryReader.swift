@@ -19,26 +19,26 @@ struct HistoryReader {
     private(set) var head: ChainHead
     /// The versions that the run has been on, up to here.
     private var versions: [String] = []
+    /// The first page, if it was read already.
+    private var beginning: [Event]?
+    /// The next page, which is read while the one before is checked.
+    private var coming: Task<Result<[Event], StoreError>, Never>?
 
-    init(_ store: any Store, _ record: RunRecord, end: ChainHead? = nil, limit: Int = 1_000) {
+    /// - Parameter beginning: The first events, as they were read from the store.
+    init(_ store: any Store, _ record: RunRecord, end: ChainHead? = nil, limit: Int = 1_000, beginning: [Event]? = nil) {
         self.store = store
         self.record = record
         self.end = end
         self.limit = limit
         head = .start(namespace: record.namespace, run: record.id.description)
+        // What reaches beyond the end is not what was asked for.
+        if let last = beginning?.last, last.seq <= end?.seq ?? .max { self.beginning = beginning }
     }
 
     /// The next events, or nil after the last.
     mutating func next() async throws(Failure) -> [Event]? {
         if let end, head.seq >= end.seq { return nil }
-        let page: [Event]
-        do throws(StoreError) {
-            let limit = min(Int64(limit), end.map { $0.seq - head.seq } ?? .max)
-            page = try await store.events(of: record.number, after: head.seq, limit: Int(limit))
-        } catch {
-            if case .corrupt(let message) = error { throw .broken(message) }
-            throw .store(error)
-        }
+        let page = try await read()
         if head.seq == 0 { try checkBeginning(page.first) }
         guard !page.isEmpty else {
             guard let end else {
@@ -47,6 +47,7 @@ struct HistoryReader {
             }
             throw .broken("The history of run \(record.id) ends with event \(head.seq), but has had event \(end.seq) before.")
         }
+        readAhead(of: page)
         do throws(ChainBreak) {
             head = try EventChain.verify(page, run: record.id.description, from: head)
         } catch {
@@ -58,6 +59,36 @@ struct HistoryReader {
         note(versionsIn: page)
         if let end, head.seq == end.seq { try checkVersion() }
         return page
+    }
+
+    private mutating func read() async throws(Failure) -> [Event] {
+        if let page = beginning.take() { return page }
+        var result = await coming.take()?.value
+        if result == nil { result = await Self.read(store, record.number, after: head.seq, limit(after: head.seq)) }
+        switch result {
+        case nil: return []
+        case .success(let page): return page
+        case .failure(.corrupt(let message)): throw .broken(message)
+        case .failure(let error): throw .store(error)
+        }
+    }
+
+    private mutating func readAhead(of page: [Event]) {
+        guard let last = page.last, last.seq < end?.seq ?? .max else { return }
+        let store = store, run = record.number, limit = limit(after: last.seq)
+        coming = Task { await Self.read(store, run, after: last.seq, limit) }
+    }
+
+    private func limit(after seq: Int64) -> Int { Int(min(Int64(limit), end.map { $0.seq - seq } ?? .max)) }
+
+    private static func read(_ store: any Store, _ run: Int64, after seq: Int64, _ limit: Int) async -> Result<
+        [Event], StoreError
+    > {
+        do throws(StoreError) {
+            return .success(try await store.events(of: run, after: seq, limit: limit))
+        } catch {
+            return .failure(error)
+        }
     }
 
     private func checkBeginning(_ first: Event?) throws(Failure) {

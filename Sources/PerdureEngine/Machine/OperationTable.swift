@@ -1,6 +1,6 @@
 import DequeModule
 
-/// The operations of one kind that are not over, by the number under which the code asked for them.
+/// Operations of one kind that are not over, or what belongs to them, by the number under which the code asked for them.
 ///
 /// A dictionary would hash for every look and, for a change in place, move the whole operation out and in again; and this is done
 /// several times for every event. Here an operation stays where it is until it is over. A run may ask for millions of operations one
@@ -18,11 +18,12 @@ struct OperationTable<Operation> {
 
     var isEmpty: Bool { count == 0 }
 
+    // Inlined, or every change would allocate a frame for the accessor.
     subscript(id: OperationID) -> Operation? {
-        _read {
+        @inline(__always) _read {
             if let place = place(of: id) { yield slots[place] } else { yield nil }
         }
-        _modify {
+        @inline(__always) _modify {
             if let place = place(of: id) {
                 defer { if slots[place] == nil { forget(id, at: place) } }
                 yield &slots[place]
@@ -48,7 +49,7 @@ struct OperationTable<Operation> {
     /// The operations, in the order in which the code asked.
     var values: [Operation] { places.compactMap { $0 == Self.none ? nil : slots[Int($0)] } }
 
-    private func place(of id: OperationID) -> Int? {
+    @inline(__always) private func place(of id: OperationID) -> Int? {
         let index = id.number - first
         guard index >= 0, index < places.count, places[index] != Self.none else { return nil }
         return Int(places[index])

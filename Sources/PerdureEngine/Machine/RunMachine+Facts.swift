@@ -79,15 +79,15 @@ extension RunMachine {
         if !drafts.isEmpty { batch.hasDrafts = true }
         if !drafts.events.isEmpty {
             if let subject { batch.spokenFor.insert(subject) }
-            if !drafts.events.allSatisfy(isMereNote) { batch.changesRun = true }
+            if !drafts.events.allSatisfy(Self.isMereNote) { batch.changesRun = true }
             if !batch.hasOpened { drafts.events.insert(contentsOf: opening(), at: 0) }
             batch.hasOpened = true
         }
         return drafts
     }
 
-    /// Whether the event changes nothing for the code.
-    private func isMereNote(_ event: EventDraft) -> Bool {
+    /// Whether the event changes nothing for the code. Static: as a method it would be handed on with a copy of the whole machine.
+    private static func isMereNote(_ event: EventDraft) -> Bool {
         switch event.kind {
         case .signalUndelivered, .runResumed: true
         case .updateRejected: (try? event.attributes.object().has("unheard")) ?? false

@@ -259,6 +259,7 @@ extension RunMachine {
     }
 
     mutating func enqueue(_ id: OperationID) {
+        if isReplaying, queue.count > 2 * openCount + 64 { queue = queue.filter { isOpen($0) } }
         if steps[id]?.isQueued == false {
             steps[id]?.isQueued = true
         } else if timers[id]?.isQueued == false {
@@ -273,6 +274,12 @@ extension RunMachine {
             return
         }
         queue.append(id)
+    }
+
+    private var openCount: Int { steps.count + timers.count + questions.count + notes.count + children.count }
+
+    private func isOpen(_ id: OperationID) -> Bool {
+        steps[id] != nil || timers[id] != nil || questions[id] != nil || notes[id] != nil || children[id] != nil
     }
 
     /// The plan has looked at the operation.

@@ -45,7 +45,7 @@ extension Activation {
         // From here on the body answers for what its resource has allowed.
         let resource = state.withLock { $0.admissions.removeValue(forKey: attempt.operation) }
         let ticket = ResourceGate.Ticket(run: self.number, operation: attempt.operation), resources = services.resources
-        let task = Task.detached { [self] in
+        let execute: @Sendable () async -> Void = { [self] in
             let fact = await withTaskCancellationHandler {
                 await carryOut(call, attempt, context, host)
             } onCancel: {
@@ -54,6 +54,7 @@ extension Activation {
             if let resource, case .attemptEnded(_, let outcome) = fact { resources.end(resource, ticket, outcome.tells) }
             post(.fact(fact, at: services.clock.now(), body: number))
         }
+        let task = services.watchdog.unwatched { services.bodyExecutor.start(execute) }
         // Its end is mail, which this thread reads later: the entry cannot come too late.
         let body = Body(
             number: number, task: task, host: host, subject: attempt.subject, attempt: attempt.number,

@@ -86,12 +86,13 @@ extension Activation {
                 state.facts.append((now, .survived))
                 return next(&state, now: now)
             }
-            return .rest(isStalled: false, restTransition(&state, newDues: []))
+            let transition = restTransition(&state, newDues: [])
+            return .rest(isStalled: false, services.lead.covers(transition.wakeAt, now: now) ? nil : transition)
         }
         var head = state.head
         let events = head.append(contentsOf: drafts.events, run: runText, now: now)
         let children = drafts.children.map { newRun($0, now: now) }
-        let transition = transition(after: drafts.events, hasFacts: !factDrafts.isEmpty, plan: plan, &state)
+        let transition = transition(after: drafts.events, hasFacts: !factDrafts.isEmpty, plan: plan, &state, now: now)
         state.inFlight = InFlight(
             events: events, head: head, facts: facts, takes: drafts.takes, consumed: drafts.consumed,
             startedChildren: children.count,
@@ -112,7 +113,10 @@ extension Activation {
         }
         state.takeDues(now: now)
         guard !state.facts.isEmpty else { return ([], Drafts()) }
-        let ordered = state.facts.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(\.element)
+        var ordered = state.facts
+        if ordered.count > 1 {
+            ordered = ordered.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(\.element)
+        }
         state.facts = []
         var taken: [(at: Timestamp, fact: Fact)] = [], drafts = Drafts(), touched: Set<OperationID> = []
         for (at, fact) in ordered {
@@ -132,7 +136,9 @@ extension Activation {
     }
 
     /// How the run's row changes with this commit.
-    private func transition(after drafts: [EventDraft], hasFacts: Bool, plan: Plan, _ state: inout State) -> RunTransition? {
+    private func transition(
+        after drafts: [EventDraft], hasFacts: Bool, plan: Plan, _ state: inout State, now: Timestamp
+    ) -> RunTransition? {
         if let last = drafts.last, let final = RunState(final: last.kind) { return RunTransition(to: final) }
         if let transition = plan.transition { return transition }
         guard !hasFacts, !plan.defersActions, !state.isBusy, !state.machine.hasFinishedRoot,
@@ -142,7 +148,8 @@ extension Activation {
             (try? $0.attributes.timestamp("due")) ?? (try? $0.attributes.timestamp("expires_at"))
         }
         let isParked = plan.drafts.events.contains { $0.kind == .runParked }
-        return restTransition(&state, newDues: dues, isParked: isParked)
+        let transition = restTransition(&state, newDues: dues, isParked: isParked)
+        return services.lead.covers(transition.wakeAt, now: now) ? nil : transition
     }
 
     private func restTransition(_ state: inout State, newDues: [Timestamp], isParked: Bool = false) -> RunTransition {
@@ -173,7 +180,8 @@ extension Activation {
     }
 
     private func submit(_ advance: RunAdvance) {
-        services.journal.submit(.advance(advance)) { [self] result in post(.committed(result)) }
+        // This thread comes by the journal between two runs.
+        services.journal.submit(.advance(advance), wakesWriter: false) { [self] result in post(.committed(result)) }
     }
 
     // MARK: Coming back from the store
@@ -302,19 +310,7 @@ extension Activation {
             state.isReadingInbox = true
             return true
         }
-        if mustRead { readInbox() }
-    }
-
-    private func readInbox() {
-        Task { [self] in
-            let now = services.clock.now()
-            do {
-                post(.inbox(try await services.store.inbox(run: number), readAt: now))
-            } catch {
-                services.logger.error("an inbox cannot be read", metadata: ["run": "\(identity.id)", "error": "\(error)"])
-                services.scheduler.schedule(after: .seconds(1)) { [weak self] in self?.readInbox() }
-            }
-        }
+        if mustRead { services.inboxes.ask(for: self) }
     }
 
     // MARK: Time

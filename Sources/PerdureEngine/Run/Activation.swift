@@ -100,9 +100,9 @@ package final class Activation: Sendable {
         var isReadingInbox = false
 
         var root: Task<Void, Never>?
-        var calls: [OperationID: StepCall] = [:]
-        var waiting: [OperationID: UnsafeContinuation<Answer?, Never>] = [:]
-        var ready: [OperationID: Answer] = [:]
+        var calls = OperationTable<StepCall>()
+        var waiting = OperationTable<UnsafeContinuation<Answer?, Never>>()
+        var ready = OperationTable<Answer>()
         var bodies: [OperationID: Body] = [:]
         /// Waits for business keys that the store has not been told of yet. Until it has, nothing would wake the run.
         var untoldWaits: Set<OperationID> = []
@@ -372,9 +372,9 @@ package final class Activation: Sendable {
         let (root, waiting) = state.withLock { state -> (Task<Void, Never>?, [UnsafeContinuation<Answer?, Never>]) in
             state.isClosed = true
             defer {
-                state.waiting = [:]
-                state.ready = [:]
-                state.calls = [:]
+                state.waiting = OperationTable()
+                state.ready = OperationTable()
+                state.calls = OperationTable()
                 state.root = nil
             }
             return (state.root, state.waiting.sorted { $0.key < $1.key }.map(\.value))

@@ -21,7 +21,10 @@ package struct ActivationServices: Sendable {
     let logger: Logger
     let metrics: EngineMetrics
     let bodies: BodyCounter
+    let bodyExecutor: BodyExecutor
     let recovery: Recovery
+    let lead: Lead
+    let inboxes: InboxLook
     let report: EventReport
     /// Told, on an engine thread, what has become of a run.
     let observe: @Sendable (Activation, ActivationEvent) -> Void

@@ -12,7 +12,19 @@ struct IdentityTable {
         let path: String
     }
 
-    private var entries: [Key: (task: UInt64, count: Int)] = [:]
+    private struct Entry {
+        let task: UInt64
+        var count = 0
+
+        /// The number of this use, unless the name is another task's.
+        mutating func use(by task: UInt64) -> Int? {
+            guard task == self.task else { return nil }
+            count += 1
+            return count
+        }
+    }
+
+    private var entries: [Key: Entry] = [:]
 
     /// The subject of the next occurrence of the name in the scope.
     mutating func next(_ family: Family, scope: String, name: String, id: String?, task: UInt64) throws(Divergence) -> String {
@@ -24,7 +36,7 @@ struct IdentityTable {
                     "'\(name)' cannot be recorded as a name: use 1 to 128 bytes of text without '/', '#', '[', ']' and control characters."
             )
         }
-        var path = scope.isEmpty ? name : "\(scope)/\(name)"
+        var path = scope.isEmpty ? name : scope + "/" + name
         if let id {
             let id = Name.normalized(id)
             guard Name.isKey(id) else {
@@ -34,16 +46,14 @@ struct IdentityTable {
             }
             path += "[\(Self.escaped(id))]"
         }
-        let entry = entries[Key(family: family, path: path), default: (task, 0)]
-        guard entry.task == task else {
+        guard let count = entries[Key(family: family, path: path), default: Entry(task: task)].use(by: task) else {
             throw Divergence(
                 .nameTaken, subject: path,
                 message:
                     "'\(path)' is used by two tasks of this run. The order in which tasks run must not decide which is which: "
                     + "give each use an 'id:', such as the element it works on, or put it into a scope of its own.")
         }
-        entries[Key(family: family, path: path)] = (task, entry.count + 1)
-        return entry.count == 0 ? path : "\(path)#\(entry.count + 1)"
+        return count == 1 ? path : path + "#" + String(count)
     }
 
     /// Keeps the characters that subjects are built with out of an id.

@@ -24,13 +24,16 @@ package struct Payload: Hashable, Sendable {
         limit: Int = defaultLimit,
         what: String
     ) throws(PayloadError) -> Payload {
-        let json: JSONValue
-        do {
-            json = try CanonicalEncoder.encode(value)
-        } catch {
-            throw PayloadError(encoding: what, error)
+        let bytes: [UInt8]
+        if let plain = plainBytes(value) {
+            bytes = plain
+        } else {
+            do {
+                bytes = try CanonicalEncoder.encode(value).canonicalBytes
+            } catch {
+                throw PayloadError(encoding: what, error)
+            }
         }
-        let bytes = json.canonicalBytes
         guard bytes.count <= limit else { throw .tooLarge(what: what, size: bytes.count, limit: limit) }
         return Payload(bytes: bytes)
     }
@@ -45,6 +48,13 @@ package struct Payload: Hashable, Sendable {
         } catch {
             throw PayloadError(decoding: what, expected: "\(type)", error)
         }
+    }
+
+    /// The commonest values of steps, written without an encoder; `nil` for every other type.
+    private static func plainBytes<T>(_ value: T) -> [UInt8]? {
+        if T.self == Int.self, let number = value as? Int { return Array(String(number).utf8) }
+        if T.self == String.self, let text = value as? String { return JSONValue.string(text).canonicalBytes }
+        return T.self == Nothing.self ? Array("{}".utf8) : nil
     }
 
     /// The commonest values of steps, read without a decoder. `nil` for every other type, and for bytes that are not the plainest form

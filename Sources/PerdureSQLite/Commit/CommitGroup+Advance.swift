@@ -56,8 +56,9 @@ extension CommitGroup {
             // After the end more may come in at any time; it waits for the next claim.
             if transition.state.isFinal, !isAfterEnd {
                 let consumed = Set(advance.consumed)
-                let unread = try session.inbox(of: advance.run).filter { !consumed.contains($0.number) }
-                if !unread.isEmpty { return .unreadInbox(unread) }
+                if try session.unreadNumbers(of: advance.run).contains(where: { !consumed.contains($0) }) {
+                    return .unreadInbox(try session.inbox(of: advance.run).filter { !consumed.contains($0.number) })
+                }
             }
         }
         for child in advance.children {

@@ -4,10 +4,22 @@ package import PerdureStore
 extension SQLiteStore {
     package func commit(_ items: [CommitItem]) async throws(StoreError) -> [CommitResult] {
         guard !items.isEmpty else { return [] }
-        let group = CommitGroup(items: items, node: node, isEngine: isEngine, now: now(), faults: options.faults)
+        let group = group(items)
         let results = try await writer.perform { session in try group.apply(to: session) }
         logWatch.look()
         return results
+    }
+
+    package func commitHere(_ items: [CommitItem]) throws(StoreError) -> [CommitResult] {
+        guard !items.isEmpty else { return [] }
+        let group = group(items)
+        let results = try writer.performHere { session in try group.apply(to: session) }
+        logWatch.look()
+        return results
+    }
+
+    private func group(_ items: [CommitItem]) -> CommitGroup {
+        CommitGroup(items: items, node: node, isEngine: isEngine, now: now(), faults: options.faults)
     }
 }
 

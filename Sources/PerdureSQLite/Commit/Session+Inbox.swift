@@ -17,6 +17,10 @@ extension Session {
         WHERE inbox.run = ?1 AND inbox.consumed = 0 ORDER BY inbox.number
         """)
 
+    private static let unreadNumbers = SQL("SELECT number FROM inbox WHERE run = ?1 AND consumed = 0")
+
+    func unreadNumbers(of run: Int64) throws -> [Int64] { try all(Self.unreadNumbers, run) { try $0.integer(0) } }
+
     /// Takes a message in, once for each delivery id.
     func deliver(_ delivery: Delivery, now: Timestamp) throws -> CommitResult {
         let target = try first(Self.target, delivery.run.description) { row in

@@ -29,6 +29,11 @@ final class Connection: @unchecked Sendable {
         return try result.get()
     }
 
+    /// The same on the calling thread, which is held up meanwhile.
+    func performHere<Result>(_ work: (Session) throws -> Result) throws(StoreError) -> Result {
+        try queue.writeWithoutTransaction { database in attempt(work, on: database) }.get()
+    }
+
     /// Runs `work` after what waits already, without anybody waiting for it.
     func enqueue(_ work: @escaping @Sendable (Session) -> Void) {
         queue.asyncWriteWithoutTransaction { database in _ = self.attempt(work, on: database) }

@@ -1,3 +1,4 @@
+internal import Foundation
 internal import GRDBSQLite
 internal import PerdureHistory
 
@@ -111,6 +112,19 @@ final class Statement {
         let bytes = UnsafeBufferPointer(start: start, count: Int(sqlite3_column_bytes(handle, column)))
         guard let text = String(validating: bytes, as: UTF8.self) else { throw bad(column, "UTF-8 text") }
         return text
+    }
+
+    /// Whether the column holds exactly this text.
+    func isText(_ column: Int32, _ text: String) -> Bool {
+        guard sqlite3_column_type(handle, column) == SQLITE_TEXT, let start = sqlite3_column_text(handle, column) else {
+            return false
+        }
+        let count = Int(sqlite3_column_bytes(handle, column))
+        let isSame = text.utf8.withContiguousStorageIfAvailable { other in
+            guard other.count == count, let base = other.baseAddress else { return count == 0 && other.isEmpty }
+            return memcmp(base, start, count) == 0
+        }
+        return isSame ?? UnsafeBufferPointer(start: start, count: count).elementsEqual(text.utf8)
     }
 
     func optionalText(_ column: Int32) throws(BadRow) -> String? { isNull(column) ? nil : try text(column) }

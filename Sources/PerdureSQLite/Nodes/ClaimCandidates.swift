@@ -65,7 +65,7 @@ struct ClaimCandidates {
         let deadNodes = try session.all(Self.deadNodes) { try $0.text(0) }
         for hosted in request.hosted {
             found += try session.all(Self.ready, hosted.workflow, hosted.version, limit, row: Self.read)
-            found += try session.all(Self.due, hosted.workflow, hosted.version, limit, now, row: Self.read)
+            found += try session.all(Self.due, hosted.workflow, hosted.version, limit, now + request.ahead, row: Self.read)
             found += try session.all(Self.blocked, hosted.workflow, hosted.version, limit, request.build, row: Self.read)
             found += try session.all(Self.told, hosted.workflow, hosted.version, limit, row: Self.read)
             for node in deadNodes {
@@ -105,7 +105,8 @@ struct ClaimCandidates {
                 ClaimRequest.Hosted(workflow: try $0.text(0), version: try $0.text(1))
             }
             guard let workflow else { return nil }
-            return try session.first(Self.causeOfOne, run, hosted.contains(workflow), now, request.build, row: Self.read)
+            return try session.first(
+                Self.causeOfOne, run, hosted.contains(workflow), now + request.ahead, request.build, row: Self.read)
         }
     }
 }

@@ -45,9 +45,9 @@ extension SQLiteStore {
 
     /// Ends a page early once its values are large: what reads histories keeps whole pages in memory.
     private static func events(_ sql: SQL, of run: Int64, from seq: Int64, limit: Int, _ session: Session) throws -> [Event] {
-        var events: [Event] = [], room = pageSize
+        var events: [Event] = [], room = pageSize, likeness = EventLikeness()
         try session.forEach(sql, run, seq, max(0, limit)) { row in
-            let event = try Event(row, run: run)
+            let event = try Event(row, run: run, &likeness)
             events.append(event)
             room -= event.valueSize
             return room > 0
@@ -56,8 +56,31 @@ extension SQLiteStore {
     }
 
     package func marked(_ kind: EventKind, _ subject: String?, in run: Int64) async throws(StoreError) -> [Event] {
+        try await read(on: reader) { try Self.marked(kind, subject, in: run, $0) }
+    }
+
+    private static func marked(_ kind: EventKind, _ subject: String?, in run: Int64, _ session: Session) throws -> [Event] {
+        try session.all(marks, run, kind.rawValue, subject) { try Event($0, run: run) }
+    }
+
+    package func beginnings(of runs: [Int64], limit: Int) async throws(StoreError) -> [Int64: RunBeginning] {
         try await read(on: reader) { session in
-            try session.all(Self.marks, run, kind.rawValue, subject) { try Event($0, run: run) }
+            try session.read {
+                var beginnings: [Int64: RunBeginning] = [:], room = Self.pageSize
+                for run in runs {
+                    do {
+                        let events = try Self.events(Self.page, of: run, from: 0, limit: limit, session)
+                        room -= events.reduce(0) { $0 + $1.valueSize }
+                        guard room > 0 else { break }
+                        beginnings[run] = RunBeginning(
+                            events: events, inbox: try session.inbox(of: run),
+                            patches: try Self.marked(.versionPatched, nil, in: run, session))
+                    } catch is BadRow {
+                        // Whoever reads it alone is told what is wrong.
+                    }
+                }
+                return beginnings
+            }
         }
     }
 
@@ -67,6 +90,16 @@ extension SQLiteStore {
 
     package func inbox(run: Int64) async throws(StoreError) -> [InboxRow] {
         try await read(on: reader) { try $0.inbox(of: run) }
+    }
+
+    package func inboxes(of runs: [Int64]) async throws(StoreError) -> [Int64: [InboxRow]] {
+        try await read(on: reader) { session in
+            try session.read {
+                var inboxes: [Int64: [InboxRow]] = [:]
+                for run in runs { inboxes[run] = try session.inbox(of: run) }
+                return inboxes
+            }
+        }
     }
 
     package func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> [InboxRow] {

@@ -24,9 +24,6 @@ extension Event {
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
         """)
 
-    // Looked up once for each event that is read; the compiler's own search compares one name after the other.
-    private static let kinds = Dictionary(uniqueKeysWithValues: EventKind.allCases.map { ($0.rawValue, $0) })
-
     func insert(into session: Session, run: Int64) throws {
         try spill(input, session, run: run)
         try spill(output, session, run: run)
@@ -74,22 +71,51 @@ extension Event {
 
     /// Reads ``columns``. `run` is only for the message.
     init(_ row: Statement, run: Int64, from column: Int32 = 0) throws(BadRow) {
+        var likeness = EventLikeness()
+        try self.init(row, run: run, from: column, &likeness)
+    }
+
+    /// The same where many rows are read one after the other.
+    init(_ row: Statement, run: Int64, from column: Int32 = 0, _ likeness: inout EventLikeness) throws(BadRow) {
         let seq = try row.integer(column)
         do throws(BadRow) {
-            let kindName = try row.text(column + 2)
-            guard let kind = Self.kinds[kindName] else { throw BadRow("its kind '\(kindName)' is unknown", isFromLater: true) }
+            let kind = try likeness.kind(row, column + 2)
             let codecNumber = try row.integer(column + 9)
             guard let codec = UInt8(exactly: codecNumber).flatMap(PayloadCodec.init(rawValue:)) else {
                 throw BadRow("its codec \(codecNumber) is unknown", isFromLater: (0...255).contains(codecNumber))
             }
             self.init(
                 seq: seq, at: Timestamp(microseconds: try row.integer(column + 1)), kind: kind, subject: try row.text(column + 3),
-                attributes: Attributes(storedText: try row.text(column + 4)), input: try StoredValue(row, column + 5),
+                attributes: try likeness.attributes(row, column + 4), input: try StoredValue(row, column + 5),
                 output: try StoredValue(row, column + 7), codec: codec, keyID: try row.optionalText(column + 10),
                 hash: try EventHash(row, column + 11))
         } catch {
             throw BadRow("event \(seq) of run number \(run): \(error)", isFromLater: error.isFromLater)
         }
+    }
+}
+
+/// What an event often shares with the one before: most of a long history is of one kind and has the same attributes. Then nothing is
+/// looked up and no text is made.
+struct EventLikeness {
+    private var lastKind: EventKind?
+    private var lastAttributes = Attributes.none
+
+    // The compiler's own search compares one name after the other.
+    private static let kinds = Dictionary(uniqueKeysWithValues: EventKind.allCases.map { ($0.rawValue, $0) })
+
+    mutating func kind(_ row: Statement, _ column: Int32) throws(BadRow) -> EventKind {
+        if let lastKind, row.isText(column, lastKind.rawValue) { return lastKind }
+        let name = try row.text(column)
+        guard let kind = Self.kinds[name] else { throw BadRow("its kind '\(name)' is unknown", isFromLater: true) }
+        lastKind = kind
+        return kind
+    }
+
+    mutating func attributes(_ row: Statement, _ column: Int32) throws(BadRow) -> Attributes {
+        if row.isText(column, lastAttributes.text) { return lastAttributes }
+        lastAttributes = Attributes(storedText: try row.text(column))
+        return lastAttributes
     }
 }
 

@@ -29,6 +29,15 @@ extension StoreConformance {
             let claimed = try #require(try await scene.claim().first)
             #expect(claimed.record.number == run.number && claimed.previous == .waiting && claimed.record.wakeAt == nil)
         },
+        ConformanceCheck("A run is claimed as long before it is due as the node asks for, not sooner") { scene in
+            let due = scene.clock.now + .seconds(10)
+            let run = try await scene.waiting(until: due)
+            scene.clock.advance(by: .seconds(7))
+            #expect(try await scene.claim(ahead: .seconds(2)).isEmpty)
+            #expect(try await scene.claim(only: [run.number], ahead: .seconds(2)).isEmpty)
+            let claimed = try #require(try await scene.claim(ahead: .seconds(3)).first)
+            #expect(claimed.record.number == run.number && claimed.previousWakeAt == due)
+        },
         ConformanceCheck("The oldest cause is claimed first, and the limit is kept") { scene in
             let start = scene.clock.now
             let late = try await scene.waiting(until: start + .seconds(30))

@@ -22,6 +22,24 @@ extension StoreConformance {
             try await scene.advance(run.advance(drafts, at: Timestamp(microseconds: 1_770_000_000_123_457)))
             #expect(try await scene.history(run) == run.events)
         },
+        ConformanceCheck("What is read of several runs at once is what would be read of each") { scene in
+            var first = try await scene.owned(), second = try await scene.owned()
+            try await scene.advance(first.advance([EventDraft(.versionPatched, subject: "a"), EventDraft(.statusReported)]))
+            try await scene.advance(second.advance([EventDraft(.statusReported)]))
+            try await scene.deliver(to: second, id: "d1")
+            let runs = [first.number, second.number]
+            let together = try await scene.store.beginnings(of: runs, limit: 2)
+            let inboxes = try await scene.store.inboxes(of: runs)
+            for run in runs {
+                let inbox = try await scene.store.inbox(run: run)
+                #expect(inboxes[run] ?? [] == inbox)
+                // A store may leave one out.
+                guard let one = together[run] else { continue }
+                #expect(one.events == (try await scene.store.events(of: run, after: 0, limit: 2)))
+                #expect(one.inbox == inbox)
+                #expect(one.patches == (try await scene.store.marked(.versionPatched, nil, in: run)))
+            }
+        },
         ConformanceCheck("Values of every size read back, and the largest is bound to its chain") { scene in
             var run = try await scene.owned(), other = try await scene.owned()
             let sizes = [65_535, 65_536, 65_537, 200_000, 1_000_000]

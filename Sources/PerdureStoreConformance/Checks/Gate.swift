@@ -5,6 +5,15 @@ internal import Testing
 
 extension StoreConformance {
     static let gate: [ConformanceCheck] = [
+        ConformanceCheck("A commit on the calling thread is the one that can be awaited") { scene in
+            var run = try await scene.owned()
+            let advance = run.advance([EventDraft(.statusReported)])
+            let results = try scene.store.commitHere([.advance(advance)])
+            guard results.count == 1, case .advanced? = results.first else { throw Unexpected("a commit here", results) }
+            #expect(try await scene.history(run) == run.events)
+            try await scene.advance(advance)
+            #expect(try scene.store.commitHere([]).isEmpty)
+        },
         ConformanceCheck("An advance on the last event is durable and leaves the run owned") { scene in
             var run = try await scene.owned()
             try await scene.advance(run.advance([EventDraft(.stepSucceeded, subject: "a")]))

@@ -1,5 +1,6 @@
 import Dispatch
 import Foundation
+import Synchronization
 import Testing
 
 @testable import PerdureEngine
@@ -85,6 +86,39 @@ import Testing
         }
         #expect(depth >= 3 << 20)
         await threads.stop()
+    }
+
+    @Test func `what is submitted between two items while every thread rests is started on the same thread`() async {
+        let submitter = Mutex<EngineThreads?>(nil), log = Log(), done = DispatchSemaphore(value: 0)
+        let threads = EngineThreads(count: 2) { isIdle in
+            guard isIdle, let threads = submitter.withLock({ $0.take() }) else { return }
+            let own = Thread.current.name
+            threads.submit {
+                log.add(Thread.current.name == own ? "same" : "other")
+                done.signal()
+            }
+        }
+        submitter.withLock { $0 = threads }
+        await withCheckedContinuation { continuation in
+            threads.submit {}
+            Thread.detachNewThread {
+                done.wait()
+                continuation.resume()
+            }
+        }
+        #expect(log.all == ["same"])
+        await threads.stop()
+    }
+
+    @Test func `a pool of one thread is never idle between two items`() async {
+        let log = Log()
+        let threads = EngineThreads(count: 1) { isIdle in log.add("\(isIdle)") }
+        await withCheckedContinuation { continuation in
+            threads.submit {}
+            threads.submit { continuation.resume() }
+        }
+        await threads.stop()
+        #expect(log.all == ["false", "false"])
     }
 
     @Test func `threads carry the name of the pool`() async {

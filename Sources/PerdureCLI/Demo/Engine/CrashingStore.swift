@@ -96,7 +96,11 @@ final class CrashingStore: Store {
     func events(of run: Int64, before seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
         try await store.events(of: run, before: seq, limit: limit)
     }
+    func beginnings(of runs: [Int64], limit: Int) async throws(StoreError) -> [Int64: RunBeginning] {
+        try await store.beginnings(of: runs, limit: limit)
+    }
     func inbox(run: Int64) async throws(StoreError) -> [InboxRow] { try await store.inbox(run: run) }
+    func inboxes(of runs: [Int64]) async throws(StoreError) -> [Int64: [InboxRow]] { try await store.inboxes(of: runs) }
     func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> [InboxRow] {
         try await store.inbox(ownedBy: node, after: number, limit: limit)
     }

@@ -108,6 +108,17 @@ final class WatchedStore: Store {
         }
     }
 
+    /// Where nothing is scripted, the store's own way is taken.
+    func commitHere(_ items: [CommitItem]) throws(StoreError) -> [CommitResult] {
+        if script.rule != nil { return try commitAwaited(items) }
+        guard !isDead else { throw .closed }
+        defer { pulse.ring() }
+        state.withLock { $0.commits += 1 }
+        let results = try base.commitHere(items)
+        guard !isDead else { throw .closed }
+        return results
+    }
+
     func claim(_ request: ClaimRequest) async throws(StoreError) -> [ClaimedRun] {
         let number = state.withLock { state in
             state.claims += 1
@@ -176,6 +187,12 @@ final class WatchedStore: Store {
         try await pass(.lastEvents) { () async throws(StoreError) in
             try await base.events(of: run, before: seq, limit: limit)
         }
+    }
+
+    /// A script sees the run's events and inbox read one by one.
+    func beginnings(of runs: [Int64], limit: Int) async throws(StoreError) -> [Int64: RunBeginning] {
+        guard script.rule == nil else { return [:] }
+        return try await pass(.other) { () async throws(StoreError) in try await base.beginnings(of: runs, limit: limit) }
     }
 
     func inbox(run: Int64) async throws(StoreError) -> [InboxRow] {

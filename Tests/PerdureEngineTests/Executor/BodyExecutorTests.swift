@@ -1,0 +1,74 @@
+import Foundation
+import Synchronization
+import Testing
+
+@testable import PerdureEngine
+
+@Suite struct BodyExecutorTests {
+    /// Runs the body on a thread like one of the engine's, and waits for the tasks that it gives.
+    private func onThread(_ body: @escaping @Sendable () -> [Task<Void, Never>]) async {
+        let tasks = await withCheckedContinuation { continuation in
+            Thread.detachNewThread { continuation.resume(returning: body()) }
+        }
+        for task in tasks { await task.value }
+    }
+
+    private static func place(_ thread: UInt) -> String { ThreadIdentity.current == thread ? "here" : "elsewhere" }
+
+    @Test func `a body begins where it is started, and goes on elsewhere`() async {
+        let executor = BodyExecutor(lends: true), log = Log()
+        await onThread {
+            let thread = ThreadIdentity.current
+            let task = executor.start {
+                log.add(Self.place(thread))
+                await Task.yield()
+                log.add(Self.place(thread))
+            }
+            #expect(log.all.first == "here")
+            return [task]
+        }
+        #expect(log.all == ["here", "elsewhere"])
+    }
+
+    @Test func `what a body starts begins elsewhere`() async {
+        let executor = BodyExecutor(lends: true), log = Log()
+        await onThread {
+            let thread = ThreadIdentity.current
+            return [
+                executor.start {
+                    await withTaskGroup { group in group.addTask { log.add(Self.place(thread)) } }
+                }
+            ]
+        }
+        #expect(log.all == ["elsewhere"])
+    }
+
+    @Test func `after a body that held its thread up none begins there for a while`() async {
+        let time = Mutex<UInt64>(0), log = Log()
+        let executor = BodyExecutor(lends: true) { time.withLock { $0 } }
+        await onThread {
+            let thread = ThreadIdentity.current
+            let slow = executor.start {
+                log.add(Self.place(thread))
+                time.withLock { $0 += 1_000_001 }
+            }
+            let next = executor.start { log.add(Self.place(thread)) }
+            return [slow, next]
+        }
+        await onThread {
+            let thread = ThreadIdentity.current
+            time.withLock { $0 += 10_000_000_000 }
+            return [executor.start { log.add(Self.place(thread)) }]
+        }
+        #expect(log.all == ["here", "elsewhere", "here"])
+    }
+
+    @Test func `without threads to lend every body begins elsewhere`() async {
+        let executor = BodyExecutor(lends: false), log = Log()
+        await onThread {
+            let thread = ThreadIdentity.current
+            return [executor.start { log.add(Self.place(thread)) }]
+        }
+        #expect(log.all == ["elsewhere"])
+    }
+}
