@@ -77,8 +77,9 @@ extension Activation {
         var drafts = factDrafts
         drafts.append(plan.drafts)
         if drafts.isEmpty {
-            if let obstacle = plan.obstacle { return .block(obstacle) }
             if !plan.actions.isEmpty { return .act(plan.actions) }
+            // What is under way comes to its end first: its outcome is known then, and would have to be doubted otherwise.
+            if let obstacle = plan.obstacle, !state.isBusy { return .block(obstacle) }
             if state.machine.isStalled { return .rest(isStalled: true, nil) }
             if state.isBusy { return .rest(isStalled: false, nil) }
             if state.machine.isWatched {
@@ -206,7 +207,8 @@ extension Activation {
         if batch.startedChildren > 0 { services.metrics.started.increment(by: batch.startedChildren) }
         // Nobody else says so: the store's own bell tells of other processes only.
         if batch.tellsOthers { services.observe(self, .toldOthers) }
-        if batch.events.contains(where: \.kind.isReply) { services.observe(self, .replied) }
+        let replies = batch.events.filter(\.kind.isReply).map(\.subject)
+        if !replies.isEmpty { services.observe(self, .replied(replies)) }
         for event in batch.events where !feed(event) { break }
         if wasWatched, state.withLock({ !$0.machine.isWatched }) { services.observe(self, .harmless) }
         guard let transition = batch.transition else { return }

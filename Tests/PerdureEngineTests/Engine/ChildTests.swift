@@ -372,6 +372,38 @@ import Testing
         }
     }
 
+    @Test func aChildThatNobodyHostsLetsTheBodiesBesideItComeToTheirEnd() async throws {
+        try await withEngines { harness in
+            let gate = harness.gate(), effects = harness.effects
+            let parent = Flow { input, context in
+                async let paid: Void = context.act("pay", input: input, .atMostOnce(inDoubt: .askPerson), irreversible: "x") {
+                    _, _ in
+                    await gate.hang()
+                    effects.add("pay")
+                }
+                async let made = context.child(Work.self, input: input, irreversible: "x")
+                try await paid
+                return try await made
+            }
+            try await harness.open { parent }
+            let run = try await harness.start()
+            try await harness.until {
+                if gate.arrivals == 1 { return true }
+                return try await harness.record(run.id).state == .blocked
+            }
+            gate.open()
+            try await harness.until(run.id, is: .blocked)
+            #expect(try await harness.lines(run.id).suffix(2) == ["step.succeeded pay", "run.blocked work"])
+            try await harness.stop()
+            try await harness.open(build: "build-2") {
+                parent
+                echo(effects)
+            }
+            #expect(try await harness.result(run.id) == "x!")
+            #expect(effects.count("pay") == 1)
+        }
+    }
+
     @Test func whoStartedAParentCannotApproveWhatItsChildrenDo() async throws {
         try await withEngines { harness in
             try await harness.open {
