@@ -39,7 +39,7 @@ package final class FaultyStore: Store {
         return try await change { () throws(StoreError) in try await inner.commit(items) }
     }
 
-    package func claim(_ request: ClaimRequest) async throws(StoreError) -> [ClaimedRun] {
+    package func claim(_ request: ClaimRequest) async throws(StoreError) -> Claimed {
         let claimed = try await change { () throws(StoreError) in
             if let lost = lostClaim.withLock({ $0 }) { return lost }
             let claimed = try await inner.claim(request)
@@ -73,7 +73,7 @@ package final class FaultyStore: Store {
     }
 
     /// Rings twice: a spurious call is allowed.
-    package func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) {
+    package func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) -> OutsideWatch {
         inner.onOutsideDelivery {
             handler()
             handler()
@@ -96,6 +96,12 @@ extension FaultyStore {
     }
 
     package func run(_ id: RunID) async throws(StoreError) -> RunRecord? { try await inner.run(id) }
+
+    package func run(number: Int64) async throws(StoreError) -> RunRecord? { try await inner.run(number: number) }
+
+    package func runNumbers(before: Int64?, limit: Int) async throws(StoreError) -> [Int64] {
+        try await inner.runNumbers(before: before, limit: limit)
+    }
 
     package func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord? {
         try await inner.run(namespace: namespace, workflow: workflow, key: key)

@@ -122,16 +122,22 @@ extension Engine {
         let record = claim.record
         switch failure {
         case .broken(let message):
-            metrics.quarantined.increment()
-            logger.critical(
-                "a run's history is broken; the run is quarantined", metadata: ["run": "\(record.id)", "error": "\(message)"])
             try await store.quarantine(record.number, reason: message)
-            wakeWaiters(of: record.id)
+            wasSetAside(record.id, message)
         case .store(.unsupported(let message)):
             setAside(claim, "The history cannot be read by this release: \(message). Run it with the release that wrote it.")
         case .store(let error):
             throw error
         }
+    }
+
+    /// Tells of a run that is quarantined from now on.
+    func wasSetAside(_ run: RunID?, _ reason: String) {
+        metrics.quarantined.increment()
+        logger.critical(
+            "a run's history is broken; the run is quarantined",
+            metadata: ["run": "\(run.map(\.description) ?? "unknown")", "error": "\(reason)"])
+        if let run { wakeWaiters(of: run) }
     }
 }
 

@@ -57,9 +57,10 @@ extension Engine {
             }
             defer { state.withLock { $0.loading -= max(0, limit) } }
             guard limit > 0, !Task.isCancelled else { return }
-            let claims = try await store.claim(ClaimRequest(node: node, build: build, hosted: hosted, limit: limit))
-            for claim in claims { take(claim, services, into: &group) }
-            if claims.count < limit { return recovering.foundAll() }
+            let claimed = try await store.claim(ClaimRequest(node: node, build: build, hosted: hosted, limit: limit))
+            for run in claimed.setAside { wasSetAside(run.id, run.reason) }
+            for claim in claimed.runs { take(claim, services, into: &group) }
+            if claimed.runs.count + claimed.setAside.count < limit { return recovering.foundAll() }
         }
     }
 
@@ -169,17 +170,18 @@ extension Engine {
     }
 
     func ringLater(at time: Timestamp) {
-        let isNeeded = state.withLock { state in
-            if let scheduled = state.scheduledPump, scheduled <= time { return false }
+        state.withLock { state in
+            if let scheduled = state.scheduledPump, scheduled <= time { return }
             state.scheduledPump = time
-            return true
+            // Set under the lock: of two threads that are here at once, the later time must not be the last to be set.
+            scheduler.set(pumpAlarm, at: time) { [weak self] in self?.pumpIsDue() }
         }
-        guard isNeeded else { return }
-        scheduler.set(pumpAlarm, at: time) { [weak self] in
-            guard let self else { return }
-            state.withLock { if $0.scheduledPump == time { $0.scheduledPump = nil } }
-            bell.ring()
-        }
+    }
+
+    /// The pump asks the store for the next time once more, so that nothing is lost by forgetting this one.
+    private func pumpIsDue() {
+        state.withLock { $0.scheduledPump = nil }
+        bell.ring()
     }
 }
 

@@ -71,7 +71,10 @@ extension Session {
             case .runStarted where event.seq == 1: try label(run, event)
             default: break
             }
-            if event.kind.isMarked { try execute(Self.mark, run, event.kind.rawValue, event.subject, lastEventPosition) }
+            if event.kind.isMarked {
+                let subject = event.kind.isMarkedOnce ? "" : event.subject
+                try execute(Self.mark, run, event.kind.rawValue, subject, lastEventPosition)
+            }
         }
     }
 

@@ -106,6 +106,10 @@ extension SQLiteStore {
         try await read(on: reader) { try $0.run(id) }
     }
 
+    package func run(number: Int64) async throws(StoreError) -> RunRecord? {
+        try await read(on: reader) { try $0.run(number) }
+    }
+
     package func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord? {
         try await read(on: reader) { try $0.run(namespace: namespace, workflow: workflow, key: key) }
     }

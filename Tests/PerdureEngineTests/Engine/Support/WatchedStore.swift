@@ -44,6 +44,7 @@ final class WatchedStore: Store {
         var isDying = false
         var commits = 0
         var claims = 0
+        var watches = 0
     }
 
     private let base: any Store
@@ -107,7 +108,7 @@ final class WatchedStore: Store {
         }
     }
 
-    func claim(_ request: ClaimRequest) async throws(StoreError) -> [ClaimedRun] {
+    func claim(_ request: ClaimRequest) async throws(StoreError) -> Claimed {
         let number = state.withLock { state in
             state.claims += 1
             return state.claims
@@ -151,6 +152,14 @@ final class WatchedStore: Store {
 
     func run(_ id: RunID) async throws(StoreError) -> RunRecord? {
         try await pass(.run) { () async throws(StoreError) in try await base.run(id) }
+    }
+
+    func run(number: Int64) async throws(StoreError) -> RunRecord? {
+        try await pass(.run) { () async throws(StoreError) in try await base.run(number: number) }
+    }
+
+    func runNumbers(before: Int64?, limit: Int) async throws(StoreError) -> [Int64] {
+        try await pass(.other) { () async throws(StoreError) in try await base.runNumbers(before: before, limit: limit) }
     }
 
     func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord? {
@@ -199,7 +208,17 @@ final class WatchedStore: Store {
         try await pass(.other) { () async throws(StoreError) in try await base.openRequests(namespace: namespace, limit: limit) }
     }
 
-    func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) { base.onOutsideDelivery(handler) }
+    func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) -> OutsideWatch {
+        state.withLock { $0.watches += 1 }
+        let watch = base.onOutsideDelivery(handler)
+        return OutsideWatch { [self] in
+            watch.end()
+            state.withLock { $0.watches -= 1 }
+        }
+    }
+
+    /// How many handlers are called when another process has delivered something.
+    var watches: Int { state.withLock { $0.watches } }
 
     func audit() async throws(StoreError) -> [String] {
         try await pass(.other) { () async throws(StoreError) in try await base.audit() }
