@@ -73,9 +73,12 @@ package protocol Store: Sendable {
     func marked(_ kind: EventKind, _ subject: String?, in run: Int64) async throws(StoreError) -> [Event]
     /// The labels of these runs by their numbers; a run without any is left out.
     func labels(of runs: [Int64]) async throws(StoreError) -> [Int64: [String: String]]
-    /// Unread inbox rows in the order of their numbers: those of one run, or those of every run that the node owns.
-    func inbox(run: Int64) async throws(StoreError) -> [InboxRow]
-    func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> [InboxRow]
+    /// Unread inbox rows in the order of their numbers, a page of them: those of one run behind a number, or those of every run that the
+    /// node owns.
+    func inbox(run: Int64, after number: Int64) async throws(StoreError) -> InboxPage
+    func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> InboxPage
+    /// Of a run's unread rows those that may concern it without its code: `terminate`, `resolve` and `retry`. The first page of them.
+    func interventions(run: Int64) async throws(StoreError) -> [InboxRow]
     /// Approvals and questions that are open, oldest first.
     func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest]
 
@@ -95,6 +98,16 @@ extension Store {
     /// Marks a run whose history is broken, in whatever state it is.
     package func quarantine(_ run: Int64, reason: String) async throws(StoreError) {
         try await quarantine(run, reason: reason, ifUnownedSince: nil)
+    }
+
+    /// All unread rows of a run, however many there are.
+    package func inbox(run: Int64) async throws(StoreError) -> [InboxRow] {
+        var rows: [InboxRow] = []
+        while true {
+            let page = try await inbox(run: run, after: rows.last?.number ?? 0)
+            rows += page.rows
+            if !page.hasMore { return rows }
+        }
     }
 }
 

@@ -121,9 +121,12 @@ extension FaultyStore {
         try await inner.events(of: run, before: seq, limit: limit)
     }
 
-    package func inbox(run: Int64) async throws(StoreError) -> [InboxRow] { try await inner.inbox(run: run) }
+    package func inbox(run: Int64, after number: Int64) async throws(StoreError) -> InboxPage {
+        try await inner.inbox(run: run, after: number)
+    }
+    package func interventions(run: Int64) async throws(StoreError) -> [InboxRow] { try await inner.interventions(run: run) }
 
-    package func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> [InboxRow] {
+    package func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> InboxPage {
         try await inner.inbox(ownedBy: node, after: number, limit: limit)
     }
 

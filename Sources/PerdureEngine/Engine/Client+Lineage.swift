@@ -32,12 +32,22 @@ extension Client {
         return lineage
     }
 
+    private func unreadCount(of record: RunRecord) async throws -> Int {
+        var count = 0, last: Int64 = 0
+        while true {
+            let page = try await guarded { try await store.inbox(run: record.number, after: last) }
+            count += page.rows.count
+            guard page.hasMore, let end = page.rows.last?.number else { return count }
+            last = end
+        }
+    }
+
     /// The run's row and what is to be said of it, and of the children that it waits for.
     package func explain(
         _ id: RunID, now: Timestamp, depth: Int = Lineage.maximumDepth
     ) async throws -> (RunRecord, RunExplanation) {
         let record = try await record(id)
-        let unread = try await guarded { try await store.inbox(run: record.number) }.count
+        let unread = try await unreadCount(of: record)
         let keys = try await guarded { try await store.awaitedKeys(of: record.number) }
         let view = try await view(of: id)
         var children: [String: RunExplanation] = [:]

@@ -16,15 +16,20 @@ extension Engine {
         } catch {
             return try await cannotRead(claim, error)
         }
-        let inbox = ReadInbox(at: configuration.clock.now(), rows: try await store.inbox(run: record.number)), rows = inbox.rows
+        let readAt = configuration.clock.now()
+        let inbox = ReadInbox(try await store.inbox(run: record.number, after: 0), at: readAt)
+        // What a person wants of the run may stand behind more than is read at once.
+        let rows = try await withInterventions(inbox.rows, hasMore: inbox.hasMore, of: record.number)
         let deaths = standing.deathsWithoutProgress
-        guard let workflow = registry.find(record.workflow, record.version) else { return try await lookAfter(claim, rows) }
+        guard let workflow = registry.find(record.workflow, record.version) else {
+            return try await lookAfter(claim, rows, hasMore: inbox.hasMore)
+        }
         let isPoisonous = standing.chargedDeaths >= configuration.poisonLimit
         if let retry = rows.first(where: \.isRetryOfRun), !rows.contains(where: { $0.delivery.kind == .terminate }) {
             if standing.isPoisoned || isPoisonous { return unpark(poisoned: claim, retry) }
             if wasBlocked(claim, standing) { return unblock(claim, retry) }
         }
-        guard mayRun(claim, standing, rows) else { return try await lookAfter(claim, rows) }
+        guard mayRun(claim, standing, rows) else { return try await lookAfter(claim, rows, hasMore: inbox.hasMore) }
         if isPoisonous { return park(poisoned: claim, deaths: deaths) }
         let patches = try await store.marked(.versionPatched, nil, in: record.number).map(\.subject)
         var claim = claim, events = pages.map { Array($0.joined()) }
@@ -37,13 +42,7 @@ extension Engine {
         if standing.isSuspect { watch(activation, deaths: deaths) }
         guard let events else { return try await replay(claim, activation, inbox, late: late) }
         activation.post(.history(events))
-        activation.post(.caughtUp(isTakeover: claim.isTakeover, rows: rows + late, readAt: inbox.at))
-    }
-
-    /// The unread messages of a run, and when they began to be read.
-    private struct ReadInbox {
-        let at: Timestamp
-        let rows: [InboxRow]
+        activation.post(.caughtUp(isTakeover: claim.isTakeover, inbox.adding(late)))
     }
 
     /// The history as it stood when the run was claimed.
@@ -72,13 +71,14 @@ extension Engine {
     func activate(started claim: ClaimedRun, _ workflow: RegisteredWorkflow, _ events: [Event], _ services: ActivationServices) {
         guard let (activation, late) = bringIn(claim, workflow, [], services) else { return }
         activation.post(.history(events))
-        activation.post(.caughtUp(isTakeover: false, rows: late, readAt: claim.record.createdAt))
+        let inbox = ReadInbox(InboxPage(rows: [], hasMore: false), at: claim.record.createdAt)
+        activation.post(.caughtUp(isTakeover: false, inbox.adding(late)))
     }
 
     /// Feeds a long history. While one page is fed the next one is read, and no more than that is in memory. Each page is
     /// verified again: what was read before may have been changed since. Nothing is dispatched before the last one is fed.
     private func replay(
-        _ claim: ClaimedRun, _ activation: Activation, _ inbox: ReadInbox, late: [InboxRow]
+        _ claim: ClaimedRun, _ activation: Activation, _ inbox: ReadInbox, late: LateRows
     ) async throws(StoreError) {
         do throws(HistoryReader.Failure) {
             var reader = historyReader(of: claim)
@@ -95,16 +95,16 @@ extension Engine {
             activation.post(.leave)
             return try await cannotRead(claim, error)
         }
-        activation.post(.caughtUp(isTakeover: claim.isTakeover, rows: inbox.rows + late, readAt: inbox.at))
+        activation.post(.caughtUp(isTakeover: claim.isTakeover, inbox.adding(late)))
     }
 
     /// Takes the run into memory, with the messages that came while it was read; `nil` if the engine takes in nothing any more.
     private func bringIn(
         _ claim: ClaimedRun, _ workflow: RegisteredWorkflow, _ patches: [String], _ services: ActivationServices
-    ) -> (Activation, late: [InboxRow])? {
+    ) -> (Activation, late: LateRows)? {
         let activation = Activation(claim, workflow: workflow, patches: patches, services: services)
-        let late = state.withLock { state -> [InboxRow]? in
-            let late = state.rowsForLoading.removeValue(forKey: claim.record.number) ?? []
+        let late = state.withLock { state -> LateRows? in
+            let late = state.rowsForLoading.removeValue(forKey: claim.record.number) ?? LateRows()
             guard state.phase == .running else { return nil }
             state.table.own(activation, epoch: claim.record.epoch)
             return late
@@ -138,6 +138,31 @@ extension Engine {
             "a run's history is broken; the run is quarantined",
             metadata: ["run": "\(run.map(\.description) ?? "unknown")", "error": "\(reason)"])
         if let run { wakeWaiters(of: run) }
+    }
+}
+
+/// The first unread messages of a run, as far as they are in memory.
+struct ReadInbox: Sendable {
+    var rows: [InboxRow]
+    /// Whether there are others in the store behind them.
+    var hasMore: Bool
+    /// Every message that was accepted before this time is among the rows.
+    var completeUntil: Timestamp
+
+    /// - Parameter time: When it began to be read.
+    init(_ page: InboxPage, at time: Timestamp) {
+        rows = page.rows
+        hasMore = page.hasMore
+        completeUntil = page.hasMore ? min(time, page.rows.last.map { $0.at - .microseconds(1) } ?? .distantPast) : time
+    }
+
+    /// With what has come since. It is left out where others came before it that have not been read.
+    func adding(_ late: LateRows) -> ReadInbox {
+        guard !hasMore else { return self }
+        var inbox = self
+        inbox.rows += late.rows
+        inbox.hasMore = late.hasMore
+        return inbox
     }
 }
 

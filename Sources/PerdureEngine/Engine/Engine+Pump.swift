@@ -9,7 +9,6 @@ import Synchronization
 // Finding work in the store and bringing runs into memory.
 extension Engine {
     private static let claimLimit = 256
-    private static let pageLimit = 1_000
 
     var services: ActivationServices {
         ActivationServices(
@@ -85,7 +84,7 @@ extension Engine {
             group.addTask { [self] in
                 do throws(StoreError) {
                     let now = configuration.clock.now()
-                    resident.post(.claimed(claim, rows: try await store.inbox(run: claim.record.number), readAt: now))
+                    resident.post(.claimed(claim, ReadInbox(try await store.inbox(run: claim.record.number, after: 0), at: now)))
                 } catch {
                     // It does not know that it was claimed, and would never say that it is done.
                     state.withLock { $0.table.remove(resident) }
@@ -144,20 +143,23 @@ extension Engine {
     private func readInboxes() async throws(StoreError) {
         while true {
             let last = state.withLock { $0.lastInboxRow }
-            let rows = try await store.inbox(ownedBy: node, after: last, limit: Self.pageLimit)
-            guard let newest = rows.last?.number else { return }
-            for row in rows {
+            let page = try await store.inbox(ownedBy: node, after: last, limit: InboxPage.limit)
+            guard let newest = page.rows.last?.number else { return }
+            // One piece of mail for each run, however much has come for it.
+            var rows: [Int64: [InboxRow]] = [:]
+            for row in page.rows { rows[row.run, default: []].append(row) }
+            for (run, rows) in rows.sorted(by: { $0.key < $1.key }) {
                 let resident = state.withLock { state -> Activation? in
-                    if let resident = state.table[row.run] { return resident }
-                    state.rowsForLoading[row.run, default: []].append(row)
+                    if let resident = state.table[run] { return resident }
+                    state.rowsForLoading[run, default: LateRows()].add(rows)
                     return nil
                 }
-                resident?.post(.rows([row]))
-                // It may be on its way into memory and gets its row there, or has just left: then it has to be claimed anew.
+                resident?.post(.rows(rows))
+                // It may be on its way into memory and gets its rows there, or has just left: then it has to be claimed anew.
                 if resident == nil { bell.ring() }
             }
             state.withLock { $0.lastInboxRow = max($0.lastInboxRow, newest) }
-            if rows.count < Self.pageLimit { return }
+            if !page.hasMore { return }
         }
     }
 

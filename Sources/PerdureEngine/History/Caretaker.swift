@@ -17,7 +17,7 @@ struct Caretaker {
     private let subjects: Set<String>?
     private let now: Timestamp
     private(set) var view: RunView
-    private var head: ChainHead
+    private(set) var head: ChainHead
 
     private(set) var events: [Event] = []
     private(set) var consumed: [Int64] = []
@@ -70,6 +70,19 @@ struct Caretaker {
             }
         }
         if let termination { terminate(termination) }
+    }
+
+    /// Takes in the messages of a run that ends as soon as all others are taken in, but for the one that ends it.
+    mutating func decline(_ rows: [InboxRow]) {
+        for row in rows where row.delivery.kind != .terminate {
+            consumed.append(row.number)
+            if row.delivery.kind == .resolve { resolve(row) } else { decline(row) }
+        }
+    }
+
+    /// What it has come to so far is durable.
+    mutating func forgetCommitted() {
+        (events, consumed, settles, deliveries) = ([], [], [], [])
     }
 
     private mutating func record(_ draft: EventDraft) {

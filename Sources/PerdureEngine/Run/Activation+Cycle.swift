@@ -35,7 +35,7 @@ extension Activation {
             for action in actions { perform(action, now: now) }
             noteRecovery()
             // What was started ends by mail. What was not (a body told to stop) leaves nothing to wait for.
-            if state.withLock({ !$0.isBusy }) { return cycle() }
+            if state.withLock({ !$0.isAtWork }) { return cycle() }
             scheduleWake()
         case .rest(isStalled: true, _):
             noteStall()
@@ -73,7 +73,10 @@ extension Activation {
         let (facts, factDrafts) = takeFacts(&state, now: now)
         var plan = state.machine.plan(now: now)
         // A run that is about to be handed over starts nothing any more. It may end.
-        if state.mustHandOver, plan.drafts.events.last?.kind.isFinal != true { plan = Plan() }
+        let ends = plan.drafts.events.last?.kind.isFinal == true
+        if state.mustHandOver, !ends { plan = Plan() }
+        // Nor does it end while there are messages that it has not taken in.
+        if state.hasMoreRows, ends { plan = Plan() }
         var drafts = factDrafts
         drafts.append(plan.drafts)
         if drafts.isEmpty {
@@ -230,10 +233,11 @@ extension Activation {
 
     private func refused(_ refusal: CommitRefusal, _ batch: InFlight) {
         switch refusal {
-        case .unreadInbox(let rows):
+        case .unreadInbox(let page):
             state.withLock { state in
                 state.facts = batch.facts + state.facts
-                state.take(rows)
+                state.take(page.rows)
+                if page.hasMore { state.hasMoreRows = true }
             }
         case .businessKeyTaken(let record):
             state.withLock { state in
@@ -287,7 +291,7 @@ extension Activation {
     /// read after its time.
     private func readInboxIfDue() {
         let mustRead = state.withLock { state in
-            guard !state.heldDues.isEmpty, !state.isReadingInbox, !state.isClosed else { return false }
+            guard state.needsInbox else { return false }
             state.isReadingInbox = true
             return true
         }
@@ -298,7 +302,7 @@ extension Activation {
         Task { [self] in
             let now = services.clock.now()
             do {
-                post(.inbox(try await services.store.inbox(run: number), readAt: now))
+                post(.inbox(ReadInbox(try await services.store.inbox(run: number, after: 0), at: now)))
             } catch {
                 services.logger.error("an inbox cannot be read", metadata: ["run": "\(identity.id)", "error": "\(error)"])
                 services.scheduler.schedule(after: .seconds(1)) { [weak self] in self?.readInbox() }

@@ -55,9 +55,8 @@ extension CommitGroup {
             }
             // After the end more may come in at any time; it waits for the next claim.
             if transition.state.isFinal, !isAfterEnd {
-                let consumed = Set(advance.consumed)
-                let unread = try session.inbox(of: advance.run).filter { !consumed.contains($0.number) }
-                if !unread.isEmpty { return .unreadInbox(unread) }
+                let unread = try session.inbox(of: advance.run, except: Set(advance.consumed))
+                if !unread.rows.isEmpty { return .unreadInbox(unread) }
             }
         }
         for child in advance.children {

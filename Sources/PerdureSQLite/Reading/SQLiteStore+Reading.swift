@@ -61,16 +61,22 @@ extension SQLiteStore {
         }
     }
 
-    package func inbox(run: Int64) async throws(StoreError) -> [InboxRow] {
-        try await read(on: reader) { try $0.inbox(of: run) }
+    package func inbox(run: Int64, after number: Int64) async throws(StoreError) -> InboxPage {
+        try await read(on: reader) { try $0.inbox(of: run, after: number) }
     }
 
-    package func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> [InboxRow] {
+    package func interventions(run: Int64) async throws(StoreError) -> [InboxRow] {
+        try await read(on: reader) { try $0.interventions(of: run) }
+    }
+
+    package func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> InboxPage {
         try await read(on: reader) { session in
             // Messages that nobody may take in could be many; then the owned runs are fewer.
             let unread = try session.first(Self.countUnread, number, Self.fewMessages) { try $0.integer(0) } ?? 0
             let query = unread < Self.fewMessages ? Self.owned : Self.ownedRunByRun
-            return try session.all(query, node, number, max(0, limit)) { try InboxRow($0) }
+            var page = PageOfRows(limit: limit)
+            try session.forEach(query, node, number, max(0, limit) + 1) { try page.add(InboxRow($0)) }
+            return page.page
         }
     }
 

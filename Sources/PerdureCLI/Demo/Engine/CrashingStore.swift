@@ -100,8 +100,11 @@ final class CrashingStore: Store {
     func events(of run: Int64, before seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
         try await store.events(of: run, before: seq, limit: limit)
     }
-    func inbox(run: Int64) async throws(StoreError) -> [InboxRow] { try await store.inbox(run: run) }
-    func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> [InboxRow] {
+    func inbox(run: Int64, after number: Int64) async throws(StoreError) -> InboxPage {
+        try await store.inbox(run: run, after: number)
+    }
+    func interventions(run: Int64) async throws(StoreError) -> [InboxRow] { try await store.interventions(run: run) }
+    func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> InboxPage {
         try await store.inbox(ownedBy: node, after: number, limit: limit)
     }
     func marked(_ kind: EventKind, _ subject: String?, in run: Int64) async throws(StoreError) -> [Event] {

@@ -186,11 +186,15 @@ final class WatchedStore: Store {
         }
     }
 
-    func inbox(run: Int64) async throws(StoreError) -> [InboxRow] {
-        try await pass(.inbox) { () async throws(StoreError) in try await base.inbox(run: run) }
+    func inbox(run: Int64, after number: Int64) async throws(StoreError) -> InboxPage {
+        try await pass(.inbox) { () async throws(StoreError) in try await base.inbox(run: run, after: number) }
     }
 
-    func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> [InboxRow] {
+    func interventions(run: Int64) async throws(StoreError) -> [InboxRow] {
+        try await pass(.inbox) { () async throws(StoreError) in try await base.interventions(run: run) }
+    }
+
+    func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> InboxPage {
         try await pass(.ownedInbox) { () async throws(StoreError) in
             try await base.inbox(ownedBy: node, after: number, limit: limit)
         }
