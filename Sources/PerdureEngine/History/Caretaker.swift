@@ -205,7 +205,7 @@ struct Caretaker {
 
     /// A child has ended before its parent is.
     private mutating func recordEnd(of row: InboxRow) {
-        guard let child = view.openChildren.first(where: { $0.subject == row.delivery.name }),
+        guard let child = view.openChild(row.delivery.name),
             let result = row.delivery.payload.flatMap(ChildResult.init), result.run == child.run
         else { return }
         record(result.event(subject: child.subject, at: row.at))

@@ -42,14 +42,14 @@ extension Activation {
             logger: Self.bodyLogger(logger, run: run, step: key.subject, attempt: attempt.number))
         let limit = services.payloadLimit
         // From here on the body answers for what its resource has allowed.
-        let resource = state.withLock { $0.admissions.removeValue(forKey: attempt.operation) }
-        let ticket = ResourceGate.Ticket(run: self.number, operation: attempt.operation), resources = services.resources
+        let admission = state.withLock { $0.admissions.removeValue(forKey: attempt.operation) }
+        let resources = services.resources
         let task = Task.detached { [self] in
             let fact: Fact
             switch attempt.body {
             case .step, .undo:
                 let outcome = await call.run(attempt, context, limit: limit)
-                if let resource { resources.end(resource, ticket, outcome.tells) }
+                if let admission { resources.end(admission.resource, admission.ticket, outcome.tells) }
                 fact = .attemptEnded(attempt.operation, outcome)
             case .stepProbe, .undoProbe: fact = .probeEnded(attempt.operation, await call.probe(attempt, context, limit: limit))
             }

@@ -31,7 +31,7 @@ package final class Activation: Sendable {
         /// The store knows that the run waits for a business key, or says that there is nobody to wait for.
         case keyAwaited(OperationID, BusinessKeyRecord?)
         /// A resource lets an attempt begin, or has it ask again.
-        case resourceAnswered(OperationID, mayBegin: Bool)
+        case resourceAnswered(OperationID, ResourceGate.Ticket, mayBegin: Bool)
         case wake
         case leave
         /// The engine shuts down and does not wait for bodies any longer.
@@ -60,6 +60,12 @@ package final class Activation: Sendable {
         var isStopped = false
         /// That it does not end has been said.
         var isReported = false
+    }
+
+    /// What an attempt has asked for before it begins.
+    struct Admission {
+        let resource: String
+        let ticket: ResourceGate.Ticket
     }
 
     struct State {
@@ -100,7 +106,7 @@ package final class Activation: Sendable {
         /// Waits for business keys that the store has not been told of yet. Until it has, nothing would wake the run.
         var untoldWaits: Set<OperationID> = []
         /// Attempts that were let through, or wait to be, by their resources, and have not begun.
-        var admissions: [OperationID: String] = [:]
+        var admissions: [OperationID: Admission] = [:]
     }
 
     package let number: Int64
@@ -219,7 +225,7 @@ package final class Activation: Sendable {
                 state.untoldWaits.remove(id)
                 if let holder { state.facts.append((services.clock.now(), .keyHeld(id, holder))) }
             }
-        case .resourceAnswered(let id, let mayBegin): resourceAnswered(id, mayBegin: mayBegin)
+        case .resourceAnswered(let id, let ticket, let mayBegin): resourceAnswered(id, ticket, mayBegin: mayBegin)
         case .wake: state.withLock { $0.scheduledWake = nil }
         case .leave: leave()
         case .handOver: state.withLock { $0.mustHandOver = true }

@@ -86,7 +86,13 @@ import Testing
             try await harness.until { gate.arrivals == 6 }
             gate.open()
             #expect(try await run.result() == "alarblbrclcr")
-            #expect(try await harness.observer().lineage(of: run.id).flattened.count == 10)
+            let observer = try await harness.observer()
+            #expect(try await observer.lineage(of: run.id).flattened.count == 10)
+            let some = try await observer.lineage(of: run.id, limit: 4)
+            #expect(some.flattened.count == 4 && some.omittedCount == 6)
+            var view = RunView(ofOpenWorkAnd: [])
+            for _ in 0..<200 { view.add(some.events) }
+            #expect(view.children.count < 1_100)
             try await harness.expectSound(run.id)
         }
     }
