@@ -9,7 +9,7 @@ package final class FaultyStore: Store {
     private let inner: any Store
     private let plan: Mutex<Plan>
     /// The claim whose answer was lost. Its repeat gets it, as every store must give it.
-    private let lostClaim = Mutex<[ClaimedRun]?>(nil)
+    private let lostClaim = Mutex<Claimed?>(nil)
 
     package init(_ inner: any Store, _ plan: Plan) {
         self.inner = inner

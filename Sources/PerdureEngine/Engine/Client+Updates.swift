@@ -11,8 +11,8 @@ extension Client {
     ///   - id: Names this update: sent again under the same id it is not taken in again and gets the same reply, also after the run has
     ///     closed. Without one, every call is an update of its own, and one that was interrupted cannot be asked for again.
     /// - Throws: `PerdureError` with `update_rejected` (its message is what the workflow says), `run_unknown`, `run_closed` (the run has
-    ///   ended without an answer), `run_quarantined` (its history is broken: nobody will answer), `value_not_encodable`, `payload_too_large`, `name_invalid`, `engine_stopped`. Cancelling the task ends
-    ///   the wait; the update stays.
+    ///   ended without an answer), `run_quarantined` (its history is broken, so that nobody will answer), `value_not_encodable`,
+    ///   `payload_too_large`, `name_invalid`, `engine_stopped`. Cancelling the task ends the wait; the update stays.
     public func update<U: Update>(
         _ run: RunID, _ type: U.Type, _ payload: U.Payload, id: String? = nil, by sender: Principal
     ) async throws -> U.Reply {

@@ -74,7 +74,8 @@ struct Caretaker {
 
     /// Takes in the messages of a run that ends as soon as all others are taken in, but for the one that ends it.
     mutating func decline(_ rows: [InboxRow]) {
-        for row in rows where row.delivery.kind != .terminate {
+        let termination = rows.first { $0.delivery.kind == .terminate }
+        for row in rows where row.number != termination?.number {
             consumed.append(row.number)
             if row.delivery.kind == .resolve { resolve(row) } else { decline(row) }
         }

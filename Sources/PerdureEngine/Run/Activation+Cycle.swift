@@ -178,6 +178,7 @@ extension Activation {
             return (state.inFlight, state.isClosed)
         }
         guard let batch = taken else { return }
+        if case .advanced? = result { tellReplies(in: batch.events) }
         if isClosed {
             // It was taken out of memory meanwhile, and may be in memory again: only the end of the run still matters to anybody.
             if case .advanced? = result, let end = batch.transition?.state, end.isFinal, let last = batch.events.last {
@@ -199,6 +200,11 @@ extension Activation {
         }
     }
 
+    private func tellReplies(in events: [Event]) {
+        let updates = events.filter(\.kind.isReply).map(\.subject)
+        if !updates.isEmpty { services.observe(self, .replied(updates)) }
+    }
+
     private func advanced(_ batch: InFlight) {
         let (epoch, wasWatched) = state.withLock { state in
             state.head = batch.head
@@ -210,8 +216,6 @@ extension Activation {
         if batch.startedChildren > 0 { services.metrics.started.increment(by: batch.startedChildren) }
         // Nobody else says so: the store's own bell tells of other processes only.
         if batch.tellsOthers { services.observe(self, .toldOthers) }
-        let replies = batch.events.filter(\.kind.isReply).map(\.subject)
-        if !replies.isEmpty { services.observe(self, .replied(replies)) }
         for event in batch.events where !feed(event) { break }
         if wasWatched, state.withLock({ !$0.machine.isWatched }) { services.observe(self, .harmless) }
         guard let transition = batch.transition else { return }
@@ -236,8 +240,7 @@ extension Activation {
         case .unreadInbox(let page):
             state.withLock { state in
                 state.facts = batch.facts + state.facts
-                state.take(page.rows)
-                if page.hasMore { state.hasMoreRows = true }
+                state.take(page)
             }
         case .businessKeyTaken(let record):
             state.withLock { state in
@@ -293,6 +296,7 @@ extension Activation {
         let mustRead = state.withLock { state in
             guard state.needsInbox else { return false }
             state.isReadingInbox = true
+            state.hasLeftNews = false
             return true
         }
         if mustRead { readInbox() }

@@ -97,6 +97,8 @@ package final class Activation: Sendable {
         var isReadingInbox = false
         /// The store has messages behind those that are known. They are read when these are in history.
         var hasMoreRows = false
+        /// Something came and was left in the store since the inbox began to be read.
+        var hasLeftNews = false
 
         var root: Task<Void, Never>?
         var calls: [OperationID: StepCall] = [:]
@@ -243,6 +245,7 @@ package final class Activation: Sendable {
             state.knownRows = []
             state.consumedRows = []
             state.inboxReadAt = .distantPast
+            state.hasLeftNews = false
             state.take(inbox)
             return false
         }
@@ -435,14 +438,26 @@ extension Activation.State {
 
     mutating func take(_ inbox: ReadInbox) {
         inboxReadAt = max(inboxReadAt, inbox.completeUntil)
-        hasMoreRows = inbox.hasMore
-        take(inbox.rows)
+        hasMoreRows = hasLeftNews
+        take(InboxPage(rows: inbox.rows, hasMore: inbox.hasMore))
+    }
+
+    /// What came behind messages that are still in the store has to wait for them.
+    mutating func take(_ page: InboxPage) {
+        take(page.rows)
+        guard page.hasMore, let last = page.rows.last?.number else { return }
+        hasMoreRows = true
+        let early = facts.compactMap(\.fact.row?.number).filter { $0 > last }
+        if early.isEmpty { return }
+        knownRows.subtract(early)
+        facts.removeAll { ($0.fact.row?.number ?? 0) > last }
     }
 
     /// Takes in what has just come, unless older messages are still in the store, or too many are in memory: then it is read with them.
     mutating func takeNews(_ rows: [InboxRow]) {
-        if facts.count >= InboxPage.limit { hasMoreRows = true }
-        if !hasMoreRows { take(rows) }
+        if !hasMoreRows, facts.count < InboxPage.limit { return take(rows) }
+        hasMoreRows = true
+        hasLeftNews = true
     }
 
     /// Forgets rows that nothing will be heard of any more: rows that come while the run is owned come in order.

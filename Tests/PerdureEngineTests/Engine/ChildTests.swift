@@ -1,9 +1,10 @@
 import Foundation
 import Perdure
-import PerdureEngine
 import PerdureHistory
 import PerdureStore
 import Testing
+
+@testable import PerdureEngine
 
 /// Runs that start others, over a real store.
 @Suite(.timeLimit(.minutes(5))) struct ChildTests {

@@ -19,7 +19,8 @@ import Testing
                     to: run, id: "flood \(number)", kind: .signal, name: Poke.name, payload: payload, sender: EngineHarness.bob))
         }
         for result in try await store.commit(items) {
-            guard case .delivered = result else { return Issue.record("\(result)") }
+            if case .delivered = result { continue }
+            Issue.record("\(result)")
         }
     }
 

@@ -139,9 +139,9 @@ private enum SetLimit: Update {
             try await harness.open {
                 Flow { _, context in
                     do {
-                        try await context.timeout(.seconds(60)) {
+                        _ = try await context.timeout(.seconds(60)) {
                             try await context.update(SetLimit.self) { payload in
-                                try await context.uncancelled {
+                                _ = try await context.uncancelled {
                                     try await context.read("check", input: payload) { payload, _ in
                                         await gate.hang()
                                         return payload
@@ -163,10 +163,10 @@ private enum SetLimit: Update {
             harness.clock.advance(by: .seconds(60))
             try await harness.until(run.id, has: "timer.fired timeout/timeout")
             gate.open()
-            if isValid {
-                #expect(try await reply == "set")
-            } else {
-                await #expect(throws: PerdureError.self) { try await reply }
+            do {
+                #expect(try await reply == "set" && isValid)
+            } catch let error as PerdureError {
+                #expect(error.code == .updateRejected && !isValid)
             }
             #expect(try await run.result() == "timed_out")
         }
