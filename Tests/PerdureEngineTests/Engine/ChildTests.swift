@@ -90,7 +90,7 @@ import Testing
             let observer = try await harness.observer()
             #expect(try await observer.lineage(of: run.id).flattened.count == 10)
             let some = try await observer.lineage(of: run.id, limit: 4)
-            #expect(some.flattened.count == 4 && some.omittedCount == 6)
+            #expect(some.flattened.count == 4 && some.omittedCount == 2)
             var view = RunView(ofOpenWorkAnd: [])
             for _ in 0..<200 { view.add(some.events) }
             #expect(view.children.count < 1_100)

@@ -161,7 +161,7 @@ private enum SetLimit: Update {
             async let reply = run.update(SetLimit.self, 20, by: EngineHarness.bob)
             try await harness.until { gate.arrivals == 1 }
             harness.clock.advance(by: .seconds(60))
-            try await harness.until(run.id, has: "timer.fired timeout/timeout")
+            try await harness.until(run.id, has: "timer.fired timeout")
             gate.open()
             do {
                 #expect(try await reply == "set" && isValid)
