@@ -100,6 +100,25 @@ struct EffectExamples {
         // end policy
     }
 
+    func heartbeat(_ files: [String], _ context: WorkflowContext) async throws {
+        // begin heartbeat
+        var policy = StepPolicy()
+        policy.attemptTimeout = .hours(6)
+        policy.heartbeatTimeout = .minutes(1)
+        try await context.act(
+            "copy", input: files, .idempotent(retention: .forever), policy: policy, irreversible: "copies harm nobody"
+        ) { files, step in
+            let done = try step.lastHeartbeat(as: Int.self) ?? 0
+            for (index, file) in files.enumerated().dropFirst(done) {
+                try await copy(file, key: step.idempotencyKey)
+                try step.heartbeat(index + 1)
+            }
+        }
+        // end heartbeat
+    }
+
+    func copy(_ file: String, key: String) async throws {}
+
     func wipe(_ host: Host) async throws {}
 }
 

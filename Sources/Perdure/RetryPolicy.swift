@@ -90,17 +90,21 @@ public struct StepPolicy: Sendable, Hashable {
     /// (`EngineConfiguration.resources`) holds for all of them together: how many at once, how many in a time, and a pause when it keeps
     /// failing, which uses up no attempts. Default: `nil`, no limits.
     public var resource: String?
+    /// How long an attempt may go without a heartbeat (`StepContext.heartbeat`) before its task is cancelled, as when `attemptTimeout` has
+    /// passed: it tells nothing about the effect. Counts from the start of the attempt. At least 1 ms. Default: `nil`, for ever.
+    public var heartbeatTimeout: Duration? { didSet { heartbeatTimeout = heartbeatTimeout.map(Self.timeout) } }
 
     /// Values outside a property's range are moved to its nearest end, here and when they are set later.
     public init(
         retry: RetryPolicy = .default, attemptTimeout: Duration = .minutes(5), grace: Duration = .seconds(10),
-        intent: Intent = .automatic, resource: String? = nil
+        intent: Intent = .automatic, resource: String? = nil, heartbeatTimeout: Duration? = nil
     ) {
         self.retry = retry
         self.attemptTimeout = Self.timeout(attemptTimeout)
         self.grace = max(grace, .zero)
         self.intent = intent
         self.resource = resource
+        self.heartbeatTimeout = heartbeatTimeout.map(Self.timeout)
     }
 
     private static func timeout(_ given: Duration) -> Duration { max(given, .milliseconds(1)) }

@@ -20,6 +20,7 @@ public struct StepContext: Sendable {
     public let deadline: Date
     /// A logger that carries the names of the run and the step.
     public var logger: Logger { makeLogger() }
+    let host: any StepHost
 
     // Many bodies use neither.
     private let makeKey: @Sendable () -> String
@@ -27,7 +28,8 @@ public struct StepContext: Sendable {
 
     package init(
         runID: RunID, step: String, idempotencyKey: @autoclosure @escaping @Sendable () -> String, attempt: Int,
-        fencingToken: FencingToken, deadline: Date, logger: @autoclosure @escaping @Sendable () -> Logger
+        fencingToken: FencingToken, deadline: Date, logger: @autoclosure @escaping @Sendable () -> Logger,
+        host: any StepHost = SilentStepHost()
     ) {
         self.runID = runID
         self.step = step
@@ -36,6 +38,7 @@ public struct StepContext: Sendable {
         self.fencingToken = fencingToken
         self.deadline = deadline
         makeLogger = logger
+        self.host = host
     }
 }
 

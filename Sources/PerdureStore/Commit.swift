@@ -6,6 +6,7 @@ package enum CommitItem: Sendable {
     case create(NewRun)
     case advance(RunAdvance)
     case deliver(Delivery)
+    case beat(Heartbeat)
 }
 
 /// A run that does not exist yet, with its first event. Its row's `number` is ignored. With an `owner` it starts out owned.
@@ -94,15 +95,19 @@ package struct RunTransition: Sendable, Hashable {
     package var blockedBuild: String?
     /// With `parked`: of all messages only a `retry` of the whole run, a `terminate` and a `resolve` wake it.
     package var needsRetry: Bool
+    /// The version whose code carries the run on from here; `nil` leaves it as it is. A run that was blocked is so no longer.
+    package var version: String?
 
     package init(
-        to state: RunState, wakeAt: Timestamp? = nil, note: String? = nil, blockedBuild: String? = nil, needsRetry: Bool = false
+        to state: RunState, wakeAt: Timestamp? = nil, note: String? = nil, blockedBuild: String? = nil, needsRetry: Bool = false,
+        version: String? = nil
     ) {
         self.state = state
         self.wakeAt = wakeAt
         self.note = note?.legible
         self.blockedBuild = blockedBuild
         self.needsRetry = needsRetry
+        self.version = version
     }
 }
 
@@ -112,7 +117,7 @@ package enum CommitResult: Sendable {
     case created(RunRecord)
     /// `create`: the key is taken; this is the run that has it. Nothing was written.
     case keyTaken(RunRecord)
-    /// `advance`: durable.
+    /// `advance`, `beat`: durable.
     case advanced
     /// `deliver`: accepted. A repeated delivery id is accepted and changes nothing.
     case delivered(isDuplicate: Bool)

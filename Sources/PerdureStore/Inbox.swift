@@ -13,6 +13,11 @@ package enum InboxKind: String, Sendable, Hashable, CaseIterable {
     case answer
     case cancel
     case terminate
+    /// Starts nothing more until `unpause`; the payload, if there is one, is the reason.
+    case pause
+    case unpause
+    /// The run goes on with the code of another version; the payload is its name.
+    case repin
     /// `name` is the subject of a dead letter or of a step in doubt: try again.
     case retry
     /// `name` is the subject of a step in doubt; the payload is a `Resolution`.

@@ -73,11 +73,15 @@ package protocol Store: Sendable {
     func marked(_ kind: EventKind, _ subject: String?, in run: Int64) async throws(StoreError) -> [Event]
     /// The labels of these runs by their numbers; a run without any is left out.
     func labels(of runs: [Int64]) async throws(StoreError) -> [Int64: [String: String]]
+    /// The latest signs of life of the run's steps and undos that are not settled, or of those with one subject, in the order of their
+    /// subjects.
+    func heartbeats(of run: Int64, _ subject: String?) async throws(StoreError) -> [HeartbeatRecord]
     /// Unread inbox rows in the order of their numbers, a page of them: those of one run behind a number, or those of every run that the
     /// node owns.
     func inbox(run: Int64, after number: Int64) async throws(StoreError) -> InboxPage
     func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> InboxPage
-    /// Of a run's unread rows those that may concern it without its code: `terminate`, `resolve` and `retry`. The first page of them.
+    /// Of a run's unread rows those that may concern it without its code (`InboxKind.needsNoCode`), and `retry`. The first
+    /// page of them.
     func interventions(run: Int64) async throws(StoreError) -> [InboxRow]
     /// Approvals and questions that are open, oldest first.
     func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest]

@@ -20,13 +20,22 @@ extension RunState {
         case (.completed, _), (.failed, _), (.cancelled, _), (.quarantined, _): .nobody
         case (.terminated, .resolve): .anyone
         case (.terminated, _): .nobody
-        case (_, .terminate): .anyone
+        case _ where kind.needsNoCode: .anyone
         case (.paused, _): .nobody
-        case (_, .resolve): .anyone
         case (.waiting, _): .host
         case (.parked, _): !needsRetry || (kind == .retry && name.isEmpty) ? .host : .nobody
         case (.blocked, .retry): name.isEmpty ? .host : .nobody
         case (.ready, _), (.running, _), (.blocked, _): .nobody
+        }
+    }
+}
+
+extension InboxKind {
+    /// Whether any node can take the message in, also one without the run's code.
+    package var needsNoCode: Bool {
+        switch self {
+        case .terminate, .resolve, .pause, .unpause, .repin: true
+        case .signal, .update, .decision, .answer, .cancel, .retry, .keySettled, .childResult, .unreadable: false
         }
     }
 }

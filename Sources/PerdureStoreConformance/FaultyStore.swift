@@ -134,6 +134,10 @@ extension FaultyStore {
         try await inner.marked(kind, subject, in: run)
     }
 
+    package func heartbeats(of run: Int64, _ subject: String?) async throws(StoreError) -> [HeartbeatRecord] {
+        try await inner.heartbeats(of: run, subject)
+    }
+
     package func labels(of runs: [Int64]) async throws(StoreError) -> [Int64: [String: String]] {
         try await inner.labels(of: runs)
     }

@@ -37,6 +37,7 @@ package struct ConformanceCheck: Sendable, CustomStringConvertible {
 /// Everything that a store promises. Another store runs the same list.
 package enum StoreConformance {
     package static let checks: [ConformanceCheck] =
-        creation + gate + events + claims + causes + wakes + takeover + afterEnd + inbox + children + outside + businessKeys
+        creation + gate + events + heartbeats + claims + causes + wakes + takeover + afterEnd + inbox + children + outside
+        + businessKeys
         + attention + listing + retention + faults
 }

@@ -46,6 +46,17 @@ import Testing
         }
     }
 
+    @Test("A heartbeat timeout is none unless it is given, and at least a millisecond")
+    func heartbeatTimeout() {
+        #expect(StepPolicy().heartbeatTimeout == nil)
+        #expect(StepPolicy(heartbeatTimeout: .zero).heartbeatTimeout == .milliseconds(1))
+        var policy = StepPolicy(heartbeatTimeout: .seconds(5))
+        policy.heartbeatTimeout = .seconds(-1)
+        #expect(policy.heartbeatTimeout == .milliseconds(1))
+        policy.heartbeatTimeout = nil
+        #expect(policy.heartbeatTimeout == nil)
+    }
+
     @Test("Values outside the range are moved into it, when they are given and when they are set")
     func clamped() {
         let given = RetryPolicy(

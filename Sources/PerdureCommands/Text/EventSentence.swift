@@ -62,6 +62,11 @@ enum EventSentence {
         case .runUnblocked: "fits the code again"
         case .runParked: "parked: \(attributes["reason"]?.stringValue ?? "waits for a person")"
         case .runUnparked: "no longer parked"
+        case .runPaused: "paused by \(ValueText.who(attributes))\(why(attributes))"
+        case .runUnpaused: "resumed by \(ValueText.who(attributes))"
+        case .runRepinned:
+            "goes on with version \(attributes["to"]?.stringValue ?? "") in place of \(attributes["from"]?.stringValue ?? ""), "
+                + "says \(ValueText.who(attributes))"
         case .runCancelRequested where attributes.members.contains { $0.key == "deadline" }:
             "its deadline passed: cancellation asked for"
         case .runCancelRequested: "cancellation asked for by \(ValueText.who(attributes))"

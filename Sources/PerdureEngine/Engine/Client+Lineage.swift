@@ -70,6 +70,7 @@ extension Client {
         let record = try await record(id)
         let unread = try await unreadCount(of: record)
         let keys = try await guarded { try await store.awaitedKeys(of: record.number) }
+        let heartbeats = try await guarded { try await store.heartbeats(of: record.number, nil) }
         let view = try await view(of: id)
         var children: [String: RunExplanation] = [:]
         for child in view.openChildren.prefix(20) where depth > 0 && !record.state.isFinal {
@@ -79,6 +80,8 @@ extension Client {
                 continue
             }
         }
-        return (record, RunExplanation(record, view, unread: unread, keys: keys, children: children, now: now))
+        let explanation = RunExplanation(
+            record, view, unread: unread, keys: keys, heartbeats: heartbeats, children: children, now: now)
+        return (record, explanation)
     }
 }

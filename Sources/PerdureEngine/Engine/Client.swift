@@ -299,7 +299,7 @@ public struct Client: Sendable {
         return known
     }
 
-    private func send(
+    func send(
         _ run: RunID, _ kind: InboxKind, name: String = "", payload: [UInt8]? = nil, id: String? = nil, by sender: Principal
     ) async throws {
         if let id, !Name.isKey(id) {
@@ -335,7 +335,7 @@ public struct Client: Sendable {
         }
     }
 
-    private func encoded(_ value: some Encodable) throws -> [UInt8] {
+    func encoded(_ value: some Encodable) throws -> [UInt8] {
         do {
             return try Payload.encode(value, what: "a message").bytes
         } catch {

@@ -35,6 +35,10 @@ extension Engine {
             bell.ring()
         case .gone:
             state.withLock { $0.table.remove(activation) }
+        case .stoodDown:
+            state.withLock { $0.table.remove(activation) }
+            // A message may have come that ends the pause, and the code of the other version may be here.
+            bell.ring()
         }
         clearSuspect(activation.number)
         checkDrained()

@@ -25,7 +25,9 @@ extension Engine {
             return try await lookAfter(claim, rows, hasMore: inbox.hasMore)
         }
         let isPoisonous = standing.chargedDeaths >= configuration.poisonLimit
-        if let retry = rows.first(where: \.isRetryOfRun), !rows.contains(where: { $0.delivery.kind == .terminate }) {
+        if !standing.isPaused, let retry = rows.first(where: \.isRetryOfRun),
+            !rows.contains(where: { $0.delivery.kind == .terminate })
+        {
             if standing.isPoisoned || isPoisonous { return unpark(poisoned: claim, retry) }
             if wasBlocked(claim, standing) { return unblock(claim, retry) }
         }

@@ -10,9 +10,9 @@ import Synchronization
 extension Engine {
     /// Whether the run's code may be brought in for this claim.
     func mayRun(_ claim: ClaimedRun, _ standing: RunStanding, _ rows: [InboxRow]) -> Bool {
-        if claim.record.state == .terminated || standing.isPoisoned { return false }
+        if claim.record.state == .terminated || standing.isPoisoned || standing.isPaused { return false }
         let isSuspect = claim.previous == .blocked || standing.isSuspect
-        if isSuspect, rows.contains(where: { $0.delivery.kind == .terminate }) { return false }
+        if isSuspect, rows.contains(where: { $0.delivery.kind.makesStandstill }) { return false }
         return !(wasBlocked(claim, standing) && standing.blockedBuilds.contains(build))
     }
 
@@ -78,12 +78,16 @@ extension Engine {
     private func transition(of claim: ClaimedRun, after caretaker: Caretaker) -> RunTransition {
         if caretaker.hasTerminated || caretaker.isAfterEnd { return RunTransition(to: .terminated) }
         let standing = caretaker.view.standing
-        if standing.isPoisoned { return RunTransition(to: .parked, note: standing.parkedReason, needsRetry: true) }
-        if claim.previous == .blocked || claim.isTakeover, let last = standing.blockedBuilds.last {
+        if let pause = standing.pause { return RunTransition(to: .paused, note: pause.note, version: caretaker.version) }
+        if standing.isPoisoned {
+            return RunTransition(to: .parked, note: standing.parkedReason, needsRetry: true, version: caretaker.version)
+        }
+        if [.blocked, .paused].contains(claim.previous) || claim.isTakeover, let last = standing.blockedBuilds.last {
             let isBlockedHere = standing.blockedBuilds.contains(build)
             return RunTransition(to: .blocked, note: standing.blockedReason, blockedBuild: isBlockedHere ? build : last)
         }
-        return caretaker.hasResolved || claim.previous == .running ? RunTransition(to: .ready) : claim.restoring
+        let goesOn = caretaker.hasResolved || caretaker.version != nil || [.running, .paused].contains(claim.previous)
+        return goesOn ? RunTransition(to: .ready, version: caretaker.version) : claim.restoring
     }
 
     /// The history is sound as far as can be told, but not for this build to read. Nothing of it can be looked after either: its messages

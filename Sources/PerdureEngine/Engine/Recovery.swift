@@ -14,8 +14,8 @@ public struct RecoveryReport: Sendable, Hashable {
     public internal(set) var runsTakenOver = 0
     /// Of these, the runs that go on: what was outstanding is under way again, or they wait for what they waited for before.
     public internal(set) var runsMoving = 0
-    /// Of these, the runs whose code was not brought in: their history is broken or does not fit, or they took their process down again
-    /// and again. The note of each says why.
+    /// Of these, the runs whose code was not brought in or stopped again: their history is broken or does not fit, they took their process
+    /// down again and again, or somebody had paused them or pinned them to another version. The note of each says why, or its version.
     public internal(set) var runsHeldBack = 0
     /// Attempts begun of steps that an owner before had begun already, or may have. Goes on counting after the recovery, since some of
     /// them are due later.
@@ -80,7 +80,7 @@ final class Recovery: Sendable {
     func heard(_ event: ActivationEvent, of run: Int64) {
         switch event {
         case .released, .closed, .replied, .harmless: moves(run)
-        case .blocked: isHeldBack(run)
+        case .blocked, .stoodDown: isHeldBack(run)
         case .missedMail, .toldOthers, .lost, .gone: break
         }
     }

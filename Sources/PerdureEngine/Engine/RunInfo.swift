@@ -11,7 +11,7 @@ public struct RunInfo: Sendable, Hashable {
     public let namespace: String
     /// The name of its workflow.
     public let workflow: String
-    /// The version it was started on.
+    /// The version whose code carries it: the one it was started on, unless it was pinned to another since.
     public let version: String
     /// The key it was started with, if any.
     public let key: String?

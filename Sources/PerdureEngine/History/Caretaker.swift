@@ -26,6 +26,8 @@ struct Caretaker {
     /// Something was cleared up that the code may have waited for.
     private(set) var hasResolved = false
     private(set) var hasTerminated = false
+    /// The version that the run goes on with, if it has changed.
+    private(set) var version: String?
 
     /// - Parameter subjects: The steps that messages speak of. Of others only what is open is kept in mind; with nil, everything.
     init(_ claim: ClaimedRun, about subjects: Set<String>? = nil, now: Timestamp) {
@@ -62,6 +64,9 @@ struct Caretaker {
             case .resolve:
                 consumed.append(row.number)
                 resolve(row)
+            case .pause, .unpause, .repin:
+                consumed.append(row.number)
+                if termination == nil { intervene(row) } else { decline(row) }
             case _ where termination == nil:
                 break
             default:
@@ -90,6 +95,23 @@ struct Caretaker {
         let event = head.append(draft, run: identity.id.description, now: now)
         events.append(event)
         view.add(event)
+    }
+
+    // MARK: Pauses and versions
+
+    private mutating func intervene(_ row: InboxRow) {
+        switch row.delivery.kind {
+        case .pause where view.isPaused: record(row.refusal(.runPaused, "the run is paused already"))
+        case .pause: record(row.paused)
+        case .unpause where view.isPaused: record(row.unpaused)
+        case .unpause: record(row.refusal(.runNotPaused, "the run is not paused"))
+        default:
+            guard let other = row.otherVersion(than: version ?? identity.version) else {
+                return record(row.refusalOfRepin(from: version ?? identity.version))
+            }
+            record(row.repinned(from: version ?? identity.version, to: other))
+            version = other
+        }
     }
 
     // MARK: Steps in doubt

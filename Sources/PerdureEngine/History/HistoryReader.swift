@@ -17,6 +17,8 @@ struct HistoryReader {
     private let end: ChainHead?
     private let limit: Int
     private(set) var head: ChainHead
+    /// The versions that the run has been on, up to here.
+    private var versions: [String] = []
 
     init(_ store: any Store, _ record: RunRecord, end: ChainHead? = nil, limit: Int = 1_000) {
         self.store = store
@@ -39,7 +41,10 @@ struct HistoryReader {
         }
         if head.seq == 0 { try checkBeginning(page.first) }
         guard !page.isEmpty else {
-            guard let end else { return nil }
+            guard let end else {
+                try checkVersion()
+                return nil
+            }
             throw .broken("The history of run \(record.id) ends with event \(head.seq), but has had event \(end.seq) before.")
         }
         do throws(ChainBreak) {
@@ -50,6 +55,8 @@ struct HistoryReader {
         if let end, head.seq == end.seq, head.hash != end.hash {
             throw .broken("The history of run \(record.id) does not end with the event that it had at its end before.")
         }
+        note(versionsIn: page)
+        if let end, head.seq == end.seq { try checkVersion() }
         return page
     }
 
@@ -58,7 +65,21 @@ struct HistoryReader {
             throw .broken("The history of run \(record.id) does not begin with run.started.")
         }
         let attributes = (try? first.attributes.object()) ?? JSONObject()
-        guard attributes["workflow"]?.stringValue == record.workflow, attributes["version"]?.stringValue == record.version else {
+        guard attributes["workflow"]?.stringValue == record.workflow else {
+            throw .broken("The row of run \(record.id) names another workflow or version than its history.")
+        }
+    }
+
+    private mutating func note(versionsIn page: [Event]) {
+        for event in page where event.kind == .runStarted || event.kind == .runRepinned {
+            let attributes = (try? event.attributes.object()) ?? JSONObject()
+            versions.append(attributes[event.kind == .runStarted ? "version" : "to"]?.stringValue ?? "")
+        }
+    }
+
+    /// Where the end is given, the row is of the same moment. Otherwise the history may have gone on since the row was read.
+    private func checkVersion() throws(Failure) {
+        guard end == nil ? versions.contains(record.version) : versions.last == record.version else {
             throw .broken("The row of run \(record.id) names another workflow or version than its history.")
         }
     }

@@ -36,6 +36,8 @@ package struct HistoryVerifier {
         case unsettled
         /// A child starts once and ends once, before its parent does, and its own history says the same of it.
         case child
+        /// Nothing is sent while the run is paused.
+        case paused
     }
 
     package struct Problem: Sendable, Hashable {
@@ -92,6 +94,8 @@ package struct HistoryVerifier {
     /// How many events are judged by more than their chain: that takes memory for each step.
     private let ruleLimit: Int
     private var node: String?
+    private var isPaused = false
+    private var version: String?
 
     /// Where and when something stands in the history.
     struct Completion: Hashable {
@@ -227,9 +231,26 @@ package struct HistoryVerifier {
         } else if event.kind == .runStarted {
             node = attributes["node"]?.stringValue
         }
+        checkStandstill(event, attributes)
         if report.eventCount <= ruleLimit {
             checkStep(event, attributes)
             checkChild(event, attributes)
+        }
+    }
+
+    private mutating func checkStandstill(_ event: Event, _ attributes: JSONObject) {
+        switch event.kind {
+        case .runStarted: version = attributes["version"]?.stringValue
+        case .runPaused: isPaused = true
+        case .runUnpaused: isPaused = false
+        case .runRepinned:
+            if attributes["from"]?.stringValue != version {
+                wrong(event, .row, "The run leaves version \(attributes["from"]?.stringValue ?? "?"), on which it was not.")
+            }
+            version = attributes["to"]?.stringValue
+        case .stepIntended, .undoStarted, .stepSucceeded, .undoSucceeded, .stepAttemptFailed, .undoAttemptFailed, .childStarted:
+            if isPaused { wrong(event, .paused, "\(event.kind.rawValue) '\(event.subject)' stands in a pause.") }
+        default: break
         }
     }
 
@@ -244,7 +265,7 @@ package struct HistoryVerifier {
 
     private mutating func checkRow() {
         guard let first, first.kind == .runStarted, let attributes = try? first.attributes.object() else { return }
-        if attributes["workflow"]?.stringValue != record.workflow || attributes["version"]?.stringValue != record.version {
+        if attributes["workflow"]?.stringValue != record.workflow || version != record.version {
             wrong(
                 nil, .row, "The row names workflow \(record.workflow) \(record.version), but the history another one (event 1).")
         }

@@ -25,20 +25,23 @@ package struct RunExplanation: Sendable {
     private let view: RunView
     private let children: [String: RunExplanation]
     private let keys: [BusinessKeyWait]
+    private let heartbeats: [HeartbeatRecord]
     private let now: Timestamp
 
     /// - Parameters:
     ///   - unread: How many messages are accepted but not taken in yet.
     ///   - keys: The business keys that the run waits for. No event tells of them.
+    ///   - heartbeats: The signs of life of what is under way. No event tells of them.
     ///   - children: What is to be said of the children that the run waits for, by their subjects.
     ///   - now: Times are told relative to it.
     package init(
         _ record: RunRecord, _ view: RunView, unread: Int = 0, keys: [BusinessKeyWait] = [],
-        children: [String: RunExplanation] = [:], now: Timestamp
+        heartbeats: [HeartbeatRecord] = [], children: [String: RunExplanation] = [:], now: Timestamp
     ) {
         self.record = record
         self.view = view
         self.keys = keys
+        self.heartbeats = heartbeats
         self.children = children
         self.now = now
         sentences.append(opening)
@@ -80,7 +83,7 @@ package struct RunExplanation: Sendable {
             // The steps that are stuck get a sentence each.
             let reason = view.stuckSteps.isEmpty ? record.note ?? view.parkedReason ?? "" : ""
             return "\(name) is parked: nothing but a person's decision moves it. \(reason)"
-        case .paused: return "\(name) is paused by an operator. \(record.note ?? "")"
+        case .paused: return "\(name) is paused\(pause): nothing of it is started until it is resumed."
         case .quarantined:
             return "\(name) is quarantined: its history is broken, so it is never executed again. \(record.note ?? "")"
         case .completed: return "\(name) completed\(closing)."
@@ -88,6 +91,12 @@ package struct RunExplanation: Sendable {
         case .cancelled: return "\(name) was cancelled\(closing); what it had done was undone in reverse order."
         case .terminated: return "\(name) was terminated\(closing)\(termination); nothing was undone."
         }
+    }
+
+    private var pause: String {
+        let who = view.standing.pause?.by.map { " by \(Self.name($0))" } ?? ""
+        let why = view.standing.pause?.reason.map { " (\(Self.clause($0)))" } ?? ""
+        return who + why
     }
 
     private var closing: String {
@@ -165,6 +174,7 @@ package struct RunExplanation: Sendable {
         }
         for step in view.steps where !step.isOver { explainStep(step) }
         for wait in keys { explainKey(wait) }
+        for heartbeat in heartbeats { explainHeartbeat(heartbeat) }
         for child in view.openChildren { explainChild(child) }
         explainLeftAlone()
         if view.isPoisoned {
@@ -176,6 +186,13 @@ package struct RunExplanation: Sendable {
         }
         if view.isCancelling { explainStandingEffects() }
         if record.state == .blocked { moves.append(Move(["terminate", run, "--reason", "WHY"], "to end it without its code")) }
+        if record.state == .paused {
+            moves.append(Move(["resume", run], "to let it go on"))
+            moves.append(Move(["terminate", run, "--reason", "WHY"], "to end it as it is"))
+        }
+        if record.state == .blocked {
+            moves.append(Move(["repin", run, "--to", "VERSION"], "to go on with the code of another version"))
+        }
         if record.state == .quarantined { moves.append(Move(["verify", run], "to see where the history breaks")) }
     }
 
@@ -217,6 +234,12 @@ package struct RunExplanation: Sendable {
             "Step '\(wait.subject)' waits for the key '\(holder.key.key)', which '\(holder.subject)' of run \(holder.holder) holds until its "
                 + "outcome is settled.")
         moves.append(Move(["explain", holder.holder.description], "to see what that one waits for"))
+    }
+
+    private mutating func explainHeartbeat(_ heartbeat: HeartbeatRecord) {
+        let title = heartbeat.isUndo ? "The undo of '\(heartbeat.subject)'" : "Step '\(heartbeat.subject)'"
+        let details = heartbeat.details.map { ": \(String(decoding: $0.prefix(200), as: UTF8.self))" } ?? ""
+        sentences.append("\(title) gave its last sign of life at \(time(heartbeat.at))\(details).")
     }
 
     private mutating func explainStep(_ step: RunView.Step) {

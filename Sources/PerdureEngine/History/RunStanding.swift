@@ -1,3 +1,4 @@
+package import Perdure
 package import PerdureHistory
 
 /// What has to be known of a whole history before the run's code may be brought in. Small, however long the history is.
@@ -14,6 +15,18 @@ package struct RunStanding: Sendable {
     /// It was brought in alone, to be watched, and nothing has come of it yet.
     package private(set) var isWatched = false
     package private(set) var isPoisoned = false
+    /// While the run is paused.
+    package private(set) var pause: Pause?
+    package var isPaused: Bool { pause != nil }
+
+    /// Who paused a run, and why.
+    package struct Pause: Sendable, Hashable {
+        package var by: Principal?
+        package var reason: String?
+
+        /// What people read beside the state.
+        package var note: String { "By \(by?.id ?? "somebody")\(reason.map { ": \($0)" } ?? "")" }
+    }
 
     /// Deaths that count against every run that was owned at the time. With so many it is a suspect.
     package static let sharedDeaths = 2
@@ -42,6 +55,12 @@ package struct RunStanding: Sendable {
             blockedReason = attributes["message"]?.stringValue
             if let build = attributes["build"]?.stringValue, blockedBuilds.last != build { blockedBuilds.append(build) }
         case .runUnblocked: (blockedReason, blockedBuilds) = (nil, [])
+        case .runPaused:
+            let attributes = attributes(event)
+            pause = Pause(by: attributes["by"].flatMap(Principal.init), reason: attributes["reason"]?.stringValue)
+        case .runUnpaused: pause = nil
+        // Whether the code of the other version fits is an open question.
+        case .runRepinned: (blockedReason, blockedBuilds) = (nil, [])
         default: break
         }
         (deathsWithoutProgress, chargedDeaths, isWatched) = (0, 0, false)

@@ -298,6 +298,7 @@ package struct RunView: Sendable {
     package var parkedReason: String? { standing.parkedReason }
     package var blockedReason: String? { standing.blockedReason }
     package var isPoisoned: Bool { standing.isPoisoned }
+    package var isPaused: Bool { standing.isPaused }
 
     package func step(_ subject: String) -> Step? { stepIndex[subject].map { steps[$0] } }
     package func undo(_ subject: String) -> Step? { undoIndex[subject].map { steps[$0] } }

@@ -36,5 +36,6 @@ package struct Divergence: Error, Sendable, Hashable, CustomStringConvertible {
     package var description: String { message }
 
     static let waysOut =
-        "Deploy the version this run was started with, or code that asks for the same; the run then goes on by itself."
+        "Deploy the code that this run is on, or code that asks for the same; the run then goes on by itself. Or repin it to a version "
+        + "that fits."
 }

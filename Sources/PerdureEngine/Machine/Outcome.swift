@@ -107,6 +107,8 @@ package struct Attempt: Sendable, Hashable {
     package var output: [UInt8]
     /// Whether an owner before this one has begun it, or may have.
     package var isRepeated = false
+    /// How long its body may go without a heartbeat. A probe may for ever.
+    package var heartbeatTimeout: Duration?
 }
 
 /// What an operation's idempotency key is derived from.

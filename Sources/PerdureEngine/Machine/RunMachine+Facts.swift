@@ -42,7 +42,7 @@ extension RunMachine {
             case .decision: stepIDs[row.delivery.name].flatMap { steps[$0]?.phase == .awaitingApproval ? $0 : nil }
             case .answer: questionIDs[row.delivery.name].flatMap { questions[$0]?.phase == .asked ? $0 : nil }
             case .retry, .resolve: stuckStep(row.delivery.name)?.id
-            case .signal, .update, .cancel, .terminate, .keySettled, .childResult, .unreadable: nil
+            case .signal, .update, .cancel, .terminate, .pause, .unpause, .repin, .keySettled, .childResult, .unreadable: nil
             }
         case .inbox: nil
         }

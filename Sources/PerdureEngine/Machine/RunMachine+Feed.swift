@@ -18,6 +18,7 @@ extension RunMachine {
             case .runUnblocked: isBlockedInHistory = false
             case .runParked: isParkedInHistory = true
             case .runUnparked: isParkedInHistory = false
+            case .runPaused, .runUnpaused, .runRepinned: try feedStandstill(event)
             case .runCancelRequested:
                 cancelWasRequested = true
                 hasPassedDeadline = try event.attributes.timestamp("deadline") != nil
@@ -42,7 +43,7 @@ extension RunMachine {
             case .versionPatched: feedPatch(event)
             case .updateReceived: try feedUpdate(event)
             case .updateCompleted, .updateRejected: try feedReply(event)
-            case .runPaused, .runUnpaused, .runRepinned, .runForked, .runContinued, .runReset, .runExpired, .runSealed,
+            case .runForked, .runContinued, .runReset, .runExpired, .runSealed,
                 .approvalEscalated:
                 throw Divergence(
                     .unreadable, subject: event.subject,
@@ -71,6 +72,7 @@ extension RunMachine {
         if event.kind == .runStarted {
             starter = attributes["by"].flatMap(Principal.init)
             parent = attributes["parent"].flatMap(ParentLink.init)
+            if let version = attributes["version"]?.stringValue { goOn(as: version) }
             deadline = attributes.timestamp("deadline")
             if let deadline { wake(.run, at: deadline) }
         }

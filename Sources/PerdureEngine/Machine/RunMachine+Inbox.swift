@@ -39,6 +39,7 @@ extension RunMachine {
             termination = row
             return
         }
+        if termination == nil, takesAsStandstill(row) { return }
         drafts.consumed.append(row.number)
         if delivery.kind == .childResult {
             if let end = ended(row) { drafts.events.append(end) }
@@ -71,6 +72,12 @@ extension RunMachine {
             drafts.events.append(retried(row))
         case .resolve:
             draftResolution(row, now: now, into: &drafts)
+        case .pause:
+            drafts.events.append(row.refusal(.runPaused, "the run is being paused already"))
+        case .unpause:
+            withdrawPause(row, into: &drafts)
+        case .repin:
+            drafts.events.append(row.refusalOfRepin(from: identity.version))
         case .keySettled:
             if let id = stepIDs[delivery.name], let step = steps[id] { stopAwaitingKey(step) }
         case .unreadable:

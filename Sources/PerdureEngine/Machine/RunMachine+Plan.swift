@@ -1,6 +1,6 @@
 import Perdure
 package import PerdureHistory
-import PerdureStore
+package import PerdureStore
 
 /// What has to happen next. Where `drafts` is not empty, nothing is started yet: it becomes durable first.
 package struct Plan: Sendable {
@@ -14,6 +14,8 @@ package struct Plan: Sendable {
     var deferred: Set<OperationID> = []
     /// What this build cannot do and the run has to wait for another one with; said once nothing else is to be recorded or under way.
     package var obstacle: Divergence?
+    /// With these drafts the run is given up and leaves memory.
+    package var transition: RunTransition?
 }
 
 extension RunMachine {
@@ -22,12 +24,17 @@ extension RunMachine {
     package mutating func plan(now: Timestamp) -> Plan {
         var plan = Plan()
         defer { batch = Batch() }
-        guard !isReplaying, !isClosed else { return plan }
+        guard !isReplaying, !isClosed, !isPaused, !hasStoodDown else { return plan }
         if let termination {
             // What else has come about is fed first: it decides which steps are open.
             if batch.changesRun { return plan }
             plan.drafts = drafts(for: termination)
+            declineStandstill(into: &plan.drafts)
             if !batch.hasOpened { plan.drafts.events.insert(contentsOf: opening(), at: 0) }
+            return plan
+        }
+        if let standstill {
+            planStandstill(standstill, now: now, into: &plan)
             return plan
         }
         let looked = queue
@@ -67,7 +74,7 @@ extension RunMachine {
 
     // MARK: Steps
 
-    private mutating func planStep(_ step: StepOperation, now: Timestamp, into plan: inout Plan) {
+    mutating func planStep(_ step: StepOperation, now: Timestamp, into plan: inout Plan) {
         if step.isCancelled, planCancelled(step, into: &plan) { return }
         switch step.phase {
         case .released:

@@ -22,6 +22,7 @@ extension RunMachine {
         steps[id]?.isInherited = false
         var attempt = attempt(step, step.family == .step ? .step : .undo, deadline: deadline)
         attempt.isRepeated = step.isInherited
+        attempt.heartbeatTimeout = step.request.policy.heartbeatTimeout
         return attempt
     }
 

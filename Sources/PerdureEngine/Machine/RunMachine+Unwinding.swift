@@ -36,7 +36,9 @@ extension RunMachine {
         case .idempotent: (effect, hasProbe) = (.idempotent(.forever), false)
         case .atMostOnce(let probe): (effect, hasProbe) = (.atMostOnce, probe)
         }
-        var policy = StepPolicy(attemptTimeout: request.policy.attemptTimeout, grace: request.policy.grace, intent: .always)
+        var policy = StepPolicy(
+            attemptTimeout: request.policy.attemptTimeout, grace: request.policy.grace, intent: .always,
+            heartbeatTimeout: request.policy.heartbeatTimeout)
         policy.retry.initialDelay = request.policy.retry.initialDelay
         policy.retry.maximumDelay = request.policy.retry.maximumDelay
         let undoRequest = StepRequest(

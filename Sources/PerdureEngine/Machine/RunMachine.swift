@@ -18,7 +18,8 @@ package import PerdureStore
 /// wait for a business key). Therefore a refused commit needs no repair: the facts are offered again and the next plan is made
 /// from the same state. What the code is told depends on events only, never on those exceptions.
 package struct RunMachine: Sendable {
-    package let identity: RunIdentity
+    /// The version is the one that the history has come to.
+    package private(set) var identity: RunIdentity
     package let build: String
     package let node: String
 
@@ -38,6 +39,12 @@ package struct RunMachine: Sendable {
     package internal(set) var isWatched = false
     /// A `terminate` that is taken in as soon as no outcome of a step stands in the same batch.
     var termination: InboxRow?
+    /// A `pause` or `repin` that is taken in as soon as nothing is under way.
+    var standstill: InboxRow?
+    /// History says that the run is paused.
+    package internal(set) var isPaused = false
+    /// The run is given up with what was recorded last; nothing more is to be planned here.
+    var hasStoodDown = false
     /// A person's `abort` decides how the run ends, whatever the code makes of it.
     var verdict: StepFailure?
     var rootResult: RootResult?
@@ -131,6 +138,8 @@ package struct RunMachine: Sendable {
         /// `run.resumed` or `run.unblocked` have been put in front, where they were needed.
         var hasOpened = false
         var hasCancel = false
+        /// The pause that waits is recorded and ended at once.
+        var hasWithdrawnPause = false
     }
 
     /// When an operation wants to be looked at again.
@@ -171,6 +180,8 @@ package struct RunIdentity: Sendable, Hashable {
 }
 
 extension RunMachine {
+    mutating func goOn(as version: String) { identity.version = version }
+
     mutating func makeID() -> OperationID {
         defer { nextID += 1 }
         return OperationID(number: nextID)

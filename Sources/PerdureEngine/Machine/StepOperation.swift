@@ -215,6 +215,9 @@ struct StepOperation {
         }
     }
 
+    /// A plain step that an owner before this one may have sent: no event speaks of it yet.
+    var mayHaveLeftNoTrace: Bool { phase == .released && mayHaveRun && !isInputRecorded && !isRead }
+
     /// Whether the other side may have forgotten the idempotency key by now.
     func isOutsideWindow(at now: Timestamp) -> Bool {
         guard case .idempotent(let retention) = request.effect, let duration = retention.duration else { return false }

@@ -34,31 +34,61 @@ extension Activation {
         let number = services.bodies.next()
         services.metrics.attempts.increment()
         if attempt.isRepeated { services.recovery.repeatsAttempt() }
+        let host = AttemptHost(attempt, run: self.number, epoch: epoch, services: services)
         // What a body may keep for ever must not keep the run in memory.
         let run = identity.id, key = attempt.keySource, logger = services.logger
         let context = StepContext(
             runID: run, step: attempt.subject, idempotencyKey: key.key, attempt: attempt.number,
             fencingToken: FencingToken(epoch: epoch, sequence: number), deadline: attempt.deadline.date,
-            logger: Self.bodyLogger(logger, run: run, step: key.subject, attempt: attempt.number))
-        let limit = services.payloadLimit
+            logger: Self.bodyLogger(logger, run: run, step: key.subject, attempt: attempt.number),
+            host: host)
         // From here on the body answers for what its resource has allowed.
         let admission = state.withLock { $0.admissions.removeValue(forKey: attempt.operation) }
         let resources = services.resources
         let task = Task.detached { [self] in
-            let fact: Fact
-            switch attempt.body {
-            case .step, .undo:
-                let outcome = await call.run(attempt, context, limit: limit)
-                if let admission { resources.end(admission.resource, admission.ticket, outcome.tells) }
-                fact = .attemptEnded(attempt.operation, outcome)
-            case .stepProbe, .undoProbe: fact = .probeEnded(attempt.operation, await call.probe(attempt, context, limit: limit))
+            let fact = await withTaskCancellationHandler {
+                await carryOut(call, attempt, context, host)
+            } onCancel: {
+                host.stop()
+            }
+            if let admission, case .attemptEnded(_, let outcome) = fact {
+                resources.end(admission.resource, admission.ticket, outcome.tells)
             }
             post(.fact(fact, at: services.clock.now(), body: number))
         }
         // Its end is mail, which this thread reads later: the entry cannot come too late.
         let body = Body(
-            number: number, task: task, subject: attempt.subject, attempt: attempt.number, deadline: attempt.deadline)
+            number: number, task: task, host: host, subject: attempt.subject, attempt: attempt.number,
+            deadline: attempt.deadline, silence: attempt.heartbeatTimeout)
         state.withLock { $0.bodies[attempt.operation] = body }
+    }
+
+    /// Runs the body, the undo or the probe, with what the attempts before have left.
+    private func carryOut(_ call: StepCall, _ attempt: Attempt, _ context: StepContext, _ host: AttemptHost) async -> Fact {
+        let limit = services.payloadLimit
+        switch attempt.body {
+        case .step, .undo:
+            var outcome: AttemptOutcome
+            do throws(StoreError) {
+                try await host.recall()
+                outcome = await call.run(attempt, context, limit: limit)
+            } catch {
+                outcome = .failed(AttemptFailure(unread: error))
+            }
+            if case .failed(let failure) = outcome, host.wasSilent {
+                outcome = .failed(failure.explained(bySilenceOf: attempt.heartbeatTimeout))
+            }
+            host.end(outcome)
+            return .attemptEnded(attempt.operation, outcome)
+        case .stepProbe, .undoProbe:
+            defer { host.end(nil) }
+            do throws(StoreError) {
+                try await host.recall()
+            } catch {
+                return .probeEnded(attempt.operation, .unknown("\(error)"))
+            }
+            return .probeEnded(attempt.operation, await call.probe(attempt, context, limit: limit))
+        }
     }
 
     private static func bodyLogger(_ base: Logger, run: RunID, step: String, attempt: Int) -> Logger {
@@ -76,8 +106,8 @@ extension Activation {
             guard state.bodies.values.contains(where: { $0.isDue(at: now) }) else { return ([], []) }
             let late = state.bodies.filter { $0.value.isStopped && $0.value.isDue(at: now) }
             for id in late.keys { state.bodies[id]?.isReported = true }
-            let ids = state.bodies.filter { !$0.value.isStopped && $0.value.deadline <= now }.map(\.key).sorted()
-            for id in ids { state.bodies[id]?.isStopped = true }
+            let ids = state.bodies.filter { !$0.value.isStopped && $0.value.stopsAt <= now }.map(\.key).sorted()
+            for id in ids { state.bodies[id]?.stop(at: now) }
             return (ids.compactMap { state.bodies[$0]?.task }, late.sorted { $0.key < $1.key }.map(\.value))
         }
         for task in overdue { task.cancel() }
@@ -128,7 +158,17 @@ extension Activation.Body {
     /// When there is something to do about it, if it has not ended by then.
     var looksAgainAt: Timestamp? {
         if isReported { return nil }
-        return isStopped ? deadline + Self.patience : deadline
+        return isStopped ? (stoppedAt ?? deadline) + Self.patience : stopsAt
+    }
+
+    /// When its time is up, or its silence has become too long.
+    var stopsAt: Timestamp { silence.map { min(deadline, host.lastSign + $0) } ?? deadline }
+
+    mutating func stop(at now: Timestamp) {
+        isStopped = true
+        guard now < deadline else { return }
+        host.stopForSilence()
+        stoppedAt = now
     }
 
     func isDue(at now: Timestamp) -> Bool { looksAgainAt.map { $0 <= now } ?? false }

@@ -99,7 +99,8 @@ extension Activation {
         state.inFlight = InFlight(
             events: events, head: head, facts: facts, takes: drafts.takes, consumed: drafts.consumed,
             startedChildren: children.count,
-            tellsOthers: !drafts.settles.isEmpty || !drafts.deliveries.isEmpty || !children.isEmpty, transition: transition)
+            tellsOthers: !drafts.settles.isEmpty || !drafts.deliveries.isEmpty || !children.isEmpty, transition: transition,
+            standsDown: plan.transition != nil)
         return .commit(
             RunAdvance(
                 run: number, epoch: state.epoch, head: state.head, events: events, transition: transition,
@@ -109,12 +110,20 @@ extension Activation {
 
     /// Turns the facts that have gathered into drafts, in the order of their causes; of several about one operation the first.
     private func takeFacts(_ state: inout State, now: Timestamp) -> ([(at: Timestamp, fact: Fact)], Drafts) {
+        if !state.machine.isHolding, !state.heldFacts.isEmpty {
+            state.facts = state.heldFacts + state.facts
+            state.heldFacts = []
+        }
         state.takeDues(now: now)
         guard !state.facts.isEmpty else { return ([], Drafts()) }
         let ordered = state.facts.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(\.element)
         state.facts = []
         var taken: [(at: Timestamp, fact: Fact)] = [], drafts = Drafts(), touched: Set<OperationID> = []
         for (at, fact) in ordered {
+            if state.machine.holds(fact) {
+                state.heldFacts.append((at, fact))
+                continue
+            }
             if state.machine.operation(of: fact).map({ !touched.insert($0).inserted }) == true {
                 state.facts.append((at, fact))
                 continue
@@ -129,6 +138,7 @@ extension Activation {
     /// How the run's row changes with this commit.
     private func transition(after drafts: [EventDraft], hasFacts: Bool, plan: Plan, _ state: inout State) -> RunTransition? {
         if let last = drafts.last, let final = RunState(final: last.kind) { return RunTransition(to: final) }
+        if let transition = plan.transition { return transition }
         guard !hasFacts, !plan.defersActions, !state.isBusy, !state.machine.hasFinishedRoot,
             plan.drafts.events.allSatisfy(Self.wakesNothing)
         else { return nil }
@@ -223,6 +233,9 @@ extension Activation {
             closeCode()
             stopBodies()
             services.observe(self, .closed(transition.state, last))
+        } else if batch.standsDown {
+            closeCode()
+            services.observe(self, .stoodDown)
         } else {
             forgetWake()
             // What came in meanwhile is in the store still, and will be read again by whoever claims the run.

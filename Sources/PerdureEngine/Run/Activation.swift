@@ -49,15 +49,22 @@ package final class Activation: Sendable {
         /// Whether other runs have something to do because of it.
         var tellsOthers = false
         var transition: RunTransition?
+        /// Whether the run leaves memory with it.
+        var standsDown = false
     }
 
     struct Body {
         let number: Int64
         let task: Task<Void, Never>
+        let host: AttemptHost
         let subject: String
         let attempt: Int
         let deadline: Timestamp
+        /// How long it may go without a heartbeat.
+        let silence: Duration?
         var isStopped = false
+        /// When its silence had become too long.
+        var stoppedAt: Timestamp?
         /// That it does not end has been said.
         var isReported = false
     }
@@ -85,6 +92,8 @@ package final class Activation: Sendable {
         var mailbox = Deque<Mail>()
         var isScheduled = false
         var facts: [(at: Timestamp, fact: Fact)] = []
+        /// Facts that wait because the run is to stand still.
+        var heldFacts: [(at: Timestamp, fact: Fact)] = []
         var knownRows: Set<Int64> = []
         /// Rows that are in history: news of them may be late.
         var consumedRows: Set<Int64> = []
@@ -426,7 +435,7 @@ extension Activation.State {
     /// history.
     var needsInbox: Bool {
         if isReadingInbox || isClosed || !isOwned { return false }
-        return hasMoreRows ? facts.isEmpty && inFlight == nil : !heldDues.isEmpty
+        return hasMoreRows ? facts.isEmpty && heldFacts.isEmpty && inFlight == nil : !heldDues.isEmpty
     }
 
     /// Takes what has come due. What the inbox may have something to say about is held back until it was read after that time.

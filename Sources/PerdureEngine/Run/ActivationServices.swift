@@ -50,6 +50,8 @@ package enum ActivationEvent: Sendable {
     case closed(RunState, Event)
     /// The run does not fit this build.
     case blocked(Divergence)
+    /// The run is paused, or goes on with other code; it is out of memory.
+    case stoodDown
     /// The store has the run on another head or under another owner than this activation believed.
     case lost
     /// Out of memory, without anything having been recorded: another node has the run, or it was asked to leave.

@@ -66,6 +66,7 @@ struct CommitGroup: Sendable {
         case .create(let run): try create(run, session)
         case .advance(let advance): try self.advance(advance, session)
         case .deliver(let delivery): try session.deliver(delivery, now: now)
+        case .beat(let heartbeat): try session.beat(heartbeat, node: isEngine ? node : nil, now: now)
         }
     }
 }

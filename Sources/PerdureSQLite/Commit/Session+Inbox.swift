@@ -16,10 +16,12 @@ extension Session {
         SELECT \(InboxRow.columns) FROM inbox JOIN runs ON runs.number = inbox.run
         WHERE inbox.run = ?1 AND inbox.consumed = 0 AND inbox.number > ?2 ORDER BY inbox.number
         """)
+    private static let interventionKinds = InboxKind.allCases.filter { $0.needsNoCode || $0 == .retry }
+        .map { "'\($0.rawValue)'" }.joined(separator: ", ")
     private static let interventions = SQL(
         """
         SELECT \(InboxRow.columns) FROM inbox JOIN runs ON runs.number = inbox.run
-        WHERE inbox.run = ?1 AND inbox.consumed = 0 AND inbox.kind IN ('terminate', 'resolve', 'retry') ORDER BY inbox.number
+        WHERE inbox.run = ?1 AND inbox.consumed = 0 AND inbox.kind IN (\(interventionKinds)) ORDER BY inbox.number
         """)
 
     /// Takes a message in, once for each delivery id.

@@ -24,7 +24,7 @@ extension Session {
     private static let updateState = SQL(
         """
         UPDATE runs SET state = ?2, owner = CASE WHEN ?2 = 'running' THEN owner END, wake_at = ?3, note = ?4, since = ?5,
-            closed_at = CASE WHEN ?6 THEN coalesce(closed_at, ?5) END, needs_retry = ?7
+            closed_at = CASE WHEN ?6 THEN coalesce(closed_at, ?5) END, needs_retry = ?7, version = coalesce(?8, version)
         WHERE number = ?1
         """)
     private static let insertBlockedBuild = SQL("INSERT OR IGNORE INTO blocked_builds (run, build) VALUES (?1, ?2)")
@@ -71,6 +71,7 @@ extension Session {
             case .runStarted where event.seq == 1: try label(run, event)
             default: break
             }
+            try forgetHeartbeats(after: event, of: run)
             if event.kind.isMarked {
                 let subject = event.kind.isMarkedOnce ? "" : event.subject
                 try execute(Self.mark, run, event.kind.rawValue, subject, lastEventPosition)
@@ -93,11 +94,15 @@ extension Session {
     func move(_ run: Int64, _ transition: RunTransition, now: Timestamp) throws {
         let state = transition.state
         try execute(
-            Self.updateState, run, state, transition.wakeAt, transition.note, now, state.isFinal, transition.needsRetry)
+            Self.updateState, run, state, transition.wakeAt, transition.note, now, state.isFinal, transition.needsRetry,
+            transition.version)
+        // For the code of another version it is an open question whether it fits.
+        if transition.version != nil { try execute(Self.deleteBlockedBuilds, run) }
         switch state {
         case .blocked:
             if let build = transition.blockedBuild { try execute(Self.insertBlockedBuild, run, build) }
-        case .running: break
+        // A run that was blocked when it was paused is blocked again when it goes on.
+        case .running, .paused: break
         default:
             // Some build has carried the run on; whether another one fits is an open question again.
             try execute(Self.deleteBlockedBuilds, run)
@@ -113,5 +118,6 @@ extension Session {
     func forget(_ run: Int64) throws {
         try execute(Self.deleteWaits, run)
         try execute(Self.deleteRequests, run)
+        try forgetHeartbeats(of: run)
     }
 }

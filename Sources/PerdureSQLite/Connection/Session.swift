@@ -4,6 +4,8 @@ internal import GRDBSQLite
 final class Session {
     private let handle: OpaquePointer
     private var statements: [Statement?] = []
+    /// Whether the file may hold heartbeats; `nil` until somebody has looked.
+    var mayHaveHeartbeats: Bool?
 
     private static let begin = SQL("BEGIN IMMEDIATE")
     private static let beginRead = SQL("BEGIN DEFERRED")

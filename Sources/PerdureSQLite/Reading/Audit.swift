@@ -6,10 +6,11 @@ internal import PerdureHistory
 enum Audit {
     static let checks: [SQL] = [
         damage, rows, nodes, inbox, wakes, consumed, history, ends, blocked, requests, marks, strays, blobs, waiters,
-        tombstones,
+        tombstones, heartbeats,
     ]
 
     private static let final = "('completed', 'failed', 'cancelled', 'terminated')"
+    private static let withoutCode = "('terminate', 'resolve', 'pause', 'unpause', 'repin')"
     private static let finalKinds = list(EventKind.allCases.filter(\.isFinal))
     private static let afterFinal = list(EventKind.allCases.filter(\.mayFollowFinal))
 
@@ -56,12 +57,13 @@ enum Audit {
         """
         WITH expected (run, workflow, version, host, anyone) AS (
             SELECT runs.number, runs.workflow, runs.version,
-                max(runs.state = 'waiting' AND inbox.kind NOT IN ('terminate', 'resolve')
-                    OR runs.state = 'parked' AND inbox.kind NOT IN ('terminate', 'resolve')
+                max(runs.state = 'waiting' AND inbox.kind NOT IN \(withoutCode)
+                    OR runs.state = 'parked' AND inbox.kind NOT IN \(withoutCode)
                         AND (runs.needs_retry = 0 OR inbox.kind = 'retry' AND inbox.name = '')
                     OR runs.state = 'blocked' AND inbox.kind = 'retry' AND inbox.name = ''),
-                max(inbox.kind = 'terminate' AND runs.state IN ('ready', 'running', 'waiting', 'blocked', 'parked', 'paused')
-                    OR inbox.kind = 'resolve' AND runs.state IN ('ready', 'running', 'waiting', 'blocked', 'parked', 'terminated'))
+                max(inbox.kind IN \(withoutCode)
+                        AND runs.state IN ('ready', 'running', 'waiting', 'blocked', 'parked', 'paused')
+                    OR inbox.kind = 'resolve' AND runs.state = 'terminated')
             FROM inbox JOIN runs ON runs.number = inbox.run WHERE inbox.consumed = 0 GROUP BY runs.number),
         found (run, workflow, version, host, anyone) AS (
             SELECT run, workflow, version, host_at IS NOT NULL, anyone_at IS NOT NULL FROM wakes)
@@ -105,7 +107,7 @@ enum Audit {
         UNION ALL
         SELECT 'run ' || runs.id || ' is ' || runs.state || ' but still marked as blocked for ' || blocked_builds.build
         FROM blocked_builds JOIN runs ON runs.number = blocked_builds.run
-        WHERE runs.state NOT IN ('blocked', 'running', 'quarantined')
+        WHERE runs.state NOT IN ('blocked', 'paused', 'running', 'quarantined')
         """)
 
     private static let requests = SQL(
@@ -183,6 +185,12 @@ enum Audit {
         SELECT 'run number ' || run || ' keeps a large value that none of its events has' FROM (
             SELECT run, digest FROM blobs WHERE run NOT IN (SELECT number FROM runs WHERE leftover <> 0)
             EXCEPT SELECT run, digest FROM pointers)
+        """)
+
+    private static let heartbeats = SQL(
+        """
+        SELECT 'the heartbeat of step ' || subject || ' belongs to run number ' || run || ', which is not open'
+        FROM heartbeats WHERE run NOT IN (SELECT number FROM runs WHERE state NOT IN \(final))
         """)
 
     private static let waiters = SQL(

@@ -61,6 +61,10 @@ extension SQLiteStore {
         }
     }
 
+    package func heartbeats(of run: Int64, _ subject: String?) async throws(StoreError) -> [HeartbeatRecord] {
+        try await read(on: reader) { try $0.heartbeats(of: run, subject) }
+    }
+
     package func inbox(run: Int64, after number: Int64) async throws(StoreError) -> InboxPage {
         try await read(on: reader) { try $0.inbox(of: run, after: number) }
     }

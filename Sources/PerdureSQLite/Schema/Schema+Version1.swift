@@ -7,6 +7,7 @@ extension Schema {
     /// be claimed because of one, with the times of the oldest for its hosts and for anyone. Messages that wake nobody are not in it.
     /// Its numbers are never used again, since owners remember up to which one they have read. An expired run keeps its row, with the
     /// place and hash of its last event, and `leftover` while some of its history is still to be removed.
+    /// `heartbeats` has the latest sign of life of steps that are not settled.
     /// `blobs` has the values above 64 KiB, whose events hold their SHA-256 and size: pages of events stay small.
     static let version1 = """
         CREATE TABLE meta (
@@ -123,6 +124,16 @@ extension Schema {
         CREATE UNIQUE INDEX inbox_deliveries ON inbox (run, delivery_id);
         CREATE INDEX inbox_unread ON inbox (run) WHERE consumed = 0;
         CREATE INDEX inbox_arrivals ON inbox (number) WHERE consumed = 0;
+
+        CREATE TABLE heartbeats (
+            number INTEGER PRIMARY KEY,
+            run INTEGER NOT NULL,
+            subject TEXT NOT NULL,
+            is_undo INTEGER NOT NULL,
+            at INTEGER NOT NULL,
+            details ANY
+        ) STRICT;
+        CREATE UNIQUE INDEX heartbeats_steps ON heartbeats (run, subject, is_undo);
 
         CREATE TABLE wakes (
             run INTEGER PRIMARY KEY,

@@ -6,15 +6,14 @@ internal import Testing
 extension StoreConformance {
     /// Whom unread messages wake.
     static let wakes: [ConformanceCheck] = [
-        ConformanceCheck("A resolve wakes every run that is not owned, but for a paused one, whoever hosts its workflow") {
-            scene in
+        ConformanceCheck("A resolve wakes every run that is not owned, whoever hosts its workflow") { scene in
             var runs: [SampleRun] = []
             for transition in [
                 RunTransition(to: .ready), .init(to: .waiting), .init(to: .parked), .init(to: .parked, needsRetry: true),
                 .init(to: .blocked, blockedBuild: "b1"), .init(to: .terminated), .init(to: .paused),
             ] { runs.append(try await scene.resting(transition, workflow: "farewell")) }
             for run in runs { try await scene.deliver(.resolve, to: run, id: "r") }
-            #expect(try await scene.claim(hosted: []).map(\.record.number) == runs.dropLast().map(\.number))
+            #expect(try await scene.claim(hosted: []).map(\.record.number) == runs.map(\.number))
         },
         ConformanceCheck("A run that only a retry wakes sleeps through everything else, and hears it afterwards") { scene in
             var run = try await scene.resting(.init(to: .parked, note: "it traps", needsRetry: true))
@@ -32,6 +31,50 @@ extension StoreConformance {
             let retry = try await scene.store.inbox(run: run.number).filter { $0.delivery.name.isEmpty }.map(\.number)
             try await scene.advance(run.advance([EventDraft(.runUnparked)], to: .init(to: .waiting), consuming: retry))
             #expect(try await scene.claim().map(\.record.number) == [run.number])
+        },
+        ConformanceCheck("What pauses, resumes and repins wakes every open run, whoever hosts its workflow") { scene in
+            for kind in [InboxKind.pause, .unpause, .repin] {
+                var runs: [SampleRun] = []
+                for transition in [
+                    RunTransition(to: .ready), .init(to: .waiting), .init(to: .parked), .init(to: .parked, needsRetry: true),
+                    .init(to: .blocked, blockedBuild: "b1"), .init(to: .paused),
+                ] { runs.append(try await scene.resting(transition, workflow: "farewell")) }
+                let closed = try await scene.resting(.init(to: .terminated), workflow: "farewell")
+                for run in runs { try await scene.deliver(kind, to: run, id: kind.rawValue, name: "") }
+                let late = Delivery(to: closed.record.id, id: "late", kind: kind, sender: Sample.person)
+                #expect(try await scene.refusal(of: .deliver(late)) == .runClosed)
+                #expect(try await scene.claim(hosted: []).map(\.record.number) == runs.map(\.number))
+            }
+        },
+        ConformanceCheck("A run that was blocked when it was paused is still blocked for its builds") { scene in
+            var run = try await scene.resting(.init(to: .blocked, note: "no", blockedBuild: "b1"))
+            for (kind, event, transition) in [
+                (InboxKind.pause, EventKind.runPaused, RunTransition(to: .paused, note: "why")),
+                (.unpause, .runUnpaused, .init(to: .blocked, note: "no")),
+            ] {
+                try await scene.deliver(kind, to: run, id: kind.rawValue, name: "")
+                run.take(over: try #require(try await scene.claim(hosted: []).first))
+                let rows = try await scene.store.inbox(run: run.number).map(\.number)
+                try await scene.advance(run.advance([EventDraft(event)], to: transition, consuming: rows))
+                #expect(try await scene.record(run).note == transition.note)
+                #expect(try await scene.store.audit().isEmpty)
+                #expect(try await scene.claim(build: "b1").isEmpty)
+            }
+            #expect(try await scene.claim(build: "b2").map(\.record.number) == [run.number])
+        },
+        ConformanceCheck("A run that changes its version is for whoever hosts that one, blocked builds and messages included") {
+            scene in
+            var run = try await scene.resting(.init(to: .blocked, note: "no", blockedBuild: "b1"))
+            try await scene.deliver(to: run, id: "s")
+            try await scene.deliver(.repin, to: run, id: "r", name: "")
+            run.take(over: try #require(try await scene.claim(hosted: []).first))
+            let rows = try await scene.store.inbox(run: run.number).filter { $0.delivery.kind == .repin }.map(\.number)
+            try await scene.advance(
+                run.advance([EventDraft(.runRepinned)], to: .init(to: .waiting, version: "2"), consuming: rows))
+            #expect(try await scene.record(run).version == "2")
+            #expect(try await scene.claim().isEmpty)
+            let claimed = try await scene.claim(hosted: [.init(workflow: "greeting", version: "2")])
+            #expect(claimed.map(\.record.number) == [run.number] && claimed.first?.record.version == "2")
         },
         ConformanceCheck("A terminate wakes a run that waits for a retry") { scene in
             let run = try await scene.resting(.init(to: .parked, needsRetry: true))

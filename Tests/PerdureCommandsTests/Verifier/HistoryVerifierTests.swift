@@ -44,6 +44,25 @@ import Testing
         #expect(report.isSound && !report.isClosed && !report.isClosedCleanly)
     }
 
+    @Test func whatIsSentInAPauseIsNamed() {
+        var history = HistoryBuilder()
+        history.add(.runPaused, ["by": HistoryBuilder.who("human", "ada")])
+        history.intend("charge")
+        history.add(.runUnpaused, ["by": HistoryBuilder.who("human", "ada")])
+        #expect(history.verify().problems.map(\.rule) == [.paused])
+    }
+
+    @Test func theRowIsOnTheVersionThatTheHistoryHasComeTo() {
+        var history = HistoryBuilder()
+        history.add(.runRepinned, ["from": "2.1", "to": "3"])
+        #expect(history.verify().problems.map(\.rule) == [.row])
+        history.record.version = "3"
+        #expect(history.verify().problems == [])
+        history.add(.runRepinned, ["from": "2", "to": "4"])
+        history.record.version = "4"
+        #expect(history.verify().problems.map(\.rule) == [.row])
+    }
+
     // Promise: 15
     @Test func aTerminatedRunThatLeavesADoubtIsSoundButNotClosedCleanly() {
         var history = HistoryBuilder()

@@ -305,7 +305,7 @@ import Testing
 }
 
 extension CommitItem {
-    fileprivate func records(_ kind: EventKind) -> Bool {
+    func records(_ kind: EventKind) -> Bool {
         guard case .advance(let advance) = self else { return false }
         return advance.events.contains { $0.kind == kind }
     }

@@ -5,7 +5,7 @@ import PerdureStore
 import Testing
 
 /// Of the runs whose processes died, only the one that is to blame is parked.
-@Suite(.timeLimit(.minutes(1))) struct PoisonTests {
+@Suite(.timeLimit(.minutes(5))) struct PoisonTests {
     /// A trapper comes to the place where it takes its process down; all others are busy with something long.
     private func flow(_ effects: Effects, _ gate: StepGate) -> Flow {
         Flow { input, context in

@@ -40,6 +40,6 @@ import Testing
 
     /// Kinds that later releases write.
     static let unknown: Set<EventKind> = [
-        .runPaused, .runUnpaused, .runRepinned, .runForked, .runContinued, .runReset, .runExpired, .runSealed, .approvalEscalated,
+        .runForked, .runContinued, .runReset, .runExpired, .runSealed, .approvalEscalated,
     ]
 }

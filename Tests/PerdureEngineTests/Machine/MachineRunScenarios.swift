@@ -138,7 +138,7 @@ private let refused = MachineDriver.failure(isDefinite: true)
             EventDraft(.approvalRequested, subject: "a", input: .inline(ok)), EventDraft(.approvalDecided, subject: "a"),
             EventDraft(.approvalConsumed, subject: "a"), EventDraft(.timerFired, subject: "a"),
             EventDraft(.timerStarted, subject: "a"),
-            EventDraft(.questionAnswered, subject: "a"), EventDraft(.undoStarted, subject: "a"), EventDraft(.runPaused),
+            EventDraft(.questionAnswered, subject: "a"), EventDraft(.undoStarted, subject: "a"), EventDraft(.runForked),
             EventDraft(.childStarted, subject: "a"), EventDraft(.signalReceived, subject: "a"),
         ]
         for draft in drafts {

@@ -25,6 +25,13 @@ extension Snippet {
             }
             """#),
         Snippet(
+            "a heartbeat with a secret",
+            #"""
+            // expect: instance method 'heartbeat' requires that 'Secret<String>' conform to 'Decodable'
+            // expect: instance method 'heartbeat' requires that 'Secret<String>' conform to 'Encodable'
+            try await context.act("copy", input: "db", .idempotent(retention: .forever), irreversible: "why") { _, step in try step.heartbeat(Secret("token")) }
+            """#),
+        Snippet(
             "a step whose input is a secret",
             #"""
             // expect: 'step(_:id:key:input:_:policy:approval:irreversible:_:)' is unavailable: a step records its input and result: both must be Codable; without a result use 'act', of a secret a reference

@@ -51,7 +51,7 @@ final class CrashingStore: Store {
         switch item {
         case .create(let run): (record, events) = (run.record, run.events)
         case .advance(let advance): (record, events) = (records.withLock { $0[advance.run] }, advance.events)
-        case .deliver: return
+        case .deliver, .beat: return
         }
         for event in events {
             if moment == .afterCommit {
@@ -109,6 +109,10 @@ final class CrashingStore: Store {
     }
     func marked(_ kind: EventKind, _ subject: String?, in run: Int64) async throws(StoreError) -> [Event] {
         try await store.marked(kind, subject, in: run)
+    }
+
+    func heartbeats(of run: Int64, _ subject: String?) async throws(StoreError) -> [HeartbeatRecord] {
+        try await store.heartbeats(of: run, subject)
     }
 
     func labels(of runs: [Int64]) async throws(StoreError) -> [Int64: [String: String]] {

@@ -131,6 +131,10 @@ final class MachineDriver {
         var spoken: Set<OperationID> = []
         var drafts = Drafts()
         for entry in mailbox.enumerated().sorted(by: { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }).map(\.element) {
+            if machine.holds(entry.fact) {
+                left.append(entry)
+                continue
+            }
             if let id = machine.operation(of: entry.fact), !spoken.insert(id).inserted {
                 left.append(entry)
                 continue

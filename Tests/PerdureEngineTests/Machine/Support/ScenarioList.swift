@@ -13,6 +13,7 @@ enum ScenarioList {
         try note()
         try person()
         try run()
+        try standstill()
         try step()
         try undo()
     }
@@ -206,6 +207,27 @@ enum ScenarioList {
         try scenarios.`an undo that has begun is in doubt when its run is terminated, whatever came of its attempts`()
         try scenarios.`a run that was watched says that it does no harm, which puts nothing in doubt`()
         try scenarios.`an approval that nobody waits for is cancelled when the run is terminated`()
+    }
+
+    private static func standstill() throws {
+        let scenarios = MachineStandstillScenarios()
+        try scenarios.`a plain step that a crash cut off leaves an intent before the run stands still`()
+        try scenarios.`what may have been sent under another version is intended again before it is sent`()
+        try scenarios.`a pause waits for what is under way, starts nothing more, and the run goes on where it was`()
+        try scenarios.`a run that only waits is paused at once`()
+        try scenarios.`what comes while the run is to stand still waits, and counts when it goes on`()
+        try scenarios.`an intent that is durable is sent before the run stands still`()
+        try scenarios.`what was given up is told to stop before the run stands still`()
+        try scenarios.`a pause that is ended before it took effect is recorded and holds nothing up`()
+        try scenarios.`a second pause, and the end of a pause that there is not, are refused`()
+        try scenarios.`a run that is to stand still can be terminated`()
+        try scenarios.`what a person says of a step counts while the run is to stand still`()
+        try scenarios.`a crash while the run is to stand still leaves the pause to come`()
+        try scenarios.`a run that is pinned to another version ends what is under way and stands down`()
+        try scenarios.`an approval that is open stays so under another version`()
+        for version in ["\"1\"", "\"a b\"", "2", nil] as [String?] {
+            try scenarios.`a run cannot be pinned to the version it is on, nor to none`(version)
+        }
     }
 
     private static func step() throws {
