@@ -25,7 +25,8 @@ extension WorkflowContext {
     ///     answer. It must not wait for anything and is executed again on replay.
     ///   - handle: May use the context.
     /// - Returns: The reply that was given.
-    /// - Throws: What the handler throws; `CancellationError` when the task is cancelled.
+    /// - Throws: What the handler throws; `CancellationError` when the task is cancelled. An update that was taken by then is answered
+    ///   all the same, by what its handler returns or throws.
     @discardableResult
     public nonisolated(nonsending) func update<U: Update>(
         _ type: U.Type, validate: (U.Payload) throws -> Void = { _ in }, _ handle: (U.Payload) async throws -> U.Reply
@@ -35,19 +36,24 @@ extension WorkflowContext {
             do {
                 try validate(try payload.get())
             } catch {
-                try await host.reply(.rejected("\(error)"), to: id, of: U.name, isolation: #isolation)
+                try await answer(id, of: U.name, .rejected("\(error)"))
                 continue
             }
             let reply: U.Reply
             do {
                 reply = try await handle(try payload.get())
             } catch {
-                // On the way out: the sender must not wait for ever.
-                try await uncancelled { try await host.reply(.rejected("\(error)"), to: id, of: U.name, isolation: nil) }
+                try await answer(id, of: U.name, .rejected("\(error)"))
                 throw error
             }
-            try await host.reply(.accepted(reply), to: id, of: U.name, isolation: #isolation)
+            try await answer(id, of: U.name, .accepted(reply))
+            if !RunTask.ignoresCancellation { try Task.checkCancellation() }
             return reply
         }
+    }
+
+    /// Also in a task that was cancelled meanwhile: nobody else can answer, and the sender must not wait for ever.
+    private nonisolated(nonsending) func answer(_ id: String, of name: String, _ reply: UpdateReply) async throws {
+        try await uncancelled { try await host.reply(reply, to: id, of: name, isolation: nil) }
     }
 }

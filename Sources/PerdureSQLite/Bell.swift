@@ -1,5 +1,6 @@
 internal import Dispatch
 internal import GRDBSQLite
+internal import PerdureStore
 internal import Synchronization
 
 /// Rings when another process has written to the file.
@@ -8,7 +9,8 @@ internal import Synchronization
 /// commits do not ring, and it costs a few microseconds: it looks at shared memory.
 final class Bell: Sendable {
     private struct State {
-        var handlers: [@Sendable () -> Void] = []
+        var handlers: [Int: @Sendable () -> Void] = [:]
+        var lastHandler = 0
         var version: Int64?
         var timer: (any DispatchSourceTimer)?
         var isStopped = false
@@ -29,28 +31,33 @@ final class Bell: Sendable {
 
     deinit { stop() }
 
-    func add(_ handler: @escaping @Sendable () -> Void) {
-        let starts = state.withLock { state in
-            guard !state.isStopped else { return false }
-            state.handlers.append(handler)
-            guard state.timer == nil else { return false }
+    func add(_ handler: @escaping @Sendable () -> Void) -> OutsideWatch {
+        let (number, starts) = state.withLock { state in
+            state.lastHandler += 1
+            guard !state.isStopped else { return (state.lastHandler, false) }
+            state.handlers[state.lastHandler] = handler
+            guard state.timer == nil else { return (state.lastHandler, false) }
             let timer = DispatchSource.makeTimerSource(queue: DispatchQueue(label: "perdure.sqlite.bell"))
             let microseconds = max(1_000, Int(interval / .microseconds(1)))
             timer.schedule(deadline: .now(), repeating: .microseconds(microseconds), leeway: .milliseconds(1))
             timer.setEventHandler { [weak self] in self?.ask() }
             state.timer = timer
             timer.resume()
-            return true
+            return (state.lastHandler, true)
         }
         // The version to compare with, taken before the caller goes on to look for what is there already.
         if starts { ask() }
+        return OutsideWatch { [weak self] in self?.state.withLock { $0.handlers[number] = nil } }
     }
+
+    /// How many are called.
+    var handlerCount: Int { state.withLock { $0.handlers.count } }
 
     func stop() {
         let timer = state.withLock { state in
             defer {
                 state.timer = nil
-                state.handlers = []
+                state.handlers = [:]
             }
             state.isStopped = true
             return state.timer
@@ -78,7 +85,7 @@ final class Bell: Sendable {
             guard let version else { return [] }
             defer { state.version = version }
             guard let last = state.version, last != version else { return [] }
-            return state.handlers
+            return Array(state.handlers.values)
         }
     }
 }

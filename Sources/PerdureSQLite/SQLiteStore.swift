@@ -1,6 +1,6 @@
 internal import Perdure
 package import PerdureHistory
-internal import PerdureStore
+package import PerdureStore
 internal import Synchronization
 
 /// Histories in one SQLite file.
@@ -21,7 +21,7 @@ package final class SQLiteStore: Store {
     /// The one living node of this file: whoever registers after it holds the lock, so it is dead by then.
     private let registered = Mutex<NodeID?>(nil)
     /// What the last claim gave, until its answer is known to have been heard.
-    let unanswered = Mutex<[ClaimedRun]>([])
+    let unanswered = Mutex(Claimed())
 
     init(
         path: String, identity: String, options: SQLiteOptions, lock: EngineLock?, writer: Connection, reader: Connection,
@@ -73,7 +73,7 @@ package final class SQLiteStore: Store {
         }
     }
 
-    package func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) { bell.add(handler) }
+    package func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) -> OutsideWatch { bell.add(handler) }
 
     package func close() async {
         bell.stop()

@@ -1,4 +1,4 @@
-import Perdure
+package import Perdure
 package import PerdureHistory
 
 /// A node's wish for work.
@@ -33,6 +33,32 @@ package struct ClaimRequest: Sendable {
         self.limit = limit
         self.only = only
         self.ahead = ahead
+    }
+}
+
+/// What a claim has come to.
+package struct Claimed: Sendable {
+    package var runs: [ClaimedRun] = []
+    /// Runs that had something to do but whose row or last event cannot be read: they are quarantined by now.
+    package var setAside: [BrokenRun] = []
+
+    package init(runs: [ClaimedRun] = [], setAside: [BrokenRun] = []) {
+        self.runs = runs
+        self.setAside = setAside
+    }
+}
+
+/// A run that cannot be read.
+package struct BrokenRun: Sendable, Hashable {
+    package var number: Int64
+    /// Unknown if not even that can be read.
+    package var id: RunID?
+    package var reason: String
+
+    package init(number: Int64, id: RunID?, reason: String) {
+        self.number = number
+        self.id = id
+        self.reason = reason
     }
 }
 

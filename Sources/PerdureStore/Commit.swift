@@ -129,7 +129,7 @@ package enum CommitRefusal: Sendable, Hashable, CustomStringConvertible {
     /// The run is not on that head or not under that epoch: somebody else owns it. Reload.
     case conflict
     /// A final state was asked for, but these inbox rows have not been taken in.
-    case unreadInbox([InboxRow])
+    case unreadInbox(InboxPage)
     /// A business key belongs to another run.
     case businessKeyTaken(BusinessKeyRecord)
     case runUnknown
@@ -140,7 +140,7 @@ package enum CommitRefusal: Sendable, Hashable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .conflict: "the run has moved on under another owner"
-        case .unreadInbox(let rows): "\(rows.count) inbox rows have not been read"
+        case .unreadInbox(let page): "\(page.rows.count)\(page.hasMore ? " and more" : "") inbox rows have not been read"
         case .businessKeyTaken(let record): "the business key '\(record.key.key)' belongs to run \(record.holder)"
         case .runUnknown: "there is no such run"
         case .runClosed: "the run is closed"

@@ -56,6 +56,8 @@ package struct Expiry: Sendable, Hashable {
     package var expired = 0
     /// Tombstones that are gone.
     package var removed = 0
+    /// Runs whose time is over but whose row or last event cannot be read: they are passed over.
+    package var unreadable: [BrokenRun] = []
     /// Where the next call goes on. Runs before it that may not expire are not looked at again in this round.
     package var position: ExpiryPosition?
     /// Whether there is nothing left to do in this round.

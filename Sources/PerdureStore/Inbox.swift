@@ -65,3 +65,22 @@ package struct InboxRow: Sendable, Hashable {
         self.delivery = delivery
     }
 }
+
+/// The first unread messages of a run, in the order of their numbers: as many as a page may have, and fewer where they are large.
+package struct InboxPage: Sendable, Hashable {
+    package var rows: [InboxRow]
+    /// Whether there are unread messages behind these.
+    package var hasMore: Bool
+
+    package init(rows: [InboxRow], hasMore: Bool) {
+        self.rows = rows
+        self.hasMore = hasMore
+    }
+
+    /// The bytes of all payloads.
+    package var valueSize: Int64 { rows.reduce(0) { $0 + Int64($1.delivery.payload?.bytes.count ?? 0) } }
+
+    /// How many rows a page may have, and how many bytes of payloads end it.
+    package static let limit = 1_000
+    package static let size = 4 << 20
+}

@@ -4,12 +4,12 @@ package import PerdureHistory
 package struct RunBeginning: Sendable {
     /// The first events of its history, in order.
     package var events: [Event]
-    /// Its unread messages, in the order of their numbers.
-    package var inbox: [InboxRow]
+    /// The first of its unread messages.
+    package var inbox: InboxPage
     /// The latest `version.patched` event of each subject.
     package var patches: [Event]
 
-    package init(events: [Event], inbox: [InboxRow], patches: [Event]) {
+    package init(events: [Event], inbox: InboxPage, patches: [Event]) {
         self.events = events
         self.inbox = inbox
         self.patches = patches

@@ -31,8 +31,9 @@ package protocol Store: Sendable {
     /// Takes ownership of runs that have something to do: ready ones, due ones, ones with unread inbox rows, ones whose owner died,
     /// blocked ones that have not met this build, terminated ones with an unread `resolve`. Raises each run's epoch; for a dead owner's
     /// run, but for a terminated one, `run.resumed` is appended in the same transaction. Oldest cause first. Messages that wake nobody
-    /// (`Wake.nobody`) cost a claim nothing, however many there are.
-    func claim(_ request: ClaimRequest) async throws(StoreError) -> [ClaimedRun]
+    /// (`Wake.nobody`) cost a claim nothing, however many there are. A run whose row or last event cannot be read is quarantined, and said
+    /// so once.
+    func claim(_ request: ClaimRequest) async throws(StoreError) -> Claimed
 
     /// The earliest time at which an unowned run of these workflows becomes due, if any; it may be past. Others are left out, since
     /// a due run that nobody here can claim would have the caller ask again for ever.
@@ -54,13 +55,16 @@ package protocol Store: Sendable {
     /// Removes histories and tombstones that are past their time: a bounded part of them, the oldest first. A run that expires keeps its
     /// row, with a tombstone, and of its events `run.expired`, which continues its chain; with the other events go its blobs and its
     /// inbox, if need be over several calls. A run that is open, owned or quarantined, has a step in doubt, an open child or an unread
-    /// message does not expire. Only a removed tombstone sets the workflow key free.
+    /// message does not expire; neither does one that cannot be read, which keeps no other from it. Only a removed tombstone sets the workflow key free.
     func expire(_ request: ExpiryRequest) async throws(StoreError) -> Expiry
 
     func run(_ id: RunID) async throws(StoreError) -> RunRecord?
+    func run(number: Int64) async throws(StoreError) -> RunRecord?
     func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord?
     /// Runs that match, newest first.
     func runs(_ filter: RunFilter) async throws(StoreError) -> [RunRecord]
+    /// The numbers of all runs, newest first, also of those whose rows cannot be read.
+    func runNumbers(before: Int64?, limit: Int) async throws(StoreError) -> [Int64]
     func counts(namespace: String?) async throws(StoreError) -> [RunState: Int]
 
     /// Events of a run in order, after the given seq: at most `limit`, and fewer where their values are large, so that a page has a
@@ -68,17 +72,22 @@ package protocol Store: Sendable {
     func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event]
     /// The same backwards: events before the given seq, the newest first.
     func events(of run: Int64, before seq: Int64, limit: Int) async throws(StoreError) -> [Event]
-    /// The latest event of each subject of a kind that is marked (`EventKind.isMarked`), or of one subject, in their order in the history.
+    /// The latest event of each subject of a kind that is marked (`EventKind.isMarked`), or of one subject, in their order in the history;
+    /// of a kind that is marked once (`EventKind.isMarkedOnce`) the latest of all, which has no subject here.
     func marked(_ kind: EventKind, _ subject: String?, in run: Int64) async throws(StoreError) -> [Event]
     /// The labels of these runs by their numbers; a run without any is left out.
     func labels(of runs: [Int64]) async throws(StoreError) -> [Int64: [String: String]]
     /// The latest signs of life of the run's steps and undos that are not settled, or of those with one subject, in the order of their
     /// subjects.
     func heartbeats(of run: Int64, _ subject: String?) async throws(StoreError) -> [HeartbeatRecord]
-    /// Unread inbox rows in the order of their numbers: those of one run, of several, or of every run that the node owns.
-    func inbox(run: Int64) async throws(StoreError) -> [InboxRow]
-    func inboxes(of runs: [Int64]) async throws(StoreError) -> [Int64: [InboxRow]]
-    func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> [InboxRow]
+    /// Unread inbox rows in the order of their numbers, a page of them: those of one run behind a number, the first of several
+    /// runs (of the first run, and of others as far as there is room in an answer of bounded size), or those of every run that the node owns.
+    func inbox(run: Int64, after number: Int64) async throws(StoreError) -> InboxPage
+    func inboxes(of runs: [Int64]) async throws(StoreError) -> [Int64: InboxPage]
+    func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> InboxPage
+    /// Of a run's unread rows those that may concern it without its code (`InboxKind.needsNoCode`), and `retry`. The first
+    /// page of them.
+    func interventions(run: Int64) async throws(StoreError) -> [InboxRow]
     /// Approvals and questions that are open, oldest first.
     func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest]
 
@@ -87,8 +96,10 @@ package protocol Store: Sendable {
     /// answer of bounded size, is left out.
     func beginnings(of runs: [Int64], limit: Int) async throws(StoreError) -> [Int64: RunBeginning]
 
-    /// Calls the handler, on any thread, soon after another process delivered something. Spurious calls are allowed.
-    func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void)
+    /// Calls the handler, on any thread, soon after another process delivered something, until the watch is ended. Spurious calls are
+    /// allowed.
+    @discardableResult
+    func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) -> OutsideWatch
 
     /// Every violation of the run-state invariant and of the tables' agreement with each other, as sentences; empty is good.
     func audit() async throws(StoreError) -> [String]
@@ -103,10 +114,20 @@ extension Store {
         try await quarantine(run, reason: reason, ifUnownedSince: nil)
     }
 
+    /// All unread rows of a run, however many there are.
+    package func inbox(run: Int64) async throws(StoreError) -> [InboxRow] {
+        var rows: [InboxRow] = []
+        while true {
+            let page = try await inbox(run: run, after: rows.last?.number ?? 0)
+            rows += page.rows
+            if !page.hasMore { return rows }
+        }
+    }
+
     /// For stores that have nothing to gain from reading them together.
-    package func inboxes(of runs: [Int64]) async throws(StoreError) -> [Int64: [InboxRow]] {
-        var inboxes: [Int64: [InboxRow]] = [:]
-        for run in runs { inboxes[run] = try await inbox(run: run) }
+    package func inboxes(of runs: [Int64]) async throws(StoreError) -> [Int64: InboxPage] {
+        var inboxes: [Int64: InboxPage] = [:]
+        for run in runs { inboxes[run] = try await inbox(run: run, after: 0) }
         return inboxes
     }
 
@@ -127,6 +148,16 @@ extension Store {
         }
         return try answer.wait().get()
     }
+}
+
+/// A handler that a store calls. Whoever forgets it is called as long as the store is open.
+package struct OutsideWatch: Sendable {
+    private let stop: @Sendable () -> Void
+
+    package init(end stop: @escaping @Sendable () -> Void) { self.stop = stop }
+
+    /// The handler is not called any more, but for a call that has begun.
+    package func end() { stop() }
 }
 
 /// Hands a result from a task to a thread that is blocked until it is there.

@@ -9,7 +9,7 @@ package final class FaultyStore: Store {
     private let inner: any Store
     private let plan: Mutex<Plan>
     /// The claim whose answer was lost. Its repeat gets it, as every store must give it.
-    private let lostClaim = Mutex<[ClaimedRun]?>(nil)
+    private let lostClaim = Mutex<Claimed?>(nil)
 
     package init(_ inner: any Store, _ plan: Plan) {
         self.inner = inner
@@ -39,7 +39,7 @@ package final class FaultyStore: Store {
         return try await change { () throws(StoreError) in try await inner.commit(items) }
     }
 
-    package func claim(_ request: ClaimRequest) async throws(StoreError) -> [ClaimedRun] {
+    package func claim(_ request: ClaimRequest) async throws(StoreError) -> Claimed {
         let claimed = try await change { () throws(StoreError) in
             if let lost = lostClaim.withLock({ $0 }) { return lost }
             let claimed = try await inner.claim(request)
@@ -73,7 +73,7 @@ package final class FaultyStore: Store {
     }
 
     /// Rings twice: a spurious call is allowed.
-    package func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) {
+    package func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) -> OutsideWatch {
         inner.onOutsideDelivery {
             handler()
             handler()
@@ -97,6 +97,12 @@ extension FaultyStore {
 
     package func run(_ id: RunID) async throws(StoreError) -> RunRecord? { try await inner.run(id) }
 
+    package func run(number: Int64) async throws(StoreError) -> RunRecord? { try await inner.run(number: number) }
+
+    package func runNumbers(before: Int64?, limit: Int) async throws(StoreError) -> [Int64] {
+        try await inner.runNumbers(before: before, limit: limit)
+    }
+
     package func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord? {
         try await inner.run(namespace: namespace, workflow: workflow, key: key)
     }
@@ -119,13 +125,16 @@ extension FaultyStore {
         try await inner.beginnings(of: runs, limit: limit)
     }
 
-    package func inbox(run: Int64) async throws(StoreError) -> [InboxRow] { try await inner.inbox(run: run) }
-
-    package func inboxes(of runs: [Int64]) async throws(StoreError) -> [Int64: [InboxRow]] {
+    package func inboxes(of runs: [Int64]) async throws(StoreError) -> [Int64: InboxPage] {
         try await inner.inboxes(of: runs)
     }
 
-    package func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> [InboxRow] {
+    package func inbox(run: Int64, after number: Int64) async throws(StoreError) -> InboxPage {
+        try await inner.inbox(run: run, after: number)
+    }
+    package func interventions(run: Int64) async throws(StoreError) -> [InboxRow] { try await inner.interventions(run: run) }
+
+    package func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> InboxPage {
         try await inner.inbox(ownedBy: node, after: number, limit: limit)
     }
 

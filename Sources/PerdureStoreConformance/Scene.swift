@@ -131,7 +131,8 @@ final class Scene: Sendable {
         ahead: Duration = .zero, as node: NodeID? = nil
     ) async throws -> [ClaimedRun] {
         try await store.claim(
-            ClaimRequest(node: node ?? self.node, build: build, hosted: hosted, limit: limit, only: only, ahead: ahead))
+            ClaimRequest(node: node ?? self.node, build: build, hosted: hosted, limit: limit, only: only, ahead: ahead)
+        ).runs
     }
 
     func record(_ run: SampleRun) async throws -> RunRecord {

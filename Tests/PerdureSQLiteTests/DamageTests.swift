@@ -105,9 +105,49 @@ struct DamageTests {
         try await harness.withStore { store in
             try await store.register(Self.heir)
             let claimed = try await store.claim(Self.claim)
-            #expect(claimed.map(\.record.number) == [record.number])
+            #expect(claimed.runs.map(\.record.number) == [record.number])
+            #expect(claimed.setAside.map(\.id) == [damaged.record.id])
+            #expect(claimed.setAside.first?.reason.contains("event 6 of run number 1: its hash") == true)
             let row = try #require(try await store.run(damaged.record.id))
             #expect(row.state == .quarantined && row.note?.contains("event 6 of run number 1: its hash") == true)
+        }
+    }
+
+    @Test(
+        "A closed run that cannot be read does not keep others from expiring",
+        arguments: [
+            "UPDATE events SET hash = x'0102' WHERE run = 1 AND seq = 2",
+            "UPDATE runs SET salt = x'' , version = CAST(x'C328' AS TEXT) WHERE number = 1",
+        ])
+    func damagedExpiry(_ change: String) async throws {
+        try await harness.withStore { store in
+            try await store.register(Self.heir)
+            for _ in 0..<2 {
+                var run = SampleRun()
+                guard case .created(let record) = try await store.commit([run.creation]).first else { throw CannotGoOn() }
+                run.record = record
+                run.take(over: try #require(try await store.claim(Self.claim).runs.first))
+                let end = run.advance([EventDraft(.runCompleted)], to: .init(to: .completed))
+                guard case .advanced = try await store.commit([.advance(end)]).first else { throw CannotGoOn() }
+            }
+        }
+        try harness.tamper(change)
+        try await harness.withStore { store in
+            let answer = try await store.expire(ExpiryRequest(closedBefore: .distantFuture, limit: 1_000))
+            #expect(answer.expired == 1 && answer.isDone)
+            #expect(answer.unreadable.map(\.number) == [1] && answer.unreadable.first?.id != nil)
+            #expect(try await store.runNumbers(before: nil, limit: 10) == [2, 1])
+            #expect(try await store.run(number: 2)?.tombstone != nil)
+        }
+    }
+
+    @Test("A watch that has ended is not called any more")
+    func endedWatch() async throws {
+        try await harness.withStore { store in
+            let bell = try #require(store as? SQLiteStore).bell
+            let watches = (0..<3).map { _ in store.onOutsideDelivery {} }
+            for watch in watches.dropLast() { watch.end() }
+            #expect(bell.handlerCount == 1)
         }
     }
 

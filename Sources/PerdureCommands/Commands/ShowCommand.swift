@@ -8,13 +8,13 @@ struct ShowCommand: StoreCommand {
         commandName: "show", abstract: "Shows a run's history as a timeline.",
         discussion: """
             Times count from the run's start; long values are cut. --events shows every event exactly as it is recorded. The histories of
-            the run's children follow, each with its own.
+            the run's children follow, each with its own; of very many the first, and how many are left out.
 
             Example:
               show 0193a5b0-0000-7000-8000-000000000001 --events
 
             With --json: an object with the members of 'list' and events, an array of objects with seq, at, kind, subject, attributes,
-            input, output, hash; and children, an array of such objects.
+            input, output, hash; and children, an array of such objects, with omitted_children if some are left out.
             """)
 
     @OptionGroup var store: StoreOptions
@@ -41,12 +41,16 @@ struct ShowCommand: StoreCommand {
             return heading + text
         }
         environment.print(parts.joined(separator: "\n"))
+        if lineage.omittedCount > 0 {
+            environment.print("\n\(lineage.omittedCount) more children are not shown. Show each by its id; --events has the ids.")
+        }
     }
 
     private static func json(_ lineage: Lineage) -> JSONValue {
         var object = RunJSON.run(lineage.record).objectValue ?? JSONObject()
         object["events"] = .array(lineage.events.map(RunJSON.event))
         object["children"] = .array(lineage.children.map(json))
+        if lineage.omitted > 0 { object["omitted_children"] = .integer(Int64(lineage.omitted)) }
         return .object(object)
     }
 }

@@ -71,22 +71,26 @@ struct VerifyCommand: StoreCommand {
             result.reports.append((first, .unreadable(error.message)))
             return
         }
-        var children: [(record: RunRecord, events: [Event])] = []
-        for child in RunView(events).children {
+        let children = RunView(events).children.map(\.run), named = NamedChildren(events)
+        var verifier = HistoryVerifier(record)
+        verifier.add(events)
+        for child in children {
             do {
-                let child = try await client.record(child.run)
+                let child = try await client.record(child)
                 // Of an expired one nothing is left to compare with.
-                if child.tombstone == nil { children.append(try await read(child, client)) }
+                guard child.tombstone == nil else { continue }
+                let (childRecord, childEvents) = try await read(child, client)
+                verifier.compare(named, childRecord, childEvents)
             } catch let error as PerdureError where [.runUnknown, .storeCorrupt].contains(error.code) {
                 // It is not here any more, or is told of by itself.
                 continue
             }
         }
-        result.reports.append((record, HistoryVerifier.verify(record, events, children: children)))
+        result.reports.append((record, verifier.finish()))
         guard depth > 0 else { return }
-        for child in RunView(events).children {
+        for child in children {
             do {
-                try await verify(try await client.record(child.run), client, depth: depth - 1, into: &result)
+                try await verify(try await client.record(child), client, depth: depth - 1, into: &result)
             } catch let error as PerdureError where error.code == .runUnknown {
                 continue
             }

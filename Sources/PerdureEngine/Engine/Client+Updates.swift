@@ -11,8 +11,8 @@ extension Client {
     ///   - id: Names this update: sent again under the same id it is not taken in again and gets the same reply, also after the run has
     ///     closed. Without one, every call is an update of its own, and one that was interrupted cannot be asked for again.
     /// - Throws: `PerdureError` with `update_rejected` (its message is what the workflow says), `run_unknown`, `run_closed` (the run has
-    ///   ended without an answer), `value_not_encodable`, `payload_too_large`, `name_invalid`, `engine_stopped`. Cancelling the task ends
-    ///   the wait; the update stays.
+    ///   ended without an answer), `run_quarantined` (its history is broken, so that nobody will answer), `value_not_encodable`,
+    ///   `payload_too_large`, `name_invalid`, `engine_stopped`. Cancelling the task ends the wait; the update stays.
     public func update<U: Update>(
         _ run: RunID, _ type: U.Type, _ payload: U.Payload, id: String? = nil, by sender: Principal
     ) async throws -> U.Reply {
@@ -50,7 +50,7 @@ extension Client {
             try await send(delivery)
         } catch let error as PerdureError where error.code == .runClosed {
             // It may be the same update again, and have its reply.
-            guard let reply = try await reply(to: delivery) else { throw error }
+            guard let reply = try await reply(to: delivery, in: try await record(run)) else { throw error }
             return try reply.get()
         }
         let closed = PerdureError(
@@ -60,23 +60,23 @@ extension Client {
 
     private func reply(to delivery: Delivery, orThrow closed: PerdureError) async throws -> Result<[UInt8], PerdureError> {
         let found = FoundReply()
-        try await wait(for: delivery.run) { client in
+        try await wait(for: delivery) { client in
             // In this order: a run that closes in between has answered before.
-            let isOver = try await client.record(delivery.run).state.isFinal
-            if let reply = try await client.reply(to: delivery) {
+            let record = try await client.record(delivery.run)
+            if let reply = try await client.reply(to: delivery, in: record) {
                 found.set(reply)
                 return true
             }
-            if isOver { found.set(.failure(closed)) }
-            return isOver
+            guard record.state.isFinal || record.state == .quarantined else { return false }
+            found.set(.failure(record.quarantine ?? closed))
+            return true
         }
         return found.value ?? .failure(closed)
     }
 
-    private func reply(to delivery: Delivery) async throws -> Result<[UInt8], PerdureError>? {
-        let number = try await record(delivery.run).number
+    private func reply(to delivery: Delivery, in record: RunRecord) async throws -> Result<[UInt8], PerdureError>? {
         for kind in [EventKind.updateCompleted, .updateRejected] {
-            let events = try await guarded { try await store.marked(kind, delivery.id, in: number) }
+            let events = try await guarded { try await store.marked(kind, delivery.id, in: record.number) }
             guard let event = events.last else { continue }
             if kind == .updateCompleted {
                 guard case .inline(let bytes)? = event.output else {
@@ -91,14 +91,14 @@ extension Client {
         return nil
     }
 
-    /// Returns when the condition holds: asked whenever something may have become of the run.
-    private func wait(for run: RunID, until condition: @escaping @Sendable (Client) async throws -> Bool) async throws {
+    /// Returns when the condition holds: asked when the wait has begun, and when the run has answered this update or is over.
+    private func wait(for delivery: Delivery, until condition: @escaping @Sendable (Client) async throws -> Bool) async throws {
         guard let waiters else { return try await wait { try await condition($0) } }
-        while try await !condition(self) {
+        repeat {
             try Task.checkCancellation()
-            let isOpen = await waiters.wait(for: run) { (try? await condition(self)) ?? true }
+            let isOpen = await waiters.wait(for: delivery.run, update: delivery.id) { (try? await condition(self)) ?? true }
             if !isOpen { throw PerdureError(.engineStopped, "The engine has stopped; ask again when the store is open.") }
-        }
+        } while try await !condition(self)
     }
 }
 

@@ -8,7 +8,8 @@ extension Client {
     /// `CancellationError`.
     package func wait(until condition: (Client) async throws -> Bool) async throws {
         let (rings, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-        store.onOutsideDelivery { continuation.yield() }
+        let watch = store.onOutsideDelivery { continuation.yield() }
+        defer { watch.end() }
         let timer = Task {
             while (try? await Task.sleep(for: Self.slowLook)) != nil { continuation.yield() }
         }

@@ -68,9 +68,10 @@ public struct Client: Sendable {
 
     /// What the run reported last (`WorkflowContext.report`), as JSON, and when; `nil` if it has reported nothing. The run is not woken.
     ///
-    /// - Throws: `PerdureError` with `run_unknown`.
+    /// - Throws: `PerdureError` with `run_unknown` or `run_expired`.
     public func status(of id: RunID) async throws -> (json: Data, at: Date)? {
-        let number = try await record(id).number
+        let record = try await record(id), number = record.number
+        try record.requireHistory()
         guard let event = try await guarded({ try await store.marked(.statusReported, nil, in: number) }).last else { return nil }
         do {
             return (Data(try event.inputBytes()), event.at.date)
@@ -304,9 +305,6 @@ public struct Client: Sendable {
         if let id, !Name.isKey(id) {
             throw PerdureError(.nameInvalid, "The delivery id cannot be recorded: use 1 to 256 bytes without control characters.")
         }
-        if let payload, payload.count > Payload.defaultLimit {
-            throw PerdureError(PayloadError.tooLarge(what: "the message", size: payload.count, limit: Payload.defaultLimit))
-        }
         let delivery = Delivery(
             to: run, id: id.map { "\(kind.rawValue):\(name):\($0)" } ?? UUID().uuidString.lowercased(), kind: kind, name: name,
             payload: payload, sender: sender)
@@ -315,6 +313,9 @@ public struct Client: Sendable {
 
     func send(_ delivery: Delivery) async throws {
         let run = delivery.run
+        if let payload = delivery.payload, payload.count > Payload.defaultLimit {
+            throw PerdureError(PayloadError.tooLarge(what: "the message", size: payload.count, limit: Payload.defaultLimit))
+        }
         switch try await deliver(.deliver(delivery)) {
         case .delivered: return
         case .refused(.runUnknown):
@@ -352,6 +353,12 @@ public struct Client: Sendable {
 }
 
 extension RunRecord {
+    /// Why nothing more is to be had of the run, if its history is broken.
+    var quarantine: PerdureError? {
+        guard state == .quarantined else { return nil }
+        return PerdureError(.runQuarantined, note ?? "The history of run \(id) is broken.", metadata: [("run", "\(id)")])
+    }
+
     /// - Throws: `PerdureError` with `run_expired`.
     package func requireHistory() throws {
         guard let tombstone else { return }

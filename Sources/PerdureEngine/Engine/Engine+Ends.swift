@@ -17,8 +17,8 @@ extension Engine {
             if let wakeAt { ringLater(at: wakeAt) }
         case .missedMail, .toldOthers:
             return bell.ring()
-        case .replied:
-            return wakeWaiters(of: activation.identity.id)
+        case .replied(let updates):
+            return waiters.wake(activation.identity.id, updates: updates)
         case .harmless:
             return clearSuspect(activation.number)
         case .closed(let runState, _):

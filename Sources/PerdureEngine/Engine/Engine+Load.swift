@@ -19,9 +19,13 @@ extension Engine {
         } catch {
             return try await cannotRead(claim, error)
         }
-        let inbox = try await readInbox(record.number, begun), rows = inbox.rows
+        let inbox = try await readInbox(record.number, begun)
+        // What a person wants of the run may stand behind more than is read at once.
+        let rows = try await withInterventions(inbox.rows, hasMore: inbox.hasMore, of: record.number)
         let deaths = standing.deathsWithoutProgress
-        guard let workflow = registry.find(record.workflow, record.version) else { return try await lookAfter(claim, rows) }
+        guard let workflow = registry.find(record.workflow, record.version) else {
+            return try await lookAfter(claim, rows, hasMore: inbox.hasMore)
+        }
         let isPoisonous = standing.chargedDeaths >= configuration.poisonLimit
         if !standing.isPaused, let retry = rows.first(where: \.isRetryOfRun),
             !rows.contains(where: { $0.delivery.kind == .terminate })
@@ -29,7 +33,7 @@ extension Engine {
             if standing.isPoisoned || isPoisonous { return unpark(poisoned: claim, retry) }
             if wasBlocked(claim, standing) { return unblock(claim, retry) }
         }
-        guard mayRun(claim, standing, rows) else { return try await lookAfter(claim, rows) }
+        guard mayRun(claim, standing, rows) else { return try await lookAfter(claim, rows, hasMore: inbox.hasMore) }
         if isPoisonous { return park(poisoned: claim, deaths: deaths) }
         let patches = try await readPatches(record.number, begun)
         var claim = claim, events = pages.map { Array($0.joined()) }
@@ -42,19 +46,13 @@ extension Engine {
         if standing.isSuspect { watch(activation, deaths: deaths) }
         guard let events else { return try await replay(claim, activation, inbox, late: late) }
         activation.post(.history(events))
-        activation.post(.caughtUp(isTakeover: claim.isTakeover, rows: rows + late, readAt: inbox.at))
-    }
-
-    /// The unread messages of a run, and when they began to be read.
-    private struct ReadInbox {
-        let at: Timestamp
-        let rows: [InboxRow]
+        activation.post(.caughtUp(isTakeover: claim.isTakeover, inbox.adding(late)))
     }
 
     private func readInbox(_ run: Int64, _ begun: BegunReading?) async throws(StoreError) -> ReadInbox {
-        if let begun { return ReadInbox(at: begun.at, rows: begun.beginning.inbox) }
+        if let begun { return ReadInbox(begun.beginning.inbox, at: begun.at) }
         let now = configuration.clock.now()
-        return ReadInbox(at: now, rows: try await store.inbox(run: run))
+        return ReadInbox(try await store.inbox(run: run, after: 0), at: now)
     }
 
     private func readPatches(_ run: Int64, _ begun: BegunReading?) async throws(StoreError) -> [String] {
@@ -91,13 +89,14 @@ extension Engine {
     func activate(started claim: ClaimedRun, _ workflow: RegisteredWorkflow, _ events: [Event], _ services: ActivationServices) {
         guard let (activation, late) = bringIn(claim, workflow, [], services) else { return }
         activation.post(.history(events))
-        activation.post(.caughtUp(isTakeover: false, rows: late, readAt: claim.record.createdAt))
+        let inbox = ReadInbox(InboxPage(rows: [], hasMore: false), at: claim.record.createdAt)
+        activation.post(.caughtUp(isTakeover: false, inbox.adding(late)))
     }
 
     /// Feeds a long history. While one page is fed the next one is read, and no more than that is in memory. Each page is
     /// verified again: what was read before may have been changed since. Nothing is dispatched before the last one is fed.
     private func replay(
-        _ claim: ClaimedRun, _ activation: Activation, _ inbox: ReadInbox, late: [InboxRow]
+        _ claim: ClaimedRun, _ activation: Activation, _ inbox: ReadInbox, late: LateRows
     ) async throws(StoreError) {
         do throws(HistoryReader.Failure) {
             var reader = historyReader(of: claim)
@@ -114,16 +113,16 @@ extension Engine {
             activation.post(.leave)
             return try await cannotRead(claim, error)
         }
-        activation.post(.caughtUp(isTakeover: claim.isTakeover, rows: inbox.rows + late, readAt: inbox.at))
+        activation.post(.caughtUp(isTakeover: claim.isTakeover, inbox.adding(late)))
     }
 
     /// Takes the run into memory, with the messages that came while it was read; `nil` if the engine takes in nothing any more.
     private func bringIn(
         _ claim: ClaimedRun, _ workflow: RegisteredWorkflow, _ patches: [String], _ services: ActivationServices
-    ) -> (Activation, late: [InboxRow])? {
+    ) -> (Activation, late: LateRows)? {
         let activation = Activation(claim, workflow: workflow, patches: patches, services: services)
-        let late = state.withLock { state -> [InboxRow]? in
-            let late = state.rowsForLoading.removeValue(forKey: claim.record.number) ?? []
+        let late = state.withLock { state -> LateRows? in
+            let late = state.rowsForLoading.removeValue(forKey: claim.record.number) ?? LateRows()
             guard state.phase == .running else { return nil }
             state.table.own(activation, epoch: claim.record.epoch)
             return late
@@ -141,16 +140,47 @@ extension Engine {
         let record = claim.record
         switch failure {
         case .broken(let message):
-            metrics.quarantined.increment()
-            logger.critical(
-                "a run's history is broken; the run is quarantined", metadata: ["run": "\(record.id)", "error": "\(message)"])
             try await store.quarantine(record.number, reason: message)
-            wakeWaiters(of: record.id)
+            wasSetAside(record.id, message)
         case .store(.unsupported(let message)):
             setAside(claim, "The history cannot be read by this release: \(message). Run it with the release that wrote it.")
         case .store(let error):
             throw error
         }
+    }
+
+    /// Tells of a run that is quarantined from now on.
+    func wasSetAside(_ run: RunID?, _ reason: String) {
+        metrics.quarantined.increment()
+        logger.critical(
+            "a run's history is broken; the run is quarantined",
+            metadata: ["run": "\(run.map(\.description) ?? "unknown")", "error": "\(reason)"])
+        if let run { wakeWaiters(of: run) }
+    }
+}
+
+/// The first unread messages of a run, as far as they are in memory.
+struct ReadInbox: Sendable {
+    var rows: [InboxRow]
+    /// Whether there are others in the store behind them.
+    var hasMore: Bool
+    /// Every message that was accepted before this time is among the rows.
+    var completeUntil: Timestamp
+
+    /// - Parameter time: When it began to be read.
+    init(_ page: InboxPage, at time: Timestamp) {
+        rows = page.rows
+        hasMore = page.hasMore
+        completeUntil = page.hasMore ? min(time, page.rows.last.map { $0.at - .microseconds(1) } ?? .distantPast) : time
+    }
+
+    /// With what has come since. It is left out where others came before it that have not been read.
+    func adding(_ late: LateRows) -> ReadInbox {
+        guard !hasMore else { return self }
+        var inbox = self
+        inbox.rows += late.rows
+        inbox.hasMore = late.hasMore
+        return inbox
     }
 }
 

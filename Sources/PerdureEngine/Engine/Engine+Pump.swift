@@ -9,7 +9,6 @@ import Synchronization
 // Finding work in the store and bringing runs into memory.
 extension Engine {
     private static let claimLimit = 512
-    private static let pageLimit = 1_000
     /// How many events make a history a long one, and how many short ones are read at once.
     private static let shortHistory: Int64 = 100, readTogether = 64
 
@@ -62,10 +61,12 @@ extension Engine {
             }
             defer { state.withLock { $0.loading -= max(0, limit) } }
             guard limit > 0, !Task.isCancelled else { return }
-            let claims = try await store.claim(ClaimRequest(node: node, build: build, hosted: hosted, limit: limit, ahead: ahead))
-            let unread = claims.filter { claim in !takeResident(claim, into: &group) }
+            let claimed = try await store.claim(
+                ClaimRequest(node: node, build: build, hosted: hosted, limit: limit, ahead: ahead))
+            for run in claimed.setAside { wasSetAside(run.id, run.reason) }
+            let unread = claimed.runs.filter { claim in !takeResident(claim, into: &group) }
             load(unread, services, into: &group)
-            if claims.count < limit { return recovering.foundAll() }
+            if claimed.runs.count + claimed.setAside.count < limit { return recovering.foundAll() }
         }
     }
 
@@ -91,7 +92,7 @@ extension Engine {
             group.addTask { [self] in
                 do throws(StoreError) {
                     let now = configuration.clock.now()
-                    resident.post(.claimed(claim, rows: try await store.inbox(run: claim.record.number), readAt: now))
+                    resident.post(.claimed(claim, ReadInbox(try await store.inbox(run: claim.record.number, after: 0), at: now)))
                 } catch {
                     // It does not know that it was claimed, and would never say that it is done.
                     state.withLock { $0.table.remove(resident) }
@@ -171,20 +172,23 @@ extension Engine {
     private func readInboxes() async throws(StoreError) {
         while true {
             let last = state.withLock { $0.lastInboxRow }
-            let rows = try await store.inbox(ownedBy: node, after: last, limit: Self.pageLimit)
-            guard let newest = rows.last?.number else { return }
-            for row in rows {
+            let page = try await store.inbox(ownedBy: node, after: last, limit: InboxPage.limit)
+            guard let newest = page.rows.last?.number else { return }
+            // One piece of mail for each run, however much has come for it.
+            var rows: [Int64: [InboxRow]] = [:]
+            for row in page.rows { rows[row.run, default: []].append(row) }
+            for (run, rows) in rows.sorted(by: { $0.key < $1.key }) {
                 let resident = state.withLock { state -> Activation? in
-                    if let resident = state.table[row.run] { return resident }
-                    state.rowsForLoading[row.run, default: []].append(row)
+                    if let resident = state.table[run] { return resident }
+                    state.rowsForLoading[run, default: LateRows()].add(rows)
                     return nil
                 }
-                resident?.post(.rows([row]))
-                // It may be on its way into memory and gets its row there, or has just left: then it has to be claimed anew.
+                resident?.post(.rows(rows))
+                // It may be on its way into memory and gets its rows there, or has just left: then it has to be claimed anew.
                 if resident == nil { bell.ring() }
             }
             state.withLock { $0.lastInboxRow = max($0.lastInboxRow, newest) }
-            if rows.count < Self.pageLimit { return }
+            if !page.hasMore { return }
         }
     }
 
@@ -198,18 +202,19 @@ extension Engine {
 
     /// Has the pump look for what is due at that time, half a lead before: with it comes what is due in the other half, in one claim.
     func ringLater(at due: Timestamp) {
-        let time = state.withLock { state -> Timestamp? in
+        state.withLock { state in
             let time = state.claimsAhead ? due - lead.span / 2 : due
-            if let scheduled = state.scheduledPump, scheduled <= time { return nil }
+            if let scheduled = state.scheduledPump, scheduled <= time { return }
             state.scheduledPump = time
-            return time
+            // Set under the lock: of two threads that are here at once, the later time must not be the last to be set.
+            scheduler.set(pumpAlarm, at: time) { [weak self] in self?.pumpIsDue() }
         }
-        guard let time else { return }
-        scheduler.set(pumpAlarm, at: time) { [weak self] in
-            guard let self else { return }
-            state.withLock { if $0.scheduledPump == time { $0.scheduledPump = nil } }
-            bell.ring()
-        }
+    }
+
+    /// The pump asks the store for the next time once more, so that nothing is lost by forgetting this one.
+    private func pumpIsDue() {
+        state.withLock { $0.scheduledPump = nil }
+        bell.ring()
     }
 }
 

@@ -36,10 +36,7 @@ extension Engine {
     func wakeWaiters(of id: RunID) { waiters.wake(id) }
 
     private func output(of record: RunRecord) async throws -> Data {
-        if record.state == .quarantined {
-            throw PerdureError(
-                .runQuarantined, record.note ?? "The history of run \(record.id) is broken.", metadata: [("run", "\(record.id)")])
-        }
+        if let quarantine = record.quarantine { throw quarantine }
         try record.requireHistory()
         guard let final = try await client.final(of: record) else {
             throw PerdureError(

@@ -13,16 +13,18 @@ extension Engine {
     /// Removes round after round until its task is cancelled.
     func keepRetention() async {
         guard configuration.retention != nil || configuration.tombstoneRetention != nil else { return }
+        var told: Set<Int64> = []
         repeat {
             do {
-                try await expireOnce()
+                try await expireOnce(&told)
             } catch {
                 logger.error("what has expired cannot be removed", metadata: ["error": "\(error)"])
             }
         } while await pause(Self.pauseBetweenRounds)
     }
 
-    private func expireOnce() async throws(StoreError) {
+    /// - Parameter told: The runs that cannot be read and of which that was said before.
+    private func expireOnce(_ told: inout Set<Int64>) async throws(StoreError) {
         let now = store.now()
         var request = ExpiryRequest(
             closedBefore: configuration.retention.map { now - $0 },
@@ -33,6 +35,11 @@ extension Engine {
             let answer = try await store.expire(request)
             count += answer.expired
             metrics.expired.increment(by: answer.expired)
+            for run in answer.unreadable where told.insert(run.number).inserted {
+                logger.error(
+                    "a closed run cannot be read and does not expire",
+                    metadata: ["run": "\(run.id.map(\.description) ?? "number \(run.number)")", "error": "\(run.reason)"])
+            }
             request.position = answer.position
             if answer.isDone { break }
             guard await pause(Self.pauseBetweenBatches) else { break }

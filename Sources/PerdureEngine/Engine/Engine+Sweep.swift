@@ -21,10 +21,10 @@ extension Engine {
         var last: Int64?, budget = 0
         while await spend(1, &budget) {
             do {
-                let page = try await store.runs(RunFilter(before: last, limit: Self.runsAtOnce))
-                for listed in page {
-                    guard try await look(at: listed.id, &budget) else { return }
-                    last = listed.number
+                let page = try await store.runNumbers(before: last, limit: Self.runsAtOnce)
+                for number in page {
+                    guard try await lookOrPassOver(number, &budget) else { return }
+                    last = number
                 }
                 guard page.isEmpty else { continue }
                 last = nil
@@ -46,9 +46,27 @@ extension Engine {
         return true
     }
 
-    private func look(at id: RunID, _ budget: inout Int) async throws(StoreError) -> Bool {
+    /// A run that cannot be read, today or with this release, keeps no other from being looked at.
+    private func lookOrPassOver(_ number: Int64, _ budget: inout Int) async throws(StoreError) -> Bool {
+        do throws(StoreError) {
+            return try await look(at: number, &budget)
+        } catch {
+            switch error {
+            case .corrupt(let message):
+                metrics.broken.increment()
+                logger.critical("a run's row cannot be read", metadata: ["run_number": "\(number)", "error": "\(message)"])
+            case .unsupported(let message):
+                logger.notice(
+                    "a history cannot be verified by this release", metadata: ["run_number": "\(number)", "error": "\(message)"])
+            case .unavailable, .outcomeUnknown, .unusable, .closed: throw error
+            }
+            return await spend(1, &budget)
+        }
+    }
+
+    private func look(at number: Int64, _ budget: inout Int) async throws(StoreError) -> Bool {
         // Listed a while ago: it may have moved on since.
-        guard let record = try await store.run(id), record.state != .quarantined else { return true }
+        guard let record = try await store.run(number: number), record.state != .quarantined else { return true }
         var verifier = HistoryVerifier(record, ruleLimit: Self.ruleLimit), last: Int64 = 0
         var unreadable: String?
         do throws(StoreError) {

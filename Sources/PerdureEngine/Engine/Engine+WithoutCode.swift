@@ -28,7 +28,9 @@ extension Engine {
     }
 
     /// Takes in what needs no code and gives the run back.
-    func lookAfter(_ claim: ClaimedRun, _ rows: [InboxRow]) async throws(StoreError) {
+    ///
+    /// - Parameter hasMore: Whether there are unread messages beside these. A run that is to end takes them in first, a page at a time.
+    func lookAfter(_ claim: ClaimedRun, _ rows: [InboxRow], hasMore: Bool) async throws(StoreError) {
         let subjects = Set(rows.filter { $0.delivery.kind == .resolve }.map(\.delivery.name))
         var caretaker = Caretaker(claim, about: subjects, now: store.now())
         do throws(HistoryReader.Failure) {
@@ -37,10 +39,39 @@ extension Engine {
         } catch {
             return try await cannotRead(claim, error)
         }
+        var claim = claim, rows = rows, hasMore = hasMore
+        while hasMore, !caretaker.isAfterEnd, rows.contains(where: { $0.delivery.kind == .terminate }) {
+            caretaker.decline(rows)
+            guard try await commit(&caretaker, of: &claim) else { return reload(claim.record.id) }
+            let page = try await store.inbox(run: claim.record.number, after: 0)
+            hasMore = page.hasMore
+            rows = try await withInterventions(page.rows, hasMore: hasMore, of: claim.record.number)
+        }
         caretaker.take(rows)
         giveBack(
             claim, caretaker.events, consumed: caretaker.consumed, settles: caretaker.settles,
             deliveries: caretaker.deliveries, to: transition(of: claim, after: caretaker))
+    }
+
+    /// The first messages of a run, and behind them those that may concern it without its code.
+    func withInterventions(_ rows: [InboxRow], hasMore: Bool, of run: Int64) async throws(StoreError) -> [InboxRow] {
+        guard hasMore, let last = rows.last?.number else { return rows }
+        return rows + (try await store.interventions(run: run)).filter { $0.number > last }
+    }
+
+    /// Commits what the caretaker has come to, while the run stays owned. Returns whether the run is still this node's.
+    private func commit(_ caretaker: inout Caretaker, of claim: inout ClaimedRun) async throws(StoreError) -> Bool {
+        let advance = RunAdvance(
+            run: claim.record.number, epoch: claim.record.epoch, head: claim.head, events: caretaker.events,
+            consumed: caretaker.consumed, settles: caretaker.settles, deliveries: caretaker.deliveries)
+        switch await journal.submit(.advance(advance)) {
+        case .advanced?:
+            claim.head = caretaker.head
+            caretaker.forgetCommitted()
+            return true
+        case nil: throw .closed
+        default: return false
+        }
     }
 
     /// Back to where the run stood, unless it ended or can go on now as soon as there is code for it.

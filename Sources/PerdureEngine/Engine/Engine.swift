@@ -219,7 +219,7 @@ struct EngineState {
     var isDrained: Bool { table.ownedCount == 0 && loading == 0 && givingBack == 0 }
     var lastInboxRow: Int64 = 0
     /// Messages for runs that this node owns and that are still being read from the store.
-    var rowsForLoading: [Int64: [InboxRow]] = [:]
+    var rowsForLoading: [Int64: LateRows] = [:]
     var scheduledPump: Timestamp?
     /// Whether runs are claimed a little before they are due.
     var claimsAhead = true
@@ -230,6 +230,16 @@ struct EngineState {
     /// Suspects that were given back since the last one was brought in.
     var turnedAway = 0
     var drained: CheckedContinuation<Void, Never>?
+}
+
+/// Messages that come for a run while it is read from the store. Too many are left there, to be read when these are done with.
+struct LateRows {
+    var rows: [InboxRow] = []
+    var hasMore = false
+
+    mutating func add(_ more: [InboxRow]) {
+        if rows.count >= InboxPage.limit { hasMore = true } else if !hasMore { rows += more }
+    }
 }
 
 /// Wakes the pump; rings that come while it is busy become one.

@@ -94,7 +94,7 @@ package final class Scheduler: Sendable {
         }
     }
 
-    /// Like `schedule`, in place of what the alarm was set to before.
+    /// Like `schedule`, in place of what the alarm was set to before. Takes only locks under which nothing else is called.
     package func set(_ alarm: Alarm, at time: Timestamp, _ action: @escaping @Sendable () -> Void) {
         if state.withLock({ $0.insert(at: time, alarm, action) }) { ring() }
     }
@@ -102,6 +102,14 @@ package final class Scheduler: Sendable {
     package func switchOff(_ alarm: Alarm) {
         state.withLock { state in
             if state.alarms.removeValue(forKey: alarm) != nil { state.dropStale() }
+        }
+    }
+
+    /// When the alarm is going to ring, if it is set.
+    package func time(of alarm: Alarm) -> Timestamp? {
+        state.withLock { state in
+            let order = state.alarms[alarm]
+            return state.entries.unordered.first { $0.order == order }?.at
         }
     }
 

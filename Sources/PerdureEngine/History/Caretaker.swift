@@ -17,7 +17,7 @@ struct Caretaker {
     private let subjects: Set<String>?
     private let now: Timestamp
     private(set) var view: RunView
-    private var head: ChainHead
+    private(set) var head: ChainHead
 
     private(set) var events: [Event] = []
     private(set) var consumed: [Int64] = []
@@ -75,6 +75,20 @@ struct Caretaker {
             }
         }
         if let termination { terminate(termination) }
+    }
+
+    /// Takes in the messages of a run that ends as soon as all others are taken in, but for the one that ends it.
+    mutating func decline(_ rows: [InboxRow]) {
+        let termination = rows.first { $0.delivery.kind == .terminate }
+        for row in rows where row.number != termination?.number {
+            consumed.append(row.number)
+            if row.delivery.kind == .resolve { resolve(row) } else { decline(row) }
+        }
+    }
+
+    /// What it has come to so far is durable.
+    mutating func forgetCommitted() {
+        (events, consumed, settles, deliveries) = ([], [], [], [])
     }
 
     private mutating func record(_ draft: EventDraft) {
@@ -214,7 +228,7 @@ struct Caretaker {
 
     /// A child has ended before its parent is.
     private mutating func recordEnd(of row: InboxRow) {
-        guard let child = view.openChildren.first(where: { $0.subject == row.delivery.name }),
+        guard let child = view.openChild(row.delivery.name),
             let result = row.delivery.payload.flatMap(ChildResult.init), result.run == child.run
         else { return }
         record(result.event(subject: child.subject, at: row.at))

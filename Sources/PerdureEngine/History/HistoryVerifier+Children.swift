@@ -1,6 +1,6 @@
 import Perdure
-import PerdureHistory
-import PerdureStore
+package import PerdureHistory
+package import PerdureStore
 
 /// One child as the verifier has followed it so far.
 struct VerifiedChild {
@@ -52,27 +52,24 @@ extension HistoryVerifier {
     // MARK: Two histories
 
     /// What parent and child say of each other.
-    mutating func checkLineage(_ events: [Event], _ childRecord: RunRecord, _ childEvents: [Event]) {
+    package mutating func compare(_ children: NamedChildren, _ childRecord: RunRecord, _ childEvents: [Event]) {
         let run = childRecord.id.description
-        let named = events.first { $0.kind == .childStarted && (try? $0.attributes.object())?["run"]?.stringValue == run }
         // Of an expired run nothing is left that could be compared.
-        guard let named, let first = childEvents.first, first.kind == .runStarted else { return }
+        guard let named = children.starts[run], let first = childEvents.first, first.kind == .runStarted else { return }
         let attributes = (try? first.attributes.object()) ?? JSONObject()
         let link = attributes["parent"].flatMap(ParentLink.init)
         if link?.run != record.id || link?.subject != named.subject {
             wrong(named, .child, "Run \(run) does not say that it is this run's child '\(named.subject)'.")
         }
         if first.input != named.input { wrong(named, .child, "Run \(run) was started with another input.") }
-        let starter = try? events.first?.attributes.object()["by"]
+        let starter = try? children.first?.attributes.object()["by"]
         if let starter, attributes["by"] != starter {
             wrong(named, .child, "Run \(run) acts for somebody else than this run.")
         }
-        checkEnd(of: run, named.subject, events, childEvents)
+        if let end = children.ends[named.subject] { checkEnd(end, of: run, childEvents) }
     }
 
-    private mutating func checkEnd(of run: String, _ subject: String, _ events: [Event], _ childEvents: [Event]) {
-        let ends: [EventKind] = [.childCompleted, .childFailed, .childCancelled]
-        guard let end = events.first(where: { $0.subject == subject && ends.contains($0.kind) }) else { return }
+    private mutating func checkEnd(_ end: Event, of run: String, _ childEvents: [Event]) {
         let attributes = (try? end.attributes.object()) ?? JSONObject()
         // Left alone, or ended with this run: the child comes to its end by itself.
         if attributes["abandoned"] != nil || attributes["terminated"] != nil { return }
@@ -92,5 +89,29 @@ extension HistoryVerifier {
                         || attributes["code"] == (try? final.attributes.object())?["code"])
             }
         if !isSame { wrong(end, .child, "Run \(run) ended otherwise: \(final.kind.rawValue).") }
+    }
+}
+
+/// What a history says of the children that it names.
+package struct NamedChildren {
+    /// The first event of the history.
+    let first: Event?
+    /// By the child's run.
+    private(set) var starts: [String: Event] = [:]
+    /// By the child's subject.
+    private(set) var ends: [String: Event] = [:]
+
+    package init(_ events: [Event]) {
+        first = events.first
+        for event in events {
+            switch event.kind {
+            case .childStarted:
+                guard let run = (try? event.attributes.object())?["run"]?.stringValue, starts[run] == nil else { continue }
+                starts[run] = event
+            case .childCompleted, .childFailed, .childCancelled:
+                if ends[event.subject] == nil { ends[event.subject] = event }
+            default: continue
+            }
+        }
     }
 }

@@ -116,7 +116,8 @@ package struct HistoryVerifier {
     ) -> Report {
         var verifier = HistoryVerifier(record)
         verifier.add(events)
-        for child in children { verifier.checkLineage(events, child.record, child.events) }
+        let named = NamedChildren(events)
+        for child in children { verifier.compare(named, child.record, child.events) }
         return verifier.finish()
     }
 

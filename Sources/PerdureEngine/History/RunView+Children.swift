@@ -21,10 +21,13 @@ extension RunView {
         package var isLeftAlone = false
 
         /// Takes an event of the family in. One that does not fit is passed over: a view never fails.
-        static func add(_ event: Event, _ attributes: JSONObject, to children: inout [Child]) {
+        ///
+        /// - Parameter open: Where the open ones stand, by their subjects.
+        static func add(_ event: Event, _ attributes: JSONObject, to children: inout [Child], open: inout [String: Int]) {
             if event.kind == .childStarted {
                 guard let run = attributes["run"]?.stringValue.flatMap(RunID.init) else { return }
                 let isDetached = attributes["detached"]?.boolValue ?? false
+                if !isDetached { open[event.subject] = children.count }
                 children.append(
                     Child(
                         subject: event.subject, run: run, workflow: attributes["workflow"]?.stringValue ?? "",
@@ -32,11 +35,12 @@ extension RunView {
                         isAbandoned: attributes["abandon"]?.boolValue ?? false, isOpen: !isDetached, isLeftAlone: isDetached))
                 return
             }
-            guard let index = children.lastIndex(where: { $0.subject == event.subject && $0.isOpen }) else { return }
+            guard let index = open[event.subject] else { return }
             if event.kind == .childCancelRequested {
                 children[index].isCancelling = true
                 return
             }
+            open[event.subject] = nil
             children[index].isOpen = false
             children[index].hasHappened = event.kind == .childCompleted
             children[index].isLeftAlone = attributes["abandoned"]?.boolValue ?? false

@@ -97,7 +97,9 @@ package struct RunView: Sendable {
     private var node: String?
     private var stepIndex: [String: Int] = [:]
     private var undoIndex: [String: Int] = [:]
-    /// Finished steps of other subjects than these are forgotten; nil keeps everything.
+    /// Of children that are open.
+    private var childIndex: [String: Int] = [:]
+    /// What is over is forgotten, but for steps of these subjects; nil keeps everything.
     private var kept: Set<String>?
     private var sizeToForgetAt = Self.forgottenAtOnce
 
@@ -107,7 +109,8 @@ package struct RunView: Sendable {
         for event in events { add(event) }
     }
 
-    /// A view of what is open, whose size does not grow with what is over: finished steps are known of these subjects only.
+    /// A view of what is open, whose size does not grow with what is over: finished steps are known of these subjects only, and children
+    /// that have ended not at all.
     init(ofOpenWorkAnd kept: Set<String>) { self.kept = kept }
 
     package mutating func add(_ events: some Sequence<Event>) {
@@ -140,7 +143,7 @@ package struct RunView: Sendable {
         case .questionAnswered, .questionExpired, .questionCancelled:
             close(&questions) { $0.subject == event.subject && $0.isOpen }
         case .childStarted, .childCancelRequested, .childCompleted, .childFailed, .childCancelled:
-            Child.add(event, attributes, to: &children)
+            Child.add(event, attributes, to: &children, open: &childIndex)
         default:
             if event.kind.rawValue.hasPrefix("step.") || event.kind.rawValue.hasPrefix("undo.")
                 || event.kind.rawValue.hasPrefix("approval.")
@@ -153,7 +156,7 @@ package struct RunView: Sendable {
     }
 
     private mutating func forgetFinished() {
-        guard let kept, steps.count + timers.count + questions.count > sizeToForgetAt else { return }
+        guard let kept, size > sizeToForgetAt else { return }
         let isUndone = Set(steps.filter(\.isUndo).map(\.subject))
         steps.removeAll { step in
             let waitsForUndo = !step.isUndo && step.isToUndo && !isUndone.contains(step.subject)
@@ -161,13 +164,17 @@ package struct RunView: Sendable {
         }
         timers.removeAll { !$0.isOpen }
         questions.removeAll { !$0.isOpen }
+        children.removeAll { !$0.isOpen }
+        childIndex = Dictionary(children.enumerated().map { ($0.element.subject, $0.offset) }) { _, last in last }
         stepIndex = [:]
         undoIndex = [:]
         for (index, step) in steps.enumerated() {
             if step.isUndo { undoIndex[step.subject] = index } else { stepIndex[step.subject] = index }
         }
-        sizeToForgetAt = 2 * (steps.count + timers.count + questions.count) + Self.forgottenAtOnce
+        sizeToForgetAt = 2 * size + Self.forgottenAtOnce
     }
+
+    private var size: Int { steps.count + timers.count + questions.count + children.count }
 
     private static func json(_ value: StoredValue) -> JSONValue? {
         guard case .inline(let bytes) = value else { return nil }
@@ -299,6 +306,7 @@ package struct RunView: Sendable {
     package func stuck(_ subject: String) -> Step? { [undo(subject), step(subject)].compactMap { $0 }.first(where: \.isStuck) }
     package var openApprovals: [Step] { final == nil ? steps.filter { $0.approval?.isOpen == true && !$0.isOver } : [] }
     package var openQuestions: [Question] { final == nil ? questions.filter(\.isOpen) : [] }
+    package func openChild(_ subject: String) -> Child? { childIndex[subject].map { children[$0] } }
     package var openTimers: [Timer] { timers.filter(\.isOpen) }
     package var stuckSteps: [Step] { steps.filter(\.isStuck) }
     /// Steps whose effect may have happened and whose outcome is not recorded, as far as a history can tell; and undos that have begun

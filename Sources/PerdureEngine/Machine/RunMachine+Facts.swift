@@ -49,9 +49,10 @@ extension RunMachine {
     }
 
     /// The code is still at work, and was not told to end.
-    var mayPassDeadline: Bool {
-        !cancelWasRequested && rootResult == nil && !unwindings.values.contains { $0.scope.isEmpty }
-    }
+    var mayPassDeadline: Bool { !cancelWasRequested && rootResult == nil && !isUndoingAll }
+
+    /// The code has ended with an error, and everything that it did is being undone.
+    var isUndoingAll: Bool { unwindings.values.contains { $0.scope.isEmpty } }
 
     private mutating func deadlinePassed() -> EventDraft {
         batch.hasCancel = true

@@ -12,7 +12,7 @@ package struct Plan: Sendable {
     var endings = 0
     /// Operations that have to wait for the next plan.
     var deferred: Set<OperationID> = []
-    /// What this build cannot do and the run has to wait for another one with; said once nothing else is to be recorded.
+    /// What this build cannot do and the run has to wait for another one with; said once nothing else is to be recorded or under way.
     package var obstacle: Divergence?
     /// With these drafts the run is given up and leaves memory.
     package var transition: RunTransition?
@@ -229,6 +229,8 @@ extension RunMachine {
     private mutating func planRun(now: Timestamp, into plan: inout Plan) {
         let patches = patchesToRecord.map { EventDraft(.versionPatched, subject: $0) }
         plan.drafts.events.insert(contentsOf: patches, at: 0)
+        // A run that ends with this commit is not asked any more; one that takes its time must not keep senders waiting.
+        if !updates.buffer.isEmpty, !isOver(after: plan) { plan.drafts.events += unheardUpdates() }
         if let rootResult, isOver(after: plan) {
             let final = finalEvent(rootResult)
             plan.drafts.events.append(final)

@@ -6,6 +6,8 @@ import PerdureStore
 struct UpdateQueue {
     struct Item {
         let id: String
+        /// The place of its event in the history.
+        let seq: Int64
         let payload: [UInt8]
     }
 
@@ -14,6 +16,9 @@ struct UpdateQueue {
     var waits: [String: Deque<OperationID>] = [:]
     /// Which name each wait is for.
     var names: [OperationID: String] = [:]
+
+    /// What an answer says that no code gave.
+    static let unheard = "the run has ended, or is being ended"
 }
 
 // Updates: messages that the code answers.
@@ -53,7 +58,7 @@ extension RunMachine {
 
     mutating func feedUpdate(_ event: Event) throws {
         let delivery = try event.attributes.object()["delivery"]?.stringValue ?? ""
-        let item = UpdateQueue.Item(id: delivery, payload: try event.inputBytes())
+        let item = UpdateQueue.Item(id: delivery, seq: event.seq, payload: try event.inputBytes())
         if let id = updates.waits[event.subject]?.popFirst() {
             updates.names[id] = nil
             answers.append((id, .update(id: item.id, payload: item.payload)))
@@ -62,17 +67,33 @@ extension RunMachine {
         }
     }
 
-    /// A reply that no code gave: the update came when there was none any more.
+    /// A reply that no code gave: the update came, or was still waiting, when there was none any more.
     mutating func feedReply(_ event: Event) throws {
-        if try event.attributes.object().has("unheard") { return }
-        try feedNote(event)
+        let attributes = try event.attributes.object()
+        guard attributes.has("unheard") else { return try feedNote(event) }
+        let name = attributes["name"]?.stringValue ?? ""
+        updates.buffer[name]?.removeAll { $0.id == event.subject }
     }
 
+    /// Whether there is code that could still ask for an update. While the whole run is undone there is none, however long that takes.
+    private var hearsUpdates: Bool { rootResult == nil && termination == nil && !isUndoingAll }
+
     func received(_ row: InboxRow) -> EventDraft {
-        guard rootResult == nil, termination == nil else { return row.unheardUpdate }
+        guard hearsUpdates else { return row.unheardUpdate }
         return EventDraft(
             .updateReceived, subject: row.delivery.name, attributes: row.attributes(),
             input: .inline(row.delivery.payload ?? Array("null".utf8)))
+    }
+
+    /// Answers to the updates that no code will take any more, in the order in which they came.
+    func unheardUpdates() -> [EventDraft] {
+        guard !hearsUpdates else { return [] }
+        return updates.buffer.flatMap { name, items in items.map { (name, $0) } }.sorted { $0.1.seq < $1.1.seq }
+            .map { name, item in
+                EventDraft(
+                    .updateRejected, subject: item.id,
+                    attributes: ["name": .string(name), "message": .string(UpdateQueue.unheard), "unheard": true])
+            }
     }
 }
 
@@ -88,6 +109,6 @@ extension InboxRow {
         EventDraft(
             .updateRejected, subject: delivery.id,
             attributes: attributes(
-                ("name", .string(delivery.name)), ("message", "the run has ended, or is being ended"), ("unheard", true)))
+                ("name", .string(delivery.name)), ("message", .string(UpdateQueue.unheard)), ("unheard", true)))
     }
 }

@@ -8,6 +8,9 @@ struct ResourceGate {
     struct Ticket: Hashable {
         let run: Int64
         let operation: OperationID
+        /// Of its own for each time that somebody asks: the body of an attempt can outlive the stay of its run in memory, and its end
+        /// must not be taken for that of the next one.
+        var number: Int64 = 0
     }
 
     enum Answer: Hashable {
@@ -44,8 +47,18 @@ struct ResourceGate {
     /// When the next attempt may begin at an even rate; earlier times are room for bursts.
     private var nextSlot = Timestamp.epoch
 
+    /// When those may come that were told to come again, one after the other as fast as attempts end: they keep their order among
+    /// each other, and few of them come in vain.
+    private var nextReturn = Timestamp.epoch
+    /// How far apart attempts have ended of late.
+    private var pace = Duration.zero
+    /// When the last one ended, or when somebody was told to come again for want of it.
+    private var lastProgress: Timestamp?
+
     /// How many wait in memory. More are told to come again.
     static let queueLimit = 256
+    /// The longest that anybody is told to stay away: a resource can become faster.
+    static let longestAbsence = Duration.minutes(10)
 
     init(limits: ResourceLimits) { self.limits = limits }
 
@@ -66,7 +79,7 @@ struct ResourceGate {
             return .later(now + (limits.circuit?.pause ?? .seconds(1)) / 10 + spread(random))
         case .closed:
             if queue.isEmpty, begin(ticket, now: now) { return .go }
-            guard queue.count < Self.queueLimit else { return .later(now + .seconds(1) + spread(random)) }
+            guard queue.count < Self.queueLimit else { return .later(turnAway(now: now, random: random)) }
             queue.append(ticket)
             queued.insert(ticket)
             return .queued
@@ -77,6 +90,7 @@ struct ResourceGate {
     mutating func end(_ ticket: Ticket, _ outcome: Outcome, now: Timestamp) -> [Ticket] {
         if queued.remove(ticket) != nil { queue.removeAll { $0 == ticket } }
         guard underWay.remove(ticket) != nil else { return [] }
+        if outcome != .withdrawn { measure(now: now) }
         note(outcome, of: ticket, now: now)
         return admit(now: now)
     }
@@ -140,6 +154,35 @@ struct ResourceGate {
         // What was sent before the circuit opened tells nothing new.
         case (.answered, _), (.failed, _), (.withdrawn, _): break
         }
+    }
+
+    /// When somebody who finds the queue full may come again.
+    private mutating func turnAway(now: Timestamp, random: Double) -> Timestamp {
+        if lastProgress == nil { lastProgress = now }
+        // As long as nothing ends, nobody knows the pace; it is slower than that.
+        let silence = lastProgress.map { now.duration(since: $0) } ?? .zero
+        let soonest = now + max(.seconds(1), pace * (Self.queueLimit / 2), silence)
+        let next = max(nextReturn + pace, soonest) + spread(random)
+        guard next < now + Self.longestAbsence else {
+            // Spread, so that those who came together do not come together again.
+            return now + Self.longestAbsence / 2 + .microseconds(Int64(Double((Self.longestAbsence / 2).microseconds) * random))
+        }
+        nextReturn = max(nextReturn + pace, soonest)
+        return next
+    }
+
+    /// An attempt has ended.
+    private mutating func measure(now: Timestamp) {
+        if queue.isEmpty {
+            // Nobody waits: how fast it could be is not known.
+            lastProgress = nil
+            return
+        }
+        if let lastProgress {
+            let last = max(now.duration(since: lastProgress), .zero)
+            pace = pace == .zero ? last : (pace * 7 + last) / 8
+        }
+        lastProgress = now
     }
 
     private func spread(_ random: Double) -> Duration {

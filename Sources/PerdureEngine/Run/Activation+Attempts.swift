@@ -43,15 +43,17 @@ extension Activation {
             logger: Self.bodyLogger(logger, run: run, step: key.subject, attempt: attempt.number),
             host: host)
         // From here on the body answers for what its resource has allowed.
-        let resource = state.withLock { $0.admissions.removeValue(forKey: attempt.operation) }
-        let ticket = ResourceGate.Ticket(run: self.number, operation: attempt.operation), resources = services.resources
+        let admission = state.withLock { $0.admissions.removeValue(forKey: attempt.operation) }
+        let resources = services.resources
         let execute: @Sendable () async -> Void = { [self] in
             let fact = await withTaskCancellationHandler {
                 await carryOut(call, attempt, context, host)
             } onCancel: {
                 host.stop()
             }
-            if let resource, case .attemptEnded(_, let outcome) = fact { resources.end(resource, ticket, outcome.tells) }
+            if let admission, case .attemptEnded(_, let outcome) = fact {
+                resources.end(admission.resource, admission.ticket, outcome.tells)
+            }
             post(.fact(fact, at: services.clock.now(), body: number))
         }
         let task = services.watchdog.unwatched { services.bodyExecutor.start(execute) }

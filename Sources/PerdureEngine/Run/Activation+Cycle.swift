@@ -35,7 +35,7 @@ extension Activation {
             for action in actions { perform(action, now: now) }
             noteRecovery()
             // What was started ends by mail. What was not (a body told to stop) leaves nothing to wait for.
-            if state.withLock({ !$0.isBusy }) { return cycle() }
+            if state.withLock({ !$0.isAtWork }) { return cycle() }
             scheduleWake()
         case .rest(isStalled: true, _):
             noteStall()
@@ -73,12 +73,16 @@ extension Activation {
         let (facts, factDrafts) = takeFacts(&state, now: now)
         var plan = state.machine.plan(now: now)
         // A run that is about to be handed over starts nothing any more. It may end.
-        if state.mustHandOver, plan.drafts.events.last?.kind.isFinal != true { plan = Plan() }
+        let ends = plan.drafts.events.last?.kind.isFinal == true
+        if state.mustHandOver, !ends { plan = Plan() }
+        // Nor does it end while there are messages that it has not taken in.
+        if state.hasMoreRows, ends { plan = Plan() }
         var drafts = factDrafts
         drafts.append(plan.drafts)
         if drafts.isEmpty {
-            if let obstacle = plan.obstacle { return .block(obstacle) }
             if !plan.actions.isEmpty { return .act(plan.actions) }
+            // What is under way comes to its end first: its outcome is known then, and would have to be doubted otherwise.
+            if let obstacle = plan.obstacle, !state.isBusy { return .block(obstacle) }
             if state.machine.isStalled { return .rest(isStalled: true, nil) }
             if state.isBusy { return .rest(isStalled: false, nil) }
             if state.machine.isWatched {
@@ -192,6 +196,7 @@ extension Activation {
             return (state.inFlight, state.isClosed)
         }
         guard let batch = taken else { return }
+        if case .advanced? = result { tellReplies(in: batch.events) }
         if isClosed {
             // It was taken out of memory meanwhile, and may be in memory again: only the end of the run still matters to anybody.
             if case .advanced? = result, let end = batch.transition?.state, end.isFinal, let last = batch.events.last {
@@ -213,6 +218,11 @@ extension Activation {
         }
     }
 
+    private func tellReplies(in events: [Event]) {
+        let updates = events.filter(\.kind.isReply).map(\.subject)
+        if !updates.isEmpty { services.observe(self, .replied(updates)) }
+    }
+
     private func advanced(_ batch: InFlight) {
         let (epoch, wasWatched) = state.withLock { state in
             state.head = batch.head
@@ -224,7 +234,6 @@ extension Activation {
         if batch.startedChildren > 0 { services.metrics.started.increment(by: batch.startedChildren) }
         // Nobody else says so: the store's own bell tells of other processes only.
         if batch.tellsOthers { services.observe(self, .toldOthers) }
-        if batch.events.contains(where: \.kind.isReply) { services.observe(self, .replied) }
         for event in batch.events where !feed(event) { break }
         if wasWatched, state.withLock({ !$0.machine.isWatched }) { services.observe(self, .harmless) }
         guard let transition = batch.transition else { return }
@@ -249,10 +258,10 @@ extension Activation {
 
     private func refused(_ refusal: CommitRefusal, _ batch: InFlight) {
         switch refusal {
-        case .unreadInbox(let rows):
+        case .unreadInbox(let page):
             state.withLock { state in
                 state.facts = batch.facts + state.facts
-                state.take(rows)
+                state.take(page)
             }
         case .businessKeyTaken(let record):
             state.withLock { state in
@@ -306,8 +315,9 @@ extension Activation {
     /// read after its time.
     private func readInboxIfDue() {
         let mustRead = state.withLock { state in
-            guard !state.heldDues.isEmpty, !state.isReadingInbox, !state.isClosed else { return false }
+            guard state.needsInbox else { return false }
             state.isReadingInbox = true
+            state.hasLeftNews = false
             return true
         }
         if mustRead { services.inboxes.ask(for: self) }

@@ -6,17 +6,17 @@ import Synchronization
 extension Activation {
     func admit(_ id: OperationID) {
         guard let resource = state.withLock({ $0.machine.resourceToAsk(id) }) else { return }
-        let ticket = ResourceGate.Ticket(run: number, operation: id)
+        let ticket = ResourceGate.Ticket(run: number, operation: id, number: services.bodies.next())
         // Noted before it is asked: its answer may come before this returns. Until then the run stays in memory.
         state.withLock { state in
-            state.admissions[id] = resource
+            state.admissions[id] = Admission(resource: resource, ticket: ticket)
             state.machine.isQueuedForResource(id)
         }
         let answer = services.resources.ask(resource, ticket) { [weak self] mayBegin in
-            self?.post(.resourceAnswered(id, mayBegin: mayBegin))
+            self?.post(.resourceAnswered(id, ticket, mayBegin: mayBegin))
         }
         switch answer {
-        case .go: post(.resourceAnswered(id, mayBegin: true))
+        case .go: post(.resourceAnswered(id, ticket, mayBegin: true))
         case .queued: break
         case .later(let time):
             state.withLock { state in
@@ -27,24 +27,24 @@ extension Activation {
         }
     }
 
-    func resourceAnswered(_ id: OperationID, mayBegin: Bool) {
-        let unused = state.withLock { state -> String? in
+    func resourceAnswered(_ id: OperationID, _ ticket: ResourceGate.Ticket, mayBegin: Bool) {
+        let unused = state.withLock { state -> Admission? in
             // It may have been given up meanwhile.
-            guard let resource = state.admissions[id] else { return nil }
+            guard let admission = state.admissions[id], admission.ticket == ticket else { return nil }
             let isWanted = state.machine.resourceAnswered(id, mayBegin: mayBegin)
             if mayBegin, isWanted, !state.isClosed { return nil }
             state.admissions[id] = nil
-            return mayBegin ? resource : nil
+            return mayBegin ? admission : nil
         }
-        if let unused { giveBack([(id, unused)]) }
+        if let unused { giveBack([unused]) }
     }
 
     /// Gives back what steps that took another way did not use.
     func giveBackUnusedAdmissions() {
-        let unused = state.withLock { state -> [(OperationID, String)] in
+        let unused = state.withLock { state -> [Admission] in
             guard !state.machine.admissionsGivenUp.isEmpty else { return [] }
             defer { state.machine.admissionsGivenUp = [] }
-            return state.machine.admissionsGivenUp.compactMap { id in state.admissions.removeValue(forKey: id).map { (id, $0) } }
+            return state.machine.admissionsGivenUp.compactMap { state.admissions.removeValue(forKey: $0) }
         }
         giveBack(unused)
     }
@@ -53,15 +53,13 @@ extension Activation {
     func giveBackAllAdmissions() {
         let all = state.withLock { state in
             defer { state.admissions = [:] }
-            return state.admissions.map { ($0.key, $0.value) }
+            return Array(state.admissions.values)
         }
         giveBack(all)
     }
 
-    private func giveBack(_ admissions: [(OperationID, String)]) {
-        for (id, resource) in admissions {
-            services.resources.end(resource, ResourceGate.Ticket(run: number, operation: id), .withdrawn)
-        }
+    private func giveBack(_ admissions: [Admission]) {
+        for admission in admissions { services.resources.end(admission.resource, admission.ticket, .withdrawn) }
     }
 }
 

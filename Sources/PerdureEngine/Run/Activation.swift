@@ -17,21 +17,21 @@ package final class Activation: Sendable {
         /// A part of the stored history; who reads it waits for the receipt.
         case history([Event], Receipt? = nil)
         /// The stored history is complete; these inbox rows are unread, or were when the inbox began to be read.
-        case caughtUp(isTakeover: Bool, rows: [InboxRow], readAt: Timestamp)
+        case caughtUp(isTakeover: Bool, ReadInbox)
         /// The run was claimed again while its activation was still in memory.
-        case claimed(ClaimedRun, rows: [InboxRow], readAt: Timestamp)
+        case claimed(ClaimedRun, ReadInbox)
         case committed(CommitResult?)
         /// What came about outside; with the number of the body whose end it is, if it is one.
         case fact(Fact, at: Timestamp, body: Int64? = nil)
         case rows([InboxRow])
-        /// The whole inbox, because something is due.
-        case inbox([InboxRow], readAt: Timestamp)
+        /// The inbox, because something is due or there was more in it than is read at once.
+        case inbox(ReadInbox)
         /// The run was watched long enough.
         case survived
         /// The store knows that the run waits for a business key, or says that there is nobody to wait for.
         case keyAwaited(OperationID, BusinessKeyRecord?)
         /// A resource lets an attempt begin, or has it ask again.
-        case resourceAnswered(OperationID, mayBegin: Bool)
+        case resourceAnswered(OperationID, ResourceGate.Ticket, mayBegin: Bool)
         case wake
         case leave
         /// The engine shuts down and does not wait for bodies any longer.
@@ -69,6 +69,12 @@ package final class Activation: Sendable {
         var isReported = false
     }
 
+    /// What an attempt has asked for before it begins.
+    struct Admission {
+        let resource: String
+        let ticket: ResourceGate.Ticket
+    }
+
     struct State {
         var machine: RunMachine
         var identities = IdentityTable()
@@ -98,6 +104,10 @@ package final class Activation: Sendable {
         /// What has come due and waits for the inbox: messages that were accepted before count first.
         var heldDues: [(at: Timestamp, fact: Fact)] = []
         var isReadingInbox = false
+        /// The store has messages behind those that are known. They are read when these are in history.
+        var hasMoreRows = false
+        /// Something came and was left in the store since the inbox began to be read.
+        var hasLeftNews = false
 
         var root: Task<Void, Never>?
         var calls = OperationTable<StepCall>()
@@ -107,7 +117,7 @@ package final class Activation: Sendable {
         /// Waits for business keys that the store has not been told of yet. Until it has, nothing would wake the run.
         var untoldWaits: Set<OperationID> = []
         /// Attempts that were let through, or wait to be, by their resources, and have not begun.
-        var admissions: [OperationID: String] = [:]
+        var admissions: [OperationID: Admission] = [:]
     }
 
     package let number: Int64
@@ -188,17 +198,16 @@ package final class Activation: Sendable {
         case .history(let events, let receipt):
             let goesOn = events.allSatisfy { feed($0) }
             receipt?.give(goesOn)
-        case .caughtUp(let isTakeover, let rows, let readAt):
+        case .caughtUp(let isTakeover, let inbox):
             let now = services.clock.now()
             state.withLock { state in
                 guard !state.isClosed else { return }
                 state.machine.caughtUp(isTakeover: isTakeover, now: now)
                 state.isRecovering = isTakeover
-                state.take(rows)
-                state.inboxReadAt = readAt
+                state.take(inbox)
             }
             quiet.turn(on: true)
-        case .claimed(let claim, let rows, let readAt): claimed(claim, rows, readAt: readAt)
+        case .claimed(let claim, let inbox): claimed(claim, inbox)
         case .committed(let result): committed(result)
         case .fact(let fact, let time, let body):
             state.withLock { state in
@@ -209,14 +218,17 @@ package final class Activation: Sendable {
             }
         case .rows(let rows):
             let isOwned = state.withLock { state in
-                state.take(rows)
+                state.takeNews(rows)
                 state.forgetConsumedRows(below: rows)
                 return state.isOwned
             }
             // The run was given up while the message was on its way: somebody has to claim it again.
             if !isOwned { services.observe(self, .missedMail) }
-        case .inbox(let rows, let readAt):
-            state.withLock { $0.takeInbox(rows, readAt: readAt) }
+        case .inbox(let inbox):
+            state.withLock { state in
+                state.isReadingInbox = false
+                state.take(inbox)
+            }
         case .survived:
             state.withLock { if $0.isOwned { $0.facts.append((services.clock.now(), .survived)) } }
         case .keyAwaited(let id, let holder):
@@ -224,14 +236,14 @@ package final class Activation: Sendable {
                 state.untoldWaits.remove(id)
                 if let holder { state.facts.append((services.clock.now(), .keyHeld(id, holder))) }
             }
-        case .resourceAnswered(let id, let mayBegin): resourceAnswered(id, mayBegin: mayBegin)
+        case .resourceAnswered(let id, let ticket, let mayBegin): resourceAnswered(id, ticket, mayBegin: mayBegin)
         case .wake: state.withLock { $0.scheduledWake = nil }
         case .leave: leave()
         case .handOver: state.withLock { $0.mustHandOver = true }
         }
     }
 
-    private func claimed(_ claim: ClaimedRun, _ rows: [InboxRow], readAt: Timestamp) {
+    private func claimed(_ claim: ClaimedRun, _ inbox: ReadInbox) {
         let isClosed = state.withLock { state in
             guard !state.isClosed else { return true }
             state.isOwned = true
@@ -241,8 +253,9 @@ package final class Activation: Sendable {
             // No news from before the claim is still under way.
             state.knownRows = []
             state.consumedRows = []
-            state.take(rows)
-            state.inboxReadAt = readAt
+            state.inboxReadAt = .distantPast
+            state.hasLeftNews = false
+            state.take(inbox)
             return false
         }
         // It left memory while the claim was on its way: the run is read anew.
@@ -413,7 +426,17 @@ private final class WeakActivation: Sendable {
 
 extension Activation.State {
     /// Whether something is under way in this process that the run has to stay in memory for.
-    var isBusy: Bool { machine.isBusy || !untoldWaits.isEmpty || !admissions.isEmpty || !heldDues.isEmpty }
+    var isBusy: Bool { isAtWork || hasMoreRows }
+
+    /// The same, but for messages that are still to be read.
+    var isAtWork: Bool { machine.isBusy || !untoldWaits.isEmpty || !admissions.isEmpty || !heldDues.isEmpty }
+
+    /// Whether the inbox has to be read: something is due and waits for it, or it has more, and everything that is known of it is in
+    /// history.
+    var needsInbox: Bool {
+        if isReadingInbox || isClosed || !isOwned { return false }
+        return hasMoreRows ? facts.isEmpty && heldFacts.isEmpty && inFlight == nil : !heldDues.isEmpty
+    }
 
     /// Takes what has come due. What the inbox may have something to say about is held back until it was read after that time.
     mutating func takeDues(now: Timestamp) {
@@ -422,10 +445,28 @@ extension Activation.State {
         heldDues.removeAll { $0.at <= inboxReadAt }
     }
 
-    mutating func takeInbox(_ rows: [InboxRow], readAt: Timestamp) {
-        isReadingInbox = false
-        inboxReadAt = max(inboxReadAt, readAt)
-        take(rows)
+    mutating func take(_ inbox: ReadInbox) {
+        inboxReadAt = max(inboxReadAt, inbox.completeUntil)
+        hasMoreRows = hasLeftNews
+        take(InboxPage(rows: inbox.rows, hasMore: inbox.hasMore))
+    }
+
+    /// What came behind messages that are still in the store has to wait for them.
+    mutating func take(_ page: InboxPage) {
+        take(page.rows)
+        guard page.hasMore, let last = page.rows.last?.number else { return }
+        hasMoreRows = true
+        let early = facts.compactMap(\.fact.row?.number).filter { $0 > last }
+        if early.isEmpty { return }
+        knownRows.subtract(early)
+        facts.removeAll { ($0.fact.row?.number ?? 0) > last }
+    }
+
+    /// Takes in what has just come, unless older messages are still in the store, or too many are in memory: then it is read with them.
+    mutating func takeNews(_ rows: [InboxRow]) {
+        if !hasMoreRows, facts.count < InboxPage.limit { return take(rows) }
+        hasMoreRows = true
+        hasLeftNews = true
     }
 
     /// Forgets rows that nothing will be heard of any more: rows that come while the run is owned come in order.
@@ -436,12 +477,13 @@ extension Activation.State {
 
     /// Takes unread inbox rows in, each once.
     mutating func take(_ rows: [InboxRow]) {
-        var isNew = false
+        var last = facts.last { $0.fact.row != nil }?.fact.row?.number ?? 0, isInOrder = true
         for row in rows where !consumedRows.contains(row.number) && knownRows.insert(row.number).inserted {
             facts.append((row.at, .inbox(row)))
-            isNew = true
+            if row.number < last { isInOrder = false }
+            last = row.number
         }
-        guard isNew else { return }
+        if isInOrder { return }
         // Rows come by two ways, and those of one moment have nothing but their numbers to say which was first.
         let places = facts.indices.filter { facts[$0].fact.row != nil }
         let ordered = places.map { facts[$0] }.sorted { ($0.fact.row?.number ?? 0) < ($1.fact.row?.number ?? 0) }

@@ -45,8 +45,8 @@ package enum ActivationEvent: Sendable {
     case missedMail
     /// A commit of this run has given others something to do: messages, or a run that did not exist before.
     case toldOthers
-    /// The run has answered an update.
-    case replied
+    /// The run has answered the updates with these delivery ids.
+    case replied([String])
     /// The run was watched for taking its process down, and history says now that it does not.
     case harmless
     /// The run has closed with this event.

@@ -39,8 +39,14 @@ final class InboxLook: Sendable {
         while let asking = next() {
             let now = clock.now()
             do {
-                let rows = try await store.inboxes(of: asking.map(\.number))
-                for activation in asking { activation.post(.inbox(rows[activation.number] ?? [], readAt: now)) }
+                let pages = try await store.inboxes(of: asking.map(\.number))
+                for activation in asking {
+                    if let page = pages[activation.number] {
+                        activation.post(.inbox(ReadInbox(page, at: now)))
+                    } else {
+                        ask(for: activation)
+                    }
+                }
             } catch {
                 logger.error("inboxes cannot be read", metadata: ["runs": "\(asking.count)", "error": "\(error)"])
                 scheduler.schedule(after: .seconds(1)) { [self] in for activation in asking { ask(for: activation) } }

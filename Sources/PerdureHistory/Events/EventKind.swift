@@ -91,6 +91,9 @@ extension EventKind {
         }
     }
 
+    /// Whether only the latest event of this kind is found so, whatever its subject.
+    package var isMarkedOnce: Bool { self == .statusReported }
+
     /// Whether this event may stand after the one that closed its run.
     package var mayFollowFinal: Bool {
         switch self {

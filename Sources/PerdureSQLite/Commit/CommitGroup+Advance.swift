@@ -57,7 +57,7 @@ extension CommitGroup {
             if transition.state.isFinal, !isAfterEnd {
                 let consumed = Set(advance.consumed)
                 if try session.unreadNumbers(of: advance.run).contains(where: { !consumed.contains($0) }) {
-                    return .unreadInbox(try session.inbox(of: advance.run).filter { !consumed.contains($0.number) })
+                    return .unreadInbox(try session.inbox(of: advance.run, except: consumed))
                 }
             }
         }

@@ -30,6 +30,8 @@ private struct Remover {
     private static let candidatesAtOnce = 64
     /// What deleting a large value counts for, in rows.
     private static let blobWeight = 32
+    /// How many events that are only looked at count as one row.
+    private static let eventsPerRow: Int64 = 20
 
     private static let leftovers = SQL("SELECT number, last_seq FROM runs WHERE leftover <> 0 ORDER BY number LIMIT 1")
     private static let candidates = SQL(
@@ -43,15 +45,23 @@ private struct Remover {
         SELECT 1 FROM runs WHERE number = ?1 AND owner IS NULL AND state IN ('completed', 'failed', 'cancelled', 'terminated')
             AND NOT EXISTS (SELECT 1 FROM inbox WHERE run = ?1 AND consumed = 0)
         """)
-    /// Something that has begun and about which nothing was recorded since.
+    /// What is called off by nothing but its own end. A detached child is none of the run's business.
+    private static let opens = """
+        kind IN ('step.in_doubt', 'undo.in_doubt', 'child.started') AND (kind <> 'child.started'
+            OR CASE WHEN json_valid(attributes) THEN json_extract(attributes, '$.detached') END IS NOT 1)
+        """
+    private static let openings = SQL(
+        """
+        SELECT min(seq), (SELECT max(seq) FROM events WHERE run = ?1) FROM events INDEXED BY events_openings
+        WHERE run = ?1 AND \(opens)
+        """)
+    /// Something that has begun and about which nothing was recorded since. One pass: runs with very many children close too.
     private static let hasOpening = SQL(
         """
-        SELECT 1 FROM events AS begun INDEXED BY events_openings
-        WHERE begun.run = ?1 AND begun.kind IN ('step.in_doubt', 'undo.in_doubt', 'child.started') AND NOT EXISTS (
-            SELECT 1 FROM events AS later WHERE later.run = ?1 AND later.seq > begun.seq AND later.subject = begun.subject
-                AND CASE begun.kind
-                    WHEN 'child.started' THEN later.kind IN ('child.completed', 'child.failed', 'child.cancelled')
-                    ELSE substr(later.kind, 1, 5) = substr(begun.kind, 1, 5) END)
+        SELECT 1 FROM events INDEXED BY events_places
+        WHERE run = ?1 AND seq >= ?2 AND (substr(kind, 1, 5) IN ('step.', 'undo.') OR \(opens)
+            OR kind IN ('child.completed', 'child.failed', 'child.cancelled'))
+        GROUP BY subject, substr(kind, 1, 5) HAVING max(seq) = max(CASE WHEN \(opens) THEN seq END) LIMIT 1
         """)
     private static let bury = SQL(
         """
@@ -108,10 +118,9 @@ private struct Remover {
                 guard room > 0 else { return false }
                 room -= 1
                 answer.position = ExpiryPosition(closedAt: candidate.closedAt, run: candidate.number)
-                guard try session.exists(Self.isAtRest, candidate.number),
-                    try !session.exists(Self.hasOpening, candidate.number)
+                guard try session.exists(Self.isAtRest, candidate.number), try !hasOpening(candidate.number),
+                    let last = try buryIfReadable(candidate)
                 else { continue }
-                let last = try bury(candidate)
                 answer.expired += 1
                 guard try clear(candidate.number, through: last) else { return false }
             }
@@ -119,13 +128,32 @@ private struct Remover {
         }
     }
 
-    /// Ends the chain and makes the row a tombstone. From here on nothing else of the history counts.
-    private func bury(_ candidate: Candidate) throws -> Int64 {
-        let number = candidate.number
-        guard let record = try session.run(number), var head = try session.head(of: number) else {
-            throw BadRow("run number \(number) has no events")
+    private mutating func hasOpening(_ run: Int64) throws -> Bool {
+        let span = try session.first(Self.openings, run) { (try $0.optionalInteger(0), try $0.optionalInteger(1)) }
+        guard let span, let first = span.0, let last = span.1 else { return false }
+        room -= Int(clamping: (last - first) / Self.eventsPerRow)
+        return try session.exists(Self.hasOpening, run, first)
+    }
+
+    /// A run that cannot be read stays as it is, and keeps no other from expiring.
+    private mutating func buryIfReadable(_ candidate: Candidate) throws -> Int64? {
+        let number = candidate.number, record: RunRecord, head: ChainHead
+        do throws(any Error) {
+            guard let readRecord = try session.run(number), let readHead = try session.head(of: number) else {
+                throw BadRow("run number \(number) has no events")
+            }
+            (record, head) = (readRecord, readHead)
+        } catch let bad as BadRow {
+            answer.unreadable.append(BrokenRun(number: number, id: try session.readableID(of: number), reason: bad.description))
+            return nil
         }
-        let last = head
+        return try bury(candidate, record, head)
+    }
+
+    /// Ends the chain and makes the row a tombstone. From here on nothing else of the history counts.
+    private func bury(_ candidate: Candidate, _ record: RunRecord, _ last: ChainHead) throws -> Int64 {
+        let number = candidate.number
+        var head = last
         let draft = EventDraft(
             .runExpired,
             attributes: [

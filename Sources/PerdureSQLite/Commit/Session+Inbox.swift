@@ -14,7 +14,14 @@ extension Session {
     private static let unread = SQL(
         """
         SELECT \(InboxRow.columns) FROM inbox JOIN runs ON runs.number = inbox.run
-        WHERE inbox.run = ?1 AND inbox.consumed = 0 ORDER BY inbox.number
+        WHERE inbox.run = ?1 AND inbox.consumed = 0 AND inbox.number > ?2 ORDER BY inbox.number
+        """)
+    private static let interventionKinds = InboxKind.allCases.filter { $0.needsNoCode || $0 == .retry }
+        .map { "'\($0.rawValue)'" }.joined(separator: ", ")
+    private static let interventions = SQL(
+        """
+        SELECT \(InboxRow.columns) FROM inbox JOIN runs ON runs.number = inbox.run
+        WHERE inbox.run = ?1 AND inbox.consumed = 0 AND inbox.kind IN (\(interventionKinds)) ORDER BY inbox.number
         """)
 
     private static let unreadNumbers = SQL("SELECT number FROM inbox WHERE run = ?1 AND consumed = 0")
@@ -41,7 +48,41 @@ extension Session {
         return .delivered(isDuplicate: inserted == 0)
     }
 
-    func inbox(of run: Int64) throws -> [InboxRow] {
-        try all(Self.unread, run) { try InboxRow($0) }
+    /// - Parameter known: Rows that are left out.
+    func inbox(of run: Int64, after number: Int64 = 0, except known: Set<Int64> = []) throws -> InboxPage {
+        var page = PageOfRows(except: known)
+        try forEach(Self.unread, run, number) { try page.add(InboxRow($0)) }
+        return page.page
+    }
+
+    func interventions(of run: Int64) throws -> [InboxRow] {
+        var page = PageOfRows()
+        try forEach(Self.interventions, run) { try page.add(InboxRow($0)) }
+        return page.page.rows
+    }
+}
+
+/// A page of messages in the making.
+struct PageOfRows {
+    private(set) var page = InboxPage(rows: [], hasMore: false)
+    private let limit: Int
+    private let known: Set<Int64>
+    private var size = 0
+
+    init(limit: Int = InboxPage.limit, except known: Set<Int64> = []) {
+        self.limit = limit
+        self.known = known
+    }
+
+    /// Returns whether there is room for another one.
+    mutating func add(_ row: InboxRow) -> Bool {
+        if known.contains(row.number) { return true }
+        guard page.rows.count < limit, size < InboxPage.size else {
+            page.hasMore = true
+            return false
+        }
+        page.rows.append(row)
+        size += row.delivery.payload?.count ?? 0
+        return true
     }
 }

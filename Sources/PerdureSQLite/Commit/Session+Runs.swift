@@ -72,7 +72,10 @@ extension Session {
             default: break
             }
             try forgetHeartbeats(after: event, of: run)
-            if event.kind.isMarked { try execute(Self.mark, run, event.kind.rawValue, event.subject, lastEventPosition) }
+            if event.kind.isMarked {
+                let subject = event.kind.isMarkedOnce ? "" : event.subject
+                try execute(Self.mark, run, event.kind.rawValue, subject, lastEventPosition)
+            }
         }
     }
 

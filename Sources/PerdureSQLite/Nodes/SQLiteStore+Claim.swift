@@ -4,30 +4,39 @@ package import PerdureStore
 internal import Synchronization
 
 extension SQLiteStore {
-    package func claim(_ request: ClaimRequest) async throws(StoreError) -> [ClaimedRun] {
+    package func claim(_ request: ClaimRequest) async throws(StoreError) -> Claimed {
         try requireEngine("claim runs")
         guard request.node == node else {
             throw .unusable(.usage, "The node \(request.node) is not registered, so it cannot claim runs.")
         }
-        guard request.limit > 0 else { return [] }
+        guard request.limit > 0 else { return Claimed() }
         let now = now()
         let claims = try await write { session in
             // A claim whose answer was lost owns its runs all the same: its repeat gets them, or nobody ever would.
-            let lost = try self.unanswered.withLock { claims in try claims.filter { try session.isStill($0) } }
-            if !lost.isEmpty { return lost }
-            let candidates = try ClaimCandidates(request: request, now: now).find(session)
-            let claims = try candidates.compactMap { try session.claim($0, request, now: now) }
-            self.unanswered.withLock { $0 = claims }
+            var claims = try self.unanswered.withLock { try session.whatStillHolds(of: $0) }
+            if !claims.runs.isEmpty { return claims }
+            for candidate in try ClaimCandidates(request: request, now: now).find(session) {
+                try session.claim(candidate, request, now: now, into: &claims)
+            }
+            self.unanswered.withLock { [claims] in $0 = claims }
             return claims
         }
-        unanswered.withLock { $0 = [] }
+        unanswered.withLock { $0 = Claimed() }
         return claims
     }
 }
 
 extension Session {
+    fileprivate func whatStillHolds(of claimed: Claimed) throws -> Claimed {
+        Claimed(
+            runs: try claimed.runs.filter { try isStill($0) },
+            setAside: try claimed.setAside.filter { try exists(Self.isQuarantined, $0.number) })
+    }
+
+    private static let isQuarantined = SQL("SELECT 1 FROM runs WHERE number = ?1 AND state = 'quarantined'")
+
     /// Whether nothing has happened to the run since the claim.
-    fileprivate func isStill(_ claim: ClaimedRun) throws -> Bool {
+    private func isStill(_ claim: ClaimedRun) throws -> Bool {
         try run(claim.record.number) == claim.record && head(of: claim.record.number) == claim.head
     }
 
@@ -43,9 +52,9 @@ extension Session {
     )
 
     /// Makes the node the owner. A run whose row or last event cannot be read is set aside instead, or it would stop every claim.
-    fileprivate func claim(_ number: Int64, _ request: ClaimRequest, now: Timestamp) throws -> ClaimedRun? {
+    fileprivate func claim(_ number: Int64, _ request: ClaimRequest, now: Timestamp, into claimed: inout Claimed) throws {
         do throws(any Error) {
-            guard var record = try run(number) else { return nil }
+            guard var record = try run(number) else { return }
             guard var head = try head(of: number) else { throw BadRow("run number \(number) has no events") }
             let before = record
             try execute(Self.own, number, request.node, now)
@@ -63,12 +72,13 @@ extension Session {
                         ("build", .string(request.build)), ("clean", .bool(false)), ("node", .string(request.node.rawValue))))
                 try append([head.append(draft, run: record.id.description, now: now)], to: number)
             }
-            return ClaimedRun(
-                record: record, previous: before.state, previousWakeAt: before.wakeAt, previousNote: before.note, head: head,
-                isTakeover: isTakeover)
+            claimed.runs.append(
+                ClaimedRun(
+                    record: record, previous: before.state, previousWakeAt: before.wakeAt, previousNote: before.note, head: head,
+                    isTakeover: isTakeover))
         } catch let bad as BadRow {
             try quarantine(number, reason: bad.description, now: now)
-            return nil
+            claimed.setAside.append(BrokenRun(number: number, id: try readableID(of: number), reason: bad.description))
         }
     }
 

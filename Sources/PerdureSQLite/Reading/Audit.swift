@@ -133,9 +133,11 @@ enum Audit {
     private static let marks = SQL(
         """
         WITH expected (run, kind, subject, position) AS (
-            SELECT run, kind, subject, max(position) FROM events WHERE kind IN \(list(EventKind.allCases.filter(\.isMarked)))
+            SELECT run, kind, CASE WHEN kind IN \(list(EventKind.allCases.filter(\.isMarkedOnce))) THEN '' ELSE subject END AS place,
+                max(position)
+            FROM events WHERE kind IN \(list(EventKind.allCases.filter(\.isMarked)))
                 AND run NOT IN (SELECT number FROM runs WHERE expired_at IS NOT NULL)
-            GROUP BY run, kind, subject)
+            GROUP BY run, kind, place)
         SELECT 'run number ' || run || ' has a latest ' || kind || ' of ''' || subject || ''' that is not marked' FROM (
             SELECT * FROM expected EXCEPT SELECT run, kind, subject, position FROM marks)
         UNION ALL

@@ -53,6 +53,14 @@ extension SQLiteStore {
         }
     }
 
+    private static let numbers = SQL("SELECT number FROM runs WHERE number < ?1 ORDER BY number DESC LIMIT ?2")
+
+    package func runNumbers(before: Int64?, limit: Int) async throws(StoreError) -> [Int64] {
+        try await read(on: browser) { session in
+            try session.all(Self.numbers, before ?? .max, max(0, limit)) { try $0.integer(0) }
+        }
+    }
+
     private static let labelledPage = SQL(
         """
         SELECT \(RunRecord.columns) FROM labels INDEXED BY labels_values CROSS JOIN runs ON runs.number = labels.run

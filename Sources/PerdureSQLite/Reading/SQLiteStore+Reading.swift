@@ -70,11 +70,11 @@ extension SQLiteStore {
                 for run in runs {
                     do {
                         let events = try Self.events(Self.page, of: run, from: 0, limit: limit, session)
-                        room -= events.reduce(0) { $0 + $1.valueSize }
+                        let inbox = try session.inbox(of: run)
+                        room -= events.reduce(0) { $0 + $1.valueSize } + inbox.valueSize
                         guard room > 0 else { break }
                         beginnings[run] = RunBeginning(
-                            events: events, inbox: try session.inbox(of: run),
-                            patches: try Self.marked(.versionPatched, nil, in: run, session))
+                            events: events, inbox: inbox, patches: try Self.marked(.versionPatched, nil, in: run, session))
                     } catch is BadRow {
                         // Whoever reads it alone is told what is wrong.
                     }
@@ -88,26 +88,36 @@ extension SQLiteStore {
         try await read(on: reader) { try $0.heartbeats(of: run, subject) }
     }
 
-    package func inbox(run: Int64) async throws(StoreError) -> [InboxRow] {
-        try await read(on: reader) { try $0.inbox(of: run) }
+    package func inbox(run: Int64, after number: Int64) async throws(StoreError) -> InboxPage {
+        try await read(on: reader) { try $0.inbox(of: run, after: number) }
     }
 
-    package func inboxes(of runs: [Int64]) async throws(StoreError) -> [Int64: [InboxRow]] {
+    package func inboxes(of runs: [Int64]) async throws(StoreError) -> [Int64: InboxPage] {
         try await read(on: reader) { session in
             try session.read {
-                var inboxes: [Int64: [InboxRow]] = [:]
-                for run in runs { inboxes[run] = try session.inbox(of: run) }
+                var inboxes: [Int64: InboxPage] = [:], room = Self.pageSize
+                for run in runs where room > 0 {
+                    let inbox = try session.inbox(of: run)
+                    room -= inbox.valueSize
+                    inboxes[run] = inbox
+                }
                 return inboxes
             }
         }
     }
 
-    package func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> [InboxRow] {
+    package func interventions(run: Int64) async throws(StoreError) -> [InboxRow] {
+        try await read(on: reader) { try $0.interventions(of: run) }
+    }
+
+    package func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> InboxPage {
         try await read(on: reader) { session in
             // Messages that nobody may take in could be many; then the owned runs are fewer.
             let unread = try session.first(Self.countUnread, number, Self.fewMessages) { try $0.integer(0) } ?? 0
             let query = unread < Self.fewMessages ? Self.owned : Self.ownedRunByRun
-            return try session.all(query, node, number, max(0, limit)) { try InboxRow($0) }
+            var page = PageOfRows(limit: limit)
+            try session.forEach(query, node, number, max(0, limit) + 1) { try page.add(InboxRow($0)) }
+            return page.page
         }
     }
 
@@ -141,6 +151,10 @@ extension SQLiteStore {
 
     package func run(_ id: RunID) async throws(StoreError) -> RunRecord? {
         try await read(on: reader) { try $0.run(id) }
+    }
+
+    package func run(number: Int64) async throws(StoreError) -> RunRecord? {
+        try await read(on: reader) { try $0.run(number) }
     }
 
     package func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord? {

@@ -9,6 +9,17 @@ extension Session {
 
     func run(_ number: Int64) throws -> RunRecord? { try first(Self.byNumber, number) { try RunRecord($0) } }
 
+    private static let idOf = SQL("SELECT id FROM runs WHERE number = ?1")
+
+    /// The id of a run whose row may be unreadable otherwise.
+    func readableID(of number: Int64) throws -> RunID? {
+        do throws(any Error) {
+            return try first(Self.idOf, number) { RunID(try $0.text(0)) } ?? nil
+        } catch is BadRow {
+            return nil
+        }
+    }
+
     func run(_ id: RunID) throws -> RunRecord? { try first(Self.byID, id.description) { try RunRecord($0) } }
 
     func run(namespace: String, workflow: String, key: String) throws -> RunRecord? {

@@ -36,7 +36,7 @@ extension StoreConformance {
             #expect(try await scene.store.counts(namespace: nil) == [.terminated: 1])
             #expect(try await scene.store.runs(RunFilter(states: [.terminated])) == [expected])
             #expect(try await scene.claim(hosted: []).isEmpty)
-            #expect(try await scene.store.inbox(ownedBy: scene.node, after: 0, limit: 10).map(\.delivery.id) == ["r"])
+            #expect(try await scene.store.inbox(ownedBy: scene.node, after: 0, limit: 10).rows.map(\.delivery.id) == ["r"])
         },
         ConformanceCheck("What may follow the end is appended, and the run keeps its closing time") { scene in
             var run = try await scene.lent()

@@ -51,7 +51,7 @@ extension StoreConformance {
         var run = given
         run.record = record
         let request = ClaimRequest(node: scene.node, build: "b1", hosted: Scene.hosted, limit: 1, only: [run.number])
-        let claimed = try await repeating { () throws(StoreError) in try await faulty.claim(request) }
+        let claimed = try await repeating { () throws(StoreError) in try await faulty.claim(request).runs }
         run.take(over: try #require(claimed.first, "\(name): the claim was lost"))
         let message = Delivery(to: record.id, id: "d", kind: .signal, sender: Sample.person)
         _ = try await commit([.deliver(message)])
@@ -69,7 +69,7 @@ extension StoreConformance {
                 [EventDraft(.signalReceived), EventDraft(.childStarted, subject: "child")], consuming: rows.map(\.number),
                 children: [child], deliveries: [greeting]))
         try await advance(run.advance([EventDraft(.timerStarted)], to: .init(to: .waiting, wakeAt: scene.clock.now)))
-        let woken = try await repeating { () throws(StoreError) in try await faulty.claim(request) }
+        let woken = try await repeating { () throws(StoreError) in try await faulty.claim(request).runs }
         run.take(over: try #require(woken.first, "\(name): the second claim was lost"))
         try await advance(run.advance([EventDraft(.runCompleted)], to: .init(to: .completed)))
 

@@ -73,7 +73,7 @@ extension StoreConformance {
             let rows = try await scene.store.inbox(run: run.number)
             var attempt = run
             let early = attempt.advance([EventDraft(.runCompleted)], to: .init(to: .completed), consuming: [rows[0].number])
-            #expect(try await scene.refusal(of: .advance(early)) == .unreadInbox([rows[1]]))
+            #expect(try await scene.refusal(of: .advance(early)) == .unreadInbox(InboxPage(rows: [rows[1]], hasMore: false)))
             #expect(try await scene.history(run) == run.events)
             #expect(try await scene.store.inbox(run: run.number) == rows)
             let drafts = [EventDraft(.signalReceived), EventDraft(.signalUndelivered), EventDraft(.runCompleted)]
@@ -98,10 +98,12 @@ extension StoreConformance {
             try await scene.deliver(to: asleep, id: "2")
             try await scene.deliver(to: second, id: "3")
             try await scene.deliver(to: first, id: "4")
-            let rows = try await scene.store.inbox(ownedBy: scene.node, after: 0, limit: 10)
+            let rows = try await scene.store.inbox(ownedBy: scene.node, after: 0, limit: 10).rows
             #expect(rows.map(\.delivery.id) == ["1", "3", "4"])
-            #expect(try await scene.store.inbox(ownedBy: scene.node, after: rows[0].number, limit: 1).map(\.delivery.id) == ["3"])
-            #expect(try await scene.store.inbox(ownedBy: NodeID(rawValue: "x"), after: 0, limit: 10).isEmpty)
+            #expect(
+                try await scene.store.inbox(ownedBy: scene.node, after: rows[0].number, limit: 1).rows.map(\.delivery.id) == ["3"]
+            )
+            #expect(try await scene.store.inbox(ownedBy: NodeID(rawValue: "x"), after: 0, limit: 10).rows.isEmpty)
         },
         ConformanceCheck("A message to another run is written with the events that send it, or not at all") { scene in
             var sender = try await scene.owned()
@@ -130,6 +132,32 @@ extension StoreConformance {
             try await scene.deliver(to: run, id: "d")
             try await scene.advance(run.advance([], to: .init(to: .waiting)))
             #expect(try await scene.claim().map(\.record.number) == [run.number])
+        },
+        ConformanceCheck("An inbox is read a page at a time, whose rows and bytes are bounded") { scene in
+            let run = try await scene.owned()
+            let many = InboxPage.limit + 5
+            let items = (0..<many).map { Delivery(to: run.record.id, id: "d\($0)", kind: .signal, sender: Sample.person) }
+            _ = try await scene.store.commit(items.map { .deliver($0) })
+            try await scene.deliver(.terminate, to: run, id: "end")
+            let first = try await scene.store.inbox(run: run.number, after: 0)
+            #expect(first.rows.count == InboxPage.limit && first.hasMore)
+            let rest = try await scene.store.inbox(run: run.number, after: first.rows.last?.number ?? 0)
+            #expect(rest.rows.map(\.delivery.id) == (0..<5).map { "d\(InboxPage.limit + $0)" } + ["end"] && !rest.hasMore)
+            #expect(try await scene.store.interventions(run: run.number).map(\.delivery.id) == ["end"])
+            #expect(try await scene.store.inbox(run: run.number) == first.rows + rest.rows)
+            let owned = try await scene.store.inbox(ownedBy: scene.node, after: 0, limit: InboxPage.limit)
+            #expect(owned == first)
+            var attempt = run
+            let end = attempt.advance(
+                [EventDraft(.runCompleted)], to: .init(to: .completed), consuming: first.rows.dropFirst().map(\.number))
+            guard case .unreadInbox(let unread) = try await scene.refusal(of: .advance(end)) else {
+                throw Unexpected("a run with unread rows", "another refusal")
+            }
+            #expect(unread == InboxPage(rows: [first.rows[0]] + rest.rows, hasMore: false))
+            let large = try await scene.owned(), payload = [UInt8](repeating: 49, count: InboxPage.size / 2)
+            for id in ["1", "2", "3"] { try await scene.deliver(to: large, id: id, payload: payload) }
+            let page = try await scene.store.inbox(run: large.number, after: 0)
+            #expect(page.rows.map(\.delivery.id) == ["1", "2"] && page.hasMore)
         },
         ConformanceCheck("Text with a NUL is refused in a delivery, a payload with one is kept") { scene in
             let run = try await scene.owned()

@@ -106,7 +106,7 @@ extension StoreConformance {
                 run.advance([
                     EventDraft(.statusReported, subject: "status", input: .inline(Array("1".utf8))),
                     EventDraft(.versionPatched, subject: "b"),
-                    EventDraft(.statusReported, subject: "status", input: .inline(Array("2".utf8))),
+                    EventDraft(.statusReported, subject: "status#2", input: .inline(Array("2".utf8))),
                     EventDraft(.versionPatched, subject: "a"),
                 ]))
             let store = scene.store

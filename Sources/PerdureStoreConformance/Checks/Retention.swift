@@ -77,6 +77,30 @@ extension StoreConformance {
                 #expect(try await scene.expire().expired == (end == nil ? 0 : 1))
             }
         },
+        ConformanceCheck("A child on its own does not keep the run that started it") { scene in
+            var run = try await scene.owned()
+            let detached = EventDraft(.childStarted, subject: "a", attributes: ["detached": true])
+            try await scene.advance(
+                run.advance(
+                    [detached, EventDraft(.childStarted, subject: "b"), EventDraft(.runCompleted)], to: .init(to: .completed)))
+            scene.clock.advance(by: .seconds(60))
+            #expect(try await scene.expire().expired == 0)
+            var other = try await scene.owned()
+            try await scene.advance(other.advance([detached, EventDraft(.runCompleted)], to: .init(to: .completed)))
+            scene.clock.advance(by: .seconds(60))
+            #expect(try await scene.expire().expired == 1)
+        },
+        ConformanceCheck("Of many children one that is open is found, and none if none is") { scene in
+            for openChild in [1_500, nil] as [Int?] {
+                var run = try await scene.owned()
+                var drafts = (0..<3_000).map { EventDraft(.childStarted, subject: "c\($0)") }
+                drafts += (0..<3_000).filter { $0 != openChild }.map { EventDraft(.childCompleted, subject: "c\($0)") }
+                try await scene.advance(run.advance(drafts + [EventDraft(.runCompleted)], to: .init(to: .completed)))
+                scene.clock.advance(by: .seconds(60))
+                let expired = try await scene.expire(limit: 10_000).expired
+                #expect(expired == (openChild == nil ? 1 : 0))
+            }
+        },
         ConformanceCheck("The workflow key of an expired run is taken until its tombstone is removed") { scene in
             var run = try await scene.owned(key: "order 7")
             try await scene.advance(run.advance([EventDraft(.runCompleted)], to: .init(to: .completed)))

@@ -163,9 +163,9 @@ extension StoreConformance {
             try await scene.deliver(to: owned, id: "mine")
             #expect(try await scene.claim(1).map(\.record.number) == [told.number])
             #expect(try await scene.claim().isEmpty)
-            let mine = try await scene.store.inbox(ownedBy: scene.node, after: 0, limit: 10)
+            let mine = try await scene.store.inbox(ownedBy: scene.node, after: 0, limit: 10).rows
             #expect(mine.map(\.delivery.id) == ["last", "mine"])
-            #expect(try await scene.store.inbox(ownedBy: scene.node, after: mine[0].number, limit: 10) == [mine[1]])
+            #expect(try await scene.store.inbox(ownedBy: scene.node, after: mine[0].number, limit: 10).rows == [mine[1]])
             // None of them is lost.
             #expect(try await scene.claim(build: "b2").map(\.record.number) == [deaf[0].number])
             #expect(try await scene.store.inbox(run: deaf[0].number).count == 500)

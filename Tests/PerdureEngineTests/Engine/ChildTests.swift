@@ -1,9 +1,10 @@
 import Foundation
 import Perdure
-import PerdureEngine
 import PerdureHistory
 import PerdureStore
 import Testing
+
+@testable import PerdureEngine
 
 /// Runs that start others, over a real store.
 @Suite(.timeLimit(.minutes(5))) struct ChildTests {
@@ -86,7 +87,13 @@ import Testing
             try await harness.until { gate.arrivals == 6 }
             gate.open()
             #expect(try await run.result() == "alarblbrclcr")
-            #expect(try await harness.observer().lineage(of: run.id).flattened.count == 10)
+            let observer = try await harness.observer()
+            #expect(try await observer.lineage(of: run.id).flattened.count == 10)
+            let some = try await observer.lineage(of: run.id, limit: 4)
+            #expect(some.flattened.count == 4 && some.omittedCount == 2)
+            var view = RunView(ofOpenWorkAnd: [])
+            for _ in 0..<200 { view.add(some.events) }
+            #expect(view.children.count < 1_100)
             try await harness.expectSound(run.id)
         }
     }
@@ -369,6 +376,38 @@ import Testing
                 echo(harness.effects)
             }
             #expect(try await harness.result(run.id) == "1x!")
+        }
+    }
+
+    @Test func aChildThatNobodyHostsLetsTheBodiesBesideItComeToTheirEnd() async throws {
+        try await withEngines { harness in
+            let gate = harness.gate(), effects = harness.effects
+            let parent = Flow { input, context in
+                async let paid: Void = context.act("pay", input: input, .atMostOnce(inDoubt: .askPerson), irreversible: "x") {
+                    _, _ in
+                    await gate.hang()
+                    effects.add("pay")
+                }
+                async let made = context.child(Work.self, input: input, irreversible: "x")
+                try await paid
+                return try await made
+            }
+            try await harness.open { parent }
+            let run = try await harness.start()
+            try await harness.until {
+                if gate.arrivals == 1 { return true }
+                return try await harness.record(run.id).state == .blocked
+            }
+            gate.open()
+            try await harness.until(run.id, is: .blocked)
+            #expect(try await harness.lines(run.id).suffix(2) == ["step.succeeded pay", "run.blocked work"])
+            try await harness.stop()
+            try await harness.open(build: "build-2") {
+                parent
+                echo(effects)
+            }
+            #expect(try await harness.result(run.id) == "x!")
+            #expect(effects.count("pay") == 1)
         }
     }
 

@@ -62,6 +62,8 @@ import Testing
                 try await engine.client.signal(run.id, Poke.self, "s", by: EngineHarness.bob)
             }
             #expect(message?.code == .runClosed)
+            let status = await #expect(throws: PerdureError.self) { try await engine.client.status(of: run.id) }
+            #expect(status?.code == .runExpired)
             let info = try await engine.client.run(run.id)
             #expect(info.state == "completed" && info.expiredAt != nil && info.key == "order 7")
             #expect(try await harness.start(key: "order 7").id == run.id)

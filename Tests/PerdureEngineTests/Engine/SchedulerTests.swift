@@ -52,6 +52,22 @@ import Testing
         #expect(scheduler.entryCount < 400)
     }
 
+    @Test func theEngineIsWokenAtTheEarliestTimeWhoeverNamesOneLast() async throws {
+        try await withEngines { harness in
+            let engine = try await harness.make { Flow { input, _ in input } }.engine
+            let now = harness.clock.now()
+            for round in 0..<5_000 {
+                DispatchQueue.concurrentPerform(iterations: 4) { engine.ringLater(at: now + .days(40 - 10 * $0)) }
+                let time = engine.scheduler.time(of: engine.pumpAlarm)
+                #expect(time == now + .days(10), "round \(round)")
+                engine.state.withLock { $0.scheduledPump = nil }
+                engine.scheduler.switchOff(engine.pumpAlarm)
+                if time != now + .days(10) { break }
+            }
+            try await harness.close()
+        }
+    }
+
     @Test func runsThatAreOverOrOnlyWaitKeepNoTimeInMemory() async throws {
         try await withEngines { harness in
             let engine = try await harness.open(configure: { $0.cachedRuns = 50 }) {

@@ -140,6 +140,27 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        "UPDATE runs SET version = CAST(x'C328' AS TEXT) WHERE number = 2",
+        "UPDATE events SET kind = 'step.dreamt' WHERE run = 2 AND seq = 2",
+    ]) func aRunThatCannotBeReadKeepsNoOtherFromBeingVerified(change: String) async throws {
+        try await withEngines { harness in
+            let engine = try await harness.open { Self.flow }
+            for _ in 0..<3 { #expect(try await harness.start("quick").result() == "quick") }
+            let first = try #require(try await engine.client.runs().last)
+            try await harness.stop()
+            try Tampering.change(harness.path, change)
+            try Tampering.change(harness.path, "UPDATE events SET output = '7' WHERE run = 1 AND seq = 2")
+            try await harness.open(configure: Self.sweeping) { Self.flow }
+            try await Self.passing(harness) { harness.logs.count(Self.find) == 1 }
+            #expect(harness.logs.entries.contains { $0.message == Self.find && $0.metadata["run"] == first.id.description })
+            try await harness.stop()
+            try Tampering.change(harness.path, "UPDATE runs SET version = '1'")
+            try Tampering.change(harness.path, "UPDATE events SET kind = 'step.succeeded' WHERE seq = 2")
+            try Tampering.change(harness.path, "UPDATE events SET output = '\"quick\"' WHERE seq = 2")
+        }
+    }
+
     @Test func aStoreThatCannotBeReadIsSweptLater() async throws {
         try await withEngines { harness in
             let run: RunID

@@ -1,4 +1,5 @@
 import Foundation
+import Logging
 import Perdure
 import PerdureHistory
 import PerdureSQLite
@@ -104,6 +105,32 @@ import Testing
             #expect(error?.code == .runQuarantined)
             #expect(try await harness.record(run.id).state == .quarantined)
             #expect(effects.all.isEmpty)
+        }
+    }
+
+    @Test func aRunWhoseLastEventCannotBeReadIsReportedAndFailsThoseWhoWaitForIt() async throws {
+        try await withEngines { harness in
+            let flow = Flow { _, context in try await context.signal(Poke.self) }
+            try await harness.open { flow }
+            let run = try await harness.start()
+            try await harness.until(run.id, is: .waiting)
+            try await harness.stop()
+            try Tampering.change(harness.path, "UPDATE events SET hash = x'0102' WHERE seq = 1")
+            let engine = try await harness.open { flow }
+            async let result = engine.result(of: run.id)
+            try await harness.until {
+                Task { harness.pulse.ring() }
+                return !engine.waiters.isEmpty
+            }
+            try await engine.client.signal(run.id, Poke.self, "s", by: EngineHarness.bob)
+            do {
+                _ = try await result
+                Issue.record("a quarantined run has no result")
+            } catch let error as PerdureError {
+                #expect(error.code == .runQuarantined)
+            }
+            let said = harness.logs.entries.filter { $0.message == "a run's history is broken; the run is quarantined" }
+            #expect(said.map { $0.metadata["run"] } == [run.id.description] && said.first?.level == .critical)
         }
     }
 

@@ -131,6 +131,82 @@ private enum SetLimit: Update {
         }
     }
 
+    @Test(arguments: [true, false]) func anUpdateWhoseTaskIsCancelledWhileItIsHandledIsAnsweredAllTheSame(isValid: Bool)
+        async throws
+    {
+        try await withEngines { harness in
+            let gate = harness.gate()
+            try await harness.open {
+                Flow { _, context in
+                    do {
+                        _ = try await context.timeout(.seconds(60)) {
+                            try await context.update(SetLimit.self) { payload in
+                                _ = try await context.uncancelled {
+                                    try await context.read("check", input: payload) { payload, _ in
+                                        await gate.hang()
+                                        return payload
+                                    }
+                                }
+                                if !isValid { throw TooLarge() }
+                                return "set"
+                            }
+                        }
+                        return "in time"
+                    } catch {
+                        return "\((error as? StepFailure)?.code ?? "\(error)")"
+                    }
+                }
+            }
+            let run = try await harness.start()
+            async let reply = run.update(SetLimit.self, 20, by: EngineHarness.bob)
+            try await harness.until { gate.arrivals == 1 }
+            harness.clock.advance(by: .seconds(60))
+            try await harness.until(run.id, has: "timer.fired timeout")
+            gate.open()
+            do {
+                #expect(try await reply == "set" && isValid)
+            } catch let error as PerdureError {
+                #expect(error.code == .updateRejected && !isValid)
+            }
+            #expect(try await run.result() == "timed_out")
+        }
+    }
+
+    @Test func anUpdateThatIsTooLargeIsRefusedBeforeItIsSent() async throws {
+        try await withEngines { harness in
+            try await harness.open { Self.limits(harness.effects) }
+            let run = try await harness.start()
+            let json = Data("\"\(String(repeating: "x", count: 8 << 20))\"".utf8), client = try harness.engine.client
+            let error = await #expect(throws: PerdureError.self) {
+                try await client.update(run.id, name: "set-limit", json: json, by: EngineHarness.bob)
+            }
+            #expect(error?.code == .payloadTooLarge)
+            #expect(try await harness.lines(run.id) == ["run.started"])
+        }
+    }
+
+    @Test func anUpdateOfARunWhoseHistoryIsBrokenFails() async throws {
+        try await withEngines { harness in
+            try await harness.open(configure: { $0.verificationRate = 1_000 }) {
+                Flow { _, context in try await context.signal(Poke.self) }
+            }
+            let run = try await harness.start()
+            async let reply = run.update(SetLimit.self, 20, by: EngineHarness.bob)
+            try await harness.until(run.id, has: "update.received set-limit")
+            try await harness.until(run.id, is: .waiting)
+            try Tampering.change(harness.path, "UPDATE events SET input = '7' WHERE seq = 2")
+            try await harness.advanceUntil(by: .seconds(1)) { try await harness.record(run.id).state == .quarantined }
+            do {
+                _ = try await reply
+                Issue.record("the update was answered")
+            } catch let error as PerdureError {
+                #expect(error.code == .runQuarantined)
+            }
+            let late = await #expect(throws: PerdureError.self) { try await run.update(SetLimit.self, 1, by: EngineHarness.bob) }
+            #expect(late?.code == .runQuarantined)
+        }
+    }
+
     @Test func updatesThatCameEarlyAreHandledInTheirOrder() async throws {
         try await withEngines { harness in
             try await harness.open {

@@ -281,6 +281,14 @@ private let ok = MachineDriver.done
         #expect(run.startedChildren.isEmpty)
     }
 
+    @Test func `what runs beside a workflow that is not registered here comes to its end first`() throws {
+        let run = try MachineDriver(.parallel([.atMostOnce("a"), .child("c", version: nil)]))
+        #expect(run.running.count == 1 && run.obstacle == nil)
+        try run.end("a")
+        #expect(run.historyText == ["run.started", "step.intended a", "step.succeeded a"])
+        #expect(run.obstacle?.kind == .workflowUnknown)
+    }
+
     @Test func `a start that is recorded needs no registration`() throws {
         let run = try MachineDriver(.child("c"))
         let other = MachineDriver(.child("c", version: nil), build: "build-b", history: run.history, calls: [])

@@ -74,6 +74,41 @@ import Testing
         #expect(run.machine.isClosed)
     }
 
+    @Test func `an update that comes while the whole run is undone is rejected`() throws {
+        let failing = try MachineDriver(.sequence([.idempotent("a", undo: .idempotent), .fails, .update("u")]))
+        try failing.end("a")
+        try failing.send(.update, "u", "7")
+        #expect(failing.historyText.suffix(2) == ["undo.started a", "update.rejected d1"])
+        try failing.crash()
+        try failing.end("a")
+        #expect(failing.kinds.last == .runFailed)
+        #expect(failing.violations() == [])
+    }
+
+    @Test func `updates that no code has taken are rejected in their order when the whole run begins to be undone`() throws {
+        let run = try MachineDriver(.sequence([.idempotent("a", undo: .idempotent), .signal("s"), .fails, .update("u")]))
+        try run.end("a")
+        try run.send(.update, "v", "7")
+        try run.send(.update, "u", "7")
+        try run.crash()
+        run.refusals = 1
+        try run.send(.signal, "s", "1")
+        let rejected = ["update.rejected d1", "update.rejected d2"]
+        #expect(run.historyText.filter { $0.hasPrefix("update.rejected") } == rejected)
+        try run.crash()
+        try run.end("a")
+        #expect(run.historyText.filter { $0.hasPrefix("update.rejected") } == rejected)
+        #expect(run.kinds.last == .runFailed)
+        #expect(run.violations() == [])
+    }
+
+    @Test func `an update that no code has taken when the run ends at once is left to its end`() throws {
+        let run = try MachineDriver(.signal("s"))
+        try run.send(.update, "u", "7")
+        try run.send(.signal, "s", "1")
+        #expect(run.machine.isClosed && !run.kinds.contains(.updateRejected))
+    }
+
     // MARK: Patches
 
     private static let patched = Code.sequence([

@@ -46,6 +46,41 @@ import Testing
         #expect(gate.ask(ticket(1_000), now: start, random: 0) == .later(start + .seconds(1)))
     }
 
+    @Test func `who was told to come again stays away as long as the queue needs, and keeps the order`() {
+        var gate = gate(ResourceLimits(concurrency: 1, circuit: nil)), now = start
+        for number in 0...ResourceGate.queueLimit { _ = gate.ask(ticket(number), now: now, random: 0) }
+        // An attempt takes a second; the place that it leaves is filled again.
+        for number in 0..<20 {
+            now = now + .seconds(1)
+            _ = gate.end(ticket(number), .answered, now: now)
+            _ = gate.ask(ticket(1_000 + number), now: now, random: 0)
+        }
+        for number in 0..<20 {
+            let time = now + .seconds(ResourceGate.queueLimit / 2 + number)
+            #expect(gate.ask(ticket(2_000 + number), now: now, random: 0) == .later(time))
+        }
+    }
+
+    @Test func `while nothing ends, who comes again stays away for longer each time`() {
+        var gate = gate(ResourceLimits(concurrency: 1, circuit: nil)), now = start, tries = 0
+        for number in 0...ResourceGate.queueLimit { _ = gate.ask(ticket(number), now: now, random: 0) }
+        while now < start + .minutes(60), case .later(let time) = gate.ask(ticket(1_000), now: now, random: 0) {
+            #expect(time <= now + ResourceGate.longestAbsence)
+            now = time
+            tries += 1
+        }
+        #expect(tries < 30)
+    }
+
+    @Test func `the end of an earlier ask is not taken for that of a later one`() {
+        var gate = gate(ResourceLimits(concurrency: 1))
+        let earlier = ResourceGate.Ticket(run: 1, operation: OperationID(number: 0), number: 1)
+        let later = ResourceGate.Ticket(run: 1, operation: OperationID(number: 0), number: 2)
+        #expect(gate.ask(earlier, now: start, random: 0) == .go)
+        #expect(gate.ask(later, now: start, random: 0) == .queued)
+        #expect(gate.end(earlier, .answered, now: start) == [later])
+    }
+
     @Test func `attempts begin at an even rate, after a quiet time in a burst`() {
         var gate = gate(ResourceLimits(rate: .init(10, per: .seconds(1), burst: 3), circuit: nil))
         #expect((1...4).map { gate.ask(ticket($0), now: start, random: 0) } == [.go, .go, .go, .queued])

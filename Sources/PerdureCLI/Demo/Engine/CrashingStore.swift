@@ -34,16 +34,16 @@ final class CrashingStore: Store {
         return results
     }
 
-    func claim(_ request: ClaimRequest) async throws(StoreError) -> [ClaimedRun] {
-        let claims = try await store.claim(request)
-        for claim in claims {
+    func claim(_ request: ClaimRequest) async throws(StoreError) -> Claimed {
+        let claimed = try await store.claim(request)
+        for claim in claimed.runs {
             let record = claim.record
             records.withLock { $0[record.number] = record }
             guard claim.isTakeover else { continue }
             reporter.report(EngineReport(what: .takeover, run: record.id.description, workflow: record.workflow))
             crash.pass(.takeover, record.workflow, workflow: record.workflow)
         }
-        return claims
+        return claimed
     }
 
     private func pass(_ item: CommitItem, _ moment: CrashRule.Moment) {
@@ -85,6 +85,10 @@ final class CrashingStore: Store {
     }
     func expire(_ request: ExpiryRequest) async throws(StoreError) -> Expiry { try await store.expire(request) }
     func run(_ id: RunID) async throws(StoreError) -> RunRecord? { try await store.run(id) }
+    func run(number: Int64) async throws(StoreError) -> RunRecord? { try await store.run(number: number) }
+    func runNumbers(before: Int64?, limit: Int) async throws(StoreError) -> [Int64] {
+        try await store.runNumbers(before: before, limit: limit)
+    }
     func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord? {
         try await store.run(namespace: namespace, workflow: workflow, key: key)
     }
@@ -99,9 +103,12 @@ final class CrashingStore: Store {
     func beginnings(of runs: [Int64], limit: Int) async throws(StoreError) -> [Int64: RunBeginning] {
         try await store.beginnings(of: runs, limit: limit)
     }
-    func inbox(run: Int64) async throws(StoreError) -> [InboxRow] { try await store.inbox(run: run) }
-    func inboxes(of runs: [Int64]) async throws(StoreError) -> [Int64: [InboxRow]] { try await store.inboxes(of: runs) }
-    func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> [InboxRow] {
+    func inboxes(of runs: [Int64]) async throws(StoreError) -> [Int64: InboxPage] { try await store.inboxes(of: runs) }
+    func inbox(run: Int64, after number: Int64) async throws(StoreError) -> InboxPage {
+        try await store.inbox(run: run, after: number)
+    }
+    func interventions(run: Int64) async throws(StoreError) -> [InboxRow] { try await store.interventions(run: run) }
+    func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> InboxPage {
         try await store.inbox(ownedBy: node, after: number, limit: limit)
     }
     func marked(_ kind: EventKind, _ subject: String?, in run: Int64) async throws(StoreError) -> [Event] {
@@ -119,7 +126,7 @@ final class CrashingStore: Store {
     func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest] {
         try await store.openRequests(namespace: namespace, limit: limit)
     }
-    func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) { store.onOutsideDelivery(handler) }
+    func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) -> OutsideWatch { store.onOutsideDelivery(handler) }
     func audit() async throws(StoreError) -> [String] { try await store.audit() }
     func close() async { await store.close() }
 }

@@ -45,6 +45,7 @@ final class WatchedStore: Store {
         var isDying = false
         var commits = 0
         var claims = 0
+        var watches = 0
     }
 
     private let base: any Store
@@ -119,7 +120,7 @@ final class WatchedStore: Store {
         return results
     }
 
-    func claim(_ request: ClaimRequest) async throws(StoreError) -> [ClaimedRun] {
+    func claim(_ request: ClaimRequest) async throws(StoreError) -> Claimed {
         let number = state.withLock { state in
             state.claims += 1
             return state.claims
@@ -165,6 +166,14 @@ final class WatchedStore: Store {
         try await pass(.run) { () async throws(StoreError) in try await base.run(id) }
     }
 
+    func run(number: Int64) async throws(StoreError) -> RunRecord? {
+        try await pass(.run) { () async throws(StoreError) in try await base.run(number: number) }
+    }
+
+    func runNumbers(before: Int64?, limit: Int) async throws(StoreError) -> [Int64] {
+        try await pass(.other) { () async throws(StoreError) in try await base.runNumbers(before: before, limit: limit) }
+    }
+
     func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord? {
         try await pass(.run) { () async throws(StoreError) in
             try await base.run(namespace: namespace, workflow: workflow, key: key)
@@ -195,11 +204,15 @@ final class WatchedStore: Store {
         return try await pass(.other) { () async throws(StoreError) in try await base.beginnings(of: runs, limit: limit) }
     }
 
-    func inbox(run: Int64) async throws(StoreError) -> [InboxRow] {
-        try await pass(.inbox) { () async throws(StoreError) in try await base.inbox(run: run) }
+    func inbox(run: Int64, after number: Int64) async throws(StoreError) -> InboxPage {
+        try await pass(.inbox) { () async throws(StoreError) in try await base.inbox(run: run, after: number) }
     }
 
-    func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> [InboxRow] {
+    func interventions(run: Int64) async throws(StoreError) -> [InboxRow] {
+        try await pass(.inbox) { () async throws(StoreError) in try await base.interventions(run: run) }
+    }
+
+    func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> InboxPage {
         try await pass(.ownedInbox) { () async throws(StoreError) in
             try await base.inbox(ownedBy: node, after: number, limit: limit)
         }
@@ -221,7 +234,17 @@ final class WatchedStore: Store {
         try await pass(.other) { () async throws(StoreError) in try await base.openRequests(namespace: namespace, limit: limit) }
     }
 
-    func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) { base.onOutsideDelivery(handler) }
+    func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) -> OutsideWatch {
+        state.withLock { $0.watches += 1 }
+        let watch = base.onOutsideDelivery(handler)
+        return OutsideWatch { [self] in
+            watch.end()
+            state.withLock { $0.watches -= 1 }
+        }
+    }
+
+    /// How many handlers are called when another process has delivered something.
+    var watches: Int { state.withLock { $0.watches } }
 
     func audit() async throws(StoreError) -> [String] {
         try await pass(.other) { () async throws(StoreError) in try await base.audit() }

@@ -145,7 +145,7 @@ final class MachineDriver {
         let plan = machine.plan(now: now)
         drafts.append(plan.drafts)
         mailbox = left
-        obstacle = plan.obstacle
+        obstacle = plan.actions.isEmpty && !machine.isBusy ? plan.obstacle : nil
         if drafts.isEmpty {
             if obstacle != nil { return false }
             for action in plan.actions { act(action) }

@@ -93,6 +93,9 @@ enum ScenarioList {
         try scenarios.`an update that came early is kept`()
         try scenarios.`a wait for an update that was given up ends at once`()
         try scenarios.`an update that comes while the run is terminated is rejected`()
+        try scenarios.`an update that comes while the whole run is undone is rejected`()
+        try scenarios.`updates that no code has taken are rejected in their order when the whole run begins to be undone`()
+        try scenarios.`an update that no code has taken when the run ends at once is left to its end`()
         try scenarios
             .`a run that comes to a change for the first time follows it, and that is recorded before anything after it is sent`()
         try scenarios.`a run from before a change goes on as it began, at every place that asks`()
@@ -138,6 +141,7 @@ enum ScenarioList {
         try scenarios.`an end that nobody waits for, or that another one tells, changes nothing`()
         try scenarios.`an end that cannot be read is a failure`()
         try scenarios.`a workflow that is not registered here keeps the run waiting for another build`()
+        try scenarios.`what runs beside a workflow that is not registered here comes to its end first`()
         try scenarios.`a start that is recorded needs no registration`()
         try scenarios.`a recorded child that the code does not ask for is told`()
         try scenarios.`events of a child in an order that cannot be are told, not trapped on`()
