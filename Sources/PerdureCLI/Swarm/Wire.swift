@@ -54,7 +54,10 @@ final class Wire: Sendable {
                     if !Task.isCancelled { state.waiting[number] = continuation }
                     return Task.isCancelled
                 }
-                if isCancelled { continuation.resume(returning: nil) } else { say("\(kind) \(number) \(words)") }
+                guard !isCancelled else { return continuation.resume(returning: nil) }
+                say("\(kind) \(number) \(words)")
+                // The undo of a child has no policy of the caller's, so its attempts have minutes.
+                DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(2)) { [self] in answered(number, "late") }
             }
         } onCancel: {
             answered(number, nil)

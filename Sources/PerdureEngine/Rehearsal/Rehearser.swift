@@ -11,7 +11,6 @@ package final class Rehearser: Sendable {
     private let client: Client
     private let registry: WorkflowRegistry
     private let services: ActivationServices
-    private let hasLeft: AsyncStream<Void>
     /// Processes that live, or nobody could tell a run that is under way from one whose owner has died.
     private let living: Set<NodeID>
     /// What the executable's runs would be recorded under.
@@ -23,16 +22,11 @@ package final class Rehearser: Sendable {
         registry = try WorkflowRegistry(workflows)
         build = configuration.build ?? BuildFingerprint.current
         living = Set(try await client.livingNodes().map(\.id))
-        let (stream, continuation) = AsyncStream<Void>.makeStream()
-        hasLeft = stream
-        services = Self.services(client.store, registry, build, configuration.clamped) { event in
-            if case .gone = event { continuation.yield() }
-        }
+        services = Self.services(client.store, registry, build, configuration.clamped)
     }
 
     private static func services(
-        _ store: any Store, _ registry: WorkflowRegistry, _ build: String, _ configuration: EngineConfiguration,
-        observe: @escaping @Sendable (ActivationEvent) -> Void
+        _ store: any Store, _ registry: WorkflowRegistry, _ build: String, _ configuration: EngineConfiguration
     ) -> ActivationServices {
         let logger = Logger(label: "perdure") { _ in SwiftLogNoOpLogHandler() }
         let scheduler = Scheduler(clock: configuration.clock), metrics = EngineMetrics()
@@ -46,7 +40,7 @@ package final class Rehearser: Sendable {
             clock: configuration.clock, random: configuration.random, node: NodeID(rawValue: "rehearsal"), build: build,
             payloadLimit: configuration.payloadLimit, logger: logger, metrics: metrics, bodies: BodyCounter(),
             recovery: Recovery(clock: configuration.clock, since: configuration.clock.now(), logger: logger, metrics: metrics),
-            report: EventReport(logger: logger, metrics: metrics), observe: { _, event in observe(event) })
+            report: EventReport(logger: logger, metrics: metrics), observe: { _, _ in })
     }
 
     /// Ends the threads on which code is run.
@@ -132,7 +126,8 @@ package final class Rehearser: Sendable {
     /// Takes the code out of memory before the next run's turn: what it still does then counts for nothing, but takes time.
     private func leave(_ code: Activation) async {
         code.post(.leave)
-        for await _ in hasLeft { return }
+        // Mail is read in its order.
+        _ = await feed([], to: code)
     }
 
     private static func build(of event: Event) -> (name: String, isUnclean: Bool)? {
