@@ -20,7 +20,7 @@ export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 16
 
 LINTED = Package.swift Sources Tests Examples
 
-.PHONY: help run test core-test check lint strict-build strict-test release-test bench house format clean
+.PHONY: help run test core-test check lint strict-build strict-test release-test bench swarm house format clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,11 @@ bench: ## Measure the engine beside a hand-written program (release build of the
 	@Scripts/prepare.sh build
 	PERDURE_CORE=1 swift build -c release --scratch-path .build-release --product perdure
 	.build-release/release/perdure bench $(BENCH)
+
+swarm: ## Let 10,000 runs of random shapes pass over ten minutes of kills (release build of the core); SWARM="--runs 1000 --minutes 1" to choose
+	@Scripts/prepare.sh build
+	PERDURE_CORE=1 swift build -c release --scratch-path .build-release --product perdure
+	.build-release/release/perdure swarm $(SWARM)
 
 house: ## Run only the tests of the house rules: sizes, layers, documentation
 	@Scripts/prepare.sh test

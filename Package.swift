@@ -86,7 +86,8 @@ if coreOnly {
     // The same program without the demo and the example workflows, which speak HTTP: operators' commands and the benchmarks.
     targets += [
         .executableTarget(
-            name: "PerdureCLI", dependencies: ["PerdureCommands", "PerdureBench", "PerdureEngine", argumentParser],
+            name: "PerdureCLI",
+            dependencies: ["PerdureCommands", "PerdureBench", "PerdureEngine", "PerdureSQLite", log, argumentParser],
             exclude: ["Demo", "Examples.swift"], swiftSettings: settings + [.define("PERDURE_CORE")])
     ]
 } else {
@@ -107,7 +108,17 @@ if coreOnly {
             ],
             swiftSettings: settings),
         tests("PerdurePeerTests", ["PerdurePeer", .product(name: "HummingbirdTesting", package: "hummingbird")]),
-        tests("PerdureDemoTests", ["PerdureCLI", "PerdureEngine", "PerdureExamples", "PerdurePeer"]),
+        // Two programs with different code, of which one is deployed in the place of the other.
+        .target(name: "DeployWorld", dependencies: ["Perdure"], path: "Examples/Deploy/World", swiftSettings: settings),
+        .executableTarget(
+            name: "DeployBefore", dependencies: ["Perdure", "PerdureEngine", "PerdureCommands", "DeployWorld"],
+            path: "Examples/Deploy/Before", swiftSettings: settings),
+        .executableTarget(
+            name: "DeployAfter", dependencies: ["Perdure", "PerdureEngine", "PerdureCommands", "DeployWorld"],
+            path: "Examples/Deploy/After", swiftSettings: settings),
+        tests(
+            "PerdureDemoTests",
+            ["PerdureCLI", "PerdureEngine", "PerdureSQLite", "PerdureExamples", "PerdurePeer", "DeployBefore", "DeployAfter"]),
     ]
 }
 

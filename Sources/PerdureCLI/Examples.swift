@@ -17,6 +17,10 @@ enum Examples: PerdureApp {
             TakePaymentByHand(bank: bank)
             OnboardCustomer(peer: peer)
             ReserveSeat(peer: peer)
+            ProvisionAccount(peer: peer)
+            DeprovisionAccount(peer: peer)
+            RespondToIncident(peer: peer, network: bank)
+            MoveSystems(peer: peer)
         }
     }
 

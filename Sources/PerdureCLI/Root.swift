@@ -20,10 +20,13 @@ struct Tools: AsyncParsableCommand {
         commandName: "perdure", abstract: "Workflows that outlive their processes.", subcommands: subcommands)
 
     #if PERDURE_CORE
-        private static let subcommands: [any ParsableCommand.Type] = [BenchCommand.self, BenchWorkerCommand.self]
+        private static let subcommands: [any ParsableCommand.Type] = [
+            BenchCommand.self, BenchWorkerCommand.self, SwarmCommand.self, SwarmWorkerCommand.self,
+        ]
     #else
         private static let subcommands: [any ParsableCommand.Type] = [
-            DemoCommand.self, DemoEngineCommand.self, BenchCommand.self, BenchWorkerCommand.self,
+            DemoCommand.self, DemoEngineCommand.self, BenchCommand.self, BenchWorkerCommand.self, SwarmCommand.self,
+            SwarmWorkerCommand.self,
         ]
     #endif
 

@@ -11,6 +11,7 @@ package enum PeerOperation: String, Codable, CaseIterable, Hashable, Sendable {
     case keyUses = "vault.uses"
     case createAccount = "directory.create"
     case grantRole = "directory.grant"
+    case revokeRole = "directory.revoke"
     case removeAccount = "directory.remove"
     case findAccounts = "directory.find"
     case sendMessage = "mail.send"
@@ -25,7 +26,7 @@ package enum PeerOperation: String, Codable, CaseIterable, Hashable, Sendable {
         switch self {
         case .findCharges, .activeKey, .keyUses, .findAccounts: true
         case .charge, .refund, .issueKey, .revokeKey, .activateKey: false
-        case .createAccount, .grantRole, .removeAccount, .sendMessage: false
+        case .createAccount, .grantRole, .revokeRole, .removeAccount, .sendMessage: false
         }
     }
 

@@ -94,12 +94,15 @@ package struct NodeRegistration: Sendable, Hashable {
     package var build: String
     package var host: String
     package var processID: Int32
+    /// The workflows that it has code for.
+    package var hosted: [ClaimRequest.Hosted]
 
-    package init(id: NodeID, build: String, host: String, processID: Int32) {
+    package init(id: NodeID, build: String, host: String, processID: Int32, hosted: [ClaimRequest.Hosted] = []) {
         self.id = id
         self.build = build
         self.host = host
         self.processID = processID
+        self.hosted = hosted
     }
 }
 
@@ -127,6 +130,19 @@ package struct RunFilter: Sendable, Hashable {
         self.states = states
         self.before = before
         self.limit = limit
+    }
+}
+
+/// How many runs of one version of a workflow there are in each state that any is in.
+package struct VersionCounts: Sendable, Hashable {
+    package var workflow: String
+    package var version: String
+    package var runs: [RunState: Int]
+
+    package init(workflow: String, version: String, runs: [RunState: Int]) {
+        self.workflow = workflow
+        self.version = version
+        self.runs = runs
     }
 }
 

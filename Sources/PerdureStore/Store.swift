@@ -66,6 +66,11 @@ package protocol Store: Sendable {
     /// The numbers of all runs, newest first, also of those whose rows cannot be read.
     func runNumbers(before: Int64?, limit: Int) async throws(StoreError) -> [Int64]
     func counts(namespace: String?) async throws(StoreError) -> [RunState: Int]
+    /// The runs of each version of each workflow, closed ones included, by name and then by version as text. Looks at every run.
+    func versions(namespace: String?) async throws(StoreError) -> [VersionCounts]
+    /// The nodes that live at this moment, with what they host, as far as this process can tell: one that has just died may still be
+    /// among them.
+    func livingNodes() async throws(StoreError) -> [NodeRegistration]
 
     /// Events of a run in order, after the given seq: at most `limit`, and fewer where their values are large, so that a page has a
     /// bounded size. Only an empty page says that there are no more.

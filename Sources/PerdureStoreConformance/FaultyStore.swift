@@ -113,6 +113,12 @@ extension FaultyStore {
         try await inner.counts(namespace: namespace)
     }
 
+    package func versions(namespace: String?) async throws(StoreError) -> [VersionCounts] {
+        try await inner.versions(namespace: namespace)
+    }
+
+    package func livingNodes() async throws(StoreError) -> [NodeRegistration] { try await inner.livingNodes() }
+
     package func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
         try await inner.events(of: run, after: seq, limit: limit)
     }

@@ -24,7 +24,7 @@ final class Scene: Sendable {
     var clock: ManualClock { harness.clock }
 
     static func registration(_ node: NodeID) -> NodeRegistration {
-        NodeRegistration(id: node, build: "b1", host: "host", processID: 1)
+        NodeRegistration(id: node, build: "b1", host: "host", processID: 1, hosted: hosted)
     }
 
     /// The process ends without a word, and another one starts on the same data.

@@ -184,7 +184,7 @@ struct DamageTests {
             ("UPDATE events SET kind = 'run.failed' WHERE seq = 6", "its history ends with run.failed"),
             ("UPDATE runs SET state = 'blocked', owner = NULL", "blocked but for no build"),
             ("UPDATE runs SET owner = 'nobody'", "a node that the store does not know"),
-            ("INSERT INTO nodes SELECT 'n2', '', '', 0, 0, NULL", "2 nodes are registered"),
+            ("INSERT INTO nodes SELECT 'n2', '', '', 0, '[]', 0, NULL", "2 nodes are registered"),
             ("DELETE FROM events WHERE seq = 3", "has 5 events from seq 1 to 6"),
             ("DELETE FROM events", "has no events"),
             ("UPDATE events SET run = 7 WHERE seq = 6", "which does not exist"),

@@ -3,7 +3,7 @@ package import Perdure
 /// What the program exits with. Stable; the help of the program lists them.
 package enum CommandStatus: Int32, Error, Sendable, CaseIterable {
     case success = 0
-    /// The run that was waited for did not complete, or a verification found something wrong.
+    /// The run that was waited for did not complete, or a verification or check found something.
     case failed = 1
     case usage = 2
     case notFound = 3
@@ -14,7 +14,7 @@ package enum CommandStatus: Int32, Error, Sendable, CaseIterable {
     package var meaning: String {
         switch self {
         case .success: "done"
-        case .failed: "the run that was waited for did not complete, or a verification found something wrong"
+        case .failed: "the run that was waited for did not complete, or a verification or check found something"
         case .usage: "the command or a value in it makes no sense"
         case .notFound: "there is no such run, workflow, step, approval or question"
         case .conflict: "it is closed, decided already, or not permitted to you"

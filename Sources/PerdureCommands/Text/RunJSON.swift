@@ -25,6 +25,35 @@ enum RunJSON {
             ("wakes_at", run.wakeAt.map(JSONValue.init(time:))), ("note", run.note.map(JSONValue.string)))
     }
 
+    static func node(_ node: NodeRegistration) -> JSONValue {
+        .members(
+            ("node", .string(node.id.rawValue)), ("process", JSONValue(Int(node.processID))), ("host", .string(node.host)),
+            ("build", .string(node.build)),
+            ("hosted", .array(node.hosted.map { .array([.string($0.workflow), .string($0.version)]) })))
+    }
+
+    static func version(_ version: VersionInfo) -> JSONValue {
+        let runs = version.runs.sorted { $0.key < $1.key }.map { ($0.key, JSONValue($0.value)) }
+        return .members(
+            ("workflow", .string(version.workflow)), ("version", .string(version.version.description)),
+            ("open", JSONValue(version.openRuns)), ("runs", .object(JSONObject(runs))), ("hosted", .bool(version.isHosted)),
+            ("takes_new_runs", .bool(version.takesNewRuns)), ("stranded", .bool(version.isStranded)),
+            ("drained", .bool(version.isDrained)))
+    }
+
+    static func rehearsal(_ rehearsal: RunRehearsal) -> JSONValue {
+        let record = rehearsal.record
+        let ends = rehearsal.uncleanEnds.map { end in
+            JSONValue.members(
+                ("seq", end.seq.map(JSONValue.integer)), ("at", end.at.map(JSONValue.init(time:))), ("build", .string(end.build)),
+                ("heir", .string(end.heir)), ("asked", .array(end.asked.map(JSONValue.string))))
+        }
+        return .members(
+            ("run", .string(record.id.description)), ("workflow", .string(record.workflow)), ("version", .string(record.version)),
+            ("state", .string(record.state.rawValue)), ("verdict", .string(CheckText.word(rehearsal.verdict))),
+            ("message", CheckText.message(rehearsal.verdict, record).map(JSONValue.string)), ("unclean_ends", .array(ends)))
+    }
+
     static func event(_ event: Event) -> JSONValue {
         let attributes = (try? event.attributes.object()).map(JSONValue.object) ?? .string(event.attributes.text)
         return .members(

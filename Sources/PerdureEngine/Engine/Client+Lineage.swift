@@ -80,8 +80,9 @@ extension Client {
                 continue
             }
         }
-        let explanation = RunExplanation(
+        var explanation = RunExplanation(
             record, view, unread: unread, keys: keys, heartbeats: heartbeats, children: children, now: now)
+        if let stranded = try await strandedSentence(record) { explanation.add(stranded) }
         return (record, explanation)
     }
 }

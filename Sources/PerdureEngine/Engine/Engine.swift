@@ -77,7 +77,9 @@ public final class Engine: Service {
             build = await fingerprint.value
             let process = ProcessInfo.processInfo
             try await self.store.register(
-                NodeRegistration(id: node, build: build, host: process.hostName, processID: process.processIdentifier))
+                NodeRegistration(
+                    id: node, build: build, host: process.hostName, processID: process.processIdentifier,
+                    hosted: registry.all.map { .init(workflow: $0.name, version: $0.version.description) }))
         } catch let error as StoreError {
             throw error.publicError
         }

@@ -52,6 +52,9 @@ package struct RunExplanation: Sendable {
         }
     }
 
+    /// Says something that neither the row nor the history knows.
+    mutating func add(_ sentence: String) { sentences.append(sentence) }
+
     private var run: String { record.id.description }
 
     private func time(_ time: Timestamp) -> String { ReadableTime.point(time, seenAt: now) }

@@ -12,6 +12,7 @@ extension Activation {
     func block(_ divergence: Divergence) {
         let (isOver, advances) = state.withLock { state -> (Bool, [RunAdvance]) in
             guard !state.isClosed, state.inFlight == nil else { return (true, []) }
+            if state.failure == nil { state.failure = divergence }
             guard state.isOwned else { return (false, []) }
             let now = services.clock.now()
             // In case the store cannot hold what is to be said, it is said without quoting anything.

@@ -133,9 +133,12 @@ package final class Activation: Sendable {
     let alarm: Scheduler.Alarm
     let state: Mutex<State>
 
-    /// - Parameter patches: The changes of the code that the stored history says the run follows.
+    /// - Parameters:
+    ///   - patches: The changes of the code that the stored history says the run follows.
+    ///   - isOwned: Without it the history can be fed, and nothing is recorded or begun.
     package init(
-        _ claim: ClaimedRun, workflow: RegisteredWorkflow, patches: [String] = [], services: ActivationServices
+        _ claim: ClaimedRun, workflow: RegisteredWorkflow, patches: [String] = [], services: ActivationServices,
+        isOwned: Bool = true
     ) {
         let record = claim.record
         number = record.number
@@ -147,9 +150,9 @@ package final class Activation: Sendable {
         let machine = RunMachine(
             identity: identity, build: services.build, node: services.node.rawValue, storedSeq: claim.head.seq,
             isFirstOwner: record.epoch == 1, patches: patches)
-        state = Mutex(State(machine: machine, head: claim.head, epoch: record.epoch))
+        state = Mutex(State(machine: machine, head: claim.head, epoch: record.epoch, isOwned: isOwned))
         // Nobody has run a run of the first epoch before: nothing of it is a repetition.
-        if record.epoch == 1 { quiet.turn(on: true) }
+        if record.epoch == 1, isOwned { quiet.turn(on: true) }
         let isLive = quiet
         var logger = services.logger
         logger.handler = QuietLogHandler(base: logger.handler, isLive: isLive)

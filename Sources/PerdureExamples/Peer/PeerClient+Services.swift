@@ -18,6 +18,14 @@ public struct Account: Codable, Hashable, Sendable {
     public let id: String
 }
 
+/// An account as the directory shows it.
+public struct DirectoryEntry: Codable, Hashable, Sendable {
+    /// The account.
+    public let account: Account
+    /// Its roles.
+    public let roles: [String]
+}
+
 // The payment provider.
 extension PeerClient {
     /// Charges an order.
@@ -86,6 +94,22 @@ extension PeerClient {
     /// Removes an account with its roles; also when it is gone already.
     public func remove(_ account: Account, _ step: StepContext) async throws {
         _ = try await delete("/directory/accounts/\(Self.escaped(account.id))", step, as: Ignored.self)
+    }
+
+    /// Takes a role from an account; also when it does not have it.
+    public func revoke(_ role: String, from account: Account, _ step: StepContext) async throws {
+        let path = "/directory/accounts/\(Self.escaped(account.id))/roles/\(Self.escaped(role))"
+        _ = try await delete(path, step, as: Ignored.self)
+    }
+
+    /// The accounts of this name, with their roles.
+    public func accounts(named name: String, _ step: StepContext) async throws -> [DirectoryEntry] {
+        struct Found: Decodable {
+            struct Entry: Decodable { let id: String, roles: [String] }
+            let accounts: [Entry]
+        }
+        let found: Found = try await get("/directory/accounts?name=\(Self.escaped(name))", step)
+        return found.accounts.map { DirectoryEntry(account: Account(id: $0.id), roles: $0.roles) }
     }
 
     /// Sends a mail.

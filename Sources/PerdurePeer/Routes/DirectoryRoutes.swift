@@ -43,6 +43,9 @@ struct DirectoryRoutes {
         router.post("directory/accounts/:id/roles") { request, context in
             try await desk.serve(.grantRole, request, context, grant)
         }
+        router.delete("directory/accounts/:id/roles/:role") { request, context in
+            try await desk.serve(.revokeRole, request, context, revoke)
+        }
         router.delete("directory/accounts/:id") { request, context in
             try await desk.serve(.removeAccount, request, context, remove)
         }
@@ -67,6 +70,19 @@ struct DirectoryRoutes {
                 throw Problem.missing("there is no account \"\(id)\"")
             }
             return .done(effect: try ledger.happened(), Answer(json: try JSON.encode(Granted(account: id, role: role))))
+        }
+    }
+
+    /// Safe to repeat, and safe for a role that the account does not have.
+    @Sendable private func revoke(_ incoming: Incoming) throws -> Desk.Order {
+        let id = try incoming.path("id"), role = try incoming.path("role")
+        return Desk.Order(resource: id, distinction: role) { ledger in
+            let answer = Answer(json: try JSON.encode(Granted(account: id, role: role)))
+            guard let grant = try ledger.all(.grantRole, on: id).last(where: { !$0.undone && $0.distinction == role }) else {
+                return .nothing(answer)
+            }
+            try ledger.undo(grant.id)
+            return .done(effect: try ledger.happened(), answer)
         }
     }
 

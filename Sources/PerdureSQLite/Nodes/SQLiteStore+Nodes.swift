@@ -6,15 +6,15 @@ extension SQLiteStore {
     // A run without a known owner could never be taken over.
     private static let rememberOwners = SQL(
         """
-        INSERT OR IGNORE INTO nodes (id, build, host, process_id, started_at, ended_at)
-        SELECT DISTINCT owner, '', '', 0, ?1, ?1 FROM runs WHERE owner IS NOT NULL
+        INSERT OR IGNORE INTO nodes (id, build, host, process_id, hosted, started_at, ended_at)
+        SELECT DISTINCT owner, '', '', 0, '[]', ?1, ?1 FROM runs WHERE owner IS NOT NULL
         """)
     private static let forgetIdle = SQL(
         "DELETE FROM nodes WHERE ended_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.owner = nodes.id)")
     private static let insert = SQL(
         """
-        INSERT INTO nodes (id, build, host, process_id, started_at) VALUES (?1, ?2, ?3, ?4, ?5)
-        ON CONFLICT (id) DO UPDATE SET ended_at = NULL
+        INSERT INTO nodes (id, build, host, process_id, hosted, started_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        ON CONFLICT (id) DO UPDATE SET hosted = excluded.hosted, ended_at = NULL
         """)
     private static let end = SQL("UPDATE nodes SET ended_at = ?2 WHERE id = ?1 AND ended_at IS NULL")
 
@@ -26,7 +26,7 @@ extension SQLiteStore {
             try session.execute(Self.rememberOwners, now)
             try session.execute(Self.endOthers, node.id, now)
             try session.execute(Self.forgetIdle)
-            try session.execute(Self.insert, node.id, node.build, node.host, Int(node.processID), now)
+            try session.execute(Self.insert, node.id, node.build, node.host, Int(node.processID), node.hostedText, now)
         }
         setNode(node.id)
     }
@@ -40,5 +40,35 @@ extension SQLiteStore {
             try session.execute(Self.forgetIdle)
         }
         if self.node == node { setNode(nil) }
+    }
+
+    private static let living = SQL("SELECT id, build, host, process_id, hosted FROM nodes WHERE ended_at IS NULL")
+
+    /// Whoever holds the lock is the one node that lives. A file whose lock is free has none, whatever its rows say.
+    package func livingNodes() async throws(StoreError) -> [NodeRegistration] {
+        guard isEngine || EngineLock.isHeld(beside: path) else { return [] }
+        return try await read(on: browser) { session in try session.all(Self.living) { try NodeRegistration($0) } }
+    }
+}
+
+extension NodeRegistration {
+    /// Name and version of each, as JSON: `[["greeting","1"]]`.
+    fileprivate var hostedText: String {
+        JSONValue.array(hosted.map { .array([.string($0.workflow), .string($0.version)]) }).canonicalText
+    }
+
+    fileprivate init(_ row: Statement) throws {
+        let text = try row.text(4)
+        guard let hosted = try? JSONValue.parse(Array(text.utf8), what: "what a node hosts").arrayValue else {
+            throw BadRow("what a node hosts cannot be read: \(text)")
+        }
+        self.init(
+            id: NodeID(rawValue: try row.text(0)), build: try row.text(1), host: try row.text(2),
+            processID: Int32(truncatingIfNeeded: try row.integer(3)),
+            hosted: try hosted.map { pair in
+                let pair = pair.arrayValue?.compactMap(\.stringValue) ?? []
+                guard pair.count == 2 else { throw BadRow("what a node hosts cannot be read: \(text)") }
+                return ClaimRequest.Hosted(workflow: pair[0], version: pair[1])
+            })
     }
 }

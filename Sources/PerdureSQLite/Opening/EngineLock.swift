@@ -26,6 +26,18 @@ final class EngineLock: Sendable {
         self.descriptor = Mutex(descriptor)
     }
 
+    /// Whether some process is the engine of the file. Asking takes a shared lock for a moment, which an engine that opens the file at
+    /// that moment waits for.
+    static func isHeld(beside path: String) -> Bool {
+        let descriptor = Foundation.open(path + ".lock", O_RDWR | O_CLOEXEC)
+        // Without the file no engine has ever opened this store; one that may not be looked at counts as held.
+        guard descriptor >= 0 else { return errno != ENOENT }
+        defer { Foundation.close(descriptor) }
+        guard flock(descriptor, LOCK_SH | LOCK_NB) == 0 else { return true }
+        _ = flock(descriptor, LOCK_UN)
+        return false
+    }
+
     /// Tries for a moment: a program that this process or the last owner has just started holds a copy of every descriptor between its
     /// `fork` and its `exec`. Returns the reason why the lock cannot be had, or `nil`.
     private static func take(_ descriptor: Int32) -> Int32? {

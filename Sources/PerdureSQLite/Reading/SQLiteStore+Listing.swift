@@ -127,6 +127,28 @@ extension SQLiteStore {
         }
     }
 
+    private static let versionCounts = SQL(
+        """
+        SELECT workflow, version, state, count(*) FROM runs WHERE ?1 IS NULL OR namespace = ?1
+        GROUP BY workflow, version, state ORDER BY workflow, version
+        """)
+
+    package func versions(namespace: String?) async throws(StoreError) -> [VersionCounts] {
+        try await read(on: browser) { session in
+            var versions: [VersionCounts] = []
+            try session.forEach(Self.versionCounts, namespace) { row in
+                let workflow = try row.text(0), version = try row.text(1), name = try row.text(2)
+                guard let state = RunState(rawValue: name) else { throw BadRow("the state '\(name)' of a run is unknown") }
+                if versions.last?.workflow != workflow || versions.last?.version != version {
+                    versions.append(VersionCounts(workflow: workflow, version: version, runs: [:]))
+                }
+                versions[versions.count - 1].runs[state] = Int(try row.integer(3))
+                return true
+            }
+            return versions
+        }
+    }
+
     package func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest] {
         try await read(on: browser) { session in
             try session.all(Self.open, namespace, max(0, limit)) { row in

@@ -20,6 +20,7 @@ extension Schema {
             build TEXT NOT NULL,
             host TEXT NOT NULL,
             process_id INTEGER NOT NULL,
+            hosted TEXT NOT NULL,
             started_at INTEGER NOT NULL,
             ended_at INTEGER
         ) STRICT;

@@ -53,6 +53,7 @@ final class CrashingStore: Store {
         case .advance(let advance): (record, events) = (records.withLock { $0[advance.run] }, advance.events)
         case .deliver, .beat: return
         }
+        defer { if moment == .afterCommit { reportRest(item, record) } }
         for event in events {
             if moment == .afterCommit {
                 reporter.report(
@@ -63,6 +64,14 @@ final class CrashingStore: Store {
             }
             crash.pass(moment, event.kind.rawValue, subject: event.subject, workflow: record?.workflow ?? "")
         }
+    }
+
+    private func reportRest(_ item: CommitItem, _ record: RunRecord?) {
+        guard case .advance(let advance) = item, let transition = advance.transition else { return }
+        reporter.report(
+            EngineReport(
+                what: .rest, run: record?.id.description, workflow: record?.workflow, key: record?.key,
+                kind: transition.state.rawValue, due: transition.wakeAt?.microseconds))
     }
 
     // MARK: What is passed on
@@ -94,6 +103,10 @@ final class CrashingStore: Store {
     }
     func runs(_ filter: RunFilter) async throws(StoreError) -> [RunRecord] { try await store.runs(filter) }
     func counts(namespace: String?) async throws(StoreError) -> [RunState: Int] { try await store.counts(namespace: namespace) }
+    func versions(namespace: String?) async throws(StoreError) -> [VersionCounts] {
+        try await store.versions(namespace: namespace)
+    }
+    func livingNodes() async throws(StoreError) -> [NodeRegistration] { try await store.livingNodes() }
     func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
         try await store.events(of: run, after: seq, limit: limit)
     }

@@ -34,7 +34,9 @@ struct CrashingTransport: PeerTransport {
     }
 
     private static func nothingFound(_ call: PeerCall) -> PeerReply {
-        call.path.hasPrefix("/payments") ? PeerReply(status: 200, body: Data(#"{"charges":[]}"#.utf8)) : PeerReply(status: 404)
+        if call.path.hasPrefix("/payments") { return PeerReply(status: 200, body: Data(#"{"charges":[]}"#.utf8)) }
+        if call.path.hasPrefix("/directory") { return PeerReply(status: 200, body: Data(#"{"accounts":[]}"#.utf8)) }
+        return PeerReply(status: 404)
     }
 
     /// Gathers the answer.

@@ -4,6 +4,7 @@ import Logging
 import Perdure
 import PerdureEngine
 import PerdureExamples
+import PerdureHistory
 import PerdureSQLite
 import PerdureStore
 
@@ -18,10 +19,11 @@ struct DemoEngineCommand: AsyncParsableCommand {
         let setup = try JSONDecoder().decode(EngineSetup.self, from: Data(setup.utf8))
         let reporter = Reporter()
         let crash = CrashSwitch(setup.crash, reporter: reporter)
-        let engine = try await Self.engine(setup, crash, reporter)
+        let clock = setup.clock.map { DrivenClock(Timestamp(microseconds: $0)) }
+        let engine = try await Self.engine(setup, clock, crash, reporter)
         try await withThrowingTaskGroup { group in
             group.addTask { try await engine.run() }
-            group.addTask { await Self.untilInputEnds() }
+            group.addTask { await Self.untilInputEnds { clock?.move(to: $0) } }
             try await Self.start(setup.starts, on: engine, reporter)
             reporter.report(EngineReport(what: .ready))
             try await group.next()
@@ -39,14 +41,21 @@ struct DemoEngineCommand: AsyncParsableCommand {
         }
     }
 
-    private static func engine(_ setup: EngineSetup, _ crash: CrashSwitch, _ reporter: Reporter) async throws -> Engine {
-        let store = StoreConfiguration { role in
-            CrashingStore(try await StoreConfiguration.sqlite(setup.store).open(role), crash, reporter)
-        }
+    private static func engine(
+        _ setup: EngineSetup, _ clock: DrivenClock?, _ crash: CrashSwitch, _ reporter: Reporter
+    ) async throws -> Engine {
         var configuration = EngineConfiguration()
         // Hashing a debug build's executable at each of many starts would take longer than everything else.
-        configuration.build = "demo"
+        configuration.build = setup.build
         configuration.poisonLimit = 1_000
+        if let clock { configuration.clock = clock }
+        let time = configuration.clock
+        let store = StoreConfiguration { role in
+            let file = StoreConfiguration.sqlite(setup.store, clock: { time.now() })
+            return CrashingStore(try await file.open(role), crash, reporter)
+        }
+        // Moved time makes nobody wait, so the delays of production cost nothing.
+        let policy = clock == nil ? Self.policy : StepPolicy(attemptTimeout: .minutes(1), grace: .zero)
         let transport = CrashingTransport(crash: crash, isDefended: setup.isDefended)
         let peer = PeerClient(address: setup.peer, transport: transport)
         let bank = PeerClient(address: setup.bank, transport: transport)
@@ -59,6 +68,10 @@ struct DemoEngineCommand: AsyncParsableCommand {
             TakePaymentByHand(bank: bank, policy: policy)
             OnboardCustomer(peer: peer, policy: policy)
             ReserveSeat(peer: peer, policy: policy)
+            ProvisionAccount(peer: peer, policy: policy)
+            DeprovisionAccount(peer: peer, policy: policy)
+            RespondToIncident(peer: peer, network: bank, policy: policy, patience: .milliseconds(1_500))
+            MoveSystems(peer: peer, policy: policy)
         }
     }
 
@@ -69,10 +82,13 @@ struct DemoEngineCommand: AsyncParsableCommand {
             grace: .milliseconds(100))
     }
 
-    private static func untilInputEnds() async {
+    /// - Parameter tell: Called with each time that comes as a line.
+    private static func untilInputEnds(_ tell: @escaping @Sendable (Timestamp) -> Void) async {
         let (stream, continuation) = AsyncStream<Void>.makeStream()
         Thread.detachNewThread {
-            while (try? FileHandle.standardInput.read(upToCount: 1)).flatMap({ $0.isEmpty ? nil : $0 }) != nil {}
+            while let line = readLine() {
+                if let time = Int64(line) { tell(Timestamp(microseconds: time)) }
+            }
             continuation.finish()
         }
         for await _ in stream {}

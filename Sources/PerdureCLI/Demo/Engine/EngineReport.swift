@@ -12,6 +12,8 @@ package struct EngineReport: Codable, Sendable {
         case event
         /// A run of a dead process was taken over.
         case takeover
+        /// A run that waits was given up to the store, or has closed.
+        case rest
         /// The process kills itself now.
         case crash
     }
@@ -26,6 +28,8 @@ package struct EngineReport: Codable, Sendable {
     package var subject: String?
     /// Where exactly it crashes.
     package var detail: String?
+    /// When a run that rests is due, in microseconds since 1970.
+    package var due: Int64?
 
     package var isFinalEvent: Bool {
         what == .event && ["run.completed", "run.failed", "run.cancelled", "run.terminated"].contains(kind)

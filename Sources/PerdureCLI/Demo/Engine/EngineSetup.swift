@@ -23,6 +23,11 @@ package struct EngineSetup: Codable, Sendable {
     package var starts: [Start]
     package var crash: CrashRule?
     package var isDefended = true
+    /// What the engine takes for the time, in microseconds since 1970. It then moves only when a later one comes as a line on standard
+    /// input. nil is the system's clock.
+    package var clock: Int64?
+    /// What the engine records as its build.
+    package var build = "demo"
 
     package init(store: String, peer: String, bank: String, starts: [Start], crash: CrashRule? = nil, isDefended: Bool = true) {
         self.store = store

@@ -86,6 +86,21 @@ struct Tally {
                 Cell(operation: .grantRole, resource: "customer \(key)", detail: "cancelled"),
                 Cell(operation: .sendMessage, resource: key, detail: "apology"),
             ]
+        case ProvisionAccount.name:
+            return [
+                Cell(operation: .createAccount, resource: key), Cell(operation: .issueKey, resource: key),
+                Cell(operation: .activateKey, resource: key),
+            ] + Story.account.roles.map { Cell(operation: .grantRole, resource: key, detail: $0) }
+        case DeprovisionAccount.name:
+            return [
+                Cell(operation: .revokeKey, resource: key), Cell(operation: .removeAccount, resource: key),
+                Cell(operation: .sendMessage, resource: "security@example.org", detail: "deprovisioned"),
+            ] + Story.account.roles.map { Cell(operation: .revokeRole, resource: key, detail: $0) }
+        case RespondToIncident.name:
+            return [Cell(operation: .createAccount, resource: "cut off \(Story.attacked.service)")]
+                + ["oncall@example.org", "security@example.org"].map {
+                    Cell(operation: .sendMessage, resource: $0, detail: "incident")
+                }
         case ReserveSeat.name: return [Cell(operation: .charge, resource: key), Cell(operation: .refund, resource: key)]
         default: return [Cell(operation: .charge, resource: key)]
         }
@@ -103,7 +118,7 @@ struct Tally {
                 operation: effect.operation, resource: isThing ? made.flatMap { origins[$0] } ?? effect.resource : effect.resource
             )
             switch effect.operation {
-            case .grantRole: cell.detail = effect.distinction
+            case .grantRole, .revokeRole: cell.detail = effect.distinction
             case .sendMessage: cell.detail = String(effect.distinction.prefix { $0 != " " })
             default: break
             }

@@ -19,7 +19,8 @@ package struct Stage: Sendable {
 
     /// Sets the stage in a temporary folder, and clears it afterwards.
     package static func run<Result: Sendable>(
-        executable: String = ownExecutable, isDefended: Bool = true, _ body: @escaping @Sendable (Stage) async throws -> Result
+        executable: String = LineProcess.ownExecutable, isDefended: Bool = true,
+        _ body: @escaping @Sendable (Stage) async throws -> Result
     ) async throws -> Result {
         let folder = FileManager.default.temporaryDirectory.appending(path: "perdure-demo-\(UUID().uuidString.lowercased())")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -27,7 +28,7 @@ package struct Stage: Sendable {
         let peer = try service(folder.appending(path: "peer.db")), bank = try service(folder.appending(path: "bank.db"))
         var keyless = Behaviour()
         keyless.keys = .ignore
-        try await bank.ledger.setBehaviour(keyless, of: .group("payments"))
+        for group in ["payments", "directory"] { try await bank.ledger.setBehaviour(keyless, of: .group(group)) }
         let store = folder.appending(path: "perdure.db").path
         return try await withThrowingTaskGroup(of: Result?.self) { group in
             let peerAddress = try await serve(peer, in: &group), bankAddress = try await serve(bank, in: &group)
@@ -39,15 +40,6 @@ package struct Stage: Sendable {
             while let next = try await group.next() { if let next { return next } }
             throw CancellationError()
         }
-    }
-
-    /// The executable that runs now.
-    package static var ownExecutable: String {
-        #if os(Linux)
-            (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
-        #else
-            Bundle.main.executablePath ?? CommandLine.arguments[0]
-        #endif
     }
 
     private static func service(_ ledger: URL) throws -> PeerService {
@@ -76,10 +68,14 @@ package struct Stage: Sendable {
     }
 
     /// Starts an engine.
-    package func engine(_ starts: [EngineSetup.Start], crash: CrashRule? = nil) throws -> EngineProcess {
-        try EngineProcess(
-            executable: executable,
-            EngineSetup(store: store, peer: peerAddress, bank: bankAddress, starts: starts, crash: crash, isDefended: isDefended))
+    package func engine(
+        _ starts: [EngineSetup.Start], crash: CrashRule? = nil, clock: Int64? = nil, build: String = "demo"
+    ) throws -> EngineProcess {
+        var setup = EngineSetup(
+            store: store, peer: peerAddress, bank: bankAddress, starts: starts, crash: crash, isDefended: isDefended)
+        setup.clock = clock
+        setup.build = build
+        return try EngineProcess(executable: executable, setup)
     }
 
     /// Opens the store beside the engine, as an operator's tool does.

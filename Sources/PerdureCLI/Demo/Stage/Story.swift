@@ -25,7 +25,8 @@ extension Story {
     static func all(seed: UInt64) throws -> [Story] {
         var random = SeededGenerator(seed: seed)
         return [
-            try rotation(&random), try payments(&random), try onboarding(&random), try races(&random), try storm(&random),
+            try rotation(&random), try payments(&random), try onboarding(&random), try provisioning(), try deprovisioning(),
+            try incident(), try races(&random), try storm(&random),
         ]
     }
 
@@ -135,21 +136,6 @@ extension Story {
             title: "Ten payments at once, killed at random", starts: starts,
             kills: (0..<10).map { _ in .random(after: Int.random(in: 3...15, using: &random)) },
             trouble: [(.charge, Behaviour(failBefore: 3, failAfterEffect: 3)), (.sendMessage, Behaviour(dropAfterEffect: 4))])
-    }
-}
-
-/// The same numbers for the same seed, on every machine (SplitMix64).
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }
 

@@ -188,6 +188,14 @@ final class WatchedStore: Store {
         try await pass(.other) { () async throws(StoreError) in try await base.counts(namespace: namespace) }
     }
 
+    func versions(namespace: String?) async throws(StoreError) -> [VersionCounts] {
+        try await pass(.other) { () async throws(StoreError) in try await base.versions(namespace: namespace) }
+    }
+
+    func livingNodes() async throws(StoreError) -> [NodeRegistration] {
+        try await pass(.other) { () async throws(StoreError) in try await base.livingNodes() }
+    }
+
     func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
         try await pass(.events) { () async throws(StoreError) in try await base.events(of: run, after: seq, limit: limit) }
     }

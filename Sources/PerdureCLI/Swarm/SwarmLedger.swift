@@ -1,0 +1,104 @@
+import Foundation
+import Synchronization
+
+/// The other side: does what it is asked, recognises keys, answers as its misfortunes have it, and counts. It is never killed.
+final class SwarmLedger: Sendable {
+    /// What happened to one thing.
+    struct Entry: Sendable {
+        var effects = 0
+        var undos = 0
+    }
+
+    struct Counts: Sendable {
+        var requests = 0
+        var recognised = 0
+        var refused = 0
+        var unanswered = 0
+        var probes = 0
+    }
+
+    /// One line from a worker.
+    struct Request: Sendable {
+        enum Kind: String { case effect = "e", undo = "u", probe = "p" }
+
+        let kind: Kind
+        let number: Int
+        /// Without one the request is not recognised when it comes again.
+        let key: String?
+        /// Nothing is done after it.
+        let deadline: Int64
+        let resource: String
+
+        init?(_ words: [Substring]) {
+            guard let kind = words.first.flatMap({ Kind(rawValue: String($0)) }), words.count == (kind == .probe ? 3 : 5),
+                let number = Int(words[1])
+            else { return nil }
+            self.kind = kind
+            self.number = number
+            resource = String(words[words.count - 1])
+            key = kind == .probe || words[2] == "-" ? nil : String(words[2])
+            deadline = kind == .probe ? .max : Int64(words[3]) ?? 0
+        }
+    }
+
+    private struct State {
+        var random: SeededGenerator
+        var entries: [String: Entry] = [:]
+        var keys: Set<String> = []
+        var counts = Counts()
+    }
+
+    private let state: Mutex<State>
+
+    init(seed: UInt64) { state = Mutex(State(random: SeededGenerator(seed: ~seed))) }
+
+    var entries: [String: Entry] { state.withLock { $0.entries } }
+    var counts: Counts { state.withLock { $0.counts } }
+
+    /// Deals with a request, now or a moment later.
+    ///
+    /// - Parameter answer: Called with what is said, if anything is; and whether this is a good moment to kill whoever asked.
+    func take(_ request: Request, _ answer: @escaping @Sendable (_ words: String?, _ isMoment: Bool) -> Void) {
+        let (delay, fate, isMoment) = state.withLock { state in
+            (
+                Int.random(in: 0..<100, using: &state.random) < 30 ? Int.random(in: 1...60, using: &state.random) : 0,
+                Int.random(in: 0..<100, using: &state.random), Int.random(in: 0..<2_000, using: &state.random) == 0
+            )
+        }
+        guard delay > 0 else { return answer(perform(request, fate), isMoment) }
+        DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(delay)) { [self] in
+            answer(perform(request, fate), isMoment)
+        }
+    }
+
+    private func perform(_ request: Request, _ fate: Int) -> String? {
+        let now = Int64(Date().timeIntervalSince1970 * 1_000_000)
+        return state.withLock { state in
+            state.counts.requests += 1
+            if request.kind == .probe {
+                state.counts.probes += 1
+                return (state.entries[request.resource]?.effects ?? 0) > 0 ? "yes" : "no"
+            }
+            if fate < 3 || now > request.deadline {
+                state.counts.refused += 1
+                return "down"
+            }
+            if let key = request.key, !state.keys.insert(key).inserted {
+                state.counts.recognised += 1
+            } else if request.kind == .effect {
+                state.entries[request.resource, default: Entry()].effects += 1
+            } else {
+                state.entries[request.resource, default: Entry()].undos += 1
+            }
+            switch fate {
+            case 3..<6:
+                return "failed"
+            case 6..<8:
+                state.counts.unanswered += 1
+                return nil
+            default:
+                return "ok"
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+import Foundation
+import Perdure
+import Synchronization
+
+/// The way from a worker to the other side and back: lines over the process's own pipes. What was written before the process died
+/// still arrives.
+final class Wire: Sendable {
+    private struct State {
+        var last = 0
+        var waiting: [Int: CheckedContinuation<String?, Never>] = [:]
+    }
+
+    /// Nobody knows whether it was done.
+    struct NoAnswer: Error {}
+
+    private let state = Mutex(State())
+    private let output = Mutex(())
+
+    // MARK: Asking
+
+    /// Has an effect, once for each key; without one, once for each request.
+    func effect(on resource: String, key: String?, until deadline: Date) async throws -> String {
+        try await done(ask("e", "\(key ?? "-") \(Self.microseconds(deadline)) \(resource)"))
+        return resource
+    }
+
+    /// Takes an effect back.
+    func undo(_ resource: String, key: String, until deadline: Date) async throws {
+        try await done(ask("u", "\(key) \(Self.microseconds(deadline)) \(resource)"))
+    }
+
+    func hasHappened(_ resource: String) async throws -> Bool {
+        switch try await ask("p", resource) {
+        case "yes": true
+        case "no": false
+        default: throw NoAnswer()
+        }
+    }
+
+    private func done(_ answer: String) throws {
+        guard answer == "ok" else { throw NoAnswer() }
+    }
+
+    private static func microseconds(_ date: Date) -> Int64 { Int64(date.timeIntervalSince1970 * 1_000_000) }
+
+    private func ask(_ kind: String, _ words: String) async throws -> String {
+        let number = state.withLock { state in
+            state.last += 1
+            return state.last
+        }
+        let answer = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isCancelled = state.withLock { state in
+                    if !Task.isCancelled { state.waiting[number] = continuation }
+                    return Task.isCancelled
+                }
+                guard !isCancelled else { return continuation.resume(returning: nil) }
+                say("\(kind) \(number) \(words)")
+                // The undo of a child has no policy of the caller's, so its attempts have minutes.
+                DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(2)) { [self] in answered(number, "late") }
+            }
+        } onCancel: {
+            answered(number, nil)
+        }
+        guard let answer else { throw CancellationError() }
+        return answer
+    }
+
+    /// An answer has come; nil if nobody waits for it any more.
+    func answered(_ number: Int, _ answer: String?) {
+        state.withLock { $0.waiting.removeValue(forKey: number) }?.resume(returning: answer)
+    }
+
+    /// Writes a whole line straight to the pipe: nothing may be left in a buffer when the process dies.
+    func say(_ line: String) {
+        output.withLock { _ in try? FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8)) }
+    }
+}
