@@ -78,7 +78,7 @@ package struct InboxPage: Sendable, Hashable {
     }
 
     /// The bytes of all payloads.
-    package var valueSize: Int64 { rows.reduce(0) { $0 + Int64($1.delivery.payload?.bytes.count ?? 0) } }
+    package var valueSize: Int64 { rows.reduce(0) { $0 + Int64($1.delivery.payload?.count ?? 0) } }
 
     /// How many rows a page may have, and how many bytes of payloads end it.
     package static let limit = 1_000

@@ -55,14 +55,14 @@ import Testing
     @Test func theEngineIsWokenAtTheEarliestTimeWhoeverNamesOneLast() async throws {
         try await withEngines { harness in
             let engine = try await harness.make { Flow { input, _ in input } }.engine
-            let now = harness.clock.now()
+            let now = harness.clock.now(), earliest = now + .days(10) - engine.lead.span / 2
             for round in 0..<5_000 {
                 DispatchQueue.concurrentPerform(iterations: 4) { engine.ringLater(at: now + .days(40 - 10 * $0)) }
                 let time = engine.scheduler.time(of: engine.pumpAlarm)
-                #expect(time == now + .days(10), "round \(round)")
+                #expect(time == earliest, "round \(round)")
                 engine.state.withLock { $0.scheduledPump = nil }
                 engine.scheduler.switchOff(engine.pumpAlarm)
-                if time != now + .days(10) { break }
+                if time != earliest { break }
             }
             try await harness.close()
         }
