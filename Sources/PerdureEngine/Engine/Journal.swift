@@ -30,6 +30,8 @@ package final class Journal: Sendable {
         /// Somebody is committing, or has a group in hand. One at a time, so that the order stays.
         var isCommitting = false
         var isWriterAsleep = false
+        /// How many items the last group had: tells how busy the engine is.
+        var lastCount = 0
         var isClosed = false
         var mayRetry = true
         var hasBegun = false
@@ -43,6 +45,7 @@ package final class Journal: Sendable {
             guard !isCommitting, !isEmpty else { return nil }
             isCommitting = true
             if let held = held.take() { return held }
+            lastCount = min(waiting.items.count, Journal.groupLimit)
             guard waiting.items.count > Journal.groupLimit else {
                 defer { waiting = Group() }
                 return waiting
@@ -71,6 +74,8 @@ package final class Journal: Sendable {
     private let after: @Sendable (Duration, @escaping @Sendable () -> Void) -> Void
     /// The most items that share a transaction.
     private static let groupLimit = 2_000
+    /// Groups of at most so many items are committed by engine threads that have nothing else to do.
+    private static let fewItems = 4
 
     /// - Parameter after: Calls an action when so much time has passed.
     package init(
@@ -111,9 +116,11 @@ package final class Journal: Sendable {
     }
 
     /// Commits what waits on this thread, unless somebody is committing already. Blocks it for one commit; a store that cannot commit
-    /// now is left to the writer.
+    /// now is left to the writer, and so is everything while many commit together: waking it takes time in which more gathers.
     package func help() {
-        let group = state.withLock { state in state.hasBegun && !state.isClosed ? state.take() : nil }
+        let group = state.withLock { state in
+            state.hasBegun && !state.isClosed && state.lastCount <= Self.fewItems ? state.take() : nil
+        }
         guard var group else { return nudge() }
         do throws(StoreError) {
             let results = try store.commitHere(group.items)
