@@ -38,7 +38,7 @@ core-test: ## Run the tests of the core alone, without HTTP server and client (d
 	@Scripts/prepare.sh test
 	PERDURE_CORE=1 swift test --scratch-path .build-core
 
-check: lint strict-test ## Run everything that CI runs
+check: lint strict-test ## Check the formatting and run every test, with warnings as errors
 	@echo "check: everything passed"
 
 lint: ## Check the formatting

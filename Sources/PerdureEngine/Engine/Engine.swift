@@ -101,8 +101,13 @@ public final class Engine: Service {
         journal = Journal(store: self.store, logger: logger) { duration, action in
             scheduler.schedule(after: duration, action)
         }
-        let bell = Bell(), journal = journal
+        let bell = Bell(), journal = journal, bodyExecutor = bodyExecutor
         threads = EngineThreads(count: configuration.threads) { isIdle in
+            if bodyExecutor.hasKept {
+                // What was handed over must not wait for a body.
+                journal.nudge()
+                bodyExecutor.runKept()
+            }
             if isIdle { journal.help() } else { journal.nudge() }
         }
         self.bell = bell

@@ -20,8 +20,7 @@ package final class Watchdog: Sendable {
         let id: UInt64
         let label: String
         let thread: Runner
-        let threadID = ThreadIdentity.current
-        var start: Instant
+        let start: Instant
         var isReported = false
     }
 
@@ -63,27 +62,6 @@ package final class Watchdog: Sendable {
         let id = start(label)
         defer { end(id) }
         return try body()
-    }
-
-    /// Runs `body`, whose time does not count for the watch around it.
-    package func unwatched<Value>(_ body: () -> Value) -> Value {
-        let thread = ThreadIdentity.current
-        let id = state.withLock { state -> UInt64? in
-            guard let index = state.watches.lastIndex(where: { $0.threadID == thread && !$0.isReported }) else { return nil }
-            state.watches[index].isReported = true
-            return state.watches[index].id
-        }
-        defer {
-            if let id {
-                let now = now()
-                state.withLock { state in
-                    guard let index = state.watches.lastIndex(where: { $0.id == id }) else { return }
-                    state.watches[index].isReported = false
-                    state.watches[index].start = now
-                }
-            }
-        }
-        return body()
     }
 
     /// Reports every watch that is longer than the limit by now and was not reported before, the oldest first.

@@ -56,7 +56,7 @@ extension Activation {
             }
             post(.fact(fact, at: services.clock.now(), body: number))
         }
-        let task = services.watchdog.unwatched { services.bodyExecutor.start(execute) }
+        let task = services.bodyExecutor.start(execute)
         // Its end is mail, which this thread reads later: the entry cannot come too late.
         let body = Body(
             number: number, task: task, host: host, subject: attempt.subject, attempt: attempt.number,

@@ -162,6 +162,26 @@ import Testing
         }
     }
 
+    @Test func `a body that computes without ever waiting hears of a cancellation`() async throws {
+        try await withEngines { harness in
+            let effects = harness.effects
+            try await harness.open {
+                Flow { input, context in
+                    // Alone, so that it begins on an engine thread.
+                    try await context.read("look", input: input) { text, _ in
+                        effects.add("begun")
+                        while !Task.isCancelled {}
+                        return text
+                    }
+                }
+            }
+            let run = try await harness.start()
+            try await harness.until { effects.count("begun") == 1 }
+            try await run.cancel(by: EngineHarness.bob)
+            try await harness.until(run.id, is: .cancelled)
+        }
+    }
+
     @Test func `details above the payload limit are an error at the call`() async throws {
         try await withEngines { harness in
             try await harness.open(configure: { $0.payloadLimit = 64 }) {

@@ -15,7 +15,7 @@ import Testing
 
     private static func place(_ thread: UInt) -> String { ThreadIdentity.current == thread ? "here" : "elsewhere" }
 
-    @Test func `a body begins where it is started, and goes on elsewhere`() async {
+    @Test func `a body begins where it was started, once that thread is done, and goes on elsewhere`() async {
         let executor = BodyExecutor(lends: true), log = Log()
         await onThread {
             let thread = ThreadIdentity.current
@@ -24,23 +24,61 @@ import Testing
                 await Task.yield()
                 log.add(Self.place(thread))
             }
+            #expect(log.all.isEmpty)
+            #expect(executor.hasKept)
+            executor.runKept()
             #expect(log.all.first == "here")
             return [task]
         }
         #expect(log.all == ["here", "elsewhere"])
     }
 
+    @Test func `a second body does not wait for the one that is kept`() async {
+        let executor = BodyExecutor(lends: true), log = Log()
+        await onThread {
+            let thread = ThreadIdentity.current
+            let ended = DispatchSemaphore(value: 0)
+            let kept = executor.start { log.add("kept \(Self.place(thread))") }
+            let other = executor.start {
+                log.add("other \(Self.place(thread))")
+                ended.signal()
+            }
+            ended.wait()
+            executor.runKept()
+            return [kept, other]
+        }
+        #expect(log.all == ["other elsewhere", "kept here"])
+    }
+
     @Test func `what a body starts begins elsewhere`() async {
         let executor = BodyExecutor(lends: true), log = Log()
         await onThread {
             let thread = ThreadIdentity.current
-            return [
-                executor.start {
-                    await withTaskGroup { group in group.addTask { log.add(Self.place(thread)) } }
-                }
-            ]
+            let task = executor.start {
+                await withTaskGroup { group in group.addTask { log.add(Self.place(thread)) } }
+            }
+            executor.runKept()
+            return [task]
         }
         #expect(log.all == ["elsewhere"])
+    }
+
+    @Test func `what is kept for one thread is not begun on another`() async {
+        let executor = BodyExecutor(lends: true), log = Log()
+        await onThread {
+            let thread = ThreadIdentity.current
+            let task = executor.start { log.add(Self.place(thread)) }
+            let looked = DispatchSemaphore(value: 0)
+            Thread.detachNewThread {
+                #expect(!executor.hasKept)
+                executor.runKept()
+                looked.signal()
+            }
+            looked.wait()
+            executor.runKept()
+            return [task]
+        }
+        #expect(log.all == ["here"])
     }
 
     @Test func `after a body that held its thread up none begins there for a while`() async {
@@ -52,13 +90,16 @@ import Testing
                 log.add(Self.place(thread))
                 time.withLock { $0 += 1_000_001 }
             }
+            executor.runKept()
             let next = executor.start { log.add(Self.place(thread)) }
             return [slow, next]
         }
         await onThread {
             let thread = ThreadIdentity.current
             time.withLock { $0 += 10_000_000_000 }
-            return [executor.start { log.add(Self.place(thread)) }]
+            let task = executor.start { log.add(Self.place(thread)) }
+            executor.runKept()
+            return [task]
         }
         #expect(log.all == ["here", "elsewhere", "here"])
     }

@@ -27,16 +27,6 @@ import Testing
         #expect(log.all == ["run-1 6"])
     }
 
-    @Test func `what is not watched does not count`() {
-        let watchdog = watchdog()
-        watchdog.watch("run-1") {
-            watchdog.unwatched { watchdog.check(now: start + .seconds(60)) }
-            #expect(log.all == [])
-            watchdog.check(now: start + .seconds(6))
-        }
-        #expect(log.all == ["run-1 6"])
-    }
-
     @Test func `code that has ended is not reported`() {
         let watchdog = watchdog()
         watchdog.watch("run-1") {}
