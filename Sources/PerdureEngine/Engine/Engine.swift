@@ -101,15 +101,8 @@ public final class Engine: Service {
         journal = Journal(store: self.store, logger: logger) { duration, action in
             scheduler.schedule(after: duration, action)
         }
-        let bell = Bell(), journal = journal, bodyExecutor = bodyExecutor
-        threads = EngineThreads(count: configuration.threads) { isIdle in
-            if bodyExecutor.hasKept {
-                // What was handed over must not wait for a body.
-                journal.nudge()
-                bodyExecutor.runKept()
-            }
-            if isIdle { journal.help() } else { journal.nudge() }
-        }
+        let bell = Bell(), journal = journal
+        threads = Self.threads(configuration.threads, journal, bodyExecutor)
         self.bell = bell
         state = Mutex(EngineState())
         let waiters = RunWaiters()
@@ -124,6 +117,18 @@ public final class Engine: Service {
             return result
         }
         self.store.onOutsideDelivery { bell.ring() }
+    }
+
+    /// The threads that drain runs. Between two of them a thread sees to what that has left for it.
+    private static func threads(_ count: Int, _ journal: Journal, _ bodyExecutor: BodyExecutor) -> EngineThreads {
+        EngineThreads(count: count) { isIdle in
+            if bodyExecutor.hasKept {
+                // What was handed over must not wait for a body.
+                journal.nudge()
+                bodyExecutor.runKept()
+            }
+            if isIdle { journal.help() } else { journal.nudge() }
+        }
     }
 
     /// Runs until it is cancelled or gracefully shut down, which come to the same; then it lets go of the store.
