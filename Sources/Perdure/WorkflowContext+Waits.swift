@@ -46,6 +46,10 @@ extension WorkflowContext {
     /// The body is a child task, so it hands results back by returning them and not by changing variables around it. Names used
     /// inside belong to this call: its own name is a part of their path, and is taken from the names of scopes.
     ///
+    /// What the body did before it was cancelled stays done: put a `scope` around what has to be taken back. A body that swallows the
+    /// cancellation and returns all the same has its result dropped; one that catches failures, or gathers the results of tasks of its
+    /// own, ends with `try Task.checkCancellation()`.
+    ///
     /// - Throws: `StepFailure` with code `timed_out` when the limit passed first, else what the body throws. When the task is
     ///   cancelled, so is the body, and `CancellationError` is thrown when the body has ended.
     public nonisolated(nonsending) func timeout<Result: Sendable>(

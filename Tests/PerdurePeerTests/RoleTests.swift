@@ -74,6 +74,21 @@ import Testing
         }
     }
 
+    @Test func `a role is taken from an account once, which is safe to repeat`() async throws {
+        try await PeerHarness.run { peer in
+            try await peer.post("/directory/accounts", #"{"name": "ada"}"#)
+            for role in ["dev", "ops"] {
+                try await peer.post("/directory/accounts/account-1/roles", #"{"role": "\#(role)"}"#)
+            }
+            for _ in 1...2 { #expect(try await peer.delete("/directory/accounts/account-1/roles/dev").status == 200) }
+            #expect(try await peer.delete("/directory/accounts/account-9/roles/dev").status == 200)
+            let found = try await peer.get("/directory/accounts?name=ada")
+            #expect(found.text == #"{"accounts":[{"id":"account-1","name":"ada","roles":["ops"]}]}"#)
+            let requests = try await peer.service.ledger.requests(of: .operation(.revokeRole))
+            #expect(requests.map(\.outcome) == [.performed, .unchanged, .unchanged])
+        }
+    }
+
     @Test func `duplicates are surplus effects that still hold`() async throws {
         try await PeerHarness.run { peer in
             for order in ["a", "a", "a", "b"] { try await peer.charge(order) }

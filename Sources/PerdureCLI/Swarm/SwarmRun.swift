@@ -133,8 +133,6 @@ struct SwarmRun: Workflow {
             while let other = await group.nextResult() {
                 if case .success(let more) = other { done += more }
             }
-            // Whoever has given the race up meanwhile takes no result: then nothing of it may stand.
-            try Task.checkCancellation()
             return done
         }
     }
@@ -154,7 +152,13 @@ struct SwarmRun: Workflow {
     ) async throws -> [String] {
         do {
             return try await context.timeout(limit, id: id) {
-                try await context.scope("hasty", id: id) { try await play(part, path, context) }
+                try await context.scope("hasty", id: id) {
+                    let done = try await play(part, path, context)
+                    // A part that has caught its failure does not say that the time is over. Nobody takes the result any more, so
+                    // nothing of it may stand.
+                    try Task.checkCancellation()
+                    return done
+                }
             }
         } catch let failure as StepFailure where failure.code == StepFailure.timedOut {
             return []
