@@ -18,6 +18,8 @@ package enum InboxKind: String, Sendable, Hashable, CaseIterable {
     case unpause
     /// The run goes on with the code of another version; the payload is its name.
     case repin
+    /// The run goes on from an earlier point of its history; the payload says from where, and what becomes of what it had done since.
+    case reset
     /// `name` is the subject of a dead letter or of a step in doubt: try again.
     case retry
     /// `name` is the subject of a step in doubt; the payload is a `Resolution`.

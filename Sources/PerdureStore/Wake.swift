@@ -34,7 +34,7 @@ extension InboxKind {
     /// Whether any node can take the message in, also one without the run's code.
     package var needsNoCode: Bool {
         switch self {
-        case .terminate, .resolve, .pause, .unpause, .repin: true
+        case .terminate, .resolve, .pause, .unpause, .repin, .reset: true
         case .signal, .update, .decision, .answer, .cancel, .retry, .keySettled, .childResult, .unreadable: false
         }
     }

@@ -70,7 +70,8 @@ struct Root<App: PerdureApp>: ParsableCommand {
                 ApprovalsCommand.self,
                 ApproveCommand.self, DenyCommand.self, AnswerCommand.self, SignalCommand.self, UpdateCommand.self,
                 CancelCommand.self,
-                TerminateCommand.self, PauseCommand.self, ResumeCommand.self, RepinCommand.self, RetryCommand.self,
+                TerminateCommand.self, PauseCommand.self, ResumeCommand.self, RepinCommand.self, ResetCommand.self,
+                RetryCommand.self,
                 ResolveCommand.self, VerifyCommand.self, VersionsCommand.self, CheckCommand.self,
             ])
     }

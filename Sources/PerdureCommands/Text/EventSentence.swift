@@ -67,6 +67,8 @@ enum EventSentence {
         case .runRepinned:
             "goes on with version \(attributes["to"]?.stringValue ?? "") in place of \(attributes["from"]?.stringValue ?? ""), "
                 + "says \(ValueText.who(attributes))"
+        case .runReset:
+            "goes on after event \(attributes["to"]?.integerValue ?? 0), says \(ValueText.who(attributes))\(why(attributes))"
         case .runCancelRequested where attributes.members.contains { $0.key == "deadline" }:
             "its deadline passed: cancellation asked for"
         case .runCancelRequested: "cancellation asked for by \(ValueText.who(attributes))"

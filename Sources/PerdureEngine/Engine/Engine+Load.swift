@@ -35,14 +35,16 @@ extension Engine {
         }
         guard mayRun(claim, standing, rows) else { return try await lookAfter(claim, rows, hasMore: inbox.hasMore) }
         if isPoisonous { return park(poisoned: claim, deaths: deaths) }
-        let patches = try await readPatches(record.number, begun)
+        let patches = try await readPatches(record.number, begun).filter { !standing.resets.passesOver($0.seq) }.map(\.subject)
         var claim = claim, events = pages.map { Array($0.joined()) }
         if standing.isSuspect {
             guard isTurn(of: claim, deaths: deaths), let (watched, event) = await admit(suspect: claim) else { return }
             claim = watched
             events?.append(event)
         }
-        guard let (activation, late) = bringIn(claim, workflow, patches, services) else { return clearSuspect(record.number) }
+        guard let (activation, late) = bringIn(claim, workflow, patches, standing.resets, services) else {
+            return clearSuspect(record.number)
+        }
         if standing.isSuspect { watch(activation, deaths: deaths) }
         guard let events else { return try await replay(claim, activation, inbox, late: late) }
         activation.post(.history(events))
@@ -55,9 +57,9 @@ extension Engine {
         return ReadInbox(try await store.inbox(run: run, after: 0), at: now)
     }
 
-    private func readPatches(_ run: Int64, _ begun: BegunReading?) async throws(StoreError) -> [String] {
-        if let begun { return begun.beginning.patches.map(\.subject) }
-        return try await store.marked(.versionPatched, nil, in: run).map(\.subject)
+    private func readPatches(_ run: Int64, _ begun: BegunReading?) async throws(StoreError) -> [Event] {
+        if let begun { return begun.beginning.patches }
+        return try await store.marked(.versionPatched, nil, in: run)
     }
 
     /// The history as it stood when the run was claimed.
@@ -87,7 +89,7 @@ extension Engine {
 
     /// Brings in a run that was just started, to which nobody can have said anything yet.
     func activate(started claim: ClaimedRun, _ workflow: RegisteredWorkflow, _ events: [Event], _ services: ActivationServices) {
-        guard let (activation, late) = bringIn(claim, workflow, [], services) else { return }
+        guard let (activation, late) = bringIn(claim, workflow, [], [], services) else { return }
         activation.post(.history(events))
         let inbox = ReadInbox(InboxPage(rows: [], hasMore: false), at: claim.record.createdAt)
         activation.post(.caughtUp(isTakeover: false, inbox.adding(late)))
@@ -118,9 +120,10 @@ extension Engine {
 
     /// Takes the run into memory, with the messages that came while it was read; `nil` if the engine takes in nothing any more.
     private func bringIn(
-        _ claim: ClaimedRun, _ workflow: RegisteredWorkflow, _ patches: [String], _ services: ActivationServices
+        _ claim: ClaimedRun, _ workflow: RegisteredWorkflow, _ patches: [String], _ resets: [ResetSpan],
+        _ services: ActivationServices
     ) -> (Activation, late: LateRows)? {
-        let activation = Activation(claim, workflow: workflow, patches: patches, services: services)
+        let activation = Activation(claim, workflow: workflow, patches: patches, resets: resets, services: services)
         let late = state.withLock { state -> LateRows? in
             let late = state.rowsForLoading.removeValue(forKey: claim.record.number) ?? LateRows()
             guard state.phase == .running else { return nil }

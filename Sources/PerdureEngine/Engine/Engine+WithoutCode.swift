@@ -32,7 +32,9 @@ extension Engine {
     /// - Parameter hasMore: Whether there are unread messages beside these. A run that is to end takes them in first, a page at a time.
     func lookAfter(_ claim: ClaimedRun, _ rows: [InboxRow], hasMore: Bool) async throws(StoreError) {
         let subjects = Set(rows.filter { $0.delivery.kind == .resolve }.map(\.delivery.name))
-        var caretaker = Caretaker(claim, about: subjects, now: store.now())
+        // What a reset means depends on all that was done.
+        let isReset = rows.contains { $0.delivery.kind == .reset }
+        var caretaker = Caretaker(claim, about: isReset ? nil : subjects, now: store.now())
         do throws(HistoryReader.Failure) {
             var reader = historyReader(of: claim)
             while let page = try await reader.next() { caretaker.read(page) }
@@ -86,7 +88,9 @@ extension Engine {
             let isBlockedHere = standing.blockedBuilds.contains(build)
             return RunTransition(to: .blocked, note: standing.blockedReason, blockedBuild: isBlockedHere ? build : last)
         }
-        let goesOn = caretaker.hasResolved || caretaker.version != nil || [.running, .paused].contains(claim.previous)
+        let goesOn =
+            caretaker.hasResolved || caretaker.hasReset || caretaker.version != nil
+            || [.running, .paused].contains(claim.previous)
         return goesOn ? RunTransition(to: .ready, version: caretaker.version) : claim.restoring
     }
 

@@ -26,6 +26,8 @@ struct Caretaker {
     /// Something was cleared up that the code may have waited for.
     private(set) var hasResolved = false
     private(set) var hasTerminated = false
+    /// The run goes on from an earlier point.
+    private(set) var hasReset = false
     /// The version that the run goes on with, if it has changed.
     private(set) var version: String?
 
@@ -59,6 +61,7 @@ struct Caretaker {
     /// Takes in the messages that need no code, and, when the run ends, all of them.
     mutating func take(_ rows: [InboxRow]) {
         let termination = isAfterEnd ? nil : rows.first { $0.delivery.kind == .terminate }
+        let takesEnds = rows.contains { $0.delivery.kind == .reset }
         for row in rows {
             switch row.delivery.kind {
             case .resolve:
@@ -67,6 +70,12 @@ struct Caretaker {
             case .pause, .unpause, .repin:
                 consumed.append(row.number)
                 if termination == nil { intervene(row) } else { decline(row) }
+            case .reset:
+                consumed.append(row.number)
+                if termination == nil { reset(row) } else { decline(row) }
+            case .childResult where termination == nil && takesEnds:
+                consumed.append(row.number)
+                recordEnd(of: row)
             case _ where termination == nil:
                 break
             default:
@@ -112,6 +121,45 @@ struct Caretaker {
             record(row.repinned(from: version ?? identity.version, to: other))
             version = other
         }
+    }
+
+    // MARK: Resets
+
+    /// What nobody can settle without the code has to be settled before; what is to be undone waits for the code.
+    private mutating func reset(_ row: InboxRow) {
+        guard let request = row.resetRequest else { return record(row.refusal(.usage, "the reset cannot be read")) }
+        if let problem = problem(of: request) { return record(row.refusal(.resetRefused, problem)) }
+        record(row.resetBegins(request))
+        for step in view.openApprovals { record(EventDraft(.approvalCancelled, subject: step.subject)) }
+        for step in view.unsentSteps {
+            record(EventDraft(.stepCancelled, subject: step.subject, attributes: ["effect": .string(step.effect)]))
+            settleKey(of: step.subject, .free)
+        }
+        for timer in view.openTimers { record(EventDraft(.timerCancelled, subject: timer.subject)) }
+        for question in view.openQuestions { record(EventDraft(.questionCancelled, subject: question.subject)) }
+        record(request.event(by: JSONValue(row.delivery.sender)))
+        hasReset = true
+    }
+
+    private mutating func problem(of request: ResetRequest) -> String? {
+        let survey = view.survey(of: request)
+        if let problem = survey.problem { return problem }
+        if let child = survey.openChildren.first { return ResetProblem.child(child) }
+        let open = view.unsettledSteps
+        for step in open where !step.isInDoubt && !step.isStuck { doubt(step, .interrupted) }
+        let stuck = Set(view.steps.filter { $0.isInDoubt || $0.isUndo && !$0.isOver }.map(\.subject)).sorted()
+        if !stuck.isEmpty { return ResetProblem.unsettled(stuck) }
+        let undone = survey.completed.filter { $0.choice == .undo }.map(\.subject)
+        return undone.isEmpty ? nil : ResetProblem.needsCode(undone)
+    }
+
+    private mutating func doubt(_ step: RunView.Step, _ reason: DoubtReason) {
+        record(
+            EventDraft(
+                step.isUndo ? .undoInDoubt : .stepInDoubt, subject: step.subject,
+                attributes: .make(
+                    ("reason", .string(reason.rawValue)), ("effect", .string(step.effect)),
+                    ("quiet_after", step.quietAfter.map(JSONValue.init)))))
     }
 
     // MARK: Steps in doubt
@@ -202,14 +250,7 @@ struct Caretaker {
     private mutating func terminate(_ row: InboxRow) {
         for step in view.stepsToUndo { keepKey(of: step.subject) }
         let unsettled = view.unsettledSteps.filter { !$0.isInDoubt }
-        for step in unsettled {
-            record(
-                EventDraft(
-                    step.isUndo ? .undoInDoubt : .stepInDoubt, subject: step.subject,
-                    attributes: .make(
-                        ("reason", .string(DoubtReason.terminated.rawValue)), ("effect", .string(step.effect)),
-                        ("quiet_after", step.quietAfter.map(JSONValue.init)))))
-        }
+        for step in unsettled { doubt(step, .terminated) }
         for step in view.unsentSteps {
             record(
                 EventDraft(

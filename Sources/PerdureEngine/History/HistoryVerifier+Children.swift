@@ -66,7 +66,7 @@ extension HistoryVerifier {
         if let starter, attributes["by"] != starter {
             wrong(named, .child, "Run \(run) acts for somebody else than this run.")
         }
-        if let end = children.ends[named.subject] { checkEnd(end, of: run, childEvents) }
+        if let end = children.ends[run] { checkEnd(end, of: run, childEvents) }
     }
 
     private mutating func checkEnd(_ end: Event, of run: String, _ childEvents: [Event]) {
@@ -98,7 +98,7 @@ package struct NamedChildren {
     let first: Event?
     /// By the child's run.
     private(set) var starts: [String: Event] = [:]
-    /// By the child's subject.
+    /// By the child's run: after a reset there may have been two of one name.
     private(set) var ends: [String: Event] = [:]
 
     package init(_ events: [Event]) {
@@ -109,7 +109,8 @@ package struct NamedChildren {
                 guard let run = (try? event.attributes.object())?["run"]?.stringValue, starts[run] == nil else { continue }
                 starts[run] = event
             case .childCompleted, .childFailed, .childCancelled:
-                if ends[event.subject] == nil { ends[event.subject] = event }
+                guard let run = (try? event.attributes.object())?["run"]?.stringValue, ends[run] == nil else { continue }
+                ends[run] = event
             default: continue
             }
         }

@@ -21,6 +21,9 @@ struct VerifiedStep {
     /// A person had it undone: that undo stands alone.
     var isUndoneByPerson = false
     var approval: Approval?
+    /// The idempotency key of its last intent, and the one under which it happened before a reset.
+    var key: String?
+    var keyBeforeReset: String?
 
     var isAtMostOnce: Bool { effect == EffectKind.atMostOnce.name }
     var isUnsettled: Bool { !isOver && (hasOpenIntent || isInDoubt) && effect != EffectKind.read.name }
@@ -64,7 +67,7 @@ extension HistoryVerifier {
                     + "nor was resolved as not having happened.")
         }
         checkReleased(event, step)
-        if isUndo { checkUndoStart(event, step) }
+        if isUndo { checkUndoStart(event, step) } else { checkKey(event, attributes, &step) }
         step.hasOpenIntent = true
         step.ownerChanged = false
         step.isInDoubt = false

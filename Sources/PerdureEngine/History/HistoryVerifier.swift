@@ -36,6 +36,8 @@ package struct HistoryVerifier {
         case unsettled
         /// A child starts once and ends once, before its parent does, and its own history says the same of it.
         case child
+        /// A reset was asked for, goes to an event that still counts, and what happened before it is not sent again under the same key.
+        case reset
         /// Nothing is sent while the run is paused.
         case paused
     }
@@ -94,6 +96,8 @@ package struct HistoryVerifier {
     /// How many events are judged by more than their chain: that takes memory for each step.
     private let ruleLimit: Int
     private var node: String?
+    var resets: [ResetSpan] = []
+    var resetAskedFor: Int64?
     private var isPaused = false
     private var version: String?
 
@@ -232,6 +236,7 @@ package struct HistoryVerifier {
             node = attributes["node"]?.stringValue
         }
         checkStandstill(event, attributes)
+        checkReset(event, attributes)
         if report.eventCount <= ruleLimit {
             checkStep(event, attributes)
             checkChild(event, attributes)

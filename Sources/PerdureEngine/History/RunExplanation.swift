@@ -45,6 +45,7 @@ package struct RunExplanation: Sendable {
         self.children = children
         self.now = now
         sentences.append(opening)
+        if let reset, !record.state.isFinal { sentences.append(reset) }
         if record.state.isFinal {
             explainEnd()
         } else {
@@ -94,6 +95,11 @@ package struct RunExplanation: Sendable {
         case .cancelled: return "\(name) was cancelled\(closing); what it had done was undone in reverse order."
         case .terminated: return "\(name) was terminated\(closing)\(termination); nothing was undone."
         }
+    }
+
+    /// What is going on with a run that is being reset.
+    private var reset: String? {
+        view.resetting.map { "It is being reset to event \($0.to): what was under way ends first, then it goes on from there." }
     }
 
     private var pause: String {

@@ -15,6 +15,8 @@ package struct RunStanding: Sendable {
     /// It was brought in alone, to be watched, and nothing has come of it yet.
     package private(set) var isWatched = false
     package private(set) var isPoisoned = false
+    /// What the resets of the run pass over.
+    package private(set) var resets: [ResetSpan] = []
     /// While the run is paused.
     package private(set) var pause: Pause?
     package var isPaused: Bool { pause != nil }
@@ -61,6 +63,10 @@ package struct RunStanding: Sendable {
         case .runUnpaused: pause = nil
         // Whether the code of the other version fits is an open question.
         case .runRepinned: (blockedReason, blockedBuilds) = (nil, [])
+        // The same where the code goes on from an earlier point. Whoever resets a run lets it try again.
+        case .runReset:
+            resets.add(event, attributes(event))
+            (blockedReason, blockedBuilds, parkedReason, isPoisoned) = (nil, [], nil, false)
         default: break
         }
         (deathsWithoutProgress, chargedDeaths, isWatched) = (0, 0, false)

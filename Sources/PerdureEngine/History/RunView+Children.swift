@@ -17,6 +17,10 @@ extension RunView {
         package var isOpen = true
         /// It completed and the run was told so.
         package var hasHappened = false
+        /// The events that say that it was started, has completed, and was undone.
+        package var startedAt: Int64 = 0
+        package var completedAt: Int64?
+        package var undoneAt: Int64?
         /// The run has stopped waiting for it, if it ever did: how it ended stands in its own history alone.
         package var isLeftAlone = false
 
@@ -32,7 +36,8 @@ extension RunView {
                     Child(
                         subject: event.subject, run: run, workflow: attributes["workflow"]?.stringValue ?? "",
                         version: attributes["version"]?.stringValue ?? "", irreversible: attributes["irreversible"]?.stringValue,
-                        isAbandoned: attributes["abandon"]?.boolValue ?? false, isOpen: !isDetached, isLeftAlone: isDetached))
+                        isAbandoned: attributes["abandon"]?.boolValue ?? false, isOpen: !isDetached,
+                        startedAt: event.seq, completedAt: isDetached ? event.seq : nil, isLeftAlone: isDetached))
                 return
             }
             guard let index = open[event.subject] else { return }
@@ -43,6 +48,7 @@ extension RunView {
             open[event.subject] = nil
             children[index].isOpen = false
             children[index].hasHappened = event.kind == .childCompleted
+            if event.kind == .childCompleted { children[index].completedAt = event.seq }
             children[index].isLeftAlone = attributes["abandoned"]?.boolValue ?? false
         }
     }
@@ -50,5 +56,7 @@ extension RunView {
     /// Children that the run waits for.
     package var openChildren: [Child] { children.filter(\.isOpen) }
     /// Children whose completion stays: it has no undo, or has not been undone.
-    package var standingChildren: [Child] { children.filter { $0.hasHappened && undo($0.subject)?.hasHappened != true } }
+    package var standingChildren: [Child] { children.filter { $0.hasHappened && $0.undoneAt == nil } }
+    /// Whether no later one has taken its place after a reset.
+    func isCurrent(_ child: Child) -> Bool { children.last { $0.subject == child.subject }?.run == child.run }
 }

@@ -32,6 +32,9 @@ package struct RunView: Sendable {
         package var isOver = false
         /// The effect is recorded as having happened, by its own outcome or by a person's word.
         package var hasHappened = false
+        /// The events since which it counts as done, and as undone.
+        package fileprivate(set) var completedAt: Int64?
+        package fileprivate(set) var undoneAt: Int64?
         /// The run that did the work, if this one took over its outcome.
         package var adoptedFrom: String?
         package var approval: Approval?
@@ -90,11 +93,15 @@ package struct RunView: Sendable {
     /// The run that this one is a child of.
     package private(set) var parent: ParentLink?
     package private(set) var isCancelling = false
+    /// A reset that was asked for and has not been carried out yet.
+    package private(set) var resetting: ResetRequest?
     package private(set) var standing = RunStanding()
     package private(set) var takeovers = 0
     package private(set) var last: Event?
 
     private var node: String?
+    private var cancelRequestedAt: Int64 = 0
+    private var lastReset: Int64 = 0
     private var stepIndex: [String: Int] = [:]
     private var undoIndex: [String: Int] = [:]
     /// Of children that are open.
@@ -131,7 +138,10 @@ package struct RunView: Sendable {
             node = attributes["node"]?.stringValue
             starter = attributes["by"].flatMap(Principal.init)
             parent = attributes["parent"].flatMap(ParentLink.init)
-        case .runCancelRequested: isCancelling = true
+        case .runCancelRequested: (isCancelling, cancelRequestedAt) = (true, event.seq)
+        case .runReset:
+            (resetting, lastReset) = (nil, event.seq)
+            if let to = attributes["to"]?.integerValue, cancelRequestedAt > to { isCancelling = false }
         case .runCompleted, .runFailed, .runCancelled, .runTerminated, .runContinued: final = event
         case .timerStarted: timers.append(Timer(subject: event.subject, due: attributes.timestamp("due")))
         case .timerFired, .timerCancelled: close(&timers) { $0.subject == event.subject && $0.isOpen }
@@ -149,8 +159,9 @@ package struct RunView: Sendable {
                 || event.kind.rawValue.hasPrefix("approval.")
             {
                 addStep(event, attributes)
-            } else if event.kind == .operatorAction, attributes["action"]?.stringValue == "retry", attributes["refused"] == nil {
-                addRetry(event)
+            } else if event.kind == .operatorAction, !attributes.has("refused") {
+                if attributes["action"]?.stringValue == "retry" { addRetry(event) }
+                if attributes["action"]?.stringValue == "reset" { resetting = ResetRequest(attributes) }
             }
         }
     }
@@ -214,7 +225,7 @@ package struct RunView: Sendable {
     private mutating func addStep(_ event: Event, _ attributes: JSONObject) {
         let isUndo = event.kind.rawValue.hasPrefix("undo.")
         let index: Int
-        if let known = isUndo ? undoIndex[event.subject] : stepIndex[event.subject] {
+        if let known = isUndo ? undoIndex[event.subject] : stepIndex[event.subject], !isPassedOver(steps[known]) {
             index = known
         } else {
             index = steps.count
@@ -251,10 +262,12 @@ package struct RunView: Sendable {
             steps[index].isOver = true
             steps[index].hasOpenIntent = false
             steps[index].hasHappened = event.kind == .stepSucceeded || event.kind == .undoSucceeded
+            if steps[index].hasHappened { noteHappened(index, event) }
             steps[index].isToUndo = attributes["to_undo"]?.boolValue ?? false
             steps[index].adoptedFrom = attributes["adopted_from"]?.stringValue
         case .stepResolved, .undoResolved:
             addResolution(index, attributes)
+            if steps[index].hasHappened { noteHappened(index, event) }
         case .undoFailed:
             steps[index].failedAttempts += 1
         case .approvalRequested:
@@ -271,6 +284,21 @@ package struct RunView: Sendable {
             steps[index].isOver = true
         default:
             break
+        }
+    }
+
+    /// Whether a reset lies between: what comes now is the same step once more.
+    private func isPassedOver(_ step: Step) -> Bool { step.isOver && step.lastSeq < lastReset }
+
+    private mutating func noteHappened(_ index: Int, _ event: Event) {
+        guard steps[index].isUndo else {
+            steps[index].completedAt = event.seq
+            return
+        }
+        if let step = stepIndex[event.subject] {
+            steps[step].undoneAt = event.seq
+        } else if let child = children.lastIndex(where: { $0.subject == event.subject }) {
+            children[child].undoneAt = event.seq
         }
     }
 
@@ -300,6 +328,8 @@ package struct RunView: Sendable {
     package var isPoisoned: Bool { standing.isPoisoned }
     package var isPaused: Bool { standing.isPaused }
 
+    /// Steps without those that were done again after a reset.
+    var currentSteps: [Step] { steps.indices.filter { stepIndex[steps[$0].subject] == $0 }.map { steps[$0] } }
     package func step(_ subject: String) -> Step? { stepIndex[subject].map { steps[$0] } }
     package func undo(_ subject: String) -> Step? { undoIndex[subject].map { steps[$0] } }
     /// The step or undo of this name that a person can decide on. While an undo is stuck, its step is not.
@@ -318,7 +348,7 @@ package struct RunView: Sendable {
     package var standingEffects: [Step] {
         steps.filter { step in
             !step.isUndo && step.hasHappened && step.effect != EffectKind.read.name && step.adoptedFrom == nil
-                && undo(step.subject)?.hasHappened != true
+                && step.undoneAt == nil
         }
     }
     /// Steps that are not over and surely did not happen: the last attempt failed definitely, or none was made.

@@ -92,6 +92,8 @@ struct ChildOperation {
     var phase = ChildPhase.requested
     /// The child's id, once there is a child.
     var run: RunID?
+    /// The event that says so.
+    var startedAt: Int64 = 0
     /// The code no longer wants it.
     var isCancelled = false
     var isQueued = false

@@ -126,7 +126,7 @@ package struct IdempotencyKeySource: Sendable, Hashable {
         if let businessKey {
             key = IdempotencyKey.derive(namespace: namespace, stepName: step, businessKey: businessKey, generation: generation)
         } else {
-            key = IdempotencyKey.derive(namespace: namespace, run: run.description, subject: subject, generation: 0)
+            key = IdempotencyKey.derive(namespace: namespace, run: run.description, subject: subject, generation: generation)
         }
         return isUndo ? IdempotencyKey.undo(of: key) : key
     }

@@ -6,6 +6,11 @@ import PerdureStore
 extension RunMachine {
     package mutating func request(_ request: ChildRequest) -> OperationID {
         let id = makeID()
+        if let outcome = adopted(request) {
+            complete(id, request, outcome)
+            answers.append((id, .value(outcome.output)))
+            return id
+        }
         children[id] = ChildOperation(request: request)
         childIDs[request.subject] = id
         requestedSinceRest.append(id)
@@ -106,6 +111,7 @@ extension RunMachine {
             throw Divergence(.unreadable, subject: event.subject, message: "Event \(event.seq) does not name the child's run.")
         }
         children[id]?.run = run
+        children[id]?.startedAt = event.seq
         if child.request.isDetached {
             endChild(id, with: .value(JSONValue.string(run.description).canonicalBytes))
             return
@@ -121,12 +127,17 @@ extension RunMachine {
             endChild(id, with: child.isCancelled ? .cancelled : .value(output))
             return
         }
-        if child.isCancelled {
+        let generation = generations[event.subject] ?? 0
+        if child.isCancelled, rewinding == nil {
             moveChild(id, to: .undoing)
-            makeUndo(of: id, child.request.undone, undo, output: output, keyGeneration: 0, owner: .child(id))
+            makeUndo(
+                of: id, child.request.undone, undo, output: output, keyGeneration: generation, completedAt: event.seq,
+                owner: .child(id))
         } else {
             completed.append(
-                CompletedStep(id: id, request: child.request.undone, undo: undo, output: output, keyGeneration: 0))
+                CompletedStep(
+                    id: id, request: child.request.undone, undo: undo, output: output, keyGeneration: generation,
+                    completedAt: event.seq))
             endChild(id, with: .value(output))
         }
     }
@@ -184,7 +195,9 @@ extension RunMachine {
                     + "is registered here. Register it beside its parent; the run then goes on by itself.")
             return
         }
-        let run = RunID.child(of: identity.id, namespace: identity.namespace, subject: request.subject)
+        let run = RunID.child(
+            of: identity.id, namespace: identity.namespace, subject: request.subject,
+            generation: generations[request.subject] ?? 0)
         plan.drafts.events.append(
             EventDraft(
                 .childStarted, subject: request.subject,

@@ -119,7 +119,9 @@ extension RunMachine {
     }
 
     /// Whether the step is undone as soon as it is known to have happened.
-    func isToUndo(_ step: StepOperation) -> Bool { step.family == .step && step.isCancelled && step.request.undo != nil }
+    func isToUndo(_ step: StepOperation) -> Bool {
+        step.family == .step && step.isCancelled && rewinding == nil && step.request.undo != nil
+    }
 
     /// The same when the step, or its undo, turns out to have happened.
     func settleKey(of step: StepOperation, happenedWith output: [UInt8], into drafts: inout Drafts) {

@@ -42,14 +42,15 @@ extension RunMachine {
             case .decision: stepIDs[row.delivery.name].flatMap { steps[$0]?.phase == .awaitingApproval ? $0 : nil }
             case .answer: questionIDs[row.delivery.name].flatMap { questions[$0]?.phase == .asked ? $0 : nil }
             case .retry, .resolve: stuckStep(row.delivery.name)?.id
-            case .signal, .update, .cancel, .terminate, .pause, .unpause, .repin, .keySettled, .childResult, .unreadable: nil
+            case .signal, .update, .cancel, .terminate, .pause, .unpause, .repin, .reset, .keySettled, .childResult, .unreadable:
+                nil
             }
         case .inbox: nil
         }
     }
 
     /// The code is still at work, and was not told to end.
-    var mayPassDeadline: Bool { !cancelWasRequested && rootResult == nil && !isUndoingAll }
+    var mayPassDeadline: Bool { !cancelWasRequested && rootResult == nil && rewinding == nil && !isUndoingAll }
 
     /// The code has ended with an error, and everything that it did is being undone.
     var isUndoingAll: Bool { unwindings.values.contains { $0.scope.isEmpty } }

@@ -2,6 +2,7 @@ import DequeModule
 import HeapModule
 import Perdure
 package import PerdureHistory
+import PerdureStore
 
 // Feeding events: the only way in which what a run is told changes.
 extension RunMachine {
@@ -12,45 +13,8 @@ extension RunMachine {
         lastSeq = event.seq
         if event.kind != .runResumed { isWatched = false }
         do {
-            switch event.kind {
-            case .runStarted, .runResumed: try feedOwner(event)
-            case .runBlocked: isBlockedInHistory = true
-            case .runUnblocked: isBlockedInHistory = false
-            case .runParked: isParkedInHistory = true
-            case .runUnparked: isParkedInHistory = false
-            case .runPaused, .runUnpaused, .runRepinned: try feedStandstill(event)
-            case .runCancelRequested:
-                cancelWasRequested = true
-                hasPassedDeadline = try event.attributes.timestamp("deadline") != nil
-                rootShouldCancel = true
-            case .runCompleted, .runFailed, .runCancelled, .runTerminated: isClosed = true
-            case .stepIntended, .undoStarted: try feedIntent(event)
-            case .stepAttemptFailed, .undoAttemptFailed: try feedAttemptFailed(event)
-            case .stepSucceeded, .undoSucceeded: try feedHappened(event, output: event.output)
-            case .stepFailed, .undoFailed: try feedFailed(event)
-            case .stepCancelled: try feedStepCancelled(event)
-            case .stepInDoubt, .undoInDoubt: try feedInDoubt(event)
-            case .stepResolved, .undoResolved: try feedResolved(event)
-            case .approvalRequested, .approvalDecided, .approvalExpired, .approvalConsumed, .approvalCancelled, .approvalVoided:
-                try feedApproval(event)
-            case .timerStarted, .timerFired, .timerCancelled: try feedTimer(event)
-            case .questionAsked, .questionAnswered, .questionExpired, .questionCancelled: try feedQuestion(event)
-            case .signalReceived: try feedSignal(event)
-            case .operatorAction: try feedOperatorAction(event)
-            case .childStarted, .childCancelRequested, .childCompleted, .childFailed, .childCancelled: try feedChild(event)
-            case .signalUndelivered: break
-            case .statusReported, .labelsChanged: try feedNote(event)
-            case .versionPatched: feedPatch(event)
-            case .updateReceived: try feedUpdate(event)
-            case .updateCompleted, .updateRejected: try feedReply(event)
-            case .runForked, .runContinued, .runReset, .runExpired, .runSealed,
-                .approvalEscalated:
-                throw Divergence(
-                    .unreadable, subject: event.subject,
-                    message:
-                        "Event \(event.seq) is of kind '\(event.kind.rawValue)', which this release does not know how to replay. "
-                        + "Run it with the release that wrote it, or a later one.")
-            }
+            if resets.passesOver(event.seq) { try passOver(event) } else { try take(event) }
+            goOnRewinding()
         } catch let error as PayloadError {
             throw Divergence(
                 .unreadable, subject: event.subject, message: "Event \(event.seq) (\(event.kind.rawValue)): \(error)")
@@ -58,6 +22,48 @@ extension RunMachine {
             throw error
         } catch {
             throw Divergence(.unreadable, subject: event.subject, message: "Event \(event.seq): \(error)")
+        }
+    }
+
+    private mutating func take(_ event: Event) throws {
+        switch event.kind {
+        case .runStarted, .runResumed: try feedOwner(event)
+        case .runBlocked: isBlockedInHistory = true
+        case .runUnblocked: isBlockedInHistory = false
+        case .runParked: isParkedInHistory = true
+        case .runUnparked: isParkedInHistory = false
+        case .runPaused, .runUnpaused, .runRepinned: try feedStandstill(event)
+        case .runCancelRequested:
+            cancelWasRequested = true
+            hasPassedDeadline = try event.attributes.timestamp("deadline") != nil
+            rootShouldCancel = true
+        case .runCompleted, .runFailed, .runCancelled, .runTerminated: isClosed = true
+        case .stepIntended, .undoStarted: try feedIntent(event)
+        case .stepAttemptFailed, .undoAttemptFailed: try feedAttemptFailed(event)
+        case .stepSucceeded, .undoSucceeded: try feedHappened(event, output: event.output)
+        case .stepFailed, .undoFailed: try feedFailed(event)
+        case .stepCancelled: try feedStepCancelled(event)
+        case .stepInDoubt, .undoInDoubt: try feedInDoubt(event)
+        case .stepResolved, .undoResolved: try feedResolved(event)
+        case .approvalRequested, .approvalDecided, .approvalExpired, .approvalConsumed, .approvalCancelled, .approvalVoided:
+            try feedApproval(event)
+        case .timerStarted, .timerFired, .timerCancelled: try feedTimer(event)
+        case .questionAsked, .questionAnswered, .questionExpired, .questionCancelled: try feedQuestion(event)
+        case .signalReceived: try feedSignal(event)
+        case .operatorAction: try feedOperatorAction(event)
+        case .childStarted, .childCancelRequested, .childCompleted, .childFailed, .childCancelled: try feedChild(event)
+        case .signalUndelivered: break
+        case .statusReported, .labelsChanged: try feedNote(event)
+        case .versionPatched: feedPatch(event)
+        case .updateReceived: try feedUpdate(event)
+        case .updateCompleted, .updateRejected: try feedReply(event)
+        case .runReset: try feedReset(event)
+        case .runForked, .runContinued, .runExpired, .runSealed, .approvalEscalated:
+            throw Divergence(
+                .unreadable, subject: event.subject,
+                message:
+                    "Event \(event.seq) is of kind '\(event.kind.rawValue)', which this release does not know how to replay. "
+                    + "Run it with the release that wrote it, or a later one.")
         }
     }
 
@@ -148,7 +154,7 @@ extension RunMachine {
 
     // MARK: Signals
 
-    private mutating func feedSignal(_ event: Event) throws {
+    mutating func feedSignal(_ event: Event) throws {
         let payload = try event.inputBytes()
         if let id = signalWaits[event.subject]?.popFirst() {
             signalWaitNames[id] = nil
@@ -162,7 +168,9 @@ extension RunMachine {
 
     private mutating func feedOperatorAction(_ event: Event) throws {
         let attributes = try event.attributes.object()
-        guard attributes["action"]?.stringValue == "retry", !attributes.has("refused") else { return }
+        if attributes.has("refused") { return }
+        if attributes["action"]?.stringValue == InboxKind.reset.rawValue { return try feedResetBegins(event, attributes) }
+        guard attributes["action"]?.stringValue == "retry" else { return }
         guard let step = stuckStep(event.subject) else { return }
         let id = step.id
         steps[id]?.forgivenAttempts = step.failedAttempts

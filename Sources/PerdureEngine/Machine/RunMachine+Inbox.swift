@@ -39,7 +39,7 @@ extension RunMachine {
             termination = row
             return
         }
-        if termination == nil, takesAsStandstill(row) { return }
+        if termination == nil, rewinding == nil, takesAsStandstill(row) { return }
         drafts.consumed.append(row.number)
         if delivery.kind == .childResult {
             if let end = ended(row) { drafts.events.append(end) }
@@ -52,9 +52,14 @@ extension RunMachine {
         }
         switch delivery.kind {
         case .signal:
-            drafts.events.append(row.signal(rootResult == nil ? .signalReceived : .signalUndelivered))
+            let isHeard = rootResult == nil || rewinding != nil
+            drafts.events.append(row.signal(isHeard ? .signalReceived : .signalUndelivered))
         case .update:
             drafts.events.append(received(row))
+        case .cancel where rewinding != nil, .pause where rewinding != nil, .repin where rewinding != nil:
+            drafts.events.append(row.refusal(.runResetting, "the run is being reset; say it again when that is done"))
+        case .reset:
+            drafts.events.append(resetBegins(row))
         case .cancel:
             if cancelWasRequested || batch.hasCancel {
                 drafts.events.append(row.refusal(.runCancelled, "the run is being cancelled already"))

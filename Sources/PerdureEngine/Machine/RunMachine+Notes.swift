@@ -99,6 +99,8 @@ extension RunMachine {
     /// Whether the code stands where no build but this one has been.
     private var isAtFrontier: Bool {
         if !isReplaying { return true }
+        // Nothing is outstanding where a run goes on after a reset, whoever had been there before.
+        if let last = resets.last, last.at == storedSeq { return lastSeq >= last.to }
         return lastSeq >= storedSeq && (isFirstOwner || recordedBuild == build)
     }
 

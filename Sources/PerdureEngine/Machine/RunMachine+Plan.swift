@@ -16,6 +16,8 @@ package struct Plan: Sendable {
     package var obstacle: Divergence?
     /// With these drafts the run is given up and leaves memory.
     package var transition: RunTransition?
+    /// The drafts end a reset: the run goes on from an earlier point, and is read anew.
+    package var rewinds = false
 }
 
 extension RunMachine {
@@ -33,6 +35,7 @@ extension RunMachine {
             if !batch.hasOpened { plan.drafts.events.insert(contentsOf: opening(), at: 0) }
             return plan
         }
+        if batch.hasReset { return plan }
         if let standstill {
             planStandstill(standstill, now: now, into: &plan)
             return plan
@@ -231,7 +234,11 @@ extension RunMachine {
         plan.drafts.events.insert(contentsOf: patches, at: 0)
         // A run that ends with this commit is not asked any more; one that takes its time must not keep senders waiting.
         if !updates.buffer.isEmpty, !isOver(after: plan) { plan.drafts.events += unheardUpdates() }
-        if let rootResult, isOver(after: plan) {
+        if let reset = resetEnds(after: plan) {
+            plan.drafts.events.append(reset)
+            plan.transition = RunTransition(to: .ready)
+            plan.rewinds = true
+        } else if let rootResult, rewinding == nil, isOver(after: plan) {
             let final = finalEvent(rootResult)
             plan.drafts.events.append(final)
             tellParent(of: final, into: &plan.drafts)

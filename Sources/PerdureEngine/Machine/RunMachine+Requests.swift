@@ -7,7 +7,13 @@ package import PerdureHistory
 extension RunMachine {
     package mutating func request(_ request: StepRequest) -> OperationID {
         let id = makeID()
+        if !adoptable.isEmpty, let adoption = adopted(request) {
+            complete(id, request, adoption)
+            answers.append((id, adoption.answer))
+            return id
+        }
         steps[id] = StepOperation(id: id, family: .step, request: request, source: id)
+        if let generation = generations[request.subject] { steps[id]?.keyGeneration = generation }
         stepIDs[request.subject] = id
         requestedSinceRest.append(id)
         return id

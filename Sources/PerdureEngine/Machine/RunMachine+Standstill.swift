@@ -8,7 +8,7 @@ import PerdureStore
 extension RunMachine {
     /// Whether a fact has to wait until the run goes on, here or elsewhere. It must not be taken in meanwhile: it may let the code run.
     package func holds(_ fact: Fact) -> Bool {
-        if isPaused || hasStoodDown { return true }
+        if isPaused || hasStoodDown || batch.hasReset { return true }
         guard let standstill, termination == nil else { return false }
         switch fact {
         case .attemptEnded, .probeEnded, .keyHeld, .survived: return false
@@ -18,7 +18,7 @@ extension RunMachine {
             switch row.delivery.kind {
             case .terminate, .resolve, .unreadable: return false
             case .pause, .unpause: return standstill.delivery.kind != .pause
-            case .signal, .update, .decision, .answer, .cancel, .retry, .repin, .keySettled, .childResult: return true
+            case .signal, .update, .decision, .answer, .cancel, .retry, .repin, .reset, .keySettled, .childResult: return true
             }
         }
     }
@@ -136,5 +136,5 @@ extension InboxRow {
 
 extension InboxKind {
     /// Whether the message ends what the run's code does here, so that the code need not be brought in for it.
-    var makesStandstill: Bool { [.terminate, .pause, .repin].contains(self) }
+    var makesStandstill: Bool { [.terminate, .pause, .repin, .reset].contains(self) }
 }

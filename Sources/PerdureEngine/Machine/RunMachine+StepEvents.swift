@@ -77,13 +77,15 @@ extension RunMachine {
         let step = try step(of: event)
         let bytes = try event.bytes(of: output, named: "output")
         if step.family == .undo {
+            undoneSpans.append(
+                UndoneSpan(subject: event.subject, completedAt: step.undoneSince, undoneAt: event.seq))
             undoIsOver(step)
             return
         }
         // Only a step with a business key can have been done by another run; the others are spared the parsing.
         let isAdopted = try step.request.businessKey != nil && event.attributes.object().has("adopted_from")
         let undo = isAdopted ? nil : step.request.undo
-        if step.isCancelled {
+        if step.isCancelled, rewinding == nil {
             if let undo {
                 try startUndo(of: step, undo, output: bytes, then: .cancelled, by: event)
             } else {
@@ -93,7 +95,9 @@ extension RunMachine {
         }
         if let undo {
             completed.append(
-                CompletedStep(id: step.id, request: step.request, undo: undo, output: bytes, keyGeneration: step.keyGeneration))
+                CompletedStep(
+                    id: step.id, request: step.request, undo: undo, output: bytes, keyGeneration: step.keyGeneration,
+                    completedAt: event.seq))
         }
         end(step.id, with: .value(bytes))
     }

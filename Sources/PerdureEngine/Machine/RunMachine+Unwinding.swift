@@ -14,7 +14,8 @@ extension RunMachine {
         completed[index].isBeingUndone = true
         let step = completed[index]
         makeUndo(
-            of: step.id, step.request, step.undo, output: step.output, keyGeneration: step.keyGeneration, owner: .unwinding(id))
+            of: step.id, step.request, step.undo, output: step.output, keyGeneration: step.keyGeneration,
+            completedAt: step.completedAt, owner: .unwinding(id))
     }
 
     /// Undoes a step whose own wait has not ended yet, and ends it then.
@@ -23,12 +24,13 @@ extension RunMachine {
     ) throws(Divergence) {
         try move(step.id, to: .undoing, by: event)
         makeUndo(
-            of: step.id, step.request, undo, output: output, keyGeneration: step.keyGeneration, owner: .step(step.id, answer))
+            of: step.id, step.request, undo, output: output, keyGeneration: step.keyGeneration, completedAt: event.seq,
+            owner: .step(step.id, answer))
     }
 
     mutating func makeUndo(
         of source: OperationID, _ request: StepRequest, _ undo: StepRequest.Undo, output: [UInt8], keyGeneration: Int,
-        owner: StepOperation.Owner
+        completedAt: Int64, owner: StepOperation.Owner?
     ) {
         let id = makeID()
         let effect: EffectKind, hasProbe: Bool
@@ -50,6 +52,7 @@ extension RunMachine {
         operation.isInputRecorded = true
         // Its key is made from the step's, generation and all.
         operation.keyGeneration = keyGeneration
+        operation.undoneSince = completedAt
         operation.windowStart = lastEventAt
         operation.releasedBuild = recordedBuild
         steps[id] = operation

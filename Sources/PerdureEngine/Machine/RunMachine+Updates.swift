@@ -76,7 +76,8 @@ extension RunMachine {
     }
 
     /// Whether there is code that could still ask for an update. While the whole run is undone there is none, however long that takes.
-    private var hearsUpdates: Bool { rootResult == nil && termination == nil && !isUndoingAll }
+    /// After a reset there is some again.
+    private var hearsUpdates: Bool { (rootResult == nil || rewinding != nil) && termination == nil && !isUndoingAll }
 
     func received(_ row: InboxRow) -> EventDraft {
         guard hearsUpdates else { return row.unheardUpdate }

@@ -45,6 +45,16 @@ package struct RunMachine: Sendable {
     package internal(set) var isPaused = false
     /// The run is given up with what was recorded last; nothing more is to be planned here.
     var hasStoodDown = false
+    /// A reset that has begun and not been carried out yet.
+    var rewinding: Rewinding?
+    /// The parts of the stored history that resets pass over, and what was seen of the one that is being read.
+    let resets: [ResetSpan]
+    var passedOver = PassedOver()
+    /// What had happened before a reset and answers again.
+    var adoptable: [String: Adoptable] = [:]
+    /// How often a reset has made room for a step or child to be done again; zero is left out.
+    var generations: [String: Int] = [:]
+    var undoneSpans: [UndoneSpan] = []
     /// A person's `abort` decides how the run ends, whatever the code makes of it.
     var verdict: StepFailure?
     var rootResult: RootResult?
@@ -106,11 +116,13 @@ package struct RunMachine: Sendable {
     /// - Parameters:
     ///   - storedSeq: The last event of the stored history; 0 for a run that begins here.
     ///   - patches: The subjects of the `version.patched` events in it.
+    ///   - resets: What its resets pass over.
     package init(
         identity: RunIdentity, build: String, node: String, storedSeq: Int64 = 0, isFirstOwner: Bool = true,
-        patches: [String] = []
+        patches: [String] = [], resets: [ResetSpan] = []
     ) {
         self.identity = identity
+        self.resets = resets
         self.build = build
         self.node = node
         self.storedSeq = storedSeq
@@ -125,6 +137,8 @@ package struct RunMachine: Sendable {
         let undo: StepRequest.Undo
         let output: [UInt8]
         let keyGeneration: Int
+        /// The event since which it counts as done.
+        let completedAt: Int64
         var isBeingUndone = false
     }
 
@@ -138,6 +152,8 @@ package struct RunMachine: Sendable {
         /// `run.resumed` or `run.unblocked` have been put in front, where they were needed.
         var hasOpened = false
         var hasCancel = false
+        /// A reset begins with it; everything else waits for the next one.
+        var hasReset = false
         /// The pause that waits is recorded and ended at once.
         var hasWithdrawnPause = false
     }

@@ -178,6 +178,8 @@ struct StepOperation {
     var doubt: Doubt?
     var lastFailure: StepFailure?
     var keyGeneration = 0
+    /// For an undo: the event since which what it undoes counts as done.
+    var undoneSince: Int64 = 0
     var bodyWasToldToStop = false
     /// An owner before this one may have begun an attempt that no event speaks of, and this one has begun none since.
     var isInherited = false

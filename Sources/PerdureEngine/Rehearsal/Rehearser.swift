@@ -80,10 +80,15 @@ package final class Rehearser: Sendable {
         }
         guard let last else { return }
         let patches = try await read { () async throws(StoreError) in
-            try await client.store.marked(.versionPatched, nil, in: record.number).map(\.subject)
+            try await client.store.marked(.versionPatched, nil, in: record.number)
         }
         let claim = ClaimedRun(record: record, previous: record.state, head: ChainHead(after: last), isTakeover: false)
-        let code = workflow.map { Activation(claim, workflow: $0, patches: patches, services: services, isOwned: false) }
+        let resets = try await resets(of: record, end: claim.head)
+        let code = workflow.map { workflow in
+            Activation(
+                claim, workflow: workflow, patches: patches.filter { !resets.passesOver($0.seq) }.map(\.subject), resets: resets,
+                services: services, isOwned: false)
+        }
         var reader = HistoryReader(client.store, record, end: claim.head), owner = "", fits = true
         while let page = try await reader.next() {
             // Fed up to each change of owner, to see what the code asks for at that place.
@@ -109,6 +114,15 @@ package final class Rehearser: Sendable {
                 .init(seq: nil, at: nil, build: owner, heir: build, asked: fits ? code?.openSteps ?? [] : []))
         }
         if let code { await leave(code) }
+    }
+
+    /// What the code is not told, which it has to know before the first event.
+    private func resets(of record: RunRecord, end: ChainHead) async throws(HistoryReader.Failure) -> [ResetSpan] {
+        var reader = HistoryReader(client.store, record, end: end), standing = RunStanding()
+        while let page = try await reader.next() {
+            for event in page { standing.add(event) }
+        }
+        return standing.resets
     }
 
     private func read<T>(_ body: () async throws(StoreError) -> T) async throws(HistoryReader.Failure) -> T {

@@ -101,7 +101,7 @@ extension Activation {
             events: events, head: head, facts: facts, takes: drafts.takes, consumed: drafts.consumed,
             startedChildren: children.count,
             tellsOthers: !drafts.settles.isEmpty || !drafts.deliveries.isEmpty || !children.isEmpty, transition: transition,
-            standsDown: plan.transition != nil)
+            standsDown: plan.transition != nil, rewinds: plan.rewinds)
         return .commit(
             RunAdvance(
                 run: number, epoch: state.epoch, head: state.head, events: events, transition: transition,
@@ -234,7 +234,7 @@ extension Activation {
         if batch.startedChildren > 0 { services.metrics.started.increment(by: batch.startedChildren) }
         // Nobody else says so: the store's own bell tells of other processes only.
         if batch.tellsOthers { services.observe(self, .toldOthers) }
-        for event in batch.events where !feed(event) { break }
+        if !batch.rewinds { for event in batch.events where !feed(event) { break } }
         if wasWatched, state.withLock({ !$0.machine.isWatched }) { services.observe(self, .harmless) }
         guard let transition = batch.transition else { return }
         if let last = batch.events.last, transition.state.isFinal {

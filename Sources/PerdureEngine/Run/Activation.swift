@@ -51,6 +51,8 @@ package final class Activation: Sendable {
         var transition: RunTransition?
         /// Whether the run leaves memory with it.
         var standsDown = false
+        /// Whether it ends a reset: nothing of it is for this activation's code.
+        var rewinds = false
     }
 
     struct Body {
@@ -135,10 +137,11 @@ package final class Activation: Sendable {
 
     /// - Parameters:
     ///   - patches: The changes of the code that the stored history says the run follows.
+    ///   - resets: What the resets in it pass over.
     ///   - isOwned: Without it the history can be fed, and nothing is recorded or begun.
     package init(
-        _ claim: ClaimedRun, workflow: RegisteredWorkflow, patches: [String] = [], services: ActivationServices,
-        isOwned: Bool = true
+        _ claim: ClaimedRun, workflow: RegisteredWorkflow, patches: [String] = [], resets: [ResetSpan] = [],
+        services: ActivationServices, isOwned: Bool = true
     ) {
         let record = claim.record
         number = record.number
@@ -149,7 +152,7 @@ package final class Activation: Sendable {
         alarm = services.scheduler.makeAlarm()
         let machine = RunMachine(
             identity: identity, build: services.build, node: services.node.rawValue, storedSeq: claim.head.seq,
-            isFirstOwner: record.epoch == 1, patches: patches)
+            isFirstOwner: record.epoch == 1, patches: patches, resets: resets)
         state = Mutex(State(machine: machine, head: claim.head, epoch: record.epoch, isOwned: isOwned))
         // Nobody has run a run of the first epoch before: nothing of it is a repetition.
         if record.epoch == 1, isOwned { quiet.turn(on: true) }

@@ -10,7 +10,7 @@ enum Audit {
     ]
 
     private static let final = "('completed', 'failed', 'cancelled', 'terminated')"
-    private static let withoutCode = "('terminate', 'resolve', 'pause', 'unpause', 'repin')"
+    private static let withoutCode = "('terminate', 'resolve', 'pause', 'unpause', 'repin', 'reset')"
     private static let finalKinds = list(EventKind.allCases.filter(\.isFinal))
     private static let afterFinal = list(EventKind.allCases.filter(\.mayFollowFinal))
 

@@ -52,6 +52,25 @@ import Testing
         #expect(history.verify().problems.map(\.rule) == [.paused])
     }
 
+    @Test func aResetIsAskedForSettledAndNotFollowedByTheSameKey() {
+        func rules(to: Int64 = 1, asked: Int64? = 1, isSettled: Bool = true, key: String = "pk_2") -> [HistoryVerifier.Rule] {
+            var history = HistoryBuilder()
+            let effect: [String: JSONValue] = ["effect": "at_most_once", "attempt": 1]
+            history.add(.stepIntended, "charge", effect.merging(["key": "pk_1"]) { $1 })
+            if isSettled { history.add(.stepSucceeded, "charge", effect, output: "{}") }
+            if let asked { history.add(.operatorAction, ["action": "reset", "to": .integer(asked), "completed": "keep"]) }
+            history.add(.runReset, ["to": .integer(to), "completed": "keep"])
+            history.add(.stepIntended, "charge", effect.merging(["key": .string(key)]) { $1 })
+            history.add(.stepSucceeded, "charge", effect, output: "{}")
+            return history.verify().problems.map(\.rule)
+        }
+        #expect(rules() == [])
+        #expect(rules(key: "pk_1") == [.reset])
+        #expect(rules(asked: nil) == [.reset])
+        #expect(rules(to: 99, asked: 99).first == .reset)
+        #expect(rules(isSettled: false) == [.unsettled])
+    }
+
     @Test func theRowIsOnTheVersionThatTheHistoryHasComeTo() {
         var history = HistoryBuilder()
         history.add(.runRepinned, ["from": "2.1", "to": "3"])

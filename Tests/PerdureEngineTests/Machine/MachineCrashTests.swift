@@ -84,6 +84,33 @@ import Testing
         #expect(run.violations() == [])
     }
 
+    @Test(arguments: Program.all)
+    func `a run that is reset after any event, and loses its process on the way, breaks no promise`(_ program: Program) throws {
+        let whole = try undisturbed(program)
+        guard whole.history.count > 2 else { return }
+        for count in 2..<whole.history.count {
+            for (index, choice) in ResetChoice.allCases.enumerated() {
+                for to in Set([1, count / 2, count - 1]).sorted() {
+                    let run = MachineDriver(
+                        program.code, build: "build-a", history: Array(whole.history.prefix(count)),
+                        calls: whole.calls.filter { $0.seq <= count })
+                    run.outcomes = program.outcomes
+                    run.adoptKeys()
+                    try run.crash()
+                    try run.reset(to: Int64(to), choice)
+                    if !run.machine.isClosed { try run.crash(build: index == 0 ? "build-b" : nil) }
+                    for _ in 0..<6 where !run.machine.isClosed {
+                        guard try run.playOneThing() else { break }
+                        try run.settle()
+                        if !run.machine.isClosed { try run.crash() }
+                    }
+                    try run.playToTheEnd()
+                    #expect(run.problems() == [], "reset to \(to) after event \(count), \(choice): \(run.historyText)")
+                }
+            }
+        }
+    }
+
     private func undisturbed(_ program: Program) throws -> MachineDriver {
         let run = try MachineDriver(program.code)
         run.outcomes = program.outcomes

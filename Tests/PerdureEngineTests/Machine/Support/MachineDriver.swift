@@ -94,7 +94,7 @@ final class MachineDriver {
         self.calls = calls
         head = history.last.map(ChainHead.init) ?? .start(namespace: "default", run: id.description)
         now = max(now, head.at)
-        machine = RunMachine(identity: identity, build: build, node: node)
+        machine = RunMachine(identity: identity, build: build, node: node, resets: Self.resets(in: history))
         machine.trace = []
         machine.childTrace = []
         script = Script(self)
@@ -160,7 +160,7 @@ final class MachineDriver {
             mailbox = taken + left + refusal
             return true
         }
-        try commit(drafts)
+        try commit(drafts, rewinds: plan.rewinds)
         return true
     }
 
@@ -190,7 +190,7 @@ final class MachineDriver {
         return nil
     }
 
-    private func commit(_ drafts: Drafts) throws {
+    private func commit(_ drafts: Drafts, rewinds: Bool = false) throws {
         for take in drafts.takes {
             keys[take.key] = BusinessKeyRecord(
                 key: take.key, generation: take.generation, holder: identity.id, subject: take.subject,
@@ -209,7 +209,16 @@ final class MachineDriver {
         let events = head.append(contentsOf: drafts.events, run: identity.id.description, now: now)
         history += events
         commits.append(history.count)
-        for event in events { try feed(event) }
+        guard rewinds else { return try events.forEach(feed) }
+        // The run is read anew, from its earlier point.
+        reload()
+        try comeBack(isTakeover: false)
+    }
+
+    static func resets(in history: [Event]) -> [ResetSpan] {
+        var standing = RunStanding()
+        for event in history { standing.add(event) }
+        return standing.resets
     }
 
     /// An event that somebody else than this machine has written.
@@ -294,9 +303,10 @@ final class MachineDriver {
 
     private func reload() {
         Coverage.add(machine, kinds: [])
+        let resets = Self.resets(in: history)
         machine = RunMachine(
             identity: identity, build: self.build, node: node, storedSeq: Int64(history.count), isFirstOwner: false,
-            patches: history.filter { $0.kind == .versionPatched }.map(\.subject))
+            patches: history.filter { $0.kind == .versionPatched && !resets.passesOver($0.seq) }.map(\.subject), resets: resets)
         machine.trace = []
         machine.childTrace = []
         script = Script(self)

@@ -12,6 +12,7 @@ enum ScenarioList {
         try child()
         try note()
         try person()
+        try reset()
         try run()
         try standstill()
         try step()
@@ -184,6 +185,33 @@ enum ScenarioList {
         try scenarios.`a question takes the first valid answer`()
         try scenarios.`a question that nobody answers in time throws`()
         try scenarios.`signals wait in order until they are asked for`()
+    }
+
+    private static func reset() throws {
+        let scenarios = MachineResetScenarios()
+        try scenarios.`after a reset what had happened answers again, and nothing of it is sent twice`()
+        try scenarios.`after a reset what is kept is done once more under a key of its own`()
+        try scenarios.`before a reset what is to be undone is undone, the newest first, and done once more under a key of its own`()
+        try scenarios.`a reset says of single steps what becomes of them`()
+        try scenarios.`an adopted step is undone when the run fails later`()
+        try scenarios.`what had happened with another input is done once more`()
+        try scenarios.`a reset waits for what is under way, tells it to stop, and takes its outcome`()
+        try scenarios.`what is in doubt is resolved before the run is reset`()
+        try scenarios.`what was cut off by a crash is settled before the run is reset`()
+        try scenarios.`timers, questions and approvals end, and begin anew where the code still waits for them`()
+        try scenarios.`a timer that the point has seen begin keeps its time`()
+        try scenarios.`an approval that was used does not return`()
+        try scenarios.`a decision that comes while the run is reset is refused`()
+        try scenarios.`signals since the point are delivered again, in their order`()
+        try scenarios.`a cancellation since the point is forgotten`()
+        try scenarios.`while a run is reset it takes messages, and refuses what would change where it stands`()
+        try scenarios.`a child that was started since is told to end, and another one is made`()
+        try scenarios.`a child that had completed answers again, and its undo is the run's`()
+        try scenarios.`a child that was there at the point stays, and its end is not lost`()
+        try scenarios.`a run is not reset to where something counts that has been undone since`()
+        try scenarios.`a run is reset twice, and not to where the first one has passed over`()
+        try scenarios.`a run that is being reset can be terminated`()
+        try scenarios.`what cannot be undone is adopted, and so is what has a business key`()
     }
 
     private static func run() throws {
