@@ -6,9 +6,11 @@ import PerdureStore
 public struct ResetPreview: Sendable, Hashable {
     /// A step, read or child that completed after the point.
     public struct Step: Sendable, Hashable {
+        /// As history names it.
         public let name: String
         /// The number of the event that says that it completed.
         public let event: Int64
+        /// Whether it is a child workflow.
         public let isChild: Bool
         /// What becomes of it. Where what was asked for cannot be: what becomes of it instead.
         public let choice: ResetChoice

@@ -5,12 +5,18 @@ import Testing
 @testable import PerdureEngine
 
 @Suite struct BodyExecutorTests {
-    /// Runs the body on a thread like one of the engine's, and waits for the tasks that it gives.
+    /// Runs the body on a thread like one of the engine's, and waits for the tasks that it gives. Until they are over the thread stays, so
+    /// that none of the pool's can be taken for it.
     private func onThread(_ body: @escaping @Sendable () -> [Task<Void, Never>]) async {
+        let areOver = DispatchSemaphore(value: 0)
         let tasks = await withCheckedContinuation { continuation in
-            Thread.detachNewThread { continuation.resume(returning: body()) }
+            Thread.detachNewThread {
+                continuation.resume(returning: body())
+                areOver.wait()
+            }
         }
         for task in tasks { await task.value }
+        areOver.signal()
     }
 
     private static func place(_ thread: UInt) -> String { ThreadIdentity.current == thread ? "here" : "elsewhere" }
