@@ -46,3 +46,24 @@ struct ChildExamples {
         _ = run
     }
 }
+
+enum Feed {
+    static func entries(after last: Int) async throws -> [Int] { [] }
+}
+
+// begin loop
+struct Watch: Workflow {
+    static let name = "watch"
+    static let version: WorkflowVersion = "1"
+
+    func run(_ last: Int, _ context: WorkflowContext) async throws -> Nothing {
+        let entries = try await context.read("entries", input: last) { last, _ in try await Feed.entries(after: last) }
+        for entry in entries {
+            try await context.startChild(
+                Ship.self, id: "\(entry)", input: Parcel(item: "\(entry)"), irreversible: "it is on its way")
+        }
+        try await context.sleep(for: .hours(1))
+        try await context.continueAsNew(Watch.self, input: entries.last ?? last)
+    }
+}
+// end loop

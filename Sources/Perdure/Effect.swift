@@ -70,6 +70,7 @@ package enum EffectKind: Sendable, Hashable {
     case read
     case idempotent(Retention)
     case atMostOnce
+    case transactional
 
     /// The name under which history records it.
     package var name: String {
@@ -77,6 +78,7 @@ package enum EffectKind: Sendable, Hashable {
         case .read: "read"
         case .idempotent: "idempotent"
         case .atMostOnce: "at_most_once"
+        case .transactional: "transactional"
         }
     }
 }

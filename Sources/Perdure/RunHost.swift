@@ -31,6 +31,9 @@ package protocol RunHost: AnyObject, Sendable {
         _ call: ChildCall, isolation: (any Actor)?, returning: Output.Type
     ) async throws -> Output
 
+    /// Has the run closed as continued by another one with this input. Always throws.
+    func continueAsNew(_ input: any Codable & Sendable, of workflow: String, isolation: (any Actor)?) async throws -> Never
+
     func random(_ name: String, id: String?) throws -> UInt64
     func uuid(_ name: String, id: String?) throws -> UUID
 

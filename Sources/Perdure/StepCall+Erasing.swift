@@ -69,7 +69,7 @@ extension UndoCall {
     }
 }
 
-private func recorded<Output: Codable & Sendable>(_ value: StepCall.Value, of name: String) throws -> Output {
+func recorded<Output: Codable & Sendable>(_ value: StepCall.Value, of name: String) throws -> Output {
     guard let output = value as? Output else {
         throw PerdureError(
             .historyMismatch, "the recorded output of '\(name)' is a \(type(of: value)), but its undo takes a \(Output.self)")

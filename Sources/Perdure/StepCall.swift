@@ -17,6 +17,8 @@ package struct StepCall: Sendable {
     package var undo: UndoCall?
     /// Why the step has no undo; `nil` for reads and for steps with one.
     package var irreversible: String?
+    /// In place of the body, for work that is done in a transaction of the store.
+    package var transaction: TransactionCall?
 }
 
 /// The declared reverse action of a step. It receives the recorded output, decoded.
@@ -27,6 +29,8 @@ package struct UndoCall: Sendable {
     package var isAtMostOnce: Bool
     package var body: Body
     package var probe: Probe?
+    /// In place of the body, for work that is done in a transaction of the store.
+    package var transaction: UndoTransaction?
 }
 
 /// A question to a person, with its types erased.

@@ -16,6 +16,8 @@ package final class SQLiteStore: Store {
     let browser: Connection
     let bell: Bell
     let logWatch: LogWatch
+    /// For the work of steps; nil until the first one needs it.
+    let transactionConnection = Mutex<Connection?>(nil)
     /// Held by the engine of the file; nil beside it.
     private let lock: EngineLock?
     /// The one living node of this file: whoever registers after it holds the lock, so it is dead by then.
@@ -79,6 +81,7 @@ package final class SQLiteStore: Store {
         bell.stop()
         await reader.close()
         await browser.close()
+        await transactionConnection.withLock { $0 }?.close()
         // Last, so that it is the one to empty the log into the file.
         await writer.close()
         lock?.release()

@@ -64,11 +64,13 @@ package struct RunAdvance: Sendable {
     package var children: [NewRun]
     /// Messages to other runs.
     package var deliveries: [Delivery]
+    /// The run that this one is continued as, if its last event says so. It has this run's key from then on.
+    package var successor: NewRun?
 
     package init(
         run: Int64, epoch: Int64, head: ChainHead, events: [Event], transition: RunTransition? = nil, consumed: [Int64] = [],
         takes: [BusinessKeyTake] = [], settles: [BusinessKeySettlement] = [], children: [NewRun] = [],
-        deliveries: [Delivery] = []
+        deliveries: [Delivery] = [], successor: NewRun? = nil
     ) {
         self.run = run
         self.epoch = epoch
@@ -80,6 +82,7 @@ package struct RunAdvance: Sendable {
         self.settles = settles
         self.children = children
         self.deliveries = deliveries
+        self.successor = successor
     }
 }
 

@@ -32,6 +32,17 @@ package enum InboxKind: String, Sendable, Hashable, CaseIterable {
     case childResult = "child_result"
 }
 
+extension InboxKind {
+    /// Whether a message to a run that was continued is one to the run that it was continued as. The others speak of something that the
+    /// run itself has asked.
+    package var followsRun: Bool {
+        switch self {
+        case .signal, .update, .cancel, .terminate, .pause, .unpause, .repin: true
+        case .decision, .answer, .retry, .resolve, .reset, .keySettled, .unreadable, .childResult: false
+        }
+    }
+}
+
 /// A message for a run. It is durable before the sender is told "accepted", and it wakes the run by existing.
 package struct Delivery: Sendable, Hashable {
     package var run: RunID

@@ -54,12 +54,17 @@ package struct RunRecord: Sendable, Hashable {
     package var note: String?
     /// Set once the run has expired: its history is gone but for `run.expired`.
     package var tombstone: Tombstone?
+    /// The run that began the chain of continued runs that this one is part of; nil for the first one.
+    package var origin: RunOrigin?
+    /// The run that this one was continued as. Then it is `completed`, and its key is the successor's.
+    package var successor: RunID?
 
     package init(
         number: Int64 = 0, id: RunID, namespace: String, workflow: String, version: String, key: String?, inputDigest: String,
         salt: [UInt8],
         state: RunState, epoch: Int64 = 0, owner: NodeID? = nil, wakeAt: Timestamp? = nil, createdAt: Timestamp,
-        closedAt: Timestamp? = nil, note: String? = nil, tombstone: Tombstone? = nil
+        closedAt: Timestamp? = nil, note: String? = nil, tombstone: Tombstone? = nil,
+        origin: RunOrigin? = nil, successor: RunID? = nil
     ) {
         self.number = number
         self.id = id
@@ -77,6 +82,32 @@ package struct RunRecord: Sendable, Hashable {
         self.closedAt = closedAt
         self.note = note
         self.tombstone = tombstone
+        self.origin = origin
+        self.successor = successor
+    }
+
+    /// The first run of the chain that this one is part of.
+    package var chain: RunOrigin { origin ?? RunOrigin(run: id, salt: salt, inputDigest: inputDigest) }
+
+    /// Whether the chain of runs that this one is part of was started with this input, in canonical form.
+    package func wasStarted(with input: [UInt8]) -> Bool {
+        SaltedDigest.hex(salt: chain.salt, canonicalBytes: input) == chain.inputDigest
+    }
+
+    /// How the state is shown.
+    package var stateName: String { successor == nil ? state.rawValue : "continued" }
+}
+
+/// The first run of a chain, with what tells whether a start of the same key is the same start.
+package struct RunOrigin: Sendable, Hashable {
+    package var run: RunID
+    package var salt: [UInt8]
+    package var inputDigest: String
+
+    package init(run: RunID, salt: [UInt8], inputDigest: String) {
+        self.run = run
+        self.salt = salt
+        self.inputDigest = inputDigest
     }
 }
 

@@ -28,6 +28,14 @@ package protocol Store: Sendable {
     /// The same on the calling thread, which is held up until the answer is there: for threads that exist to wait for the disk.
     func commitHere(_ items: [CommitItem]) throws(StoreError) -> [CommitResult]
 
+    /// The kind of store that work can be done in the transactions of, if there is one.
+    var transactions: (any TransactionalStore.Type)? { get }
+
+    /// Does an author's work and the advance that records it in one transaction, which nothing else is part of: the work first, then the
+    /// gate and the events. What is refused, stopped or throws leaves nothing. After `outcomeUnknown` the caller asks again with the
+    /// advance as `earlier`.
+    func transact(_ transaction: StoreTransaction) async throws(StoreError) -> TransactionResult
+
     /// Takes ownership of runs that have something to do: ready ones, due ones, ones with unread inbox rows, ones whose owner died,
     /// blocked ones that have not met this build, terminated ones with an unread `resolve`. Raises each run's epoch; for a dead owner's
     /// run, but for a terminated one, `run.resumed` is appended in the same transaction. Oldest cause first. Messages that wake nobody
@@ -61,6 +69,8 @@ package protocol Store: Sendable {
     func run(_ id: RunID) async throws(StoreError) -> RunRecord?
     func run(number: Int64) async throws(StoreError) -> RunRecord?
     func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord?
+    /// The last run of the chain that this one began; nil if it was never continued.
+    func lastOfChain(begunBy first: RunID) async throws(StoreError) -> RunRecord?
     /// Runs that match, newest first.
     func runs(_ filter: RunFilter) async throws(StoreError) -> [RunRecord]
     /// The numbers of all runs, newest first, also of those whose rows cannot be read.

@@ -39,6 +39,12 @@ package final class FaultyStore: Store {
         return try await change { () throws(StoreError) in try await inner.commit(items) }
     }
 
+    package var transactions: (any TransactionalStore.Type)? { inner.transactions }
+
+    package func transact(_ transaction: StoreTransaction) async throws(StoreError) -> TransactionResult {
+        try await change { () throws(StoreError) in try await inner.transact(transaction) }
+    }
+
     package func claim(_ request: ClaimRequest) async throws(StoreError) -> Claimed {
         let claimed = try await change { () throws(StoreError) in
             if let lost = lostClaim.withLock({ $0 }) { return lost }
@@ -105,6 +111,10 @@ extension FaultyStore {
 
     package func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord? {
         try await inner.run(namespace: namespace, workflow: workflow, key: key)
+    }
+
+    package func lastOfChain(begunBy first: RunID) async throws(StoreError) -> RunRecord? {
+        try await inner.lastOfChain(begunBy: first)
     }
 
     package func runs(_ filter: RunFilter) async throws(StoreError) -> [RunRecord] { try await inner.runs(filter) }

@@ -27,12 +27,13 @@ package struct SampleRun: Sendable {
     package init(
         workflow: String = "greeting", version: String = "1", namespace: String = "default", key: String? = nil,
         owner: NodeID? = nil, labels: [String: String] = [:], at: Timestamp = Sample.start, id: RunID = Sample.runID(),
-        parent: SampleRun? = nil, input: String = #"{"name":"Ada"}"#
+        parent: SampleRun? = nil, continuing: SampleRun? = nil, input: String = #"{"name":"Ada"}"#
     ) {
         record = RunRecord(
             id: id, namespace: namespace, workflow: workflow, version: version, key: key, inputDigest: "digest",
-            salt: Array(0..<16), state: owner == nil ? .ready : .running, epoch: owner == nil ? 0 : 1, owner: owner, createdAt: at
-        )
+            salt: Array(0..<16), state: owner == nil ? .ready : .running, epoch: owner == nil ? 0 : 1, owner: owner,
+            createdAt: at,
+            origin: continuing?.record.chain)
         head = .start(namespace: namespace, run: id.description)
         let labels = JSONValue.object(JSONObject(labels.map { ($0.key, JSONValue.string($0.value)) }))
         let link: JSONValue? = parent.map { ["run": .string($0.record.id.description), "subject": "child"] }
@@ -54,14 +55,15 @@ package struct SampleRun: Sendable {
     package mutating func advance(
         _ drafts: [EventDraft], to transition: RunTransition? = nil, consuming consumed: [Int64] = [],
         takes: [BusinessKeyTake] = [], settles: [BusinessKeySettlement] = [], children: [SampleRun] = [],
-        deliveries: [Delivery] = [], at: Timestamp = Sample.start
+        deliveries: [Delivery] = [], successor: SampleRun? = nil, at: Timestamp = Sample.start
     ) -> RunAdvance {
         let before = head
         let events = drafts.map { append($0, at: at) }
         return RunAdvance(
             run: number, epoch: record.epoch, head: before, events: events, transition: transition, consumed: consumed,
             takes: takes,
-            settles: settles, children: children.map { NewRun(record: $0.record, events: $0.events) }, deliveries: deliveries)
+            settles: settles, children: children.map { NewRun(record: $0.record, events: $0.events) }, deliveries: deliveries,
+            successor: successor.map { NewRun(record: $0.record, events: $0.events) })
     }
 
     /// Goes on from what a claim gave.

@@ -6,6 +6,10 @@ package protocol StoreHarness: Sendable {
     var clock: ManualClock { get }
     /// Opens the one store of this harness, as another process would: nothing is shared but what is durable.
     func open(_ role: StoreConfiguration.Role) async throws -> any Store
+    /// Writes a text into a table of its own, on the connection that a transaction lends.
+    func write(_ text: String, with connection: Any) throws
+    /// What stands there, as another process sees it.
+    func written() async throws -> [String]
     /// Removes what the store left, after it was closed.
     func remove() async
 }
@@ -37,7 +41,8 @@ package struct ConformanceCheck: Sendable, CustomStringConvertible {
 /// Everything that a store promises. Another store runs the same list.
 package enum StoreConformance {
     package static let checks: [ConformanceCheck] =
-        creation + gate + events + heartbeats + claims + causes + wakes + takeover + afterEnd + inbox + children + outside
-        + businessKeys
+        creation + gate + transactions + events + heartbeats + claims + causes + wakes + takeover + afterEnd + inbox + children
+        + outside
+        + succession + businessKeys
         + attention + listing + retention + faults
 }

@@ -1,4 +1,5 @@
 import Foundation
+import GRDB
 import Perdure
 import PerdureHistory
 import PerdureSQLite
@@ -27,6 +28,21 @@ final class SQLiteHarness: StoreHarness {
         options.faults = faults
         adjust(&options)
         return try await StoreConfiguration.sqlite(path, options: options).open(role)
+    }
+
+    func write(_ text: String, with connection: Any) throws {
+        guard let connection = connection as? SQLiteTransaction else { throw CocoaError(.featureUnsupported) }
+        try connection.execute("CREATE TABLE IF NOT EXISTS notes (text TEXT NOT NULL)")
+        try connection.execute("INSERT INTO notes VALUES (?)", text)
+    }
+
+    func written() async throws -> [String] {
+        let queue = try DatabaseQueue(path: path)
+        defer { try? queue.close() }
+        return try await queue.read { database in
+            guard try database.tableExists("notes") else { return [] }
+            return try String.fetchAll(database, sql: "SELECT text FROM notes ORDER BY rowid")
+        }
     }
 
     deinit { try? FileManager.default.removeItem(atPath: folder) }

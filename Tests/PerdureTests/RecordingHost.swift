@@ -82,6 +82,9 @@ final class RecordingHost: RunHost {
         if let output = (call.isDetached ? runID : call.input) as? Output { return output }
         throw StepFailure(code: StepFailure.undecodable, message: call.workflow)
     }
+    func continueAsNew(_ input: any Codable & Sendable, of workflow: String, isolation: (any Actor)?) async throws -> Never {
+        throw CancellationError()
+    }
     func random(_ name: String, id: String?) throws -> UInt64 { 7 }
     func uuid(_ name: String, id: String?) throws -> UUID { UUID(uuid: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7)) }
 }

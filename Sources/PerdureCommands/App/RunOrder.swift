@@ -56,7 +56,7 @@ struct RunOrder: Sendable {
         switch results.first {
         case .created(let record)?: return record.id
         case .keyTaken(let existing)?:
-            guard existing.inputDigest == SaltedDigest.hex(salt: existing.salt, canonicalBytes: payload.bytes) else {
+            guard existing.wasStarted(with: payload.bytes) else {
                 throw PerdureError(
                     .runConflict,
                     "The key '\(options.key ?? "")' belongs to run \(existing.id) of workflow '\(workflow)', which was started with another input. "

@@ -16,8 +16,10 @@ struct RunOutcome: Sendable {
         self.record = record
     }
 
+    /// Of a run that was continued, the last one that continues it.
     static func read(_ id: RunID, _ client: Client) async throws -> RunOutcome {
-        var outcome = RunOutcome(id, try await client.record(id))
+        let record = try await client.latestRecord(of: id)
+        var outcome = RunOutcome(record.id, record)
         try outcome.record.requireHistory()
         guard let final = try await client.final(of: outcome.record) else { return outcome }
         let attributes = (try? final.attributes.object()) ?? JSONObject()

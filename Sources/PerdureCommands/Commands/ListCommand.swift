@@ -15,7 +15,8 @@ struct ListCommand: StoreCommand {
               list --label customer=7
 
             Says at the end if there are more; with --json, on standard error.
-            With --json: an array of objects with run, namespace, workflow, version, key, state, started_at, closed_at, wakes_at, note.
+            With --json: an array of objects with run, namespace, workflow, version, key, state, continued_as, started_at,
+            closed_at, wakes_at, note. A run that was continued as another one is continued, and one of those that are completed.
             """)
 
     @OptionGroup var store: StoreOptions

@@ -64,7 +64,7 @@ struct StartCommand: StoreCommand {
             if !json, wait { environment.print("Run \(id) is started.") }
             guard wait else { return RunOutcome(id, try await client.record(id)) }
             try await client.wait {
-                let state = try await $0.record(id).state
+                let state = try await $0.latestRecord(of: id).state
                 return state.isFinal || state == .quarantined
             }
             return try await RunOutcome.read(id, client)

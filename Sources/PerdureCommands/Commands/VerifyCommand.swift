@@ -11,7 +11,7 @@ struct VerifyCommand: StoreCommand {
         discussion: """
             Checks the hash chain over every event, the run's row, and what the engine promises: nothing that must happen at most once
             is sent without an intent or sent again blindly, an approval is used once and for what was shown, undoing goes backwards,
-            nothing is open at the end, parents and children say the same of each other. The children of a run are checked with it. Names the first wrong event; the exit status is 1 if anything is wrong.
+            nothing is open at the end, parents and children, and runs that continue each other, say the same of each other. The children of a run are checked with it. Names the first wrong event; the exit status is 1 if anything is wrong.
 
             Examples:
               verify 0193a5b0-0000-7000-8000-000000000001
@@ -74,7 +74,13 @@ struct VerifyCommand: StoreCommand {
         let children = RunView(events).children.map(\.run), named = NamedChildren(events)
         var verifier = HistoryVerifier(record)
         verifier.add(events)
-        for child in children {
+        if let next = record.successor, let found = try await client.guarded({ try await client.store.run(next) }),
+            found.tombstone == nil
+        {
+            let (next, nextEvents) = try await read(found, client)
+            verifier.checkSuccession(events, next, nextEvents)
+        }
+        for child in try await withEnds(children, client) {
             do {
                 let child = try await client.record(child)
                 // Of an expired one nothing is left to compare with.
@@ -95,6 +101,18 @@ struct VerifyCommand: StoreCommand {
                 continue
             }
         }
+    }
+
+    /// Children that were continued, and where they have come to.
+    private static func withEnds(_ children: [RunID], _ client: Client) async throws -> [RunID] {
+        var all = children
+        for child in children {
+            guard let record = try await client.guarded({ try await client.store.run(child) }), record.successor != nil else {
+                continue
+            }
+            all.append(try await client.latest(of: child))
+        }
+        return all
     }
 
     /// The run may go on while it is read: row and history belong together only if the row is the same before and after.

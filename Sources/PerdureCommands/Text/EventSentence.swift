@@ -19,7 +19,7 @@ enum EventSentence {
 
     static func tone(_ event: Event) -> TimelineText.Tone {
         switch event.kind {
-        case .runCompleted, .stepSucceeded, .childCompleted: .good
+        case .runCompleted, .runContinued, .stepSucceeded, .childCompleted: .good
         case .runFailed, .runTerminated, .stepFailed, .undoFailed, .stepAttemptFailed, .undoAttemptFailed, .childFailed: .bad
         case .runBlocked, .runParked, .runPaused, .stepInDoubt, .undoInDoubt, .approvalRequested, .questionAsked,
             .runCancelRequested, .childCancelRequested:
@@ -50,7 +50,7 @@ enum EventSentence {
     private static func run(_ event: Event, _ attributes: JSONObject) -> String {
         switch event.kind {
         case .runStarted:
-            "started\(after(" with ", ValueText.result(event.input)))"
+            "started\(after(", continuing run ", attributes["continues"]?["run"]?.stringValue))\(after(" with ", ValueText.result(event.input)))"
         case .runResumed where attributes["clean"]?.boolValue == false:
             "taken over: the process that owned it died"
         case .runResumed where attributes["watched"]?.boolValue == true:
@@ -73,6 +73,8 @@ enum EventSentence {
             "its deadline passed: cancellation asked for"
         case .runCancelRequested: "cancellation asked for by \(ValueText.who(attributes))"
         case .runCompleted: "completed\(after(" with ", ValueText.result(event.output)))"
+        case .runContinued:
+            "continued as run \(attributes["run"]?.stringValue ?? "unknown")\(after(" with ", ValueText.result(event.output)))"
         case .runFailed: "failed with \(attributes["code"]?.stringValue ?? "an error")\(message(attributes))"
         case .runCancelled: "cancelled"
         case .runTerminated: "terminated by \(ValueText.who(attributes))\(why(attributes))"
@@ -108,7 +110,11 @@ enum EventSentence {
     }
 
     private static func effect(_ attributes: JSONObject) -> String {
-        attributes["effect"]?.stringValue == EffectKind.atMostOnce.name ? ", at most once" : ""
+        switch attributes["effect"]?.stringValue {
+        case EffectKind.atMostOnce.name: ", at most once"
+        case EffectKind.transactional.name: ", in a transaction of the store"
+        default: ""
+        }
     }
 
     private static func resolution(_ attributes: JSONObject) -> String {

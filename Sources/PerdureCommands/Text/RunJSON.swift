@@ -19,8 +19,9 @@ enum RunJSON {
     static func run(_ run: RunRecord) -> JSONValue {
         .members(
             ("run", .string(run.id.description)), ("namespace", .string(run.namespace)), ("workflow", .string(run.workflow)),
-            ("version", .string(run.version)), ("key", run.key.map(JSONValue.string)), ("state", .string(run.state.rawValue)),
-            ("started_at", JSONValue(time: run.createdAt)), ("closed_at", run.closedAt.map(JSONValue.init(time:))),
+            ("version", .string(run.version)), ("key", run.key.map(JSONValue.string)), ("state", .string(run.stateName)),
+            ("continued_as", run.successor.map { .string($0.description) }), ("started_at", JSONValue(time: run.createdAt)),
+            ("closed_at", run.closedAt.map(JSONValue.init(time:))),
             ("expired_at", (run.tombstone?.expiredAt).map(JSONValue.init(time:))),
             ("wakes_at", run.wakeAt.map(JSONValue.init(time:))), ("note", run.note.map(JSONValue.string)))
     }

@@ -10,7 +10,7 @@ package enum RunListText {
         let header = ["RUN", "WORKFLOW", "STATE", "STARTED", "KEY"]
         let rows = runs.map { run in
             [
-                run.id.description, "\(run.workflow) \(run.version)", run.state.rawValue,
+                run.id.description, "\(run.workflow) \(run.version)", run.stateName,
                 ReadableTime.span(now.duration(since: run.createdAt)) + " ago", run.key?.shortened(to: 40) ?? "",
             ]
         }

@@ -58,7 +58,7 @@ enum RunText {
     static func headline(_ record: RunRecord, style: Style) -> String {
         let key = record.key.map { "  key \($0.shortened(to: 60))" } ?? ""
         return
-            "\(style.bold(record.id.description))  \(record.workflow) \(record.version)\(key)  \(style.state(record.state.rawValue))"
+            "\(style.bold(record.id.description))  \(record.workflow) \(record.version)\(key)  \(style.state(record.stateName))"
     }
 
     static func times(_ record: RunRecord, _ events: [Event], style: Style) -> String {

@@ -75,7 +75,7 @@ extension Client {
         var children: [String: RunExplanation] = [:]
         for child in view.openChildren.prefix(20) where depth > 0 && !record.state.isFinal {
             do {
-                children[child.subject] = try await explain(child.run, now: now, depth: depth - 1).1
+                children[child.subject] = try await explain(latest(of: child.run), now: now, depth: depth - 1).1
             } catch let error as PerdureError where error.code == .runUnknown {
                 continue
             }

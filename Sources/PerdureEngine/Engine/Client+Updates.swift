@@ -18,7 +18,7 @@ extension Client {
     ) async throws -> U.Reply {
         do {
             let bytes = try Payload.encode(payload, what: "the payload of update '\(U.name)'").bytes
-            let reply = try await update(run, name: U.name, payload: bytes, id: id, by: sender)
+            let reply = try await update(run, name: U.name, payload: bytes, namedBy: id, by: sender)
             return try Payload(bytes: reply).decode(U.Reply.self, what: "the reply to update '\(U.name)'")
         } catch let error as PayloadError {
             throw PerdureError(error)
@@ -29,22 +29,38 @@ extension Client {
     public func update(_ run: RunID, name: String, json: Data, id: String? = nil, by sender: Principal) async throws -> Data {
         do {
             let payload = try JSONValue.parse(Array(json), what: "the payload of update '\(name)'").canonicalBytes
-            return Data(try await update(run, name: name, payload: payload, id: id, by: sender))
+            return Data(try await update(run, name: name, payload: payload, namedBy: id, by: sender))
         } catch let error as PayloadError {
             throw PerdureError(error)
         }
     }
 
     private func update(
-        _ run: RunID, name: String, payload: [UInt8], id: String?, by sender: Principal
+        _ run: RunID, name: String, payload: [UInt8], namedBy id: String?, by sender: Principal
     ) async throws -> [UInt8] {
         guard Name.isIdentifier(name), id.map(Name.isKey) ?? true else {
             throw PerdureError(
                 .nameInvalid,
                 "An update needs a name of 1 to 128 letters, digits, '-', '_' and '.', and an id without control characters.")
         }
+        let id = id ?? UUID().uuidString.lowercased()
+        var target = run
+        while true {
+            // What was not answered before a run was continued is asked of the next one.
+            target = try await latest(of: target)
+            do {
+                return try await update(target, name: name, payload: payload, id: id, by: sender)
+            } catch let error as PerdureError where error.code == .runClosed {
+                if try await latest(of: target) == target { throw error }
+            }
+        }
+    }
+
+    private func update(
+        _ run: RunID, name: String, payload: [UInt8], id: String, by sender: Principal
+    ) async throws -> [UInt8] {
         let delivery = Delivery(
-            to: run, id: "update:\(name):\(id ?? UUID().uuidString.lowercased())", kind: .update, name: name, payload: payload,
+            to: run, id: "update:\(name):\(id)", kind: .update, name: name, payload: payload,
             sender: sender)
         do {
             try await send(delivery)

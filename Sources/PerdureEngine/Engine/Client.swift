@@ -50,6 +50,15 @@ public struct Client: Sendable {
     /// - Throws: `PerdureError` with `run_unknown`.
     public func run(_ id: RunID) async throws -> RunInfo { RunInfo(try await record(id)) }
 
+    /// The run itself, or, if it was continued as another one, and that perhaps as another, the last of them.
+    ///
+    /// - Throws: `PerdureError` with `run_unknown`.
+    public func latest(of id: RunID) async throws -> RunID {
+        let record = try await record(id)
+        guard record.successor != nil else { return id }
+        return try await guarded { try await store.lastOfChain(begunBy: record.chain.run) }?.id ?? id
+    }
+
     /// Runs, newest first.
     ///
     /// - Parameter labels: Only runs with all of these labels.
@@ -244,6 +253,17 @@ public struct Client: Sendable {
             throw PerdureError(.runUnknown, "There is no run \(id) in this store.", metadata: [("run", id.description)])
         }
         return record
+    }
+
+    /// The last run of its chain. Unlike the record of `latest(of:)` it is not that of a run that was continued meanwhile.
+    package func latestRecord(of id: RunID) async throws -> RunRecord {
+        var latest = try await record(id)
+        while latest.successor != nil {
+            let next = try await self.latest(of: latest.id)
+            if next == latest.id { break }
+            latest = try await record(next)
+        }
+        return latest
     }
 
     /// The whole history; of an expired run its one event.

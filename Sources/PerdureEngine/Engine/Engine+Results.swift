@@ -6,7 +6,8 @@ import Synchronization
 
 // How runs end.
 extension Engine {
-    /// Waits for the run to close and returns its recorded output as JSON.
+    /// Waits for the run to close and returns its recorded output as JSON. Of a run that is continued as another one that is the output
+    /// of the last of them.
     ///
     /// Runs move only while `run()` is being executed: called before that, this waits for it.
     ///
@@ -14,8 +15,13 @@ extension Engine {
     ///   `engine_stopped` if this engine ends first. With `run_failed`, `failure` is what it failed with. Cancelling the task ends the
     ///   wait, not the run.
     public func result(of id: RunID) async throws -> Data {
+        var id = id
         while true {
             let record = try await client.record(id)
+            if record.successor != nil {
+                id = try await client.latest(of: id)
+                continue
+            }
             if record.state.isFinal || record.state == .quarantined { return try await output(of: record) }
             try Task.checkCancellation()
             try await waitForChange(of: id)

@@ -15,7 +15,8 @@ extension Engine {
     ///   - type: The workflow; this version of it is started.
     ///   - key: Makes the start repeatable: one key, one run of this workflow in the namespace. A key stays with its run also after that
     ///     has closed, however it ended and whatever version it was started on, and after its history has expired, until its tombstone
-    ///     is gone (`EngineConfiguration.tombstoneRetention`). Without a key every call starts a run.
+    ///     is gone (`EngineConfiguration.tombstoneRetention`). Where runs continue each other it is the last one's, and the input that counts
+    ///     is that of the first. Without a key every call starts a run.
     ///   - labels: Names and values that the run is found by, at most 32; see `WorkflowContext.label`.
     ///   - deadline: How long the run may take from now on. Then it is cancelled: its code gets `CancellationError`, what it did is undone,
     ///     and it fails with `deadline_passed`. At least 1 ms. Without one it may take for ever.
@@ -87,8 +88,7 @@ extension Engine {
             }
             return (record.id, true)
         case .keyTaken(let existing):
-            let digest = SaltedDigest.hex(salt: existing.salt, canonicalBytes: input.bytes)
-            guard existing.inputDigest == digest else {
+            guard existing.wasStarted(with: input.bytes) else {
                 throw PerdureError(
                     .runConflict,
                     "The key '\(options.key ?? "")' belongs to run \(existing.id) of workflow '\(workflow.name)', which was started with another input. "

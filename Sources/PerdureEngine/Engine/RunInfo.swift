@@ -15,7 +15,8 @@ public struct RunInfo: Sendable, Hashable {
     public let version: String
     /// The key it was started with, if any.
     public let key: String?
-    /// `ready`, `running`, `waiting`, `blocked`, `parked`, `paused`, `quarantined`, `completed`, `failed`, `cancelled` or `terminated`.
+    /// `ready`, `running`, `waiting`, `blocked`, `parked`, `paused`, `quarantined`, `completed`, `continued`, `failed`, `cancelled` or
+    /// `terminated`.
     public let state: String
     /// Whether the run has ended, however it did.
     public let isClosed: Bool
@@ -29,6 +30,8 @@ public struct RunInfo: Sendable, Hashable {
     public let expiredAt: Date?
     /// Why the run is blocked, parked, paused or quarantined.
     public let note: String?
+    /// The run that this one was continued as, if it was. `Client.latest(of:)` gives the last one.
+    public let continuedAs: RunID?
 
     package init(_ record: RunRecord) {
         id = record.id
@@ -36,13 +39,14 @@ public struct RunInfo: Sendable, Hashable {
         workflow = record.workflow
         version = record.version
         key = record.key
-        state = record.state.rawValue
+        state = record.stateName
         isClosed = record.state.isFinal
         createdAt = record.createdAt.date
         wakeAt = record.wakeAt?.date
         closedAt = record.closedAt?.date
         expiredAt = record.tombstone?.expiredAt.date
         note = record.note
+        continuedAs = record.successor
     }
 }
 

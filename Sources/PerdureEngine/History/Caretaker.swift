@@ -261,7 +261,9 @@ struct Caretaker {
         let reason = row.delivery.payload.flatMap { try? JSONValue.parse($0, what: "a reason") }
         let final = EventDraft(.runTerminated, attributes: row.attributes(("without_code", true), ("reason", reason)))
         record(final)
-        if let result = ChildResult.delivery(of: final, run: identity.id, to: view.parent) { deliveries.append(result) }
+        let result = ChildResult.delivery(
+            of: final, run: identity.id, first: view.continues?.first ?? identity.id, to: view.parent)
+        if let result { deliveries.append(result) }
         hasTerminated = true
     }
 

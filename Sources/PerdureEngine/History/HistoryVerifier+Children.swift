@@ -52,8 +52,10 @@ extension HistoryVerifier {
     // MARK: Two histories
 
     /// What parent and child say of each other.
+    ///
+    /// To its parent a child that was continued is the run that it began as.
     package mutating func compare(_ children: NamedChildren, _ childRecord: RunRecord, _ childEvents: [Event]) {
-        let run = childRecord.id.description
+        let run = childRecord.chain.run.description
         // Of an expired run nothing is left that could be compared.
         guard let named = children.starts[run], let first = childEvents.first, first.kind == .runStarted else { return }
         let attributes = (try? first.attributes.object()) ?? JSONObject()
@@ -61,12 +63,31 @@ extension HistoryVerifier {
         if link?.run != record.id || link?.subject != named.subject {
             wrong(named, .child, "Run \(run) does not say that it is this run's child '\(named.subject)'.")
         }
-        if first.input != named.input { wrong(named, .child, "Run \(run) was started with another input.") }
+        if childRecord.origin == nil, first.input != named.input {
+            wrong(named, .child, "Run \(run) was started with another input.")
+        }
         let starter = try? children.first?.attributes.object()["by"]
         if let starter, attributes["by"] != starter {
             wrong(named, .child, "Run \(run) acts for somebody else than this run.")
         }
         if let end = children.ends[run] { checkEnd(end, of: run, childEvents) }
+    }
+
+    /// What a run and the one that continues it say of each other.
+    package mutating func checkSuccession(_ events: [Event], _ next: RunRecord, _ nextEvents: [Event]) {
+        guard let end = events.last(where: { $0.kind == .runContinued }), let begin = nextEvents.first, begin.kind == .runStarted
+        else { return }
+        let attributes = (try? begin.attributes.object()) ?? JSONObject()
+        let own = (try? events.first?.attributes.object()) ?? JSONObject()
+        let name = "Run \(next.id)"
+        let link = attributes["continues"].flatMap(ContinuedRun.init)
+        if link?.run != record.id || link?.first != record.chain.run || next.origin != record.chain {
+            wrong(end, .succession, "\(name) does not say that it continues this run.")
+        }
+        if begin.input != end.output { wrong(end, .succession, "\(name) was started with another input.") }
+        for member in ["workflow", "key", "by", "parent", "deadline"] where attributes[member] != own[member] {
+            wrong(end, .succession, "\(name) has another \(member) than this run.")
+        }
     }
 
     private mutating func checkEnd(_ end: Event, of run: String, _ childEvents: [Event]) {

@@ -40,6 +40,8 @@ package struct HistoryVerifier {
         case reset
         /// Nothing is sent while the run is paused.
         case paused
+        /// A run that was continued and the one that continues it say the same of each other.
+        case succession
     }
 
     package struct Problem: Sendable, Hashable {
@@ -115,13 +117,16 @@ package struct HistoryVerifier {
     }
 
     /// - Parameter children: the runs that the history names as children, as far as they are to be compared with it.
+    /// - Parameter successor: the run that it was continued as.
     package static func verify(
-        _ record: RunRecord, _ events: [Event], children: [(record: RunRecord, events: [Event])] = []
+        _ record: RunRecord, _ events: [Event], children: [(record: RunRecord, events: [Event])] = [],
+        successor: (record: RunRecord, events: [Event])? = nil
     ) -> Report {
         var verifier = HistoryVerifier(record)
         verifier.add(events)
         let named = NamedChildren(events)
         for child in children { verifier.compare(named, child.record, child.events) }
+        if let successor { verifier.checkSuccession(events, successor.record, successor.events) }
         return verifier.finish()
     }
 
@@ -274,7 +279,9 @@ package struct HistoryVerifier {
             wrong(
                 nil, .row, "The row names workflow \(record.workflow) \(record.version), but the history another one (event 1).")
         }
-        if attributes["key"]?.stringValue != record.key {
+        // A run that is continued gives its key away.
+        let key = final?.kind == .runContinued ? nil : attributes["key"]?.stringValue
+        if key != record.key {
             wrong(nil, .row, "The row has another key than the history (event 1).")
         }
         if case .inline(let input)? = first.input,
@@ -287,6 +294,10 @@ package struct HistoryVerifier {
             wrong(nil, .row, "The run is quarantined: \(record.note ?? "its history was found broken.")")
         } else if (closed != nil) != record.state.isFinal || (closed != nil && closed != record.state.rawValue) {
             wrong(nil, .row, "The row says \(record.state.rawValue), the history \(closed ?? "that the run is not closed").")
+        }
+        let named = final?.kind == .runContinued ? (try? final?.attributes.object())?["run"]?.stringValue : nil
+        if named != record.successor?.description {
+            wrong(nil, .row, "The row names another successor than the history.")
         }
     }
 }

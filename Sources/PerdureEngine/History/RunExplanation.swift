@@ -45,6 +45,7 @@ package struct RunExplanation: Sendable {
         self.children = children
         self.now = now
         sentences.append(opening)
+        if let continues = view.continues { sentences.append("It continues run \(continues.run).") }
         if let reset, !record.state.isFinal { sentences.append(reset) }
         if record.state.isFinal {
             explainEnd()
@@ -90,6 +91,8 @@ package struct RunExplanation: Sendable {
         case .paused: return "\(name) is paused\(pause): nothing of it is started until it is resumed."
         case .quarantined:
             return "\(name) is quarantined: its history is broken, so it is never executed again. \(record.note ?? "")"
+        case .completed where record.successor != nil:
+            return "\(name) was continued as run \(record.successor?.description ?? "")\(closing)."
         case .completed: return "\(name) completed\(closing)."
         case .failed: return "\(name) failed\(closing)\(failure)."
         case .cancelled: return "\(name) was cancelled\(closing); what it had done was undone in reverse order."
@@ -133,6 +136,9 @@ package struct RunExplanation: Sendable {
     // MARK: Closed runs
 
     private mutating func explainEnd() {
+        if let successor = record.successor {
+            moves.append(Move(["explain", successor.description], "to see how that one stands"))
+        }
         if record.state == .failed || record.state == .cancelled || record.state == .terminated { explainStandingEffects() }
         explainLeftAlone()
         // An undo that waited for a person when the run was terminated still does.

@@ -46,6 +46,8 @@ package struct RunView: Sendable {
         /// Another attempt was released, without a delay and without an event of its own.
         fileprivate var isReleasedAnew = false
 
+        /// What it does is committed with the event that records it.
+        fileprivate var isTransaction: Bool { effect == EffectKind.transactional.name }
         fileprivate var isIdempotent: Bool { effect == EffectKind.idempotent(.forever).name }
 
         /// Whether a process that died at this time may have sent an attempt that no event speaks of: one that was due, or one that needed
@@ -92,6 +94,8 @@ package struct RunView: Sendable {
     package private(set) var children: [Child] = []
     /// The run that this one is a child of.
     package private(set) var parent: ParentLink?
+    /// The run that this one continues.
+    package private(set) var continues: ContinuedRun?
     package private(set) var isCancelling = false
     /// A reset that was asked for and has not been carried out yet.
     package private(set) var resetting: ResetRequest?
@@ -138,6 +142,7 @@ package struct RunView: Sendable {
             node = attributes["node"]?.stringValue
             starter = attributes["by"].flatMap(Principal.init)
             parent = attributes["parent"].flatMap(ParentLink.init)
+            continues = attributes["continues"].flatMap(ContinuedRun.init)
         case .runCancelRequested: (isCancelling, cancelRequestedAt) = (true, event.seq)
         case .runReset:
             (resetting, lastReset) = (nil, event.seq)
@@ -342,7 +347,11 @@ package struct RunView: Sendable {
     /// Steps whose effect may have happened and whose outcome is not recorded, as far as a history can tell; and undos that have begun
     /// and neither ended nor wait for a person.
     package var unsettledSteps: [Step] {
-        steps.filter { !$0.isOver && ($0.hasOpenIntent || $0.isUndo && !$0.isStuck) && $0.effect != EffectKind.read.name }
+        steps.filter { step in
+            if step.isOver || step.effect == EffectKind.read.name { return false }
+            if step.isUndo, !step.isStuck { return true }
+            return step.hasOpenIntent && !step.isTransaction
+        }
     }
     /// Effects that the run has had and still has: what happened, has an effect, and was not undone.
     package var standingEffects: [Step] {
@@ -352,7 +361,9 @@ package struct RunView: Sendable {
         }
     }
     /// Steps that are not over and surely did not happen: the last attempt failed definitely, or none was made.
-    package var unsentSteps: [Step] { steps.filter { !$0.isOver && !$0.isUndo && !$0.hasOpenIntent && !$0.isInDoubt } }
+    package var unsentSteps: [Step] {
+        steps.filter { !$0.isOver && !$0.isUndo && (!$0.hasOpenIntent || $0.isTransaction) && !$0.isInDoubt }
+    }
     /// Steps that happened and are to be undone, which has not begun.
     package var stepsToUndo: [Step] { steps.filter { !$0.isUndo && $0.isToUndo && undo($0.subject) == nil } }
     /// The run is over and nothing about it is in doubt.

@@ -11,12 +11,17 @@ package struct ChildResult: Sendable, Hashable {
     package var kind: EventKind
     package var attributes: JSONObject
     package var output: [UInt8]?
+    /// The run that has ended, if the child was continued: the last of its chain.
+    package var last: RunID?
 
-    package init(run: RunID, kind: EventKind, attributes: JSONObject = JSONObject(), output: [UInt8]? = nil) {
+    package init(
+        run: RunID, kind: EventKind, attributes: JSONObject = JSONObject(), output: [UInt8]? = nil, last: RunID? = nil
+    ) {
         self.run = run
         self.kind = kind
         self.attributes = attributes
         self.output = output
+        self.last = last
     }
 
     /// `nil` for bytes that are none.
@@ -29,33 +34,37 @@ package struct ChildResult: Sendable, Hashable {
         let rest = payload.dropFirst(line.count)
         self.init(
             run: run, kind: kind, attributes: header["attributes"]?.objectValue ?? JSONObject(),
-            output: rest.isEmpty ? nil : Array(rest.dropFirst()))
+            output: rest.isEmpty ? nil : Array(rest.dropFirst()), last: header["last"]?.stringValue.flatMap(RunID.init))
     }
 
     package var payload: [UInt8] {
-        let header: JSONValue = [
-            "run": .string(run.description), "kind": .string(kind.rawValue), "attributes": .object(attributes),
-        ]
-        guard let output else { return header.canonicalBytes }
-        return header.canonicalBytes + [UInt8(ascii: "\n")] + output
+        var members = JSONObject([
+            ("run", .string(run.description)), ("kind", .string(kind.rawValue)), ("attributes", .object(attributes)),
+        ])
+        if let last { members["last"] = .string(last.description) }
+        let header = JSONValue.object(members).canonicalBytes
+        guard let output else { return header }
+        return header + [UInt8(ascii: "\n")] + output
     }
 
     /// The message to the parent that goes into the commit of the child's last event; `nil` if the parent does not wait, or the event
-    /// only ends this part of the child.
-    package static func delivery(of final: EventDraft, run: RunID, to parent: ParentLink?) -> Delivery? {
+    /// only ends this part of the child. To its parent a child that was continued is still the run that it began as.
+    package static func delivery(of final: EventDraft, run: RunID, first: RunID, to parent: ParentLink?) -> Delivery? {
         guard let parent, !parent.isDetached, final.kind.isFinal, final.kind != .runContinued else { return nil }
         var output: [UInt8]?
         if case .inline(let bytes)? = final.output { output = bytes }
         let result = ChildResult(
-            run: run, kind: final.kind, attributes: (try? final.attributes.object()) ?? JSONObject(), output: output)
+            run: first, kind: final.kind, attributes: (try? final.attributes.object()) ?? JSONObject(), output: output,
+            last: run == first ? nil : run)
         return Delivery(
-            to: parent.run, id: "child:\(run):end", kind: .childResult, name: parent.subject, payload: result.payload,
-            sender: .run(run))
+            to: parent.run, id: "child:\(first):end", kind: .childResult, name: parent.subject, payload: result.payload,
+            sender: .run(first))
     }
 
     /// The event that ends the child in the parent's history.
     package func event(subject: String, at: Timestamp) -> EventDraft {
         var members = JSONObject([("run", .string(run.description)), ("ended_at", JSONValue(at))])
+        if let last { members["last"] = .string(last.description) }
         switch kind {
         case .runCompleted:
             return EventDraft(

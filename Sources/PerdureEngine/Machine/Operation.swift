@@ -29,6 +29,7 @@ package struct StepRequest: Sendable {
     package enum Undo: Sendable, Hashable {
         case idempotent
         case atMostOnce(hasProbe: Bool)
+        case transactional
     }
 
     package var subject: String

@@ -76,6 +76,8 @@ package struct Drafts: Sendable {
     package var children: [ChildStart] = []
     /// Messages to parents and children.
     package var deliveries: [Delivery] = []
+    /// The run that `run.continued` names.
+    package var successor: SuccessorStart?
 
     package var isEmpty: Bool { events.isEmpty && consumed.isEmpty }
 
@@ -86,6 +88,7 @@ package struct Drafts: Sendable {
         settles += other.settles
         children += other.children
         deliveries += other.deliveries
+        successor = successor ?? other.successor
     }
 }
 

@@ -245,7 +245,9 @@ extension RunMachine {
 
     /// Puts the end of this run into the inbox of its parent.
     func tellParent(of final: EventDraft, into drafts: inout Drafts) {
-        if let delivery = ChildResult.delivery(of: final, run: identity.id, to: parent) { drafts.deliveries.append(delivery) }
+        if let delivery = ChildResult.delivery(of: final, run: identity.id, first: firstOfChain, to: parent) {
+            drafts.deliveries.append(delivery)
+        }
     }
 }
 

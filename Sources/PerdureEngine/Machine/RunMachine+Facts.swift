@@ -88,6 +88,18 @@ extension RunMachine {
         return drafts
     }
 
+    /// What is to be recorded of a step whose work is being committed with it, in a commit of its own.
+    package mutating func transactionDrafts(_ id: OperationID, _ output: [UInt8], now: Timestamp) -> Drafts {
+        defer { batch = Batch() }
+        return drafts(for: .attemptEnded(id, .succeeded(output)), now: now, random: 0.5)
+    }
+
+    /// Whether the attempt that a plan wants made is work of the store's own transaction.
+    package func isTransaction(_ id: OperationID) -> Bool { steps[id]?.isTransaction ?? false }
+
+    /// Has the next plan look at an operation whose action could not be taken yet.
+    package mutating func lookAgain(at id: OperationID) { enqueue(id) }
+
     /// Whether the event changes nothing for the code. Static: as a method it would be handed on with a copy of the whole machine.
     private static func isMereNote(_ event: EventDraft) -> Bool {
         switch event.kind {
@@ -146,7 +158,7 @@ extension RunMachine {
         case .succeeded(let output):
             drafts.events.append(succeeded(step, output))
             settleKey(of: step, happenedWith: output, into: &drafts)
-        case .unrecordable(let message) where step.isRead:
+        case .unrecordable(let message) where step.isNeverInDoubt:
             drafts.events.append(failed(step, AttemptFailure(typeName: "", message: message)))
         case .unrecordable(let message):
             drafts.events.append(inDoubt(step, .unrecordable, details: message))
@@ -158,10 +170,10 @@ extension RunMachine {
     private mutating func draft(
         _ failure: AttemptFailure, of step: StepOperation, now: Timestamp, random: Double, into drafts: inout Drafts
     ) {
-        let isDefinite = step.isRead || failure.isDefinite
+        let isDefinite = step.isNeverInDoubt || failure.isDefinite
         // Under one key a refusal for good speaks for every attempt; a definite error that another attempt may mend (a rate limit, no
         // connection) speaks of its own attempt only.
-        let surelyDidNotHappen = step.isRead || (isDefinite && (!failure.isRetryable || !step.earlierMayHaveRun))
+        let surelyDidNotHappen = step.isNeverInDoubt || (isDefinite && (!failure.isRetryable || !step.earlierMayHaveRun))
         let policy = step.request.policy.retry
         if step.isCancelled, surelyDidNotHappen {
             drafts.events.append(stepCancelled(step, after: failure))

@@ -37,7 +37,8 @@ extension RunMachine {
             cancelWasRequested = true
             hasPassedDeadline = try event.attributes.timestamp("deadline") != nil
             rootShouldCancel = true
-        case .runCompleted, .runFailed, .runCancelled, .runTerminated: isClosed = true
+            giveUpSuccession()
+        case .runCompleted, .runFailed, .runCancelled, .runTerminated, .runContinued: isClosed = true
         case .stepIntended, .undoStarted: try feedIntent(event)
         case .stepAttemptFailed, .undoAttemptFailed: try feedAttemptFailed(event)
         case .stepSucceeded, .undoSucceeded: try feedHappened(event, output: event.output)
@@ -58,7 +59,7 @@ extension RunMachine {
         case .updateReceived: try feedUpdate(event)
         case .updateCompleted, .updateRejected: try feedReply(event)
         case .runReset: try feedReset(event)
-        case .runForked, .runContinued, .runExpired, .runSealed, .approvalEscalated:
+        case .runForked, .runExpired, .runSealed, .approvalEscalated:
             throw Divergence(
                 .unreadable, subject: event.subject,
                 message:
@@ -79,6 +80,9 @@ extension RunMachine {
             starter = attributes["by"].flatMap(Principal.init)
             parent = attributes["parent"].flatMap(ParentLink.init)
             if let version = attributes["version"]?.stringValue { goOn(as: version) }
+            key = attributes["key"]?.stringValue
+            firstOfChain = attributes["continues"].flatMap(ContinuedRun.init)?.first ?? identity.id
+            changeLabels(attributes)
             deadline = attributes.timestamp("deadline")
             if let deadline { wake(.run, at: deadline) }
         }
@@ -160,7 +164,8 @@ extension RunMachine {
             signalWaitNames[id] = nil
             answers.append((id, .value(payload)))
         } else {
-            signalBuffer[event.subject, default: []].append(payload)
+            let signal = BufferedSignal(payload: payload, origin: try MessageOrigin(event))
+            signalBuffer[event.subject, default: []].append(signal)
         }
     }
 

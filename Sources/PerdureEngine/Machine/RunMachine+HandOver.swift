@@ -8,7 +8,7 @@ extension RunMachine {
     package func handOverDrafts(now: Timestamp) -> [EventDraft] {
         guard !isReplaying, !isClosed else { return [] }
         return steps.keys.sorted().filter { !batch.spokenFor.contains($0) }.compactMap { steps[$0] }
-            .filter { $0.phase == .running && !$0.isRead && !$0.isAttemptIntended }
+            .filter { $0.phase == .running && !$0.isNeverInDoubt && !$0.isAttemptIntended }
             .map { intent($0, now: now) }
     }
 }

@@ -52,7 +52,7 @@ extension RunMachine {
         }
         switch delivery.kind {
         case .signal:
-            let isHeard = rootResult == nil || rewinding != nil
+            let isHeard = mayHearMessages || rewinding != nil
             drafts.events.append(row.signal(isHeard ? .signalReceived : .signalUndelivered))
         case .update:
             drafts.events.append(received(row))
@@ -63,7 +63,7 @@ extension RunMachine {
         case .cancel:
             if cancelWasRequested || batch.hasCancel {
                 drafts.events.append(row.refusal(.runCancelled, "the run is being cancelled already"))
-            } else if rootResult != nil {
+            } else if !mayHearMessages {
                 drafts.events.append(row.refusal(.runClosed, "the workflow has ended already"))
             } else {
                 batch.hasCancel = true
@@ -92,6 +92,9 @@ extension RunMachine {
             break
         }
     }
+
+    /// Whether there is code that may still take a message, be it that of the run that continues this one.
+    var mayHearMessages: Bool { rootResult == nil || rootResult == .continued }
 
     // MARK: Approvals and questions
 

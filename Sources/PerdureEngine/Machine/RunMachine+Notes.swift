@@ -67,7 +67,12 @@ extension RunMachine {
         let identity = NoteOperation.Identity(kind: event.kind, subject: event.subject)
         guard let id = noteIDs[identity], let note = notes[id], note.phase == .released else { throw unasked(event) }
         forgetNote(id)
+        if event.kind == .labelsChanged { changeLabels(try event.attributes.object()) }
         answers.append((id, note.isCancelled ? .cancelled : .done))
+    }
+
+    mutating func changeLabels(_ attributes: JSONObject) {
+        for member in attributes["labels"]?.objectValue?.members ?? [] { labels[member.key] = member.value.stringValue }
     }
 
     mutating func cancelNote(_ id: OperationID) {

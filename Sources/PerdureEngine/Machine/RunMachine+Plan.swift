@@ -238,10 +238,11 @@ extension RunMachine {
             plan.drafts.events.append(reset)
             plan.transition = RunTransition(to: .ready)
             plan.rewinds = true
-        } else if let rootResult, rewinding == nil, isOver(after: plan) {
+        } else if let rootResult, rewinding == nil, isOver(after: plan), mayClose(with: rootResult) {
             let final = finalEvent(rootResult)
             plan.drafts.events.append(final)
             tellParent(of: final, into: &plan.drafts)
+            if final.kind == .runContinued, let succession { startSuccessor(succession, into: &plan.drafts) }
         } else if isParkedInHistory {
             if !isStuck { plan.drafts.events.insert(EventDraft(.runUnparked), at: 0) }
         } else if plan.drafts.isEmpty, plan.actions.isEmpty, !batch.hasDrafts, isStuck {
@@ -265,10 +266,19 @@ extension RunMachine {
             && steps.count + timers.count + questions.count + notes.count + children.count == plan.endings
     }
 
+    /// A run that is continued takes in first what comes with its last commit: a cancellation wins, and messages are handed on from where
+    /// feeding them puts them. To every other end they make no difference.
+    private func mayClose(with result: RootResult) -> Bool { result != .continued || !batch.changesRun }
+
     private func finalEvent(_ result: RootResult) -> EventDraft {
         switch (verdict, result) {
         case (let failure?, _): failed(failure)
         case (nil, .completed(let output)): EventDraft(.runCompleted, output: .inline(output))
+        case (nil, .continued):
+            succession.map(continued)
+                ?? failed(
+                    StepFailure(
+                        code: StepFailure.workflowFailed, message: "the run was to be continued, but nothing says as what"))
         case (nil, .failed(let failure)): failed(failure)
         case (nil, .cancelled) where hasPassedDeadline:
             failed(StepFailure(code: StepFailure.deadlinePassed, message: "the run's deadline passed before it ended"))

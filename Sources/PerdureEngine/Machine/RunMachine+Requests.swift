@@ -29,8 +29,8 @@ extension RunMachine {
 
     package mutating func requestSignal(_ name: String) -> OperationID {
         let id = makeID()
-        if signalWaits[name, default: []].isEmpty, let payload = signalBuffer[name]?.popFirst() {
-            answers.append((id, .value(payload)))
+        if signalWaits[name, default: []].isEmpty, let signal = signalBuffer[name]?.popFirst() {
+            answers.append((id, .value(signal.payload)))
         } else {
             signalWaits[name, default: []].append(id)
             signalWaitNames[id] = name
@@ -57,8 +57,12 @@ extension RunMachine {
     /// The root task is over. The run closes when every operation is.
     package mutating func finish(_ result: RootResult) {
         rootResult = result
-        guard verdict != nil else { return }
         // A person has decided that the run fails, which undoes what it did, even if the code made something else of it.
+        if verdict != nil { unwindByItself() }
+    }
+
+    /// Undoes what the run did, without the code.
+    mutating func unwindByItself() {
         let id = makeID()
         unwindings[id] = Unwinding(scope: "", isAwaited: false)
         continueUnwinding(id)

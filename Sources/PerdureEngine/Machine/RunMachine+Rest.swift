@@ -14,7 +14,7 @@ extension RunMachine {
         let own = now + step.request.policy.attemptTimeout
         let deadline = min(recorded ?? own, own)
         move(id, to: .running)
-        steps[id]?.mayHaveRun = true
+        steps[id]?.mayHaveRun = !step.isTransaction
         steps[id]?.isIntentUnsent = false
         steps[id]?.deadline = deadline
         steps[id]?.quietAfter = deadline + step.request.policy.grace

@@ -46,6 +46,7 @@ extension RunMachine {
         }
         rewinding = Rewinding(request: request, by: attributes["by"])
         unwindings = [:]
+        succession = nil
         (signalWaits, signalWaitNames) = ([:], [:])
         (updates.waits, updates.names) = ([:], [:])
         patchesToRecord = []

@@ -172,6 +172,7 @@ extension RunMachine {
             }
             verdict = verdict ?? failure
             rootShouldCancel = true
+            giveUpSuccession()
         case .undo:
             let failure = StepFailure(
                 code: StepFailure.undone, message: "a person decided to undo '\(event.subject)'", attempts: step.failedAttempts)

@@ -37,6 +37,7 @@ extension RunMachine {
         switch undo {
         case .idempotent: (effect, hasProbe) = (.idempotent(.forever), false)
         case .atMostOnce(let probe): (effect, hasProbe) = (.atMostOnce, probe)
+        case .transactional: (effect, hasProbe) = (.transactional, false)
         }
         var policy = StepPolicy(
             attemptTimeout: request.policy.attemptTimeout, grace: request.policy.grace, intent: .always,

@@ -9,6 +9,7 @@ struct UpdateQueue {
         /// The place of its event in the history.
         let seq: Int64
         let payload: [UInt8]
+        let origin: MessageOrigin
     }
 
     /// Received, and not taken by the code.
@@ -57,8 +58,8 @@ extension RunMachine {
     }
 
     mutating func feedUpdate(_ event: Event) throws {
-        let delivery = try event.attributes.object()["delivery"]?.stringValue ?? ""
-        let item = UpdateQueue.Item(id: delivery, seq: event.seq, payload: try event.inputBytes())
+        let origin = try MessageOrigin(event)
+        let item = UpdateQueue.Item(id: origin.id, seq: event.seq, payload: try event.inputBytes(), origin: origin)
         if let id = updates.waits[event.subject]?.popFirst() {
             updates.names[id] = nil
             answers.append((id, .update(id: item.id, payload: item.payload)))
@@ -77,7 +78,7 @@ extension RunMachine {
 
     /// Whether there is code that could still ask for an update. While the whole run is undone there is none, however long that takes.
     /// After a reset there is some again.
-    private var hearsUpdates: Bool { (rootResult == nil || rewinding != nil) && termination == nil && !isUndoingAll }
+    private var hearsUpdates: Bool { (mayHearMessages || rewinding != nil) && termination == nil && !isUndoingAll }
 
     func received(_ row: InboxRow) -> EventDraft {
         guard hearsUpdates else { return row.unheardUpdate }

@@ -58,6 +58,13 @@ package struct RunMachine: Sendable {
     /// A person's `abort` decides how the run ends, whatever the code makes of it.
     var verdict: StepFailure?
     var rootResult: RootResult?
+    /// The code has asked for the run to be continued as another one.
+    var succession: Succession?
+    /// What the first event says, for a run that continues this one; labels as they were changed since.
+    var key: String?
+    var labels: [String: String] = [:]
+    /// The first run of the chain that this one is part of.
+    var firstOfChain: RunID
     /// When the run is to be cancelled, and whether that is why it was.
     var deadline: Timestamp?
     var hasPassedDeadline = false
@@ -86,7 +93,7 @@ package struct RunMachine: Sendable {
     var unwindings: [OperationID: Unwinding] = [:]
     var signalWaits: [String: Deque<OperationID>] = [:]
     var signalWaitNames: [OperationID: String] = [:]
-    var signalBuffer: [String: Deque<[UInt8]>] = [:]
+    var signalBuffer: [String: Deque<BufferedSignal>] = [:]
     var updates = UpdateQueue()
 
     /// Steps that happened and can be undone, oldest first.
@@ -122,6 +129,7 @@ package struct RunMachine: Sendable {
         patches: [String] = [], resets: [ResetSpan] = []
     ) {
         self.identity = identity
+        firstOfChain = identity.id
         self.resets = resets
         self.build = build
         self.node = node
@@ -170,6 +178,8 @@ package struct RunMachine: Sendable {
         case completed([UInt8])
         case failed(StepFailure)
         case cancelled
+        /// The run goes on as another one.
+        case continued
     }
 }
 

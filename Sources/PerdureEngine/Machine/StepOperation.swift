@@ -199,6 +199,10 @@ struct StepOperation {
 
     var isRead: Bool { request.effect == .read }
     var isAtMostOnce: Bool { request.effect == .atMostOnce }
+    /// Its effect and the event that records it are one commit.
+    var isTransaction: Bool { request.effect == .transactional }
+    /// An error of it always means that nothing happened, and a crash that nothing has to be found out.
+    var isNeverInDoubt: Bool { isRead || isTransaction }
     var needsIntent: Bool { request.needsIntent }
     var nextAttempt: Int { failedAttempts + 1 }
     var waitsForPerson: Bool { phase == .deadLetter || (phase == .inDoubt && doubt?.needsPerson == true) }
@@ -209,7 +213,8 @@ struct StepOperation {
     /// Whether an owner before this one may have sent it. One that did not die has left an intent of everything that it sent and did not
     /// see the end of.
     func wasPerhapsSent(by time: Timestamp, isTakeover: Bool) -> Bool {
-        switch phase {
+        if isTransaction { return false }
+        return switch phase {
         case .released: isTakeover && !needsIntent
         case .intended: !isSurelyUnsent
         case .backingOff: isTakeover && (due ?? .epoch) <= time && !isAtMostOnce

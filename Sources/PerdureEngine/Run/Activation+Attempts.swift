@@ -10,6 +10,8 @@ import Synchronization
 extension Activation {
     func perform(_ action: RunAction, now: Timestamp) {
         switch action {
+        case .run(let id) where state.withLock({ $0.machine.isTransaction(id) }):
+            transact(id, now: now)
         case .run(let id):
             start(state.withLock { $0.machine.beginAttempt(id, now: now) })
         case .probe(let id):
@@ -238,7 +240,7 @@ extension StepCall {
         }
     }
 
-    private func decodedOutput(_ bytes: [UInt8], of subject: String) throws -> Value {
+    func decodedOutput(_ bytes: [UInt8], of subject: String) throws -> Value {
         func decode<T: Codable & Sendable>(_ type: T.Type) throws -> Value {
             try Payload(bytes: bytes).decode(type, what: "the recorded output of step '\(subject)'")
         }

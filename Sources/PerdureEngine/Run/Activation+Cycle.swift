@@ -60,6 +60,14 @@ extension Activation {
     }
 
     private func noteStall() {
+        if state.withLock({ $0.machine.isBeingContinued }) {
+            return block(
+                Divergence(
+                    .foreignWait, subject: "",
+                    message:
+                        "The workflow has asked to be continued and does not come to its end: it swallows the error of 'continueAsNew' in a "
+                        + "loop. Let it through."))
+        }
         block(
             Divergence(
                 .foreignWait, subject: "",
@@ -95,18 +103,20 @@ extension Activation {
         }
         var head = state.head
         let events = head.append(contentsOf: drafts.events, run: runText, now: now)
-        let children = drafts.children.map { newRun($0, now: now) }
+        let children = drafts.children.map { newRun($0, now: now) }, successor = drafts.successor.map { newRun($0, now: now) }
         let transition = transition(after: drafts.events, hasFacts: !factDrafts.isEmpty, plan: plan, &state, now: now)
         state.inFlight = InFlight(
             events: events, head: head, facts: facts, takes: drafts.takes, consumed: drafts.consumed,
-            startedChildren: children.count,
-            tellsOthers: !drafts.settles.isEmpty || !drafts.deliveries.isEmpty || !children.isEmpty, transition: transition,
+            startedRuns: children.count + (successor == nil ? 0 : 1),
+            tellsOthers: !drafts.settles.isEmpty || !drafts.deliveries.isEmpty || !children.isEmpty || successor != nil,
+            transition: transition,
             standsDown: plan.transition != nil, rewinds: plan.rewinds)
         return .commit(
             RunAdvance(
                 run: number, epoch: state.epoch, head: state.head, events: events, transition: transition,
                 consumed: drafts.consumed,
-                takes: drafts.takes, settles: drafts.settles, children: children, deliveries: drafts.deliveries))
+                takes: drafts.takes, settles: drafts.settles, children: children, deliveries: drafts.deliveries,
+                successor: successor))
     }
 
     /// Turns the facts that have gathered into drafts, in the order of their causes; of several about one operation the first.
@@ -231,7 +241,7 @@ extension Activation {
             if batch.transition != nil { state.isOwned = false }
             return (state.epoch, state.machine.isWatched)
         }
-        if batch.startedChildren > 0 { services.metrics.started.increment(by: batch.startedChildren) }
+        if batch.startedRuns > 0 { services.metrics.started.increment(by: batch.startedRuns) }
         // Nobody else says so: the store's own bell tells of other processes only.
         if batch.tellsOthers { services.observe(self, .toldOthers) }
         if !batch.rewinds { for event in batch.events where !feed(event) { break } }
@@ -348,7 +358,7 @@ extension RunState {
     /// The state that a final event leaves the run in.
     init?(final kind: EventKind) {
         switch kind {
-        case .runCompleted: self = .completed
+        case .runCompleted, .runContinued: self = .completed
         case .runFailed: self = .failed
         case .runCancelled: self = .cancelled
         case .runTerminated: self = .terminated

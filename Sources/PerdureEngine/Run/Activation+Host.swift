@@ -87,7 +87,12 @@ extension Activation: RunHost {
     package func openScope(_ name: String, id: String?) throws -> String { try identify(.scope, name, id: id) }
 
     package nonisolated(nonsending) func unwind(_ scope: String) async throws {
-        let id = state.withLock { state in state.isClosed ? nil : state.machine.requestUnwinding(of: scope) }
+        let (isLeft, id) = state.withLock { state -> (Bool, OperationID?) in
+            if state.isClosed { return (false, nil) }
+            if state.machine.isLeftForSuccession(scope) { return (true, nil) }
+            return (false, state.machine.requestUnwinding(of: scope))
+        }
+        if isLeft { return }
         guard let id else { throw CancellationError() }
         flush()
         // Unwinding ignores cancellation.
@@ -99,7 +104,7 @@ extension Activation: RunHost {
     /// Refuses calls that cannot be answered: from outside the run, from a run that leaves memory, from a cancelled task.
     nonisolated(nonsending) func enter(_ isolation: (any Actor)?) async throws {
         let calls = state.withLock { state -> Int? in
-            guard state.isClosed else { return nil }
+            guard state.isClosed || state.machine.isBeingContinued else { return nil }
             state.callsAfterClose += 1
             return state.callsAfterClose
         }
@@ -159,6 +164,7 @@ extension Activation: RunHost {
                         "The key of step '\(subject)' cannot be recorded: use 1 to 256 bytes of text without control characters."),
                 .nameInvalid)
         }
+        try checkStore(of: call, subject: subject)
         let input: Payload
         do {
             input = try Payload.encode(call.input, limit: services.payloadLimit, what: "the input of step '\(subject)'")
@@ -166,7 +172,10 @@ extension Activation: RunHost {
             // A mistake of the code, not an outcome: a build that mends it goes on from here.
             throw noted(Divergence(.valueRefused, subject: subject, message: error.description), PerdureError(error).code)
         }
-        let undo: StepRequest.Undo? = call.undo.map { $0.isAtMostOnce ? .atMostOnce(hasProbe: $0.probe != nil) : .idempotent }
+        let undo: StepRequest.Undo? = call.undo.map { undo in
+            if undo.transaction != nil { return .transactional }
+            return undo.isAtMostOnce ? .atMostOnce(hasProbe: undo.probe != nil) : .idempotent
+        }
         return StepRequest(
             subject: subject, name: Name.normalized(call.name), scope: RunTask.scope, effect: call.effect, policy: call.policy,
             hasProbe: call.probe != nil, undo: undo, irreversible: call.irreversible, approval: call.approval,

@@ -21,6 +21,8 @@ package final class Activation: Sendable {
         /// The run was claimed again while its activation was still in memory.
         case claimed(ClaimedRun, ReadInbox)
         case committed(CommitResult?)
+        /// A step's work in a transaction of the store has ended; nil if nobody will know how.
+        case transacted(OperationID, TransactionResult?, AttemptOutcome?)
         /// What came about outside; with the number of the body whose end it is, if it is one.
         case fact(Fact, at: Timestamp, body: Int64? = nil)
         case rows([InboxRow])
@@ -45,7 +47,7 @@ package final class Activation: Sendable {
         var facts: [(at: Timestamp, fact: Fact)]
         var takes: [BusinessKeyTake]
         var consumed: [Int64] = []
-        var startedChildren = 0
+        var startedRuns = 0
         /// Whether other runs have something to do because of it.
         var tellsOthers = false
         var transition: RunTransition?
@@ -126,6 +128,8 @@ package final class Activation: Sendable {
     package let identity: RunIdentity
     /// The run's id as text, which goes into every hash of its history.
     let runText: String
+    /// The first run of the chain that this one is part of.
+    let chain: RunOrigin
     let workflow: RegisteredWorkflow
     let services: ActivationServices
     let quiet = QuietLogHandler.Switch()
@@ -147,6 +151,7 @@ package final class Activation: Sendable {
         number = record.number
         identity = RunIdentity(record)
         runText = record.id.description
+        chain = record.chain
         self.workflow = workflow
         self.services = services
         alarm = services.scheduler.makeAlarm()
@@ -215,6 +220,7 @@ package final class Activation: Sendable {
             quiet.turn(on: true)
         case .claimed(let claim, let inbox): claimed(claim, inbox)
         case .committed(let result): committed(result)
+        case .transacted(let id, let result, let outcome): transacted(id, result, outcome)
         case .fact(let fact, let time, let body):
             state.withLock { state in
                 if let body, let operation = fact.endedBody, state.bodies[operation]?.number == body {
@@ -362,7 +368,12 @@ package final class Activation: Sendable {
             }
             result = Self.result(of: error)
         }
-        state.withLock { if !$0.isClosed { $0.machine.finish(result) } }
+        state.withLock { state in
+            guard !state.isClosed else { return }
+            // That is decided already, whatever the code has made of it.
+            if state.machine.isBeingContinued { result = .continued }
+            state.machine.finish(result)
+        }
     }
 
     private static func result(of error: any Error) -> RunMachine.RootResult {

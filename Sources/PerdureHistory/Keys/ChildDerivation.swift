@@ -7,8 +7,19 @@ package enum ChildDerivation {
     ///   - subject: the child's identity in that run.
     ///   - generation: 0, and one more after each reset that gives the child a new life.
     package static func bits(namespace: String, parent: String, subject: String, generation: Int) -> (UInt64, UInt64) {
+        bits(["perdure.child.run.1", namespace, parent, subject, String(generation)])
+    }
+
+    /// The same for the run that continues another one.
+    ///
+    /// - Parameter seq: of an event before the one that closes the run.
+    package static func bits(namespace: String, continuing run: String, seq: Int64) -> (UInt64, UInt64) {
+        bits(["perdure.continued.run.1", namespace, run, String(seq)])
+    }
+
+    private static func bits(_ fields: [String]) -> (UInt64, UInt64) {
         var buffer = FieldBuffer(capacity: 256)
-        for field in ["perdure.child.run.1", namespace, parent, subject, String(generation)] { buffer.append(prefixed: field) }
+        for field in fields { buffer.append(prefixed: field) }
         let digest = buffer.sha256().bytes
         func number(_ bytes: some Sequence<UInt8>) -> UInt64 { bytes.reduce(0) { $0 << 8 | UInt64($1) } }
         return (number(digest[0..<8]), number(digest[8..<16]))

@@ -34,6 +34,7 @@ extension CommitGroup {
         if let holder {
             for settlement in advance.settles { try session.settle(settlement, holder: holder, now: now) }
         }
+        if let successor = advance.successor { try start(successor, after: advance.run, session) }
         // What is addressed to a run that is gone has nobody to be told to; it does not undo the sender's own progress.
         for child in advance.children { try start(child, session) }
         for delivery in advance.deliveries { _ = try session.deliver(delivery, now: now) }
@@ -64,6 +65,7 @@ extension CommitGroup {
         for child in advance.children {
             if let refusal = try refusal(of: child, session) { return refusal }
         }
+        if let successor = advance.successor, let refusal = try refusal(of: successor, after: advance, session) { return refusal }
         guard let holder else { return nil }
         for take in advance.takes {
             if let record = try session.obstacle(to: take, by: holder) { return .businessKeyTaken(record) }
@@ -93,7 +95,7 @@ extension CommitGroup {
     }
 
     /// Whether this very advance was made durable before, and only its answer got lost.
-    private func wasApplied(_ advance: RunAdvance, _ session: Session) throws -> Bool {
+    func wasApplied(_ advance: RunAdvance, _ session: Session) throws -> Bool {
         if let last = advance.events.last {
             // The run may have gone on since. The hash covers everything before it.
             return try session.hash(of: advance.run, seq: last.seq) == last.hash

@@ -7,8 +7,8 @@ extension CommitGroup {
     private static let insert = SQL(
         """
         INSERT INTO runs (id, namespace, workflow, version, key, input_digest, salt, state, epoch, owner, wake_at, since, created_at,
-            closed_at, note)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+            closed_at, note, origin, origin_salt, origin_digest)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
         ON CONFLICT DO NOTHING
         """)
 
@@ -23,7 +23,7 @@ extension CommitGroup {
             Self.insert, record.id.description, record.namespace, record.workflow, record.version, record.key, record.inputDigest,
             record.salt, record.state, record.epoch, record.owner, record.wakeAt, record.createdAt, record.createdAt,
             record.closedAt,
-            record.note)
+            record.note, record.origin?.run.description, record.origin?.salt, record.origin?.inputDigest)
         guard inserted == 1 else { return try existing(record, first: first, session) }
         record.number = session.lastInsertedRow
         try session.append(run.events, to: record.number)

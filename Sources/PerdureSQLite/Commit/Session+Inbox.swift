@@ -4,10 +4,15 @@ internal import PerdureStore
 
 extension Session {
     private static let target = SQL(
-        "SELECT number, expired_at IS NOT NULL, state, needs_retry, workflow, version FROM runs WHERE id = ?1")
+        "SELECT number, expired_at IS NOT NULL, state, needs_retry, workflow, version, successor, origin FROM runs WHERE id = ?1")
     private static let insertDelivery = SQL(
         """
         INSERT INTO inbox (run, delivery_id, at, kind, name, payload, sender) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+        ON CONFLICT DO NOTHING
+        """)
+    private static let remember = SQL(
+        """
+        INSERT INTO inbox (run, delivery_id, at, kind, name, sender, consumed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1)
         ON CONFLICT DO NOTHING
         """)
     private static let isKnown = SQL("SELECT 1 FROM inbox WHERE run = ?1 AND delivery_id = ?2")
@@ -31,14 +36,29 @@ extension Session {
     /// Takes a message in, once for each delivery id.
     func deliver(_ delivery: Delivery, now: Timestamp) throws -> CommitResult {
         let target = try first(Self.target, delivery.run.description) { row in
-            (run: try row.integer(0), isExpired: try row.integer(1) == 1, place: try WakePlace(row, from: 2))
+            (
+                run: try row.integer(0), isExpired: try row.integer(1) == 1, place: try WakePlace(row, from: 2),
+                chain: try row.isNull(6) ? nil : row.optionalText(7) ?? delivery.run.description
+            )
         }
-        guard let (run, isExpired, place) = target else { return .refused(.runUnknown) }
+        guard let (run, isExpired, place, chain) = target else {
+            // The first run of a chain may be gone long before the last one.
+            return try forward(delivery, alongChainOf: delivery.run, now: now) ?? .refused(.runUnknown)
+        }
         let wake = place.wake(by: delivery.kind, name: delivery.name)
         // Of a terminated run something may still be in doubt.
         if isExpired || (place.state.isFinal && wake == .nobody) {
             // Taken in before, if its answer was lost: the run may well have closed because of it.
-            return try exists(Self.isKnown, run, delivery.id) ? .delivered(isDuplicate: true) : .refused(.runClosed)
+            if try exists(Self.isKnown, run, delivery.id) { return .delivered(isDuplicate: true) }
+            guard let first = chain.flatMap(RunID.init), let result = try forward(delivery, alongChainOf: first, now: now) else {
+                return .refused(.runClosed)
+            }
+            // Sent again when the chain has grown, it would be another message there.
+            if case .delivered = result, !isExpired {
+                let sender = delivery.sender.storedText
+                try execute(Self.remember, run, delivery.id, now, delivery.kind.rawValue, delivery.name, sender)
+            }
+            return result
         }
         let inserted = try execute(
             Self.insertDelivery, run, delivery.id, now, delivery.kind.rawValue, delivery.name,
@@ -46,6 +66,14 @@ extension Session {
             delivery.sender.storedText)
         if inserted == 1 { try addWake(of: run, wake, place, at: now) }
         return .delivered(isDuplicate: inserted == 0)
+    }
+
+    /// Delivers to the last run of a chain what speaks of the whole of it.
+    private func forward(_ delivery: Delivery, alongChainOf first: RunID, now: Timestamp) throws -> CommitResult? {
+        guard delivery.kind.followsRun, let last = try lastOfChain(begunBy: first), last.id != delivery.run else { return nil }
+        var delivery = delivery
+        delivery.run = last.id
+        return try deliver(delivery, now: now)
     }
 
     /// - Parameter known: Rows that are left out.

@@ -12,7 +12,11 @@ final class Session {
     private static let end = SQL("COMMIT")
     private static let undo = SQL("ROLLBACK")
 
+    private var authorGuard: AuthorGuard?
+
     init(_ handle: OpaquePointer) { self.handle = handle }
+
+    deinit { if authorGuard != nil { AuthorGuard.remove(from: handle) } }
 
     /// The statement, prepared on its first use. The caller steps it to its end or resets it.
     func prepared(_ sql: SQL) throws(SQLFailure) -> Statement {
@@ -89,6 +93,43 @@ final class Session {
     }
 
     var lastInsertedRow: Int64 { sqlite3_last_insert_rowid(handle) }
+
+    var changes: Int { Int(sqlite3_changes(handle)) }
+    var isInTransaction: Bool { sqlite3_get_autocommit(handle) == 0 }
+
+    // MARK: Work of authors
+
+    /// The work has returned, but the store does not stand by what it did.
+    struct StoppedWork: Error { let reason: String }
+
+    /// Makes the connection one that can be lent. Once is enough.
+    func prepareForAuthors(_ options: SQLiteOptions) throws {
+        guard authorGuard == nil else { return }
+        try Opening.setUp(self, options)
+        let author = AuthorGuard()
+        author.install(on: handle)
+        authorGuard = author
+    }
+
+    /// Lends the connection inside a transaction. Until it is given back it does what authors may do, and no longer than the limit.
+    func lend<Result>(for limit: Duration, _ work: (SQLiteTransaction) throws -> Result) throws -> Result {
+        guard let authorGuard else { throw StoppedWork(reason: "this connection is not lent") }
+        let connection = SQLiteTransaction(self, limit: limit)
+        authorGuard.lend(handle, for: limit)
+        defer {
+            authorGuard.takeBack(handle)
+            connection.end()
+        }
+        let result = try work(connection)
+        do {
+            try connection.checkUsable()
+        } catch {
+            throw StoppedWork(reason: "\(error)")
+        }
+        return result
+    }
+
+    func prepare(author sql: String) throws -> Statement { try Statement(author: sql, on: handle) }
 
     // MARK: Transactions
 

@@ -20,6 +20,24 @@ final class Statement {
         self.connection = connection
     }
 
+    /// One statement of an author, and nothing behind it.
+    init(author sql: String, on connection: OpaquePointer) throws {
+        var handle: OpaquePointer?
+        let (code, rest) = sql.withCString { start -> (Int32, String) in
+            var tail: UnsafePointer<CChar>?
+            let code = sqlite3_prepare_v3(connection, start, -1, 0, &handle, &tail)
+            return (code, tail.map { String(cString: $0) } ?? "")
+        }
+        guard code == SQLITE_OK else { throw SQLFailure(connection: connection) }
+        guard let handle else { throw SQLiteError(code: SQLITE_MISUSE, message: "there is no statement in the SQL") }
+        guard rest.allSatisfy({ $0.isWhitespace || $0 == ";" }) else {
+            sqlite3_finalize(handle)
+            throw SQLiteError(code: SQLITE_MISUSE, message: "only one statement can be executed at a time")
+        }
+        self.handle = handle
+        self.connection = connection
+    }
+
     deinit { sqlite3_finalize(handle) }
 
     /// Goes to the next row.
@@ -95,7 +113,40 @@ final class Statement {
         guard code == SQLITE_OK else { throw SQLFailure(connection: connection) }
     }
 
+    var parameterCount: Int { Int(sqlite3_bind_parameter_count(handle)) }
+
+    func bind(_ index: Int32, author value: SQLiteValue) throws {
+        switch value {
+        case .null: try bindNull(index)
+        case .integer(let number): try bind(index, number)
+        case .real(let number): try check(sqlite3_bind_double(handle, index, number))
+        case .text(let text):
+            var text = text
+            try text.withUTF8 { try bindText(index, UnsafeRawBufferPointer($0)) }
+        case .blob(let bytes): try bytes.withUnsafeBytes { try bindBlob(index, $0) }
+        }
+    }
+
     // MARK: Columns, from index 0
+
+    var columnCount: Int32 { sqlite3_column_count(handle) }
+
+    func columnName(_ column: Int32) -> String { sqlite3_column_name(handle, column).map { String(cString: $0) } ?? "" }
+
+    /// The value as an author gets it. Bytes that are no text, in a text, are replaced.
+    func value(_ column: Int32) -> SQLiteValue {
+        func bytes() -> UnsafeRawBufferPointer {
+            let start = sqlite3_column_blob(handle, column)
+            return UnsafeRawBufferPointer(start: start, count: start == nil ? 0 : Int(sqlite3_column_bytes(handle, column)))
+        }
+        return switch sqlite3_column_type(handle, column) {
+        case SQLITE_INTEGER: .integer(sqlite3_column_int64(handle, column))
+        case SQLITE_FLOAT: .real(sqlite3_column_double(handle, column))
+        case SQLITE_TEXT: .text(String(decoding: bytes(), as: UTF8.self))
+        case SQLITE_BLOB: .blob(Data(bytes()))
+        default: .null
+        }
+    }
 
     func isNull(_ column: Int32) -> Bool { sqlite3_column_type(handle, column) == SQLITE_NULL }
 

@@ -6,7 +6,7 @@ internal import PerdureHistory
 enum Audit {
     static let checks: [SQL] = [
         damage, rows, nodes, inbox, wakes, consumed, history, ends, blocked, requests, marks, strays, blobs, waiters,
-        tombstones, heartbeats,
+        tombstones, heartbeats, chains,
     ]
 
     private static let final = "('completed', 'failed', 'cancelled', 'terminated')"
@@ -185,6 +185,18 @@ enum Audit {
         SELECT 'run number ' || run || ' keeps a large value that none of its events has' FROM (
             SELECT run, digest FROM blobs WHERE run NOT IN (SELECT number FROM runs WHERE leftover <> 0)
             EXCEPT SELECT run, digest FROM pointers)
+        """)
+
+    /// A run that was continued names its successor, which knows where the chain began.
+    private static let chains = SQL(
+        """
+        SELECT 'run ' || id || ' does not say in its row what its history says of its being continued' FROM runs
+        WHERE state <> 'quarantined' AND expired_at IS NULL AND (successor IS NOT NULL) <> EXISTS (
+            SELECT 1 FROM events WHERE run = runs.number AND kind = 'run.continued')
+        UNION ALL
+        SELECT 'run ' || runs.id || ' was continued as ' || runs.successor || ', which is not of the same chain'
+        FROM runs LEFT JOIN runs AS next ON next.id = runs.successor
+        WHERE runs.successor IS NOT NULL AND next.origin IS NOT coalesce(runs.origin, runs.id)
         """)
 
     private static let heartbeats = SQL(

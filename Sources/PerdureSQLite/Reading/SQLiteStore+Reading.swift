@@ -157,6 +157,10 @@ extension SQLiteStore {
         try await read(on: reader) { try $0.run(number) }
     }
 
+    package func lastOfChain(begunBy first: RunID) async throws(StoreError) -> RunRecord? {
+        try await read(on: reader) { try $0.lastOfChain(begunBy: first) }
+    }
+
     package func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord? {
         try await read(on: reader) { try $0.run(namespace: namespace, workflow: workflow, key: key) }
     }

@@ -6,9 +6,9 @@ extension RunRecord {
     static let columns = """
         runs.number, runs.id, runs.namespace, runs.workflow, runs.version, runs.key, runs.input_digest, runs.salt, runs.state,
         runs.epoch, runs.owner, runs.wake_at, runs.created_at, runs.closed_at, runs.note,
-        runs.expired_at, runs.last_seq, runs.last_hash
+        runs.expired_at, runs.last_seq, runs.last_hash, runs.origin, runs.origin_salt, runs.origin_digest, runs.successor
         """
-    static let columnCount: Int32 = 18
+    static let columnCount: Int32 = 22
 
     /// Reads ``columns``, checking everything that the row claims.
     init(_ row: Statement, from column: Int32 = 0) throws(BadRow) {
@@ -26,10 +26,23 @@ extension RunRecord {
                 wakeAt: try row.optionalInteger(column + 11).map(Timestamp.init(microseconds:)),
                 createdAt: Timestamp(microseconds: try row.integer(column + 12)),
                 closedAt: try row.optionalInteger(column + 13).map(Timestamp.init(microseconds:)),
-                note: try row.optionalText(column + 14), tombstone: try Tombstone(row, column + 15))
+                note: try row.optionalText(column + 14), tombstone: try Tombstone(row, column + 15),
+                origin: try RunOrigin(row, column + 18),
+                successor: try row.optionalText(column + 21).map { text throws(BadRow) in
+                    guard let id = RunID(text) else { throw BadRow("the id '\(text)' of its successor is not a UUID") }
+                    return id
+                })
         } catch {
             throw BadRow("run number \(number): \(error)")
         }
+    }
+}
+
+extension RunOrigin {
+    fileprivate init?(_ row: Statement, _ column: Int32) throws(BadRow) {
+        guard let text = try row.optionalText(column) else { return nil }
+        guard let id = RunID(text) else { throw BadRow("the id '\(text)' of its origin is not a UUID") }
+        self.init(run: id, salt: try row.bytes(column + 1), inputDigest: try row.text(column + 2))
     }
 }
 

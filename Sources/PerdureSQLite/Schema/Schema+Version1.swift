@@ -7,7 +7,8 @@ extension Schema {
     /// be claimed because of one, with the times of the oldest for its hosts and for anyone. Messages that wake nobody are not in it.
     /// Its numbers are never used again, since owners remember up to which one they have read. An expired run keeps its row, with the
     /// place and hash of its last event, and `leftover` while some of its history is still to be removed.
-    /// `heartbeats` has the latest sign of life of steps that are not settled.
+    /// A run that is continued gives its key to its `successor`; `origin` is the first run of such a chain, whose salt and digest tell
+    /// whether a start is the same start. `heartbeats` has the latest sign of life of steps that are not settled.
     /// `blobs` has the values above 64 KiB, whose events hold their SHA-256 and size: pages of events stay small.
     static let version1 = """
         CREATE TABLE meta (
@@ -48,9 +49,14 @@ extension Schema {
             expired_at INTEGER CHECK (expired_at IS NULL OR closed_at IS NOT NULL),
             last_seq INTEGER CHECK ((last_seq IS NOT NULL) = (expired_at IS NOT NULL)),
             last_hash BLOB CHECK ((last_hash IS NOT NULL) = (expired_at IS NOT NULL)),
-            leftover INTEGER NOT NULL DEFAULT 0 CHECK (leftover = 0 OR expired_at IS NOT NULL)
+            leftover INTEGER NOT NULL DEFAULT 0 CHECK (leftover = 0 OR expired_at IS NOT NULL),
+            origin TEXT,
+            origin_salt BLOB CHECK ((origin_salt IS NOT NULL) = (origin IS NOT NULL)),
+            origin_digest TEXT CHECK ((origin_digest IS NOT NULL) = (origin IS NOT NULL)),
+            successor TEXT CHECK (successor IS NULL OR (state IN ('completed', 'quarantined') AND key IS NULL))
         ) STRICT;
         CREATE UNIQUE INDEX runs_keys ON runs (namespace, workflow, key) WHERE key IS NOT NULL;
+        CREATE UNIQUE INDEX runs_chains ON runs (origin) WHERE origin IS NOT NULL AND successor IS NULL;
         CREATE INDEX runs_states ON runs (state, namespace);
         CREATE INDEX runs_closed ON runs (closed_at) WHERE closed_at IS NOT NULL AND expired_at IS NULL;
         CREATE INDEX runs_expired ON runs (expired_at) WHERE expired_at IS NOT NULL;

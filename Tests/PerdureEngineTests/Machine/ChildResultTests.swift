@@ -28,8 +28,8 @@ import Testing
 
     @Test func `a part of a run that goes on in another one is no end`() {
         let parent = ParentLink(run: run, subject: "c")
-        #expect(ChildResult.delivery(of: EventDraft(.runContinued), run: run, to: parent) == nil)
-        #expect(ChildResult.delivery(of: EventDraft(.runCompleted), run: run, to: nil) == nil)
+        #expect(ChildResult.delivery(of: EventDraft(.runContinued), run: run, first: run, to: parent) == nil)
+        #expect(ChildResult.delivery(of: EventDraft(.runCompleted), run: run, first: run, to: nil) == nil)
     }
 
     @Test func `the id of a child is a UUID of version 7 beside its parent's`() throws {

@@ -78,6 +78,10 @@ final class CrashingStore: Store {
 
     var identity: String { store.identity }
     func now() -> Timestamp { store.now() }
+    var transactions: (any TransactionalStore.Type)? { store.transactions }
+    func transact(_ transaction: StoreTransaction) async throws(StoreError) -> TransactionResult {
+        try await store.transact(transaction)
+    }
     func register(_ node: NodeRegistration) async throws(StoreError) { try await store.register(node) }
     func unregister(_ node: NodeID) async throws(StoreError) { try await store.unregister(node) }
     func nextWake(hosted: [ClaimRequest.Hosted]) async throws(StoreError) -> Timestamp? {
@@ -100,6 +104,9 @@ final class CrashingStore: Store {
     }
     func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord? {
         try await store.run(namespace: namespace, workflow: workflow, key: key)
+    }
+    func lastOfChain(begunBy first: RunID) async throws(StoreError) -> RunRecord? {
+        try await store.lastOfChain(begunBy: first)
     }
     func runs(_ filter: RunFilter) async throws(StoreError) -> [RunRecord] { try await store.runs(filter) }
     func counts(namespace: String?) async throws(StoreError) -> [RunState: Int] { try await store.counts(namespace: namespace) }

@@ -22,6 +22,8 @@ enum StoreFate: Sendable {
     case refuse(CommitRefusal)
     /// The process dies before or after the call.
     case dieBefore, dieAfter
+    /// It dies when the work of a transaction is done and nothing of it is durable.
+    case dieDuring
 }
 
 /// Says what becomes of the calls of a store. May wait in between.
@@ -43,6 +45,8 @@ final class WatchedStore: Store {
         var isDead = false
         /// Will be dead when the call that is under way has been done.
         var isDying = false
+        /// Nothing of the transaction that is under way becomes durable.
+        var fallsApart = false
         var commits = 0
         var claims = 0
         var watches = 0
@@ -85,7 +89,8 @@ final class WatchedStore: Store {
         case .dieBefore:
             die()
             throw .closed
-        case .dieAfter:
+        case .dieAfter, .dieDuring:
+            if case .dieDuring = fate { state.withLock { $0.fallsApart = true } }
             state.withLock { $0.isDying = true }
             _ = try await body()
             die()
@@ -106,6 +111,23 @@ final class WatchedStore: Store {
         }
         return try await pass(.commit(number, items), refusing: { refusal in items.map { _ in .refused(refusal) } }) {
             () async throws(StoreError) in try await base.commit(items)
+        }
+    }
+
+    var transactions: (any TransactionalStore.Type)? { base.transactions }
+
+    /// Counted among the commits.
+    func transact(_ transaction: StoreTransaction) async throws(StoreError) -> TransactionResult {
+        let number = state.withLock { state in
+            state.commits += 1
+            return state.commits
+        }
+        return try await pass(.commit(number, []), refusing: { .refused($0) }) { () async throws(StoreError) in
+            try await base.transact(
+                StoreTransaction(limit: transaction.limit, earlier: transaction.earlier, work: transaction.work) {
+                    [self] output in
+                    state.withLock { $0.fallsApart } ? nil : transaction.record(output)
+                })
         }
     }
 
@@ -178,6 +200,10 @@ final class WatchedStore: Store {
         try await pass(.run) { () async throws(StoreError) in
             try await base.run(namespace: namespace, workflow: workflow, key: key)
         }
+    }
+
+    func lastOfChain(begunBy first: RunID) async throws(StoreError) -> RunRecord? {
+        try await pass(.run) { () async throws(StoreError) in try await base.lastOfChain(begunBy: first) }
     }
 
     func runs(_ filter: RunFilter) async throws(StoreError) -> [RunRecord] {

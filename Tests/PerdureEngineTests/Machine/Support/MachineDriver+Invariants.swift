@@ -73,10 +73,15 @@ extension MachineDriver {
         return nil
     }
 
-    /// A step may be called cancelled only where it surely did not happen.
+    /// A step may be called cancelled only where it surely did not happen. A transaction did not unless its success is recorded.
     private func cancelledThoughSent() -> [String] {
         history.enumerated().compactMap { index, event in
-            guard event.kind == .stepCancelled, !event.attributes.text.contains(#""effect":"read""#) else { return nil }
+            let text = event.attributes.text
+            guard event.kind == .stepCancelled, !text.contains(#""effect":"read""#) else { return nil }
+            if text.contains(#""effect":"transactional""#) {
+                let happened = history.contains { $0.subject == event.subject && $0.kind == .stepSucceeded }
+                return happened ? "\(event.subject) was cancelled by event \(index + 1), although it was committed" : nil
+            }
             let sent = calls.last { $0.subject == event.subject && $0.body == .step && $0.seq <= index }
             guard let sent, !sent.wasRefused else { return nil }
             if timeline(of: event.subject, isUndo: false).permits.contains(where: { $0 >= sent.seq && $0 < index }) { return nil }

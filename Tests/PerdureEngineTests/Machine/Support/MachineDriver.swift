@@ -56,6 +56,8 @@ final class MachineDriver {
     /// Children that were made, in order, and messages to other runs.
     private(set) var startedChildren: [ChildStart] = []
     private(set) var deliveries: [Delivery] = []
+    /// What the run was continued as.
+    private(set) var successors: [SuccessorStart] = []
     /// What the machine wants another build for.
     private(set) var obstacle: Divergence?
     /// What the code had seen when its process was lost: the next one has to see the same.
@@ -204,6 +206,7 @@ final class MachineDriver {
         }
         startedChildren += drafts.children
         deliveries += drafts.deliveries
+        if let successor = drafts.successor { successors.append(successor) }
         inbox.removeAll { drafts.consumed.contains($0.number) }
         mailbox.removeAll { drafts.consumed.contains($0.fact.row ?? -1) }
         let events = head.append(contentsOf: drafts.events, run: identity.id.description, now: now)

@@ -16,6 +16,8 @@ enum ScenarioList {
         try run()
         try standstill()
         try step()
+        try succession()
+        try transaction()
         try undo()
     }
 
@@ -322,6 +324,28 @@ enum ScenarioList {
         for retry in [RetryPolicy.default, .never.thenThrow] as [RetryPolicy] {
             try scenarios.`an error that cannot be retried is thrown when a probe finds that nothing happened`(retry)
         }
+    }
+
+    private static func succession() throws {
+        let scenarios = MachineSuccessionScenarios()
+        try scenarios.`a run that is continued closes with the event that names the next one, and undoes nothing`()
+        try scenarios.`a run is continued whatever its code makes of the error`()
+        try scenarios.`what nobody has taken goes to the next run in the order in which it came`()
+        try scenarios.`what the run has under way is settled before it is continued`()
+        try scenarios.`a run is continued after its children`()
+        try scenarios.`a cancellation that comes before the run has closed wins`()
+        try scenarios.`a cancellation that the last commit meets undoes what the run did`()
+        try scenarios.`messages that the last commit meets go to the next run`()
+        try scenarios.`a run that is being cancelled is not continued`()
+    }
+
+    private static func transaction() throws {
+        let scenarios = MachineTransactionScenarios()
+        try scenarios.`a transaction that a crash cut off did not happen and is made again`()
+        try scenarios.`every error of a transaction is definite`()
+        try scenarios.`a transaction whose result cannot be recorded fails, and nothing of it stays`()
+        try scenarios.`a transaction that is given up is cancelled unless it is under way`()
+        try scenarios.`a transaction that the end of the run cuts off is cancelled`()
     }
 
     private static func undo() throws {

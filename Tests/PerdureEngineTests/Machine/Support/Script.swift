@@ -18,6 +18,8 @@ indirect enum Code: Sendable {
     /// Goes one way or the other by `context.patched`.
     case patched(String, Code, Code)
     case child(ChildRequest)
+    /// `context.continueAsNew` with this input.
+    case continues(String)
     /// One after the other; the first that fails ends it.
     case sequence([Code])
     /// Child tasks; if one fails the others are cancelled, and all are awaited.
@@ -55,6 +57,13 @@ extension Code {
             StepRequest(
                 subject: name, name: name, effect: .atMostOnce, policy: policy, hasProbe: probe, undo: undo,
                 irreversible: undo == nil ? "it stays" : nil, approval: approval, businessKey: key, input: Self.input(name)))
+    }
+
+    static func transactional(_ name: String, policy: StepPolicy = .default, undo: StepRequest.Undo? = nil) -> Code {
+        .step(
+            StepRequest(
+                subject: name, name: name, effect: .transactional, policy: policy, undo: undo,
+                irreversible: undo == nil ? "it stays" : nil, input: Self.input(name)))
     }
 
     static func question(_ name: String, within: Duration? = nil) -> Code {
@@ -98,6 +107,7 @@ extension Code: CustomStringConvertible {
         case .child(let child):
             let words = [child.undo.map { "undo: \($0)" }, "\(child.policy)", child.isDetached ? "detached" : nil]
             return "child(\(([child.subject] + words.compactMap { $0 }).joined(separator: ", ")))"
+        case .continues(let input): return "continues(\(input))"
         case .sequence(let parts): return "sequence(\(list(parts)))"
         case .parallel(let parts): return "parallel(\(list(parts)))"
         case .race(let parts): return "race(\(list(parts)))"
@@ -136,6 +146,7 @@ final class Script {
 
     func start(_ code: Code) {
         run(code, in: root, scope: "") { [unowned self] result in
+            if driver.machine.isBeingContinued { return driver.machine.finish(.continued) }
             switch result {
             case .value: driver.machine.finish(.completed(Array("null".utf8)))
             case .failure(let failure): unwind("") { [unowned self] in driver.machine.finish(.failed(failure)) }
@@ -178,7 +189,7 @@ final class Script {
     }
 
     private func wait(for label: String, in branch: Branch, _ resume: @escaping (Result) -> Void, ask: () -> OperationID) {
-        if branch.isCancelled { return resume(.cancelled) }
+        if branch.isCancelled || driver.machine.isBeingContinued { return resume(.cancelled) }
         let id = ask()
         branch.wait = id
         waits[id] = (
@@ -234,6 +245,11 @@ final class Script {
             request.subject = path(request.subject)
             request.scope = scope
             wait(for: "child \(request.subject)", in: branch, resume) { driver.machine.request(request) }
+        case .continues(let input):
+            if !branch.isCancelled {
+                _ = driver.machine.requestSuccession(version: "2", input: Array(input.utf8), from: scope)
+            }
+            resume(.cancelled)
         case .sequence(let parts):
             guard let first = parts.first else { return resume(.value) }
             run(first, in: branch, scope: scope) { [unowned self] result in
@@ -246,8 +262,9 @@ final class Script {
             runChildren(parts, in: branch, scope: scope, isRace: true, resume)
         case .scope(let name, let body):
             run(body, in: branch, scope: path(name)) { [unowned self] result in
-                guard case .value = result else { return unwind(path(name)) { resume(result) } }
-                resume(result)
+                if case .value = result { return resume(result) }
+                if driver.machine.isLeftForSuccession(path(name)) { return resume(result) }
+                unwind(path(name)) { resume(result) }
             }
         case .recovered(let body):
             run(body, in: branch, scope: scope) { result in
