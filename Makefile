@@ -51,11 +51,10 @@ strict-test:
 	PERDURE_STRICT=1 swift build --build-tests
 	export PERDURE_STRICT=1; $(RUN_TESTS)
 
-# The order in which tasks of a run take turns must not depend on the optimiser. Left out is a suite that compares threads before and
-# after a wait, where the optimiser may ask for the thread only once.
+# The order in which tasks of a run take turns must not depend on the optimiser.
 release-test: ## Run the executor's tests in a release build of the core (builds in .build-release)
 	@Scripts/prepare.sh test
-	PERDURE_CORE=1 swift test -c release --scratch-path .build-release --filter 'PerdureEngineTests.*(Executor|TaskFirstQueue|JobTaskID|ForeignAwait|ContextMisuse|EngineThreads|Watchdog)' --skip BodyExecutorTests
+	PERDURE_CORE=1 swift test -c release --scratch-path .build-release --filter 'PerdureEngineTests.*(Executor|TaskFirstQueue|JobTaskID|ForeignAwait|ContextMisuse|EngineThreads|Watchdog)'
 
 bench: ## Measure the engine beside a hand-written program (release build of the core, in .build-release); BENCH="--only a,b" to choose
 	@Scripts/prepare.sh build

@@ -1,3 +1,5 @@
+import Synchronization
+
 #if canImport(Darwin)
     import Darwin
 #elseif canImport(Glibc)
@@ -6,14 +8,26 @@
     import Musl
 #endif
 
-/// Tells the running thread from all others that are alive.
+/// Tells the running thread from all others of the process, also from those that are over.
+///
+/// It does not ask `pthread_self`: to the optimiser that is a constant of the function, and an asynchronous function, which may be on
+/// another thread after each wait, would go on with the answer from before.
 enum ThreadIdentity {
     /// Never 0, so that 0 can stand for "no thread".
     static var current: UInt {
-        #if canImport(Darwin)
-            UInt(bitPattern: pthread_self())
-        #else
-            UInt(pthread_self())
-        #endif
+        if let own = pthread_getspecific(place) { return UInt(bitPattern: own) }
+        let own = last.add(1, ordering: .relaxed).newValue
+        pthread_setspecific(place, UnsafeRawPointer(bitPattern: own))
+        return own
     }
+
+    private static let last = Atomic<UInt>(0)
+
+    /// Where each thread keeps its own.
+    private static let place: pthread_key_t = {
+        var key = pthread_key_t()
+        let error = pthread_key_create(&key, nil)
+        precondition(error == 0, "this process has no room for thread-specific data")
+        return key
+    }()
 }
