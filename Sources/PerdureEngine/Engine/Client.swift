@@ -260,6 +260,7 @@ public struct Client: Sendable {
         var latest = try await record(id)
         while latest.successor != nil {
             let next = try await self.latest(of: latest.id)
+            // Damage: a successor is named that is not there.
             if next == latest.id { break }
             latest = try await record(next)
         }

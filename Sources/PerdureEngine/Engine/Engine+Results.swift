@@ -17,11 +17,13 @@ extension Engine {
     public func result(of id: RunID) async throws -> Data {
         var id = id
         while true {
-            let record = try await client.record(id)
-            if record.successor != nil {
-                id = try await client.latest(of: id)
-                continue
+            let record = try await client.latestRecord(of: id)
+            if let successor = record.successor {
+                throw PerdureError(
+                    .storeCorrupt, "Run \(record.id) goes on as \(successor), which is not in this store.",
+                    metadata: [("run", "\(record.id)")])
             }
+            id = record.id
             if record.state.isFinal || record.state == .quarantined { return try await output(of: record) }
             try Task.checkCancellation()
             try await waitForChange(of: id)
