@@ -58,7 +58,10 @@ var targets: [Target] = [
     layer(
         "PerdureEngine", ["Perdure", "PerdureHistory", "PerdureStore", log, lifecycle, crypto] + metrics + collections),
     layer("PerdureCommands", ["Perdure", "PerdureEngine", "PerdureSQLite", argumentParser]),
-    layer("PerdureBench", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", log] + grdb),
+    layer("PerdureProcess", []),
+    layer(
+        "PerdureBench",
+        ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", "PerdureProcess", log] + grdb),
     tests("PerdureTests", ["Perdure"]),
     tests("PerdureHistoryTests", ["PerdureHistory"], exclude: ["Scripts"]),
     tests("PerdureSQLiteTests", ["PerdureSQLite", "PerdureStoreConformance", log] + grdb),
@@ -87,7 +90,9 @@ if coreOnly {
     targets += [
         .executableTarget(
             name: "PerdureCLI",
-            dependencies: ["PerdureCommands", "PerdureBench", "PerdureEngine", "PerdureSQLite", log, argumentParser],
+            dependencies: [
+                "PerdureCommands", "PerdureBench", "PerdureEngine", "PerdureSQLite", "PerdureProcess", log, argumentParser,
+            ],
             exclude: ["Demo", "Examples.swift"], swiftSettings: settings + [.define("PERDURE_CORE")])
     ]
 } else {
@@ -103,8 +108,9 @@ if coreOnly {
         .executableTarget(
             name: "PerdureCLI",
             dependencies: [
-                "PerdureCommands", "PerdureBench", "PerdureEngine", "PerdureSQLite", "PerdureExamples", "PerdurePeer", httpClient,
-                argumentParser,
+                "PerdureCommands", "PerdureBench", "PerdureEngine", "PerdureSQLite", "PerdureProcess", "PerdureExamples",
+                "PerdurePeer",
+                httpClient, argumentParser,
             ],
             swiftSettings: settings),
         tests("PerdurePeerTests", ["PerdurePeer", .product(name: "HummingbirdTesting", package: "hummingbird")]),
@@ -118,7 +124,11 @@ if coreOnly {
             path: "Examples/Deploy/After", swiftSettings: settings),
         tests(
             "PerdureDemoTests",
-            ["PerdureCLI", "PerdureEngine", "PerdureSQLite", "PerdureExamples", "PerdurePeer", "DeployBefore", "DeployAfter"]),
+            [
+                "PerdureCLI", "PerdureEngine", "PerdureSQLite", "PerdureProcess", "PerdureExamples", "PerdurePeer",
+                "DeployBefore",
+                "DeployAfter",
+            ]),
     ]
 }
 

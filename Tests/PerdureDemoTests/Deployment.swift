@@ -3,6 +3,7 @@ import Perdure
 import PerdureCLI
 import PerdureEngine
 import PerdureHistory
+import PerdureProcess
 import PerdureSQLite
 import PerdureStore
 import Testing

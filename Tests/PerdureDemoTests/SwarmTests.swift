@@ -1,5 +1,6 @@
 import Foundation
 import PerdureCLI
+import PerdureProcess
 import Testing
 
 /// A small swarm as a child process whose output is one JSON object. `make swarm` runs the large one.

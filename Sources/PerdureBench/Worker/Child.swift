@@ -1,46 +1,37 @@
 import Foundation
+import PerdureProcess
 
-/// This program once more, in a process of its own.
+/// This program once more, in a process of its own, as a worker of a benchmark.
 final class Child: Sendable {
     /// When it was started, in seconds of the monotonic clock.
     let startedAt: Double
-    private let processID: Int32
-    private let input: FileHandle
-    private let reports: AsyncStream<WorkerReport>
-    private let ends: AsyncStream<Void>
+    private let process: LineProcess
 
     init(_ settings: BenchSettings, _ order: WorkerOrder) throws {
-        let process = Process(), output = Pipe(), input = Pipe()
-        process.executableURL = URL(fileURLWithPath: settings.executable)
-        process.arguments = ["bench-worker", "--order", String(decoding: try JSONEncoder().encode(order), as: UTF8.self)]
-        process.standardOutput = output
-        process.standardInput = input
-        let (ends, end) = AsyncStream<Void>.makeStream()
-        process.terminationHandler = { _ in end.finish() }
+        let order = String(decoding: try JSONEncoder().encode(order), as: UTF8.self)
         startedAt = Usage.now.time
-        try process.run()
-        processID = process.processIdentifier
-        self.input = input.fileHandleForWriting
-        self.ends = ends
-        reports = Self.reports(output.fileHandleForReading)
+        process = try LineProcess(executable: settings.executable, ["bench-worker", "--order", order])
     }
 
     /// The figures of the next report of this kind.
     func next(_ event: WorkerReport.Event) async throws -> [String: Double] {
-        for await report in reports where report.event == event { return report.figures }
+        for await line in process.lines {
+            let report = try JSONDecoder().decode(WorkerReport.self, from: line)
+            if report.event == event { return report.figures }
+        }
         throw BenchError("a process of the benchmark ended before it was \(event)")
     }
 
     /// Sends SIGKILL and waits until it is gone.
     func kill() async {
-        Foundation.kill(processID, SIGKILL)
-        for await _ in ends {}
+        process.kill()
+        _ = await process.wait()
     }
 
     /// Lets it end by itself, and waits for that.
     func stop() async {
-        try? input.close()
-        for await _ in ends {}
+        process.stop()
+        _ = await process.wait()
     }
 
     /// The last report of a process that has one.
@@ -49,26 +40,5 @@ final class Child: Sendable {
         let figures = try await child.next(.done)
         await child.stop()
         return figures
-    }
-
-    private static func reports(_ handle: FileHandle) -> AsyncStream<WorkerReport> {
-        let (reports, continuation) = AsyncStream<WorkerReport>.makeStream()
-        Thread.detachNewThread {
-            var rest = Data()
-            while true {
-                // Whatever is there: a report must not wait for a buffer to fill.
-                let data = handle.availableData
-                if data.isEmpty { break }
-                rest.append(data)
-                while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
-                    if let report = try? JSONDecoder().decode(WorkerReport.self, from: rest[rest.startIndex..<end]) {
-                        continuation.yield(report)
-                    }
-                    rest = Data(rest[rest.index(after: end)...])
-                }
-            }
-            continuation.finish()
-        }
-        return reports
     }
 }

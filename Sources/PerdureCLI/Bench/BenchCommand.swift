@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import PerdureBench
+import PerdureProcess
 
 /// Measures the engine, beside a program that writes the same rows by hand.
 struct BenchCommand: AsyncParsableCommand {
@@ -44,7 +45,7 @@ struct BenchCommand: AsyncParsableCommand {
         let place = URL(fileURLWithPath: folder ?? NSTemporaryDirectory()).appending(path: "perdure-bench-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: place, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: place) }
-        var settings = BenchSettings(folder: place.path, executable: Self.executable)
+        var settings = BenchSettings(folder: place.path, executable: LineProcess.ownExecutable)
         settings.only = try benchmarks
         settings.rounds = max(1, rounds ?? (quick ? 1 : 3))
         settings.isQuick = quick
@@ -52,11 +53,6 @@ struct BenchCommand: AsyncParsableCommand {
         if !json { settings.progress = { try? FileHandle.standardError.write(contentsOf: Data("\($0)\n".utf8)) } }
         let report = try await Bench(settings).run()
         print(json ? try report.json : report.table)
-    }
-
-    private static var executable: String {
-        (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
-            ?? Bundle.main.executablePath ?? CommandLine.arguments[0]
     }
 }
 

@@ -1,6 +1,7 @@
 import Foundation
 import Perdure
 import PerdureEngine
+import PerdureProcess
 import PerdureSQLite
 import Synchronization
 

@@ -22,8 +22,9 @@ import Testing
             "PerdureCommands", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite"],
             ["ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals"]
         ),
+        ("PerdureProcess", [], []),
         (
-            "PerdureBench", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite"],
+            "PerdureBench", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", "PerdureProcess"],
             ["GRDBSQLite", "Logging"]
         ),
         ("PerdurePeer", [], ["Hummingbird", "HTTPTypes", "NIOCore", "GRDB", "Logging"]),
@@ -32,7 +33,7 @@ import Testing
             "PerdureCLI",
             [
                 "Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", "PerdureCommands",
-                "PerdureBench", "PerdureExamples", "PerdurePeer",
+                "PerdureBench", "PerdureProcess", "PerdureExamples", "PerdurePeer",
             ],
             ["ArgumentParser", "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOFoundationCompat", "Logging", "ServiceLifecycle"]
         ),

@@ -1,4 +1,5 @@
 package import Foundation
+import PerdureProcess
 
 /// An engine in a process of its own.
 package final class EngineProcess: Sendable {

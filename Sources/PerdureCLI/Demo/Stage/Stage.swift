@@ -5,6 +5,7 @@ import NIOCore
 import NIOHTTP1
 package import PerdureEngine
 package import PerdurePeer
+import PerdureProcess
 import PerdureSQLite
 
 /// What a story is played on: a store, a peer that honours idempotency keys, and a bank that does not.
