@@ -57,6 +57,7 @@ extension PerdureError.Code {
     public static let runPaused = Self(rawValue: "run_paused")
     public static let runNotPaused = Self(rawValue: "run_not_paused")
     public static let runResetting = Self(rawValue: "run_resetting")
+    public static let forkRefused = Self(rawValue: "fork_refused")
     public static let resetRefused = Self(rawValue: "reset_refused")
     public static let runQuarantined = Self(rawValue: "run_quarantined")
     public static let runExpired = Self(rawValue: "run_expired")

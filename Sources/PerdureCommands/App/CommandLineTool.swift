@@ -71,6 +71,7 @@ struct Root<App: PerdureApp>: ParsableCommand {
                 ApproveCommand.self, DenyCommand.self, AnswerCommand.self, SignalCommand.self, UpdateCommand.self,
                 CancelCommand.self,
                 TerminateCommand.self, PauseCommand.self, ResumeCommand.self, RepinCommand.self, ResetCommand.self,
+                ForkCommand.self,
                 RetryCommand.self,
                 ResolveCommand.self, VerifyCommand.self, VersionsCommand.self, CheckCommand.self,
             ])

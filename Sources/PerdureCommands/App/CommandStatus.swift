@@ -27,7 +27,7 @@ package enum CommandStatus: Int32, Error, Sendable, CaseIterable {
         case .runUnknown, .workflowUnknown, .approvalUnknown, .questionUnknown, .stepUnknown: self = .notFound
         case .runClosed, .runExpired, .runConflict, .approvalClosed, .approvalMismatch, .approvalNotPermitted, .questionClosed,
             .stepNotStuck,
-            .keyConflict, .runPaused, .runNotPaused, .runResetting, .resetRefused:
+            .keyConflict, .runPaused, .runNotPaused, .runResetting, .resetRefused, .forkRefused:
             self = .conflict
         case .usage, .nameInvalid, .inputUndecodable, .valueNotEncodable, .payloadTooLarge, .answerInvalid, .workflowDuplicate:
             self = .usage

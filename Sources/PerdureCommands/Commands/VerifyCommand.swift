@@ -92,6 +92,7 @@ struct VerifyCommand: StoreCommand {
                 continue
             }
         }
+        if let origin = try await origin(of: events, client) { verifier.checkOrigin(events, origin) }
         result.reports.append((record, verifier.finish()))
         guard depth > 0 else { return }
         for child in children {
@@ -113,6 +114,20 @@ struct VerifyCommand: StoreCommand {
             all.append(try await client.latest(of: child))
         }
         return all
+    }
+
+    /// Of a fork the history of its source up to the event that it names, as far as that is still there and can be read.
+    private static func origin(of events: [Event], _ client: Client) async throws -> [Event]? {
+        guard let origin = RunView(events.prefix(1)).origin else { return nil }
+        do {
+            return try await client.guarded {
+                guard let source = try await client.store.run(origin.run), source.tombstone == nil else { return nil }
+                return try await client.store.events(of: source.number, after: 0, limit: Int(clamping: origin.seq))
+            }
+        } catch let error as PerdureError where error.code == .storeCorrupt {
+            // That is told of by itself, where the source is verified.
+            return nil
+        }
     }
 
     /// The run may go on while it is read: row and history belong together only if the row is the same before and after.

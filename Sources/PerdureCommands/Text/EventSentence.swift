@@ -67,6 +67,9 @@ enum EventSentence {
         case .runRepinned:
             "goes on with version \(attributes["to"]?.stringValue ?? "") in place of \(attributes["from"]?.stringValue ?? ""), "
                 + "says \(ValueText.who(attributes))"
+        case .runForked:
+            "goes on from event \(attributes["seq"]?.integerValue ?? 0) of run \(attributes["run"]?.stringValue ?? ""), says "
+                + "\(ValueText.who(attributes))\(why(attributes))"
         case .runReset:
             "goes on after event \(attributes["to"]?.integerValue ?? 0), says \(ValueText.who(attributes))\(why(attributes))"
         case .runCancelRequested where attributes.members.contains { $0.key == "deadline" }:

@@ -51,13 +51,45 @@ extension HistoryVerifier {
 
     // MARK: Two histories
 
+    /// What is copied ends with one event that says so, and there is no such event elsewhere.
+    mutating func checkForked(_ event: Event) {
+        let isPlace = copiedUntil > 0 && event.seq == copiedUntil + 1
+        guard isPlace != (event.kind == .runForked) else { return }
+        wrong(
+            event, .beginning,
+            isPlace
+                ? "What the run has copied does not end with run.forked."
+                : "The run is forked, but has copied nothing up to here.")
+    }
+
+    /// What a fork says of its source: the event that it names, and that all it has copied is there, in this order.
+    ///
+    /// - Parameter source: The source's history up to that event. It is not judged itself.
+    package mutating func checkOrigin(_ events: [Event], _ source: [Event]) {
+        guard let first = events.first, let origin = (try? first.attributes.object())?["fork"].flatMap(ForkOrigin.init) else {
+            return
+        }
+        guard let last = source.last, last.seq == origin.seq, "\(last.hash)" == origin.hash, first.input == source.first?.input
+        else {
+            return wrong(first, .beginning, "The run says that it was forked from another history than run \(origin.run) has.")
+        }
+        var rest = source.dropFirst()
+        for copy in events.dropFirst().prefix(while: { $0.seq <= origin.copied }) {
+            guard let place = rest.firstIndex(where: copy.isCopy) else {
+                return wrong(copy, .beginning, "It is said to be a copy, but run \(origin.run) has no such event.")
+            }
+            rest = rest[(place + 1)...]
+        }
+    }
+
     /// What parent and child say of each other.
     ///
     /// To its parent a child that was continued is the run that it began as.
     package mutating func compare(_ children: NamedChildren, _ childRecord: RunRecord, _ childEvents: [Event]) {
         let run = childRecord.chain.run.description
-        // Of an expired run nothing is left that could be compared.
-        guard let named = children.starts[run], let first = childEvents.first, first.kind == .runStarted else { return }
+        // The children that a fork has copied are those of its source. Of an expired run nothing is left that could be compared.
+        guard let named = children.starts[run], named.seq > copiedUntil, let first = childEvents.first, first.kind == .runStarted
+        else { return }
         let attributes = (try? first.attributes.object()) ?? JSONObject()
         let link = attributes["parent"].flatMap(ParentLink.init)
         if link?.run != record.id || link?.subject != named.subject {
@@ -110,6 +142,21 @@ extension HistoryVerifier {
                         || attributes["code"] == (try? final.attributes.object())?["code"])
             }
         if !isSame { wrong(end, .child, "Run \(run) ended otherwise: \(final.kind.rawValue).") }
+    }
+}
+
+extension Event {
+    /// Whether it says what the other one says. The numbers of events, which resets name, are others in a copy.
+    fileprivate func isCopy(_ other: Event) -> Bool {
+        guard kind == other.kind, subject == other.subject, at == other.at, input == other.input, output == other.output else {
+            return false
+        }
+        if attributes == other.attributes { return true }
+        guard kind == .runReset || kind == .operatorAction, var own = try? attributes.object(),
+            var others = try? other.attributes.object()
+        else { return false }
+        (own["to"], others["to"]) = (nil, nil)
+        return own == others
     }
 }
 

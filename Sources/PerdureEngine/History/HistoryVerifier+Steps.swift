@@ -203,6 +203,9 @@ extension HistoryVerifier {
         guard let completed = steps[undo.subject]?.happened ?? children[undo.subject]?.happened else {
             return wrong(event, .undoOrder, "'\(undo.subject)' is undone, but its effect never happened.")
         }
+        if completed.seq <= copiedUntil, event.seq > copiedUntil {
+            return wrong(event, .undoOrder, "'\(undo.subject)' is undone, but was done by the run that this one was forked from.")
+        }
         guard !undoStarts.contains(where: { $0.subject == undo.subject }) else { return }
         undoStarts.append((undo.subject, completed, Completion(seq: event.seq, at: event.at)))
     }

@@ -100,6 +100,8 @@ package struct HistoryVerifier {
     private var node: String?
     var resets: [ResetSpan] = []
     var resetAskedFor: Int64?
+    /// Up to here the history is a copy of another run's.
+    var copiedUntil: Int64 = 0
     private var isPaused = false
     private var version: String?
 
@@ -116,14 +118,17 @@ package struct HistoryVerifier {
         head = record.tombstone?.head ?? .start(namespace: record.namespace, run: record.id.description)
     }
 
-    /// - Parameter children: the runs that the history names as children, as far as they are to be compared with it.
-    /// - Parameter successor: the run that it was continued as.
+    /// - Parameters:
+    ///   - children: the runs that the history names as children, as far as they are to be compared with it.
+    ///   - successor: the run that it was continued as.
+    ///   - origin: of a fork, the source's history up to the event that it names, to be compared with it.
     package static func verify(
         _ record: RunRecord, _ events: [Event], children: [(record: RunRecord, events: [Event])] = [],
-        successor: (record: RunRecord, events: [Event])? = nil
+        successor: (record: RunRecord, events: [Event])? = nil, origin: [Event]? = nil
     ) -> Report {
         var verifier = HistoryVerifier(record)
         verifier.add(events)
+        if let origin { verifier.checkOrigin(events, origin) }
         let named = NamedChildren(events)
         for child in children { verifier.compare(named, child.record, child.events) }
         if let successor { verifier.checkSuccession(events, successor.record, successor.events) }
@@ -241,6 +246,7 @@ package struct HistoryVerifier {
             node = attributes["node"]?.stringValue
         }
         checkStandstill(event, attributes)
+        checkForked(event)
         checkReset(event, attributes)
         if report.eventCount <= ruleLimit {
             checkStep(event, attributes)
@@ -250,7 +256,9 @@ package struct HistoryVerifier {
 
     private mutating func checkStandstill(_ event: Event, _ attributes: JSONObject) {
         switch event.kind {
-        case .runStarted: version = attributes["version"]?.stringValue
+        case .runStarted:
+            version = attributes["version"]?.stringValue
+            copiedUntil = attributes["fork"].flatMap(ForkOrigin.init)?.copied ?? 0
         case .runPaused: isPaused = true
         case .runUnpaused: isPaused = false
         case .runRepinned:

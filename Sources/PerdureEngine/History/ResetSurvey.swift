@@ -44,6 +44,7 @@ extension RunView {
 
     private func problem(of request: ResetRequest) -> String? {
         guard let last, request.to >= 1, request.to < last.seq else { return ResetProblem.noSuchEvent }
+        if isCopy(request.to) { return ResetProblem.copied }
         if standing.resets.passesOver(request.to) { return ResetProblem.passedOver }
         for step in currentSteps {
             if let problem = problem(of: request, step.subject, step.completedAt, step.undoneAt) { return problem }

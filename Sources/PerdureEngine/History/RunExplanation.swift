@@ -207,6 +207,7 @@ package struct RunExplanation: Sendable {
         }
         if record.state == .blocked {
             moves.append(Move(["repin", run, "--to", "VERSION"], "to go on with the code of another version"))
+            moves.append(Move(["reset", run, "--to", "SEQ"], "to go on from an event that the code can follow"))
         }
         if record.state == .quarantined { moves.append(Move(["verify", run], "to see where the history breaks")) }
     }

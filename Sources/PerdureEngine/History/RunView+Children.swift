@@ -56,7 +56,7 @@ extension RunView {
     /// Children that the run waits for.
     package var openChildren: [Child] { children.filter(\.isOpen) }
     /// Children whose completion stays: it has no undo, or has not been undone.
-    package var standingChildren: [Child] { children.filter { $0.hasHappened && $0.undoneAt == nil } }
+    package var standingChildren: [Child] { children.filter { $0.hasHappened && $0.undoneAt == nil && !isCopy($0.completedAt) } }
     /// Whether no later one has taken its place after a reset.
     func isCurrent(_ child: Child) -> Bool { children.last { $0.subject == child.subject }?.run == child.run }
 }

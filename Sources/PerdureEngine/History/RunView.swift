@@ -33,6 +33,7 @@ package struct RunView: Sendable {
         /// The effect is recorded as having happened, by its own outcome or by a person's word.
         package var hasHappened = false
         /// The events since which it counts as done, and as undone.
+        package fileprivate(set) var firstSeq: Int64 = 0
         package fileprivate(set) var completedAt: Int64?
         package fileprivate(set) var undoneAt: Int64?
         /// The run that did the work, if this one took over its outcome.
@@ -92,6 +93,8 @@ package struct RunView: Sendable {
     package private(set) var timers: [Timer] = []
     package private(set) var questions: [Question] = []
     package private(set) var children: [Child] = []
+    /// Where this run was forked from.
+    package private(set) var origin: ForkOrigin?
     /// The run that this one is a child of.
     package private(set) var parent: ParentLink?
     /// The run that this one continues.
@@ -143,6 +146,7 @@ package struct RunView: Sendable {
             starter = attributes["by"].flatMap(Principal.init)
             parent = attributes["parent"].flatMap(ParentLink.init)
             continues = attributes["continues"].flatMap(ContinuedRun.init)
+            origin = attributes["fork"].flatMap(ForkOrigin.init)
         case .runCancelRequested: (isCancelling, cancelRequestedAt) = (true, event.seq)
         case .runReset:
             (resetting, lastReset) = (nil, event.seq)
@@ -235,6 +239,7 @@ package struct RunView: Sendable {
         } else {
             index = steps.count
             steps.append(Step(subject: event.subject, isUndo: isUndo, last: event.kind, lastSeq: event.seq))
+            steps[index].firstSeq = event.seq
             if isUndo { undoIndex[event.subject] = index } else { stepIndex[event.subject] = index }
         }
         steps[index].last = event.kind
@@ -333,6 +338,8 @@ package struct RunView: Sendable {
     package var isPoisoned: Bool { standing.isPoisoned }
     package var isPaused: Bool { standing.isPaused }
 
+    /// Whether it happened to the run that this one was forked from.
+    func isCopy(_ seq: Int64?) -> Bool { (seq ?? .max) <= (origin?.copied ?? 0) }
     /// Steps without those that were done again after a reset.
     var currentSteps: [Step] { steps.indices.filter { stepIndex[steps[$0].subject] == $0 }.map { steps[$0] } }
     package func step(_ subject: String) -> Step? { stepIndex[subject].map { steps[$0] } }
@@ -357,7 +364,7 @@ package struct RunView: Sendable {
     package var standingEffects: [Step] {
         steps.filter { step in
             !step.isUndo && step.hasHappened && step.effect != EffectKind.read.name && step.adoptedFrom == nil
-                && step.undoneAt == nil
+                && step.undoneAt == nil && !isCopy(step.completedAt)
         }
     }
     /// Steps that are not over and surely did not happen: the last attempt failed definitely, or none was made.
@@ -365,7 +372,9 @@ package struct RunView: Sendable {
         steps.filter { !$0.isOver && !$0.isUndo && (!$0.hasOpenIntent || $0.isTransaction) && !$0.isInDoubt }
     }
     /// Steps that happened and are to be undone, which has not begun.
-    package var stepsToUndo: [Step] { steps.filter { !$0.isUndo && $0.isToUndo && undo($0.subject) == nil } }
+    package var stepsToUndo: [Step] {
+        steps.filter { !$0.isUndo && $0.isToUndo && undo($0.subject) == nil && !isCopy($0.completedAt) }
+    }
     /// The run is over and nothing about it is in doubt.
     package var isClosedCleanly: Bool { final != nil && !steps.contains(where: \.isInDoubt) }
 }

@@ -37,5 +37,5 @@ package struct Divergence: Error, Sendable, Hashable, CustomStringConvertible {
 
     static let waysOut =
         "Deploy the code that this run is on, or code that asks for the same; the run then goes on by itself. Or repin it to a version "
-        + "that fits."
+        + "that fits, or reset it to an event that the code can follow."
 }

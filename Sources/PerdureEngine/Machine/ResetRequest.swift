@@ -88,6 +88,7 @@ extension [ResetSpan] {
 enum ResetProblem {
     static let noSuchEvent = "there is no such event before the end of the history"
     static let passedOver = "this event was passed over by an earlier reset"
+    static let copied = "up to there the history is a copy of another run's; fork that one instead"
     static let isResetting = "the run is being reset"
 
     static func undone(_ subject: String, completed: Int64) -> String {

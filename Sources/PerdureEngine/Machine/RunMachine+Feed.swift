@@ -59,7 +59,8 @@ extension RunMachine {
         case .updateReceived: try feedUpdate(event)
         case .updateCompleted, .updateRejected: try feedReply(event)
         case .runReset: try feedReset(event)
-        case .runForked, .runExpired, .runSealed, .approvalEscalated:
+        case .runForked: try feedForked(event)
+        case .runExpired, .runSealed, .approvalEscalated:
             throw Divergence(
                 .unreadable, subject: event.subject,
                 message:
@@ -83,6 +84,10 @@ extension RunMachine {
             key = attributes["key"]?.stringValue
             firstOfChain = attributes["continues"].flatMap(ContinuedRun.init)?.first ?? identity.id
             changeLabels(attributes)
+            if let origin = attributes["fork"].flatMap(ForkOrigin.init) {
+                copiedUntil = origin.copied
+                forks = origin.earlier + [ForkOrigin.Earlier(run: identity.id, copied: origin.copied)]
+            }
             deadline = attributes.timestamp("deadline")
             if let deadline { wake(.run, at: deadline) }
         }

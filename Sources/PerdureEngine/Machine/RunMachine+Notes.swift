@@ -104,8 +104,9 @@ extension RunMachine {
     /// Whether the code stands where no build but this one has been.
     private var isAtFrontier: Bool {
         if !isReplaying { return true }
-        // Nothing is outstanding where a run goes on after a reset, whoever had been there before.
+        // Nothing is outstanding where a run goes on after a reset, or begins as a fork, whoever had been there before.
         if let last = resets.last, last.at == storedSeq { return lastSeq >= last.to }
+        if copiedUntil > 0, copiedUntil + 1 == storedSeq { return lastSeq >= copiedUntil }
         return lastSeq >= storedSeq && (isFirstOwner || recordedBuild == build)
     }
 

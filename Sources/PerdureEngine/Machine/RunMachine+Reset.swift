@@ -26,7 +26,7 @@ struct Adoptable {
     var output: [UInt8]
     var input: [UInt8]?
     var generation = 0
-    /// Another run did it, which keeps it from being undone here.
+    /// Another run did it, or the source of this fork, which keeps it from being undone here.
     var isForeign = false
     var isRead = false
     var hasBusinessKey = false
@@ -264,7 +264,7 @@ extension RunMachine {
     }
 
     mutating func complete(_ id: OperationID, _ request: ChildRequest, _ outcome: Adoptable) {
-        guard let undo = request.undo, !request.isDetached else { return }
+        guard let undo = request.undo, !request.isDetached, !outcome.isForeign else { return }
         completed.append(
             CompletedStep(
                 id: id, request: request.undone, undo: undo, output: outcome.output, keyGeneration: outcome.generation,

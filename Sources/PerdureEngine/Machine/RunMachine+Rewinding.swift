@@ -30,6 +30,7 @@ extension RunMachine {
     private func problem(of request: ResetRequest) -> String? {
         if rewinding != nil { return ResetProblem.isResetting }
         guard request.to >= 1, request.to < lastSeq else { return ResetProblem.noSuchEvent }
+        if request.to <= copiedUntil { return ResetProblem.copied }
         if resets.passesOver(request.to) { return ResetProblem.passedOver }
         if let span = undoneSpans.first(where: { $0.completedAt <= request.to && request.to < $0.undoneAt }) {
             return ResetProblem.undone(span.subject, completed: span.completedAt)

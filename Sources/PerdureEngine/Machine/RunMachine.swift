@@ -55,6 +55,10 @@ package struct RunMachine: Sendable {
     /// How often a reset has made room for a step or child to be done again; zero is left out.
     var generations: [String: Int] = [:]
     var undoneSpans: [UndoneSpan] = []
+    /// Up to here the history is a copy of another run's; 0 for a run that is no fork.
+    var copiedUntil: Int64 = 0
+    /// Where in the history forks begin, oldest first, this run's own among them.
+    var forks: [ForkOrigin.Earlier] = []
     /// A person's `abort` decides how the run ends, whatever the code makes of it.
     var verdict: StepFailure?
     var rootResult: RootResult?

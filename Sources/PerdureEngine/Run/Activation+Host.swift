@@ -77,11 +77,11 @@ extension Activation: RunHost {
     }
 
     package func random(_ name: String, id: String?) throws -> UInt64 {
-        DerivedRandom(salt: identity.salt).uint64(try identify(.random, name, id: id))
+        DerivedRandom(salt: state.withLock { $0.machine.randomness }).uint64(try identify(.random, name, id: id))
     }
 
     package func uuid(_ name: String, id: String?) throws -> UUID {
-        DerivedRandom(salt: identity.salt).uuid(try identify(.random, name, id: id))
+        DerivedRandom(salt: state.withLock { $0.machine.randomness }).uuid(try identify(.random, name, id: id))
     }
 
     package func openScope(_ name: String, id: String?) throws -> String { try identify(.scope, name, id: id) }

@@ -32,8 +32,8 @@ extension StoreConformance {
             try await scene.advance(run.advance([EventDraft(.runUnparked)], to: .init(to: .waiting), consuming: retry))
             #expect(try await scene.claim().map(\.record.number) == [run.number])
         },
-        ConformanceCheck("What pauses, resumes and repins wakes every open run, whoever hosts its workflow") { scene in
-            for kind in [InboxKind.pause, .unpause, .repin] {
+        ConformanceCheck("What pauses, resumes, repins and resets wakes every open run, whoever hosts its workflow") { scene in
+            for kind in [InboxKind.pause, .unpause, .repin, .reset] {
                 var runs: [SampleRun] = []
                 for transition in [
                     RunTransition(to: .ready), .init(to: .waiting), .init(to: .parked), .init(to: .parked, needsRetry: true),

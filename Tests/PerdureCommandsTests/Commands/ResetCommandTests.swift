@@ -28,3 +28,21 @@ import Testing
         }
     }
 }
+
+@Suite struct ForkCommandTests {
+    @Test func aRunIsForked() async throws {
+        let desk = try Desk()
+        try await desk.hosting { engine in
+            let run = try await desk.start(engine, "wait")
+            try await desk.until(run) { record, view in record.state == .waiting && view.step("prepare")?.isOver == true }
+            let json = await desk.type("fork", run, "--at", "1", "--reason", "once more", "--json").json
+            #expect(json?["run"]?.stringValue == run)
+            let fork = try #require(json?["fork"]?.stringValue)
+            try await desk.until(fork) { record, view in record.state == .waiting && view.step("prepare")?.isOver == true }
+            #expect(await desk.type("show", fork).output.contains("goes on from event 1 of run \(run), says human ada"))
+            #expect(await desk.type("verify", fork).status == .success)
+            #expect(await desk.type("fork", run, "--at", "0").status == .usage)
+            #expect(await desk.type("fork", run, "--at", "99").status == .conflict)
+        }
+    }
+}

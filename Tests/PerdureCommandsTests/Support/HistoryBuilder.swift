@@ -13,7 +13,7 @@ struct HistoryBuilder {
     var now = HistoryBuilder.start
     private var head: ChainHead
 
-    init(workflow: String = "ship", key: String? = nil, input: String = #"{"amount":12,"item":"book"}"#) {
+    init(workflow: String = "ship", key: String? = nil, input: String = #"{"amount":12,"item":"book"}"#, fork: JSONValue? = nil) {
         let salt = [UInt8](repeating: 7, count: 16)
         record = RunRecord(
             id: Self.run, namespace: "default", workflow: workflow, version: "2.1", key: key,
@@ -24,7 +24,8 @@ struct HistoryBuilder {
             .runStarted,
             [
                 "workflow": .string(workflow), "version": "2.1", "by": Self.who("workload", "shop"),
-            ].merging(key.map { ["key": .string($0)] } ?? [:]) { $1 }, input: input)
+            ].merging(key.map { ["key": .string($0)] } ?? [:]) { $1 }.merging(fork.map { ["fork": $0] } ?? [:]) { $1 },
+            input: input)
     }
 
     static func who(_ kind: String, _ id: String) -> JSONValue {

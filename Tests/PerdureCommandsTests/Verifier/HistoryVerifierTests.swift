@@ -71,6 +71,30 @@ import Testing
         #expect(rules(isSettled: false) == [.unsettled])
     }
 
+    @Test func aForkIsComparedWithItsSourceAndUndoesNothingOfIt() throws {
+        var source = HistoryBuilder()
+        let last = source.add(.stepSucceeded, "charge", ["effect": "idempotent", "attempt": 1], output: "{}")
+        let origin: JSONValue = [
+            "run": .string(HistoryBuilder.run.description), "seq": 2, "hash": .string("\(last.hash)"), "copied": 2,
+        ]
+        var fork = HistoryBuilder(fork: origin)
+        fork.add(.stepSucceeded, "charge", ["effect": "idempotent", "attempt": 1], output: "{}")
+        fork.add(.runForked, ["run": .string(HistoryBuilder.run.description), "seq": 2])
+        #expect(HistoryVerifier.verify(fork.record, fork.events, origin: source.events).problems == [])
+        var stray = source
+        stray.add(.runForked, ["run": .string(HistoryBuilder.run.description), "seq": 2])
+        #expect(HistoryVerifier.verify(stray.record, stray.events).problems.map(\.rule) == [.beginning])
+        let shorter = Array(source.events.prefix(1))
+        #expect(HistoryVerifier.verify(fork.record, fork.events, origin: shorter).problems.map(\.rule) == [.beginning])
+        var other = source.events
+        other[1].output = .inline(Array("7".utf8))
+        let problems = HistoryVerifier.verify(fork.record, fork.events, origin: other).problems
+        #expect(problems.map(\.rule) == [.beginning] && problems.map(\.seq) == [2])
+        fork.add(.undoStarted, "charge", ["effect": "idempotent", "attempt": 1])
+        fork.add(.undoSucceeded, "charge", ["effect": "idempotent", "attempt": 1])
+        #expect(HistoryVerifier.verify(fork.record, fork.events).problems.map(\.rule) == [.undoOrder])
+    }
+
     @Test func theRowIsOnTheVersionThatTheHistoryHasComeTo() {
         var history = HistoryBuilder()
         history.add(.runRepinned, ["from": "2.1", "to": "3"])

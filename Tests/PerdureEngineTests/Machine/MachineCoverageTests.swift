@@ -40,6 +40,6 @@ import Testing
 
     /// Kinds that later releases write.
     static let unknown: Set<EventKind> = [
-        .runForked, .runExpired, .runSealed, .approvalEscalated,
+        .runExpired, .runSealed, .approvalEscalated,
     ]
 }

@@ -111,6 +111,32 @@ import Testing
         }
     }
 
+    @Test(arguments: Program.all)
+    func `a run that is forked at any event, and its fork again, break no promise, wherever their process is lost`(
+        _ program: Program
+    )
+        throws
+    {
+        let whole = try undisturbed(program)
+        for seq in 1...whole.history.count {
+            let fork = try whole.fork(at: seq)
+            try crashEverywhere(fork)
+            #expect(fork.problems() == [] && fork.violations() == [], "forked at \(seq): \(fork.historyText)")
+            let next = try fork.fork(at: (seq + fork.history.count) / 2)
+            try crashEverywhere(next)
+            #expect(next.problems() == [] && next.violations() == [], "forked at \(seq) and again: \(next.historyText)")
+        }
+    }
+
+    private func crashEverywhere(_ run: MachineDriver) throws {
+        for _ in 0..<6 where !run.machine.isClosed {
+            try run.crash()
+            guard !run.machine.isClosed, try run.playOneThing() else { break }
+            try run.settle()
+        }
+        try run.playToTheEnd()
+    }
+
     private func undisturbed(_ program: Program) throws -> MachineDriver {
         let run = try MachineDriver(program.code)
         run.outcomes = program.outcomes

@@ -356,7 +356,7 @@ extension MachineDriver {
             inputDigest: SaltedDigest.hex(salt: identity.salt, canonicalBytes: input), salt: identity.salt,
             state: history.last { $0.kind.isFinal }.flatMap { RunState(final: $0.kind) } ?? .running, createdAt: Self.start)
         let found = HistoryVerifier.verify(record, history).problems.filter { $0.rule != .row && $0.rule != .beginning }
-        let replay = MachineDriver(code, build: build, history: history, calls: [])
+        let replay = MachineDriver(code, build: build, history: history, calls: [], id: identity.id)
         do {
             for event in history { try replay.feed(event) }
         } catch {

@@ -151,7 +151,7 @@ extension MachineDriver {
     }
 
     private func differencesOnReplay() -> [String] {
-        let replay = MachineDriver(code, build: build, history: history, calls: [])
+        let replay = MachineDriver(code, build: build, history: history, calls: [], id: identity.id)
         do {
             for event in history { try replay.feed(event) }
         } catch {

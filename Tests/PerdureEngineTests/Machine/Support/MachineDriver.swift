@@ -86,8 +86,10 @@ final class MachineDriver {
     }
 
     /// A run that somebody else has brought this far, and that is not in memory.
-    init(_ code: Code, build: String, history: [Event], calls: [Call]) {
-        let id = RunID(milliseconds: 1_750_000_000_000, random: (1, 2))
+    init(
+        _ code: Code, build: String, history: [Event], calls: [Call],
+        id: RunID = RunID(milliseconds: 1_750_000_000_000, random: (1, 2))
+    ) {
         identity = RunIdentity(
             id: id, namespace: "default", workflow: "test", version: "1", salt: Array(repeating: 7, count: 16))
         self.code = code
@@ -304,11 +306,17 @@ final class MachineDriver {
         reload()
     }
 
-    private func reload() {
+    /// Brings in for the first time what somebody else has made.
+    func bringIn() throws {
+        reload(isFirstOwner: true)
+        try comeBack(isTakeover: false)
+    }
+
+    private func reload(isFirstOwner: Bool = false) {
         Coverage.add(machine, kinds: [])
         let resets = Self.resets(in: history)
         machine = RunMachine(
-            identity: identity, build: self.build, node: node, storedSeq: Int64(history.count), isFirstOwner: false,
+            identity: identity, build: self.build, node: node, storedSeq: Int64(history.count), isFirstOwner: isFirstOwner,
             patches: history.filter { $0.kind == .versionPatched && !resets.passesOver($0.seq) }.map(\.subject), resets: resets)
         machine.trace = []
         machine.childTrace = []

@@ -10,6 +10,7 @@ enum ScenarioList {
         try businessKey()
         try cancellation()
         try child()
+        try fork()
         try note()
         try person()
         try reset()
@@ -84,6 +85,21 @@ enum ScenarioList {
         try scenarios.`a decision and then the end of the wait in one batch release nothing`()
         try scenarios.`an approval that expires in the batch that gives the step up is over`()
         try scenarios.`a consumed approval whose step was given up in the same batch is not used`()
+    }
+
+    private static func fork() throws {
+        let scenarios = MachineForkScenarios()
+        try scenarios.`a fork is told what its source was told, and does the rest under keys of its own`()
+        try scenarios.`a fork undoes what it did itself, and nothing of what it has copied`()
+        try scenarios.`timers, questions, approvals and children that were open begin anew in the fork`()
+        try scenarios.`a child that had ended is copied, and the fork undoes nothing of it`()
+        try scenarios.`what the fork sends counts from the fork, not from when its source asked for it`()
+        try scenarios.`an undo that was under way belongs to the source, and the fork ends without it`()
+        try scenarios.`a fork adopts what its source has done under a business key, and does not undo it`()
+        try scenarios.`messages that nobody had taken are the fork's too`()
+        try scenarios.`what was in doubt is asked for anew by the fork`()
+        try scenarios.`a fork behind a reset adopts what the source would have adopted, and does not undo it`()
+        try scenarios.`a run that is being reset, or has ended before, is not forked there`()
     }
 
     private static func note() throws {
