@@ -57,6 +57,7 @@ var targets: [Target] = [
     layer("PerdureSQLite", ["PerdureStore", log] + grdb),
     layer(
         "PerdureEngine", ["Perdure", "PerdureHistory", "PerdureStore", log, lifecycle, crypto] + metrics + collections),
+    layer("PerdureTesting", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", log] + collections),
     layer("PerdureCommands", ["Perdure", "PerdureEngine", "PerdureSQLite", argumentParser]),
     layer("PerdureProcess", []),
     layer(
@@ -66,6 +67,7 @@ var targets: [Target] = [
     tests("PerdureHistoryTests", ["PerdureHistory"], exclude: ["Scripts"]),
     tests("PerdureSQLiteTests", ["PerdureSQLite", "PerdureStoreConformance", log] + grdb),
     tests("PerdureEngineTests", ["PerdureEngine", "PerdureSQLite", "PerdureStoreConformance"]),
+    tests("PerdureTestingTests", ["PerdureTesting", "PerdureEngine", "PerdureSQLite", "PerdureStoreConformance"]),
     tests("PerdureCommandsTests", ["PerdureCommands"]),
     tests("PerdureBenchTests", ["PerdureCLI"]),
     .executableTarget(

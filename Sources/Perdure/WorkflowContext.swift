@@ -53,7 +53,7 @@ public struct WorkflowContext: Sendable {
 public struct DerivedGenerator: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
-    init(state: UInt64) { self.state = state }
+    package init(state: UInt64) { self.state = state }
 
     public mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15

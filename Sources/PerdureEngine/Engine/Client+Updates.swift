@@ -43,7 +43,7 @@ extension Client {
                 .nameInvalid,
                 "An update needs a name of 1 to 128 letters, digits, '-', '_' and '.', and an id without control characters.")
         }
-        let id = id ?? UUID().uuidString.lowercased()
+        let id = id ?? uniqueName()
         var target = run
         while true {
             // What was not answered before a run was continued is asked of the next one.

@@ -11,6 +11,8 @@ public struct Client: Sendable {
     let deliver: @Sendable (CommitItem) async throws -> CommitResult
     /// Told of runs by the engine that this client belongs to, if it does.
     let waiters: RunWaiters?
+    /// Names deliveries that have no name of their own.
+    let random: @Sendable () -> UInt64
 
     /// Opens a store beside the engine that may be using it.
     public init(_ configuration: StoreConfiguration) async throws {
@@ -23,10 +25,13 @@ public struct Client: Sendable {
     }
 
     init(
-        store: any Store, waiters: RunWaiters? = nil, deliver: @escaping @Sendable (CommitItem) async throws -> CommitResult
+        store: any Store, waiters: RunWaiters? = nil,
+        random: @escaping @Sendable () -> UInt64 = { .random(in: .min ... .max) },
+        deliver: @escaping @Sendable (CommitItem) async throws -> CommitResult
     ) {
         self.store = store
         self.waiters = waiters
+        self.random = random
         self.deliver = deliver
     }
 
@@ -327,9 +332,20 @@ public struct Client: Sendable {
             throw PerdureError(.nameInvalid, "The delivery id cannot be recorded: use 1 to 256 bytes without control characters.")
         }
         let delivery = Delivery(
-            to: run, id: id.map { "\(kind.rawValue):\(name):\($0)" } ?? UUID().uuidString.lowercased(), kind: kind, name: name,
+            to: run, id: id.map { "\(kind.rawValue):\(name):\($0)" } ?? uniqueName(), kind: kind, name: name,
             payload: payload, sender: sender)
         try await send(delivery)
+    }
+
+    /// A random UUID.
+    func uniqueName() -> String {
+        func hex(_ word: UInt64, _ first: Int, _ last: Int) -> String {
+            let digits = String(word, radix: 16)
+            let padded = String(repeating: "0", count: 16 - digits.count) + digits
+            return String(padded.dropFirst(first).prefix(last - first))
+        }
+        let high = random() & ~0xF000 | 0x4000, low = random() & ~(0b11 << 62) | 0b10 << 62
+        return "\(hex(high, 0, 8))-\(hex(high, 8, 12))-\(hex(high, 12, 16))-\(hex(low, 0, 4))-\(hex(low, 4, 16))"
     }
 
     func send(_ delivery: Delivery) async throws {

@@ -49,7 +49,7 @@ extension Engine {
     /// not own is somebody else's.
     func reload(_ id: RunID) {
         beginGivingBack()
-        Task { [self] in
+        configuration.runtime.spawn { [self] in
             do {
                 try await reloadNow(id)
                 endGivingBack()

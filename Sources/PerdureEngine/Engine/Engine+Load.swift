@@ -64,7 +64,9 @@ extension Engine {
 
     /// The history as it stood when the run was claimed.
     func historyReader(of claim: ClaimedRun, beginning: [Event]? = nil) -> HistoryReader {
-        HistoryReader(store, claim.record, end: claim.head, limit: configuration.historyPage, beginning: beginning)
+        HistoryReader(
+            store, claim.record, end: claim.head, limit: configuration.historyPage, beginning: beginning,
+            runtime: configuration.runtime)
     }
 
     /// How much of a history is kept in memory between looking at it and feeding it. What is longer is read twice.

@@ -14,7 +14,8 @@ extension Engine {
 
     var services: ActivationServices {
         ActivationServices(
-            store: store, journal: journal, registry: registry, threads: threads, watchdog: watchdog, scheduler: scheduler,
+            store: store, journal: journal, registry: registry, runtime: configuration.runtime, threads: threads,
+            watchdog: watchdog, scheduler: scheduler,
             resources: resources, clock: configuration.clock,
             random: configuration.random, node: node, build: build, payloadLimit: configuration.payloadLimit, logger: logger,
             metrics: metrics, bodies: bodies, bodyExecutor: bodyExecutor, recovery: recovering, lead: lead, inboxes: inboxes,

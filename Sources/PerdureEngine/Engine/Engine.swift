@@ -66,7 +66,8 @@ public final class Engine: Service {
         self.configuration = configuration
         self.logger = logger
         // It takes as long as opening the store, so both are done at once.
-        let fingerprint = Task.detached { configuration.build ?? BuildFingerprint.current }
+        let runtime = configuration.runtime
+        let fingerprint = runtime.spawn { configuration.build ?? BuildFingerprint.current }
         let clock = configuration.clock
         let now = clock.now()
         node = NodeID(
@@ -84,30 +85,30 @@ public final class Engine: Service {
             throw error.publicError
         }
         recovering = Recovery(clock: clock, since: now, logger: logger, metrics: metrics)
-        scheduler = Scheduler(clock: clock)
+        scheduler = Scheduler(clock: clock, runtime: runtime)
         resources = Resources(
             configuration.resources, clock: clock, random: configuration.random, scheduler: scheduler, logger: logger,
             metrics: metrics)
         pumpAlarm = scheduler.makeAlarm()
         lead = Lead(configuration.lead)
-        inboxes = InboxLook(store: self.store, clock: clock, scheduler: scheduler, logger: logger)
-        bodyExecutor = BodyExecutor(lends: configuration.threads > 1)
+        inboxes = InboxLook(store: self.store, clock: clock, scheduler: scheduler, runtime: runtime, logger: logger)
+        bodyExecutor = BodyExecutor(lends: configuration.threads > 1, runtime: runtime)
         watchdog = Watchdog(limit: configuration.watchdogLimit, now: { .now }) { report in
             logger.warning(
                 "workflow code has not come to rest; work that takes long belongs in a step",
                 metadata: ["run": "\(report.label)", "for": "\(report.duration)"])
         }
         let scheduler = scheduler
-        journal = Journal(store: self.store, logger: logger) { duration, action in
+        journal = Journal(store: self.store, logger: logger, runtime: runtime) { duration, action in
             scheduler.schedule(after: duration, action)
         }
         let bell = Bell(), journal = journal
-        threads = Self.threads(configuration.threads, journal, bodyExecutor)
+        threads = Self.threads(configuration.threads, runtime, journal, bodyExecutor)
         self.bell = bell
         state = Mutex(EngineState())
-        let waiters = RunWaiters()
+        let waiters = RunWaiters(runtime: runtime)
         self.waiters = waiters
-        client = Client(store: self.store, waiters: waiters) { [store = self.store] item in
+        client = Client(store: self.store, waiters: waiters, random: configuration.random) { [store = self.store] item in
             defer { bell.ring() }
             // Nobody comes for what is in the journal of an engine that does not run yet.
             guard journal.hasBegun else { return try await Client.commit(item, to: store) }
@@ -120,8 +121,10 @@ public final class Engine: Service {
     }
 
     /// The threads that drain runs. Between two of them a thread sees to what that has left for it.
-    private static func threads(_ count: Int, _ journal: Journal, _ bodyExecutor: BodyExecutor) -> EngineThreads {
-        EngineThreads(count: count) { isIdle in
+    private static func threads(
+        _ count: Int, _ runtime: EngineRuntime, _ journal: Journal, _ bodyExecutor: BodyExecutor
+    ) -> EngineThreads {
+        EngineThreads(count: count, runtime: runtime) { isIdle in
             if bodyExecutor.hasKept {
                 // What was handed over must not wait for a body.
                 journal.nudge()
@@ -149,22 +152,26 @@ public final class Engine: Service {
         scheduler.start()
         var failure: StoreError?
         do {
-            try await withThrowingTaskGroup { group in
-                group.addTask { [self] in try await journal.run() }
-                group.addTask { [self] in
-                    await untilShutdown()
-                    await drain()
-                    journal.close()
-                }
-                bell.ring()
-                // Not waitForAll: that would wait for the pump too before it says that the journal has failed.
-                while try await group.next() != nil {}
-            }
+            try await configuration.runtime.host { [self] in try await work() }
         } catch let error as StoreError {
             failure = error
         }
         await stop()
         if let failure { throw failure.publicError }
+    }
+
+    private func work() async throws {
+        try await withThrowingTaskGroup { group in
+            group.addTask { [self] in try await journal.run() }
+            group.addTask { [self] in
+                await untilShutdown()
+                await drain()
+                journal.close()
+            }
+            bell.ring()
+            // Not waitForAll: that would wait for the pump too before it says that the journal has failed.
+            while try await group.next() != nil {}
+        }
     }
 
     /// Lets go of the store and its file without running. Runs that were started stay `ready` for the next engine.
@@ -183,14 +190,23 @@ public final class Engine: Service {
 
     /// Takes in work until shutdown begins.
     private func untilShutdown() async {
-        await cancelWhenGracefulShutdown { [self] in
-            await withTaskGroup { group in
-                group.addTask { [self] in await pump() }
-                group.addTask { [self] in await watchThreads() }
-                group.addTask { [self] in await keepRetention() }
-                group.addTask { [self] in await sweep() }
-                await group.waitForAll()
-            }
+        await withTaskGroup { group in
+            group.addTask { [self] in await pump() }
+            if configuration.runtime.hasThreads { group.addTask { [self] in await watchThreads() } }
+            group.addTask { [self] in await keepRetention() }
+            group.addTask { [self] in await sweep() }
+            await shutdownBegins()
+            group.cancelAll()
+            await group.waitForAll()
+        }
+    }
+
+    private func shutdownBegins() async {
+        let begun = Receipt()
+        _ = await withTaskCancellationOrGracefulShutdownHandler {
+            await begun.value
+        } onCancelOrGracefulShutdown: {
+            begun.give(true)
         }
     }
 

@@ -39,6 +39,7 @@ public struct EngineConfiguration: Sendable {
     package var historyPage = 1_000
     /// How long before it is due a run is brought into memory, and kept there rather than given up.
     package var lead: Duration = .milliseconds(100)
+    package var runtime: EngineRuntime = .threads
     package var clock: any EngineClock = SystemClock()
     package var random: @Sendable () -> UInt64 = { .random(in: .min ... .max) }
 

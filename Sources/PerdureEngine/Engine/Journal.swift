@@ -8,7 +8,7 @@ import Synchronization
 /// one: no timer, and the busier the engine, the larger the groups.
 ///
 /// It writes on a thread of its own, which waits for the disk; nothing hops between executors on the way. An engine thread that would
-/// have nothing to do otherwise writes itself (`help`).
+/// have nothing to do otherwise writes itself (`help`). Where there are no threads a task writes, by the same rules.
 ///
 /// A store that cannot commit now stops what waits, and nothing else: the same items are offered again, in the same order, until it
 /// can. A commit whose outcome is unknown is settled by repeating it; the store recognises what it has already.
@@ -69,8 +69,9 @@ package final class Journal: Sendable {
     private let store: any Store
     private let logger: Logger
     private let state = Mutex(State())
-    private let writerMayWork = DispatchSemaphore(value: 0)
-    private let pauseIsOver = DispatchSemaphore(value: 0)
+    private let runtime: EngineRuntime
+    private let writerMayWork: Wake
+    private let pauseIsOver: Wake
     private let after: @Sendable (Duration, @escaping @Sendable () -> Void) -> Void
     /// The most items that share a transaction.
     private static let groupLimit = 2_000
@@ -79,10 +80,14 @@ package final class Journal: Sendable {
 
     /// - Parameter after: Calls an action when so much time has passed.
     package init(
-        store: any Store, logger: Logger, after: @escaping @Sendable (Duration, @escaping @Sendable () -> Void) -> Void
+        store: any Store, logger: Logger, runtime: EngineRuntime = .threads,
+        after: @escaping @Sendable (Duration, @escaping @Sendable () -> Void) -> Void
     ) {
         self.store = store
         self.logger = logger
+        self.runtime = runtime
+        writerMayWork = Wake(runtime)
+        pauseIsOver = Wake(runtime)
         self.after = after
     }
 
@@ -123,9 +128,7 @@ package final class Journal: Sendable {
         }
         guard var group else { return nudge() }
         do throws(StoreError) {
-            let results = try store.commitHere(group.items)
-            letGo(nil)
-            for (completion, result) in zip(group.completions, results) { completion(result) }
+            answer(group, try store.commitHere(group.items))
         } catch {
             group.failure = error
             letGo(group)
@@ -144,6 +147,7 @@ package final class Journal: Sendable {
     /// Writes until it is closed; then writes what is left and returns. Fails what waits, and throws, if the store is corrupt or
     /// closed, or if it cannot commit after `stopRetrying`.
     package func run() async throws(StoreError) {
+        guard runtime.hasThreads else { return try await writeAsTask() }
         let result = await withCheckedContinuation { (continuation: CheckedContinuation<Result<Void, StoreError>, Never>) in
             let thread = Thread { [self] in
                 continuation.resume(returning: Result { () throws(StoreError) in try write() })
@@ -157,15 +161,34 @@ package final class Journal: Sendable {
     private func write() throws(StoreError) {
         while let group = next() {
             do throws(StoreError) {
-                let results = try commit(group)
-                letGo(nil)
-                for (completion, result) in zip(group.completions, results) { completion(result) }
+                answer(group, try commit(group))
             } catch {
-                for completion in group.completions { completion(nil) }
-                failRest()
+                fail(group)
                 throw error
             }
         }
+    }
+
+    /// The same without a thread that could be held up.
+    private func writeAsTask() async throws(StoreError) {
+        while let group = await nextForTask() {
+            do throws(StoreError) {
+                answer(group, try await commitAsTask(group))
+            } catch {
+                fail(group)
+                throw error
+            }
+        }
+    }
+
+    private func answer(_ group: Group, _ results: [CommitResult]) {
+        letGo(nil)
+        for (completion, result) in zip(group.completions, results) { completion(result) }
+    }
+
+    private func fail(_ group: Group) {
+        for completion in group.completions { completion(nil) }
+        failRest()
     }
 
     package func close() {
@@ -178,15 +201,27 @@ package final class Journal: Sendable {
 
     private func next() -> Group? {
         while true {
-            let (group, isOver) = state.withLock { state -> (Group?, Bool) in
-                if let group = state.take() { return (group, false) }
-                // Whoever is committing may leave its group to the writer.
-                if state.isClosed, state.isEmpty, !state.isCommitting { return (nil, true) }
-                state.isWriterAsleep = true
-                return (nil, false)
-            }
+            let (group, isOver) = takeOrSleep()
             if group != nil || isOver { return group }
             writerMayWork.wait()
+        }
+    }
+
+    private func nextForTask() async -> Group? {
+        while true {
+            let (group, isOver) = takeOrSleep()
+            if group != nil || isOver { return group }
+            await writerMayWork.awaited()
+        }
+    }
+
+    private func takeOrSleep() -> (Group?, isOver: Bool) {
+        state.withLock { state in
+            if let group = state.take() { return (group, false) }
+            // Whoever is committing may leave its group to the writer.
+            if state.isClosed, state.isEmpty, !state.isCommitting { return (nil, true) }
+            state.isWriterAsleep = true
+            return (nil, false)
         }
     }
 
@@ -197,11 +232,11 @@ package final class Journal: Sendable {
         while true {
             if let failure {
                 failures += 1
-                try bear(failure, failures, items: group.items.count)
+                if beginPause(for: try patience(with: failure, failures, items: group.items.count)) { pauseIsOver.wait() }
             }
             do {
                 let results = try store.commitHere(group.items)
-                if failures > 0 { logger.notice("the store commits again", metadata: ["attempts": "\(failures + 1)"]) }
+                if failures > 0 { tellOfSuccess(after: failures) }
                 return results
             } catch {
                 failure = error
@@ -209,14 +244,34 @@ package final class Journal: Sendable {
         }
     }
 
-    /// Pauses after an error that may pass; throws every other one.
-    private func bear(_ error: StoreError, _ failures: Int, items: Int) throws(StoreError) {
+    private func commitAsTask(_ group: Group) async throws(StoreError) -> [CommitResult] {
+        var failures = 0
+        while true {
+            let failure: StoreError
+            do {
+                let results = try await store.commit(group.items)
+                if failures > 0 { tellOfSuccess(after: failures) }
+                return results
+            } catch {
+                failure = error
+            }
+            failures += 1
+            if beginPause(for: try patience(with: failure, failures, items: group.items.count)) { await pauseIsOver.awaited() }
+        }
+    }
+
+    private func tellOfSuccess(after failures: Int) {
+        logger.notice("the store commits again", metadata: ["attempts": "\(failures + 1)"])
+    }
+
+    /// How long to pause after an error that may pass; throws every other one.
+    private func patience(with error: StoreError, _ failures: Int, items: Int) throws(StoreError) -> Duration {
         switch error {
         case .unavailable, .outcomeUnknown:
             guard state.withLock({ $0.mayRetry }) else { throw error }
             logger.error(
                 "the store cannot commit; runs wait until it can", metadata: ["error": "\(error)", "items": "\(items)"])
-            pause(for: min(.seconds(1), .milliseconds(10 << min(failures, 7))))
+            return min(.seconds(1), .milliseconds(10 << min(failures, 7)))
         case .corrupt, .unsupported, .unusable, .closed:
             throw error
         }
@@ -228,16 +283,17 @@ package final class Journal: Sendable {
         endPause()
     }
 
-    private func pause(for duration: Duration) {
+    /// Returns whether there is a pause to wait for.
+    private func beginPause(for duration: Duration) -> Bool {
         let number = state.withLock { state -> Int? in
             guard state.mayRetry else { return nil }
             state.pauses += 1
             state.paused = state.pauses
             return state.pauses
         }
-        guard let number else { return }
+        guard let number else { return false }
         after(duration) { [self] in endPause(number) }
-        pauseIsOver.wait()
+        return true
     }
 
     /// Ends the pause of this number, or whichever there is.

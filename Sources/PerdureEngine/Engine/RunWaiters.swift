@@ -19,7 +19,10 @@ final class RunWaiters: Sendable {
         let number: UInt64
     }
 
+    private let runtime: EngineRuntime
     private let state = Mutex(State())
+
+    init(runtime: EngineRuntime = .threads) { self.runtime = runtime }
 
     var isEmpty: Bool { state.withLock { $0.waiting.isEmpty } }
 
@@ -46,7 +49,7 @@ final class RunWaiters: Sendable {
                     return false
                 }
                 if isClosed { continuation.resume() } else if isCancelled.isSet { end(place) }
-                Task { if await condition() { end(place) } }
+                runtime.spawn { if await condition() { self.end(place) } }
             }
         } onCancel: {
             isCancelled.set()
@@ -58,7 +61,7 @@ final class RunWaiters: Sendable {
     /// The run has ended, or will never be executed again.
     func wake(_ run: RunID) {
         let waiters = state.withLock { $0.waiting.removeValue(forKey: run) ?? [:] }
-        for waiter in waiters.values.joined() { waiter.value.resume() }
+        Self.resume(waiters.values)
     }
 
     /// The run has answered these updates.
@@ -68,7 +71,7 @@ final class RunWaiters: Sendable {
             defer { if state.waiting[run]?.isEmpty == true { state.waiting[run] = nil } }
             return updates.compactMap { state.waiting[run]?.removeValue(forKey: $0) }
         }
-        for waiter in waiters.joined() { waiter.value.resume() }
+        Self.resume(waiters)
     }
 
     /// Ends this wait and no other.
@@ -90,7 +93,12 @@ final class RunWaiters: Sendable {
             defer { state.waiting = [:] }
             return state.waiting.values.flatMap { $0.values }
         }
-        for waiter in waiters.joined() { waiter.value.resume() }
+        Self.resume(waiters)
+    }
+
+    /// In the order in which they began to wait.
+    private static func resume(_ waiters: some Sequence<Waiting>) {
+        for waiter in waiters.joined().sorted(by: { $0.key < $1.key }) { waiter.value.resume() }
     }
 
     private final class CancellationMark: Sendable {

@@ -4,7 +4,7 @@ import Perdure
 package import PerdureHistory
 import Synchronization
 
-/// All the times at which something is due, in one heap, watched by one thread.
+/// All the times at which something is due, in one heap, watched by one thread; where there are none, the clock is asked to call.
 package final class Scheduler: Sendable {
     /// Something that is due at one time or not at all: setting it anew replaces the time before.
     package struct Alarm: Hashable, Sendable { fileprivate let number: UInt64 }
@@ -21,7 +21,10 @@ package final class Scheduler: Sendable {
     private struct State {
         var entries = Heap<Entry>()
         var count: UInt64 = 0
+        var isStarted = false
         var isStopped = false
+        /// Where there is no thread: when the clock will call.
+        var calledAt: Timestamp?
         var lastAlarm: UInt64 = 0
         /// For each alarm that is set, its one entry that counts.
         var alarms: [Alarm: UInt64] = [:]
@@ -46,27 +49,47 @@ package final class Scheduler: Sendable {
 
         mutating func takeDue(by now: Timestamp) -> [Entry] {
             var due: [Entry] = []
+            while let first = takeFirstDue(by: now) { due.append(first) }
+            return due
+        }
+
+        mutating func takeFirstDue(by now: Timestamp) -> Entry? {
             while let first = entries.min, first.at <= now {
                 entries.removeMin()
                 guard counts(first) else { continue }
                 if let alarm = first.alarm { alarms[alarm] = nil } else { others -= 1 }
-                due.append(first)
+                return first
             }
-            return due
+            return nil
+        }
+
+        /// When the clock has to be asked to call, if that is earlier than it does anyway.
+        mutating func nextCall() -> Timestamp? {
+            guard isStarted, !isStopped, let next = entries.min?.at, calledAt.map({ next < $0 }) ?? true else { return nil }
+            calledAt = next
+            return next
         }
     }
 
     private let clock: any EngineClock
+    private let runtime: EngineRuntime
     private let state = Mutex(State())
     private let bell = NSCondition()
     private let hasEnded = DispatchGroup()
 
-    package init(clock: any EngineClock) {
+    package init(clock: any EngineClock, runtime: EngineRuntime = .threads) {
         self.clock = clock
-        clock.onChange { [weak self] in self?.ring() }
+        self.runtime = runtime
+        clock.onChange { [weak self] in
+            // What was asked for before may be earlier or later than meant.
+            self?.state.withLock { $0.calledAt = nil }
+            self?.ring()
+        }
     }
 
     package func start() {
+        state.withLock { $0.isStarted = true }
+        guard runtime.hasThreads else { return ring() }
         hasEnded.enter()
         let thread = Thread { [self] in
             Thread.current.name = "perdure-timers"
@@ -78,6 +101,7 @@ package final class Scheduler: Sendable {
 
     package func stop() async {
         state.withLock { $0.isStopped = true }
+        guard runtime.hasThreads else { return }
         ring()
         await withCheckedContinuation { continuation in hasEnded.notify(queue: .global()) { continuation.resume() } }
     }
@@ -125,10 +149,31 @@ package final class Scheduler: Sendable {
     }
 
     private func ring() {
+        guard runtime.hasThreads else { return askForCall() }
         bell.lock()
         bell.signal()
         bell.unlock()
     }
+
+    // MARK: Without a thread
+
+    private func askForCall() {
+        guard let next = state.withLock({ $0.nextCall() }) else { return }
+        clock.after(max(.zero, next.duration(since: clock.now()))) { [weak self] in self?.isCalled() }
+    }
+
+    /// One action at a time: others may have something to do in between, as they would beside a thread.
+    private func isCalled() {
+        let due = state.withLock { state -> Entry? in
+            if state.isStopped { return nil }
+            state.calledAt = nil
+            return state.takeFirstDue(by: clock.now())
+        }
+        askForCall()
+        due?.action()
+    }
+
+    // MARK: The thread
 
     private func loop() {
         while true {

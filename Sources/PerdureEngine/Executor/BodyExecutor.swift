@@ -23,16 +23,28 @@ package final class BodyExecutor: TaskExecutor {
     /// Not before this time, in nanoseconds of the process's clock.
     private let restsUntil = Atomic<UInt64>(0)
     private let lends: Bool
+    private let runtime: EngineRuntime
     private let now: @Sendable () -> UInt64
 
-    /// - Parameter lends: Whether engine threads may be used at all. With only one of them nobody would be left to run workflow code.
-    package init(lends: Bool, now: @escaping @Sendable () -> UInt64 = { DispatchTime.now().uptimeNanoseconds }) {
-        self.lends = lends
+    /// - Parameters:
+    ///   - lends: Whether engine threads may be used at all. With only one of them nobody would be left to run workflow code.
+    ///   - runtime: Without threads bodies are not run here: they belong to the queue.
+    package init(
+        lends: Bool, runtime: EngineRuntime = .threads,
+        now: @escaping @Sendable () -> UInt64 = { DispatchTime.now().uptimeNanoseconds }
+    ) {
+        self.lends = lends && runtime.hasThreads
+        self.runtime = runtime
         self.now = now
     }
 
     /// Starts a task, or keeps it for this thread if that is allowed now. Only for threads that call `runKept` in a moment.
-    package func start(_ body: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
+    ///
+    /// - Parameter label: Says to people which body it is.
+    package func start(
+        _ label: @autoclosure () -> String = "", _ body: @escaping @Sendable () async -> Void
+    ) -> Task<Void, Never> {
+        if case .turns(let queue) = runtime { return queue.startBody(label(), body) }
         if lends, now() >= restsUntil.load(ordering: .relaxed) {
             _ = host.compareExchange(expected: 0, desired: ThreadIdentity.current, ordering: .acquiring)
         }

@@ -3,7 +3,7 @@ import Dispatch
 import Foundation
 import Synchronization
 
-/// A few operating system threads of the engine's own, on which runs are drained, first in, first out.
+/// A few operating system threads of the engine's own, on which runs are drained, first in, first out; or a queue that stands for them.
 ///
 /// Workflow code is synchronous between its waits and may be slow there. On threads of its own it delays other runs at
 /// worst, never the cooperative pool that the process's other tasks share. The stack is large because authors recurse.
@@ -12,21 +12,33 @@ package final class EngineThreads: Sendable {
 
     package static let stackSize = 4 << 20
 
-    // The threads hold only this, so that dropping the pool can end them.
-    private let shared: WorkQueue
-    private let count: Int
+    private enum Carrier {
+        // The threads hold only this, so that dropping the pool can end them.
+        case threads(WorkQueue, count: Int)
+        case turns(TurnWork)
+    }
+
+    private let carrier: Carrier
 
     /// - Parameters:
     ///   - count: How many threads; at least one.
     ///   - name: Shown by debuggers, followed by the number of the thread. The kernel keeps 15 bytes of it.
     ///   - between: Called on a thread after each of its work items; `true` if nothing is left to do and the other threads have nothing
     ///     to do either. What it submits is then started on this thread.
-    package init(count: Int, name: String = "perdure", between: @escaping @Sendable (_ isIdle: Bool) -> Void = { _ in }) {
+    ///   - runtime: Without threads there is no pool: the queue does the work.
+    package init(
+        count: Int, name: String = "perdure", runtime: EngineRuntime = .threads,
+        between: @escaping @Sendable (_ isIdle: Bool) -> Void = { _ in }
+    ) {
         precondition(count > 0, "an engine needs a thread")
-        self.count = count
-        let shared = WorkQueue(threads: count, between: between)
-        self.shared = shared
-        for number in 1...count { Self.start("\(name)-\(number)", on: shared) }
+        switch runtime {
+        case .threads:
+            let shared = WorkQueue(threads: count, between: between)
+            carrier = .threads(shared, count: count)
+            for number in 1...count { Self.start("\(name)-\(number)", on: shared) }
+        case .turns(let queue):
+            carrier = .turns(TurnWork(queue: queue, between: between))
+        }
     }
 
     private static func start(_ name: String, on shared: WorkQueue) {
@@ -44,31 +56,65 @@ package final class EngineThreads: Sendable {
         isNamed.signal()
     }
 
-    deinit { shared.close(threads: count) }
+    deinit { close() }
 
     /// Hands over `work`, to start when a thread is free and everything submitted before has been started.
     ///
     /// - Returns: `false` if the pool was stopped; `work` is then dropped.
     @discardableResult
     package func submit(_ work: @escaping Work) -> Bool {
-        shared.add(work)
+        switch carrier {
+        case .threads(let shared, _): shared.add(work)
+        case .turns(let turns): turns.add(work)
+        }
+    }
+
+    private func close() {
+        switch carrier {
+        case .threads(let shared, let count): shared.close(threads: count)
+        case .turns(let turns): turns.isClosed.store(true, ordering: .relaxed)
+        }
     }
 
     /// Waits until every thread has ended its current work item. Items not started yet are dropped: a run whose turn is
     /// lost is as it is stored and is found again. May be called again. Not from a thread of the pool.
     @available(*, noasync, message: "await stop() instead, it does not block a thread")
     package func stop() {
+        close()
+        guard case .threads(let shared, _) = carrier else { return }
         precondition(!shared.isOwnThread, "a thread of the pool cannot wait for itself")
-        shared.close(threads: count)
         shared.running.wait()
     }
 
     /// Waits until every thread has ended its current work item, without blocking a thread. Cancellation does not shorten it.
     package func stop() async {
-        shared.close(threads: count)
+        close()
+        guard case .threads(let shared, _) = carrier else { return }
         await withCheckedContinuation { continuation in
             shared.running.notify(queue: .global()) { continuation.resume() }
         }
+    }
+}
+
+/// Stands for a pool where a queue does the work.
+private final class TurnWork: Sendable {
+    private let queue: any TurnQueue
+    private let between: @Sendable (Bool) -> Void
+    let isClosed = Atomic<Bool>(false)
+
+    init(queue: any TurnQueue, between: @escaping @Sendable (Bool) -> Void) {
+        self.queue = queue
+        self.between = between
+    }
+
+    func add(_ work: @escaping EngineThreads.Work) -> Bool {
+        if isClosed.load(ordering: .relaxed) { return false }
+        queue.submit { [self] in
+            if isClosed.load(ordering: .relaxed) { return }
+            work()
+            between(false)
+        }
+        return true
     }
 }
 

@@ -12,9 +12,9 @@ import Synchronization
 ///
 /// It does not ask `pthread_self`: to the optimiser that is a constant of the function, and an asynchronous function, which may be on
 /// another thread after each wait, would go on with the answer from before.
-enum ThreadIdentity {
+package enum ThreadIdentity {
     /// Never 0, so that 0 can stand for "no thread".
-    static var current: UInt {
+    package static var current: UInt {
         if let own = pthread_getspecific(place) { return UInt(bitPattern: own) }
         let own = last.add(1, ordering: .relaxed).newValue
         pthread_setspecific(place, UnsafeRawPointer(bitPattern: own))

@@ -23,10 +23,15 @@ struct HistoryReader {
     private var beginning: [Event]?
     /// The next page, which is read while the one before is checked.
     private var coming: Task<Result<[Event], StoreError>, Never>?
+    private let runtime: EngineRuntime
 
     /// - Parameter beginning: The first events, as they were read from the store.
-    init(_ store: any Store, _ record: RunRecord, end: ChainHead? = nil, limit: Int = 1_000, beginning: [Event]? = nil) {
+    init(
+        _ store: any Store, _ record: RunRecord, end: ChainHead? = nil, limit: Int = 1_000, beginning: [Event]? = nil,
+        runtime: EngineRuntime = .threads
+    ) {
         self.store = store
+        self.runtime = runtime
         self.record = record
         self.end = end
         self.limit = limit
@@ -76,7 +81,7 @@ struct HistoryReader {
     private mutating func readAhead(of page: [Event]) {
         guard let last = page.last, last.seq < end?.seq ?? .max else { return }
         let store = store, run = record.number, limit = limit(after: last.seq)
-        coming = Task { await Self.read(store, run, after: last.seq, limit) }
+        coming = runtime.spawn { await Self.read(store, run, after: last.seq, limit) }
     }
 
     private func limit(after seq: Int64) -> Int { Int(min(Int64(limit), end.map { $0.seq - seq } ?? .max)) }

@@ -32,7 +32,7 @@ package final class Rehearser: Sendable {
         let scheduler = Scheduler(clock: configuration.clock), metrics = EngineMetrics()
         return ActivationServices(
             store: store, journal: Journal(store: store, logger: logger) { _, _ in }, registry: registry,
-            threads: EngineThreads(count: 1, name: "perdure-check"),
+            runtime: .threads, threads: EngineThreads(count: 1, name: "perdure-check"),
             watchdog: Watchdog(limit: configuration.watchdogLimit, now: { .now }) { _ in }, scheduler: scheduler,
             resources: Resources(
                 [:], clock: configuration.clock, random: configuration.random, scheduler: scheduler, logger: logger,
@@ -41,7 +41,8 @@ package final class Rehearser: Sendable {
             payloadLimit: configuration.payloadLimit, logger: logger, metrics: metrics, bodies: BodyCounter(),
             bodyExecutor: BodyExecutor(lends: false),
             recovery: Recovery(clock: configuration.clock, since: configuration.clock.now(), logger: logger, metrics: metrics),
-            lead: Lead(.zero), inboxes: InboxLook(store: store, clock: configuration.clock, scheduler: scheduler, logger: logger),
+            lead: Lead(.zero),
+            inboxes: InboxLook(store: store, clock: configuration.clock, scheduler: scheduler, runtime: .threads, logger: logger),
             report: EventReport(logger: logger, metrics: metrics), observe: { _, _ in })
     }
 

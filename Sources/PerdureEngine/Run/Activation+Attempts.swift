@@ -58,7 +58,8 @@ extension Activation {
             }
             post(.fact(fact, at: services.clock.now(), body: number))
         }
-        let task = services.bodyExecutor.start(execute)
+        let task = services.bodyExecutor.start(
+            "attempt \(attempt.number) of '\(attempt.subject)' of run \(run)", execute)
         // Its end is mail, which this thread reads later: the entry cannot come too late.
         let body = Body(
             number: number, task: task, host: host, subject: attempt.subject, attempt: attempt.number,
@@ -143,7 +144,7 @@ extension Activation {
     }
 
     private func askForKey(_ id: OperationID, _ key: BusinessKey, _ subject: String) {
-        Task { [self] in
+        services.runtime.spawn { [self] in
             do {
                 post(.keyAwaited(id, try await services.store.awaitKey(key, run: number, subject: subject)))
             } catch {

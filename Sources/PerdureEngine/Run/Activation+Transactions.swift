@@ -34,7 +34,7 @@ extension Activation {
         guard let (attempt, call, admission) = begun else { return }
         services.metrics.attempts.increment()
         if attempt.isRepeated { services.recovery.repeatsAttempt() }
-        Task { [self] in
+        services.runtime.spawn { [self] in
             let ended = Ended()
             let result = await transact(call, attempt, ended, limit: attempt.deadline.duration(since: now))
             if let admission {

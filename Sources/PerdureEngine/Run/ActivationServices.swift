@@ -9,6 +9,7 @@ package struct ActivationServices: Sendable {
     let store: any Store
     let journal: Journal
     let registry: WorkflowRegistry
+    let runtime: EngineRuntime
     let threads: EngineThreads
     let watchdog: Watchdog
     let scheduler: Scheduler

@@ -14,14 +14,16 @@ final class InboxLook: Sendable {
     private let store: any Store
     private let clock: any EngineClock
     private let scheduler: Scheduler
+    private let runtime: EngineRuntime
     private let logger: Logger
     private let state = Mutex(State())
     private static let limit = 256
 
-    init(store: any Store, clock: any EngineClock, scheduler: Scheduler, logger: Logger) {
+    init(store: any Store, clock: any EngineClock, scheduler: Scheduler, runtime: EngineRuntime, logger: Logger) {
         self.store = store
         self.clock = clock
         self.scheduler = scheduler
+        self.runtime = runtime
         self.logger = logger
     }
 
@@ -32,7 +34,7 @@ final class InboxLook: Sendable {
             defer { state.isLooking = true }
             return !state.isLooking
         }
-        if begins { Task { await look() } }
+        if begins { runtime.spawn { await self.look() } }
     }
 
     private func look() async {

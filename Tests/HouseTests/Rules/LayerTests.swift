@@ -19,6 +19,10 @@ import Testing
             ["Logging", "Metrics", "CoreMetrics", "ServiceLifecycle", "DequeModule", "HeapModule", "Crypto"]
         ),
         (
+            "PerdureTesting", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine"],
+            ["Logging", "DequeModule", "HeapModule"]
+        ),
+        (
             "PerdureCommands", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite"],
             ["ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals"]
         ),

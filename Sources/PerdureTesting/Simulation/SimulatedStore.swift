@@ -1,0 +1,259 @@
+import Dispatch
+import Perdure
+import PerdureHistory
+import PerdureStore
+import Synchronization
+
+/// A store as one process of a simulation sees it. Others have their turn before and after each call. When the process dies every call
+/// fails: nothing reaches the store any more, and no answer gets back.
+final class SimulatedStore: Store {
+    private let base: any Store
+    private let process: SimulatedProcess
+    private let isThreaded: Bool
+    private let isDead = Atomic<Bool>(false)
+
+    init(_ base: any Store, process: SimulatedProcess, isThreaded: Bool) {
+        self.base = base
+        self.process = process
+        self.isThreaded = isThreaded
+    }
+
+    static func open(
+        _ configuration: StoreConfiguration, _ role: StoreConfiguration.Role, isThreaded: Bool
+    ) async throws -> any Store {
+        guard isThreaded else { return try await configuration.open(role) }
+        return try HeldAnswer.wait { @concurrent () async -> Result<any Store, any Error> in
+            do {
+                return .success(try await configuration.open(role))
+            } catch {
+                return .failure(error)
+            }
+        }.get()
+    }
+
+    private func pass<Value: Sendable>(
+        _ call: StaticString, writes: Bool = false,
+        _ body: @escaping @concurrent @Sendable (any Store) async throws(StoreError) -> Value
+    ) async throws(StoreError) -> Value {
+        process.loop.noteOutsideCall("the store's '\(call)' was called", of: process.number)
+        guard !isDead.load(ordering: .relaxed) else { throw .closed }
+        await process.giveWay()
+        guard !isDead.load(ordering: .relaxed) else { throw .closed }
+        let base = base
+        let result =
+            isThreaded ? HeldAnswer.wait { await Self.result(of: body, base) } : await Self.result(of: body, base)
+        if writes, case .success = result { ringOthers() }
+        await process.giveWay()
+        guard !isDead.load(ordering: .relaxed) else { throw .closed }
+        return try result.get()
+    }
+
+    @concurrent private static func result<Value: Sendable>(
+        of body: @concurrent @Sendable (any Store) async throws(StoreError) -> Value, _ base: any Store
+    ) async -> Result<Value, StoreError> {
+        do throws(StoreError) {
+            return .success(try await body(base))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    // MARK: Death
+
+    func die() { isDead.store(true, ordering: .relaxed) }
+
+    /// The system closes what a dead process had open.
+    func closeBase() async {
+        let base = base
+        if isThreaded { HeldAnswer.wait { await base.close() } } else { await base.close() }
+    }
+
+    func close() async {
+        guard !isDead.exchange(true, ordering: .relaxed) else { return }
+        await closeBase()
+    }
+
+    // MARK: Bells
+
+    func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) -> OutsideWatch {
+        let process = process
+        // A store with threads would ring when it likes. Here it is known when somebody has written.
+        if isThreaded { return process.loop.bells.add(base.identity, process) { process.submit(handler) } }
+        return base.onOutsideDelivery { process.submit(handler) }
+    }
+
+    private func ringOthers() {
+        if isThreaded { process.loop.bells.ring(base.identity, by: process) }
+    }
+
+    // MARK: The calls
+
+    var identity: String { base.identity }
+    func now() -> Timestamp { base.now() }
+    var transactions: (any TransactionalStore.Type)? { base.transactions }
+
+    func commit(_ items: [CommitItem]) async throws(StoreError) -> [CommitResult] {
+        try await pass("commit", writes: true) { base async throws(StoreError) in try await base.commit(items) }
+    }
+
+    func transact(_ transaction: StoreTransaction) async throws(StoreError) -> TransactionResult {
+        try await pass("transact", writes: true) { base async throws(StoreError) in try await base.transact(transaction) }
+    }
+
+    func claim(_ request: ClaimRequest) async throws(StoreError) -> Claimed {
+        try await pass("claim") { base async throws(StoreError) in try await base.claim(request) }
+    }
+
+    func register(_ node: NodeRegistration) async throws(StoreError) {
+        try await pass("register") { base async throws(StoreError) in try await base.register(node) }
+    }
+
+    func unregister(_ node: NodeID) async throws(StoreError) {
+        try await pass("unregister") { base async throws(StoreError) in try await base.unregister(node) }
+    }
+
+    func nextWake(hosted: [ClaimRequest.Hosted]) async throws(StoreError) -> Timestamp? {
+        try await pass("nextWake") { base async throws(StoreError) in try await base.nextWake(hosted: hosted) }
+    }
+
+    func keyHolder(_ key: BusinessKey) async throws(StoreError) -> BusinessKeyRecord? {
+        try await pass("keyHolder") { base async throws(StoreError) in try await base.keyHolder(key) }
+    }
+
+    func awaitKey(_ key: BusinessKey, run: Int64, subject: String) async throws(StoreError) -> BusinessKeyRecord? {
+        try await pass("awaitKey") { base async throws(StoreError) in
+            try await base.awaitKey(key, run: run, subject: subject)
+        }
+    }
+
+    func awaitedKeys(of run: Int64) async throws(StoreError) -> [BusinessKeyWait] {
+        try await pass("awaitedKeys") { base async throws(StoreError) in try await base.awaitedKeys(of: run) }
+    }
+
+    func quarantine(_ run: Int64, reason: String, ifUnownedSince epoch: Int64?) async throws(StoreError) {
+        try await pass("quarantine") { base async throws(StoreError) in
+            try await base.quarantine(run, reason: reason, ifUnownedSince: epoch)
+        }
+    }
+
+    func expire(_ request: ExpiryRequest) async throws(StoreError) -> Expiry {
+        try await pass("expire") { base async throws(StoreError) in try await base.expire(request) }
+    }
+
+    func run(_ id: RunID) async throws(StoreError) -> RunRecord? {
+        try await pass("run") { base async throws(StoreError) in try await base.run(id) }
+    }
+
+    func run(number: Int64) async throws(StoreError) -> RunRecord? {
+        try await pass("run") { base async throws(StoreError) in try await base.run(number: number) }
+    }
+
+    func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord? {
+        try await pass("run") { base async throws(StoreError) in
+            try await base.run(namespace: namespace, workflow: workflow, key: key)
+        }
+    }
+
+    func lastOfChain(begunBy first: RunID) async throws(StoreError) -> RunRecord? {
+        try await pass("lastOfChain") { base async throws(StoreError) in try await base.lastOfChain(begunBy: first) }
+    }
+
+    func runs(_ filter: RunFilter) async throws(StoreError) -> [RunRecord] {
+        try await pass("runs") { base async throws(StoreError) in try await base.runs(filter) }
+    }
+
+    func runNumbers(before: Int64?, limit: Int) async throws(StoreError) -> [Int64] {
+        try await pass("runNumbers") { base async throws(StoreError) in
+            try await base.runNumbers(before: before, limit: limit)
+        }
+    }
+
+    func counts(namespace: String?) async throws(StoreError) -> [RunState: Int] {
+        try await pass("counts") { base async throws(StoreError) in try await base.counts(namespace: namespace) }
+    }
+
+    func versions(namespace: String?) async throws(StoreError) -> [VersionCounts] {
+        try await pass("versions") { base async throws(StoreError) in try await base.versions(namespace: namespace) }
+    }
+
+    func livingNodes() async throws(StoreError) -> [NodeRegistration] {
+        try await pass("livingNodes") { base async throws(StoreError) in try await base.livingNodes() }
+    }
+
+    func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
+        try await pass("events") { base async throws(StoreError) in
+            try await base.events(of: run, after: seq, limit: limit)
+        }
+    }
+
+    func events(of run: Int64, before seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
+        try await pass("events") { base async throws(StoreError) in
+            try await base.events(of: run, before: seq, limit: limit)
+        }
+    }
+
+    func marked(_ kind: EventKind, _ subject: String?, in run: Int64) async throws(StoreError) -> [Event] {
+        try await pass("marked") { base async throws(StoreError) in try await base.marked(kind, subject, in: run) }
+    }
+
+    func labels(of runs: [Int64]) async throws(StoreError) -> [Int64: [String: String]] {
+        try await pass("labels") { base async throws(StoreError) in try await base.labels(of: runs) }
+    }
+
+    func heartbeats(of run: Int64, _ subject: String?) async throws(StoreError) -> [HeartbeatRecord] {
+        try await pass("heartbeats") { base async throws(StoreError) in try await base.heartbeats(of: run, subject) }
+    }
+
+    func inbox(run: Int64, after number: Int64) async throws(StoreError) -> InboxPage {
+        try await pass("inbox") { base async throws(StoreError) in try await base.inbox(run: run, after: number) }
+    }
+
+    func inboxes(of runs: [Int64]) async throws(StoreError) -> [Int64: InboxPage] {
+        try await pass("inboxes") { base async throws(StoreError) in try await base.inboxes(of: runs) }
+    }
+
+    func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> InboxPage {
+        try await pass("inbox") { base async throws(StoreError) in
+            try await base.inbox(ownedBy: node, after: number, limit: limit)
+        }
+    }
+
+    func interventions(run: Int64) async throws(StoreError) -> [InboxRow] {
+        try await pass("interventions") { base async throws(StoreError) in try await base.interventions(run: run) }
+    }
+
+    func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest] {
+        try await pass("openRequests") { base async throws(StoreError) in
+            try await base.openRequests(namespace: namespace, limit: limit)
+        }
+    }
+
+    func beginnings(of runs: [Int64], limit: Int) async throws(StoreError) -> [Int64: RunBeginning] {
+        try await pass("beginnings") { base async throws(StoreError) in
+            try await base.beginnings(of: runs, limit: limit)
+        }
+    }
+
+    func audit() async throws(StoreError) -> [String] {
+        try await pass("audit") { base async throws(StoreError) in try await base.audit() }
+    }
+}
+
+/// An answer that comes from another thread and is waited for on this one, so that everything in the simulation stands still.
+private final class HeldAnswer<Value: Sendable>: Sendable {
+    private let value = Mutex<Value?>(nil)
+    private let isThere = DispatchSemaphore(value: 0)
+
+    static func wait(for body: @escaping @concurrent @Sendable () async -> Value) -> Value {
+        let answer = HeldAnswer()
+        Task.detached {
+            let value = await body()
+            answer.value.withLock { $0 = value }
+            answer.isThere.signal()
+        }
+        while true {
+            answer.isThere.wait()
+            if let value = answer.value.withLock({ $0 }) { return value }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+import Foundation
+import Perdure
+import PerdureEngine
+import PerdureHistory
+import PerdureTesting
+import Synchronization
+import Testing
+
+/// Work that would happen outside of a simulation.
+@Suite(.timeLimit(.minutes(5))) struct LeakTests {
+    /// - Parameters:
+    ///   - action: Done when the body of the step waits.
+    ///   - body: Of a step.
+    private static func fail(
+        _ simulation: Simulation, after action: @escaping @Sendable () -> Void = {},
+        _ body: @escaping @Sendable () async throws -> Void
+    ) async -> SimulationFailure? {
+        let world = try? World(simulation)
+        do {
+            _ = try await simulation.run {
+                let engine = try await #require(world).open(simulation.process("node")) {
+                    Flow { input, context in
+                        try await context.read("outside") {
+                            try await body()
+                            return "done"
+                        }
+                    }
+                }
+                let run = try await engine.start(Flow.self, input: "", by: World.ada)
+                try await simulation.sleep(for: .seconds(1))
+                action()
+                return try await run.result()
+            }
+            return nil
+        } catch {
+            return error as? SimulationFailure
+        }
+    }
+
+    /// Lets a thread that is not the simulation's wake who waits.
+    private final class Stranger: Sendable {
+        private let waiting = Mutex<CheckedContinuation<Void, Never>?>(nil)
+
+        func wait() async { await withCheckedContinuation { continuation in waiting.withLock { $0 = continuation } } }
+
+        func wake() {
+            let isDone = DispatchSemaphore(value: 0)
+            let thread = Thread { [self] in
+                waiting.withLock { $0.take() }?.resume()
+                isDone.signal()
+            }
+            thread.start()
+            isDone.wait()
+        }
+    }
+
+    @Test func `a body that another thread wakes fails the simulation, and is named`() async throws {
+        let stranger = Stranger()
+        let failure = try #require(
+            await Self.fail(Simulation(), after: stranger.wake) { await stranger.wait() })
+        #expect(failure.reason == .outsideWork)
+        #expect(failure.message.contains("attempt 1 of 'outside' of run"))
+        #expect(failure.message.contains("process 'node'"))
+    }
+
+    @Test func `a simulation in which nothing can happen any more says who waits`() async throws {
+        let failure = try #require(
+            await Self.fail(Simulation(limit: .days(10_000))) {
+                await withUnsafeContinuation { (_: UnsafeContinuation<Void, Never>) in }
+            })
+        #expect(failure.reason == .standstill || failure.reason == .timeIsUp)
+    }
+
+    @Test func `a simulation that waits for bodies gets what they really wait for`() async throws {
+        let simulation = Simulation(outside: .awaited(patience: .seconds(60))), start = simulation.now
+        let failure = await Self.fail(simulation) {
+            let answer = Mutex(false)
+            await Task.detached { answer.withLock { $0 = true } }.value
+            #expect(answer.withLock { $0 })
+        }
+        #expect(failure == nil)
+        #expect(!simulation.outsideWork.isEmpty)
+        // No time has passed meanwhile.
+        #expect(simulation.now == start + .seconds(1))
+    }
+
+    @Test func `a failed simulation is over`() async throws {
+        let simulation = Simulation(), stranger = Stranger()
+        _ = await Self.fail(simulation, after: stranger.wake) { await stranger.wait() }
+        await #expect(throws: SimulationFailure.self) { try await simulation.run {} }
+    }
+
+    @Test func `what the body of a simulation throws comes out of it`() async throws {
+        struct Reason: Error {}
+        await #expect(throws: Reason.self) { try await Simulation().run { throw Reason() } }
+    }
+
+    @Test func `time passes only while somebody waits`() async throws {
+        let simulation = Simulation(), start = simulation.now
+        try await simulation.run { try await simulation.sleep(for: .days(1)) }
+        #expect(simulation.now == start + .days(1))
+        try await simulation.run { try await simulation.sleep(for: .days(1)) }
+        #expect(simulation.now == start + .days(2))
+    }
+}
