@@ -97,3 +97,28 @@ package struct InboxPage: Sendable, Hashable {
     package static let limit = 1_000
     package static let size = 4 << 20
 }
+
+/// A page of messages in the making.
+package struct PageOfRows {
+    package private(set) var page = InboxPage(rows: [], hasMore: false)
+    private let limit: Int
+    private let known: Set<Int64>
+    private var size = 0
+
+    package init(limit: Int = InboxPage.limit, except known: Set<Int64> = []) {
+        self.limit = limit
+        self.known = known
+    }
+
+    /// Returns whether there is room for another one.
+    package mutating func add(_ row: InboxRow) -> Bool {
+        if known.contains(row.number) { return true }
+        guard page.rows.count < limit, size < InboxPage.size else {
+            page.hasMore = true
+            return false
+        }
+        page.rows.append(row)
+        size += row.delivery.payload?.count ?? 0
+        return true
+    }
+}

@@ -18,10 +18,23 @@ package protocol Store: Sendable {
     /// The clock that stamps events and deliveries.
     func now() -> Timestamp
 
-    /// Registers this process as a node. Nodes that are known to be dead at that moment lose their runs.
+    /// Registers this process as a node. Nodes that are known to be dead at that moment lose their runs. Where nodes have leases, the
+    /// first one begins now.
     func register(_ node: NodeRegistration) async throws(StoreError)
     /// Says that the node ends by itself. Its runs must have been released before.
     func unregister(_ node: NodeID) async throws(StoreError)
+    /// How long a node counts as alive without `renew`, where several nodes share the store. `nil` if something else proves who lives,
+    /// such as a lock: then nodes need not renew.
+    var leaseLength: Duration? { get }
+    /// Keeps the caller's node alive for another lease, and ends other nodes: those whose lease is over on the store's clock and which this
+    /// process has not seen renew for the whole length of it on its own clock, of which half at most counts between two calls. What ends a node is a compare-and-set, so that one that
+    /// renews in between lives, and one that renews later is told. To be called at least three times in each lease.
+    ///
+    /// - Returns: The nodes that it has ended. Their runs can be claimed now.
+    /// - Throws: `StoreError.leaseLost` if the node itself has been ended, or replaced. Its runs are for others from then on: nothing
+    ///   it commits is taken any more, and its id is never used again.
+    @discardableResult
+    func renew(_ node: NodeID) async throws(StoreError) -> [NodeID]
 
     /// Applies the items in their order, durably, and answers each. The answers stand in the order of the items.
     func commit(_ items: [CommitItem]) async throws(StoreError) -> [CommitResult]

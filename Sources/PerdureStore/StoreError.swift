@@ -12,6 +12,8 @@ package enum StoreError: Error, Sendable, CustomStringConvertible {
     case unsupported(String)
     /// The store cannot be used at all, with the code that says why (locked, not ours, too new, read-only, missing).
     case unusable(PerdureError.Code, String)
+    /// This node did not renew its lease in time and counts as dead: other nodes have its runs.
+    case leaseLost
     /// The store was closed by this process.
     case closed
 
@@ -22,6 +24,7 @@ package enum StoreError: Error, Sendable, CustomStringConvertible {
         case .corrupt(let message): "the store is corrupt: \(message)"
         case .unsupported(let message): "a later release wrote it: \(message)"
         case .unusable(let code, let message): "\(code): \(message)"
+        case .leaseLost: "the lease of this node was lost"
         case .closed: "the store is closed"
         }
     }
@@ -34,6 +37,9 @@ package enum StoreError: Error, Sendable, CustomStringConvertible {
         case .unsupported(let message):
             PerdureError(.storeTooNew, "A later release wrote what stands there: \(message). Use that release, or a later one.")
         case .unusable(let code, let message): PerdureError(code, message)
+        case .leaseLost:
+            PerdureError(
+                .engineStopped, "This node did not renew its lease in time, and others have taken its runs over. Start again.")
         case .closed: PerdureError(.engineStopped, "The store was closed; open it again.")
         }
     }

@@ -39,6 +39,19 @@ package final class FaultyStore: Store {
         return try await change { () throws(StoreError) in try await inner.commit(items) }
     }
 
+    /// The same without delays: what is awaited nowhere lets nobody go first.
+    package func commitHere(_ items: [CommitItem]) throws(StoreError) -> [CommitResult] {
+        let isDelivery = items.contains { if case .deliver = $0 { true } else { false } }
+        if isDelivery, plan.withLock({ $0.duplicates() }) { _ = try inner.commitHere(items) }
+        switch plan.withLock({ $0.nextFault() }) {
+        case nil: return try inner.commitHere(items)
+        case .refuse: throw .unavailable("refused by plan")
+        case .loseAnswer:
+            _ = try inner.commitHere(items)
+            throw .outcomeUnknown("the answer was lost by plan")
+        }
+    }
+
     package var transactions: (any TransactionalStore.Type)? { inner.transactions }
 
     package func transact(_ transaction: StoreTransaction) async throws(StoreError) -> TransactionResult {
@@ -62,6 +75,12 @@ package final class FaultyStore: Store {
 
     package func unregister(_ node: NodeID) async throws(StoreError) {
         try await change { () throws(StoreError) in try await inner.unregister(node) }
+    }
+
+    package var leaseLength: Duration? { inner.leaseLength }
+
+    package func renew(_ node: NodeID) async throws(StoreError) -> [NodeID] {
+        try await change { () throws(StoreError) in try await inner.renew(node) }
     }
 
     package func awaitKey(_ key: BusinessKey, run: Int64, subject: String) async throws(StoreError) -> BusinessKeyRecord? {

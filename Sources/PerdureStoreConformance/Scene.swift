@@ -27,12 +27,25 @@ final class Scene: Sendable {
         NodeRegistration(id: node, build: "b1", host: "host", processID: 1, hosted: hosted)
     }
 
-    /// The process ends without a word, and another one starts on the same data.
+    /// The process ends without a word, and another one starts on the same data and learns that the first is dead.
     func restart(as node: NodeID, build: String = "b1") async throws {
         await store.close()
         let store = try await harness.open(.engine)
         current.withLock { $0 = store }
         try await store.register(NodeRegistration(id: node, build: build, host: "host", processID: 2))
+        guard let length = store.leaseLength else { return }
+        for _ in 0..<2 {
+            clock.advance(by: length / 2)
+            try await store.renew(node)
+        }
+    }
+
+    /// Another process with a node of its own, on the same data at the same time.
+    func join(as node: NodeID) async throws -> any Store {
+        let store = try await harness.open(.engine)
+        others.withLock { $0.append(store) }
+        try await store.register(Self.registration(node))
+        return store
     }
 
     /// A second process that reads and delivers.
@@ -128,9 +141,9 @@ final class Scene: Sendable {
 
     func claim(
         _ limit: Int = 10, build: String = "b1", hosted: [ClaimRequest.Hosted] = Scene.hosted, only: [Int64]? = nil,
-        ahead: Duration = .zero, as node: NodeID? = nil
+        ahead: Duration = .zero, as node: NodeID? = nil, through other: (any Store)? = nil
     ) async throws -> [ClaimedRun] {
-        try await store.claim(
+        try await (other ?? store).claim(
             ClaimRequest(node: node ?? self.node, build: build, hosted: hosted, limit: limit, only: only, ahead: ahead)
         ).runs
     }

@@ -6,12 +6,19 @@ package protocol StoreHarness: Sendable {
     var clock: ManualClock { get }
     /// Opens the one store of this harness, as another process would: nothing is shared but what is durable.
     func open(_ role: StoreConfiguration.Role) async throws -> any Store
-    /// Writes a text into a table of its own, on the connection that a transaction lends.
+    /// Writes a text into a table of its own, on the connection that a transaction lends. Only a store with transactions is asked.
     func write(_ text: String, with connection: Any) throws
     /// What stands there, as another process sees it.
     func written() async throws -> [String]
     /// Removes what the store left, after it was closed.
     func remove() async
+}
+
+extension StoreHarness {
+    package func write(_ text: String, with connection: Any) throws {
+        throw Unexpected("a store without transactions", connection)
+    }
+    package func written() async throws -> [String] { [] }
 }
 
 /// One promise of the contract, and how to see whether a store keeps it.
@@ -38,10 +45,11 @@ package struct ConformanceCheck: Sendable, CustomStringConvertible {
     }
 }
 
-/// Everything that a store promises. Another store runs the same list.
+/// What stores promise. Each runs the list that is for all, and those that are for stores of its kind.
 package enum StoreConformance {
+    /// What every store keeps.
     package static let checks: [ConformanceCheck] =
-        creation + gate + transactions + events + heartbeats + claims + causes + wakes + takeover + afterEnd + inbox + children
+        creation + gate + events + heartbeats + claims + causes + wakes + takeover + renewal + afterEnd + inbox + children
         + outside
         + succession + businessKeys
         + attention + listing + retention + faults

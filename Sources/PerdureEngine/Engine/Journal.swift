@@ -272,7 +272,7 @@ package final class Journal: Sendable {
             logger.error(
                 "the store cannot commit; runs wait until it can", metadata: ["error": "\(error)", "items": "\(items)"])
             return min(.seconds(1), .milliseconds(10 << min(failures, 7)))
-        case .corrupt, .unsupported, .unusable, .closed:
+        case .corrupt, .unsupported, .unusable, .leaseLost, .closed:
             throw error
         }
     }

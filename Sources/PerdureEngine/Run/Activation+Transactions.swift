@@ -79,7 +79,7 @@ extension Activation {
                         metadata: ["run": "\(identity.id)"])
                     earlier = tried.withLock { $0 } ?? earlier
                     guard await mayAskAgain() else { return nil }
-                case .corrupt, .unsupported, .unusable, .closed:
+                case .corrupt, .unsupported, .unusable, .leaseLost, .closed:
                     return nil
                 }
             }

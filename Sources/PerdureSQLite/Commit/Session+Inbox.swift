@@ -89,28 +89,3 @@ extension Session {
         return page.page.rows
     }
 }
-
-/// A page of messages in the making.
-struct PageOfRows {
-    private(set) var page = InboxPage(rows: [], hasMore: false)
-    private let limit: Int
-    private let known: Set<Int64>
-    private var size = 0
-
-    init(limit: Int = InboxPage.limit, except known: Set<Int64> = []) {
-        self.limit = limit
-        self.known = known
-    }
-
-    /// Returns whether there is room for another one.
-    mutating func add(_ row: InboxRow) -> Bool {
-        if known.contains(row.number) { return true }
-        guard page.rows.count < limit, size < InboxPage.size else {
-            page.hasMore = true
-            return false
-        }
-        page.rows.append(row)
-        size += row.delivery.payload?.count ?? 0
-        return true
-    }
-}

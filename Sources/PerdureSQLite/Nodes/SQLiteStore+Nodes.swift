@@ -42,6 +42,14 @@ extension SQLiteStore {
         if self.node == node { setNode(nil) }
     }
 
+    /// The lock on the file proves who lives.
+    package var leaseLength: Duration? { nil }
+
+    package func renew(_ node: NodeID) async throws(StoreError) -> [NodeID] {
+        guard node == self.node else { throw .leaseLost }
+        return []
+    }
+
     private static let living = SQL("SELECT id, build, host, process_id, hosted FROM nodes WHERE ended_at IS NULL")
 
     /// Whoever holds the lock is the one node that lives. A file whose lock is free has none, whatever its rows say.

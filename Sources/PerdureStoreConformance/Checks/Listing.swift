@@ -136,18 +136,6 @@ extension StoreConformance {
             let others = [VersionCounts(workflow: "greeting", version: "1", runs: [.ready: 1])]
             #expect(try await scene.store.versions(namespace: "x") == others)
         },
-        ConformanceCheck("A node lives as long as its process, and says what it hosts") { scene in
-            let client = try await scene.client()
-            #expect(try await scene.store.livingNodes() == [Scene.registration(scene.node)])
-            #expect(try await client.livingNodes() == [Scene.registration(scene.node)])
-            await scene.store.close()
-            #expect(try await client.livingNodes().isEmpty)
-            try await scene.restart(as: NodeID(rawValue: "node-2"))
-            #expect(try await client.livingNodes().map(\.id.rawValue) == ["node-2"])
-            try await scene.store.unregister(NodeID(rawValue: "node-2"))
-            #expect(try await client.livingNodes().isEmpty)
-            try await scene.restart(as: NodeID(rawValue: "node-3"))
-        },
         ConformanceCheck("What does not exist is nil, not an error") { scene in
             #expect(try await scene.store.run(Sample.runID()) == nil)
             #expect(try await scene.store.run(namespace: "default", workflow: "greeting", key: "k") == nil)

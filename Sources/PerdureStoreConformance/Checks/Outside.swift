@@ -5,14 +5,6 @@ internal import Testing
 
 extension StoreConformance {
     static let outside: [ConformanceCheck] = [
-        ConformanceCheck("A second engine is refused while the first lives, and welcome after it") { scene in
-            let error = await #expect(throws: StoreError.self) { try await scene.harness.open(.engine).close() }
-            guard case .unusable(.storeLocked, _) = error else {
-                Issue.record("refused with \(String(describing: error))")
-                return
-            }
-            try await scene.restart(as: NodeID(rawValue: "node-2"))
-        },
         ConformanceCheck("Another process starts runs and delivers beside the engine") { scene in
             let client = try await scene.client()
             let given = SampleRun(key: "k")

@@ -5,8 +5,8 @@ internal import Synchronization
 internal import Testing
 
 extension StoreConformance {
-    /// Work of authors that is committed with the advance that records it.
-    static let transactions: [ConformanceCheck] = [
+    /// For stores with transactions: work of authors that is committed with the advance that records it.
+    package static let transactions: [ConformanceCheck] = [
         ConformanceCheck("Work and the advance that records it are one transaction") { scene in
             var run = try await scene.owned()
             let advance = run.advance([succeeded])

@@ -158,6 +158,12 @@ final class WatchedStore: Store {
         try await pass(.other) { () async throws(StoreError) in try await base.unregister(node) }
     }
 
+    var leaseLength: Duration? { base.leaseLength }
+
+    func renew(_ node: NodeID) async throws(StoreError) -> [NodeID] {
+        try await pass(.other) { () async throws(StoreError) in try await base.renew(node) }
+    }
+
     func nextWake(hosted: [ClaimRequest.Hosted]) async throws(StoreError) -> Timestamp? {
         try await pass(.nextWake) { () async throws(StoreError) in try await base.nextWake(hosted: hosted) }
     }
