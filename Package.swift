@@ -55,6 +55,7 @@ var targets: [Target] = [
     layer("PerdureStore", ["PerdureHistory"]),
     layer("PerdureStoreConformance", ["PerdureStore"]),
     layer("PerdureSQLite", ["PerdureStore", log] + grdb),
+    layer("PerdureMemory", ["PerdureStore"]),
     layer(
         "PerdureEngine", ["Perdure", "PerdureHistory", "PerdureStore", log, lifecycle, crypto] + metrics + collections),
     layer("PerdureTesting", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", log] + collections),
@@ -66,7 +67,8 @@ var targets: [Target] = [
     tests("PerdureTests", ["Perdure"]),
     tests("PerdureHistoryTests", ["PerdureHistory"], exclude: ["Scripts"]),
     tests("PerdureSQLiteTests", ["PerdureSQLite", "PerdureStoreConformance", log] + grdb),
-    tests("PerdureEngineTests", ["PerdureEngine", "PerdureSQLite", "PerdureStoreConformance"]),
+    tests("PerdureMemoryTests", ["PerdureMemory", "PerdureStoreConformance"]),
+    tests("PerdureEngineTests", ["PerdureEngine", "PerdureSQLite", "PerdureMemory", "PerdureStoreConformance"]),
     tests("PerdureTestingTests", ["PerdureTesting", "PerdureEngine", "PerdureSQLite", "PerdureStoreConformance"]),
     tests("PerdureCommandsTests", ["PerdureCommands"]),
     tests("PerdureBenchTests", ["PerdureCLI"]),

@@ -14,6 +14,7 @@ import Testing
         ("PerdureStore", ["Perdure", "PerdureHistory"], []),
         ("PerdureStoreConformance", ["Perdure", "PerdureHistory", "PerdureStore"], ["Testing"]),
         ("PerdureSQLite", ["Perdure", "PerdureHistory", "PerdureStore"], ["GRDB", "GRDBSQLite", "Logging"]),
+        ("PerdureMemory", ["Perdure", "PerdureHistory", "PerdureStore"], []),
         (
             "PerdureEngine", ["Perdure", "PerdureHistory", "PerdureStore"],
             ["Logging", "Metrics", "CoreMetrics", "ServiceLifecycle", "DequeModule", "HeapModule", "Crypto"]

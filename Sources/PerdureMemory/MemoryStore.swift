@@ -1,0 +1,225 @@
+package import Perdure
+package import PerdureHistory
+package import PerdureStore
+
+/// A process's connection to a `MemoryDatabase`. Every call is done, with all that it changes, when it returns; none suspends.
+package final class MemoryStore: Store {
+    private let database: MemoryDatabase
+    private let process: Int
+    /// The process's own clock.
+    private let clock: @Sendable () -> Timestamp
+
+    init(_ database: MemoryDatabase, process: Int, clock: @escaping @Sendable () -> Timestamp) {
+        self.database = database
+        self.process = process
+        self.clock = clock
+    }
+
+    deinit { database.close(process) }
+
+    package var identity: String { database.identity }
+    package func now() -> Timestamp { database.clock() }
+
+    /// As the end of the process would: its node is not taken leave of, and what it owns stays owned.
+    package func close() async { database.close(process) }
+
+    @discardableResult
+    package func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) -> OutsideWatch { database.watch(process, handler) }
+
+    private func call<Result: Sendable>(
+        _ body: (inout MemoryState, inout MemoryProcess) throws(StoreError) -> Result
+    ) throws(StoreError) -> Result { try database.call(process, body) }
+
+    private func read<Result: Sendable>(
+        _ body: (MemoryState) throws(StoreError) -> Result
+    ) throws(StoreError) -> Result {
+        try call { state, _ throws(StoreError) in try body(state) }
+    }
+
+    // MARK: Changing
+
+    package func commit(_ items: [CommitItem]) async throws(StoreError) -> [CommitResult] { try commitHere(items) }
+
+    package func commitHere(_ items: [CommitItem]) throws(StoreError) -> [CommitResult] {
+        let now = now()
+        return try call { state, process in
+            state.commit(items, by: process.node.flatMap { state.isLiving($0) ? $0 : nil }, now: now)
+        }
+    }
+
+    /// None: there is nothing beside the histories that an author could write to in the same transaction.
+    package var transactions: (any TransactionalStore.Type)? { nil }
+
+    package func transact(_ transaction: StoreTransaction) async throws(StoreError) -> TransactionResult {
+        throw .unusable(.usage, "A store in memory has no transactions for the work of steps.")
+    }
+
+    package func awaitKey(_ key: BusinessKey, run: Int64, subject: String) async throws(StoreError) -> BusinessKeyRecord? {
+        try call { state, _ throws(StoreError) in try state.awaitKey(key, run: run, subject: subject) }
+    }
+
+    package func quarantine(_ run: Int64, reason: String, ifUnownedSince epoch: Int64?) async throws(StoreError) {
+        let now = now()
+        try call { state, _ in
+            guard let index = state.index(of: run) else { return }
+            let record = state.runs[index].record
+            if let epoch, record.owner != nil || record.epoch != epoch || record.closedAt != nil { return }
+            state.quarantine(index, reason: reason, now: now)
+        }
+    }
+
+    package func expire(_ request: ExpiryRequest) async throws(StoreError) -> Expiry {
+        let now = now()
+        return try call { state, process throws(StoreError) in
+            try process.requireEngine("remove what has expired")
+            return state.expire(request, now: now)
+        }
+    }
+
+    // MARK: Nodes
+
+    package var leaseLength: Duration? {
+        if case .leases(let length) = database.ownership { length } else { nil }
+    }
+
+    package func register(_ node: NodeRegistration) async throws(StoreError) {
+        let now = now(), here = clock(), length = leaseLength
+        try call { state, process throws(StoreError) in
+            try process.requireEngine("host runs")
+            if let length {
+                // Its runs may be taken over, and nobody knows of it any more.
+                if process.node == node.id, !state.isLiving(node.id) { throw .leaseLost }
+                try state.register(node, lease: length, now: now)
+                // A process has one node: the one before it has ended with this.
+                if let former = process.node, former != node.id { state.unregister(former, now: now) }
+                // From here on it looks at the others.
+                process.sightings = Sightings()
+                _ = state.endLapsed(besides: node.id, seen: &process.sightings, now: now, here: here)
+            } else {
+                state.register(alone: node, now: now)
+            }
+            process.node = node.id
+        }
+    }
+
+    package func renew(_ node: NodeID) async throws(StoreError) -> [NodeID] {
+        let now = now(), here = clock()
+        return try call { state, process throws(StoreError) in
+            guard process.node == node, state.isLiving(node) else { throw .leaseLost }
+            try state.renew(node, now: now)
+            return state.endLapsed(besides: node, seen: &process.sightings, now: now, here: here)
+        }
+    }
+
+    package func unregister(_ node: NodeID) async throws(StoreError) {
+        let now = now()
+        try call { state, process throws(StoreError) in
+            try process.requireEngine("host runs")
+            state.unregister(node, now: now)
+            if process.node == node { process.node = nil }
+        }
+    }
+
+    package func claim(_ request: ClaimRequest) async throws(StoreError) -> Claimed {
+        let now = now()
+        return try call { state, process throws(StoreError) in
+            try process.requireEngine("claim runs")
+            guard request.node == process.node else {
+                throw .unusable(.usage, "The node \(request.node) is not registered, so it cannot claim runs.")
+            }
+            guard state.isLiving(request.node) else { throw .leaseLost }
+            return request.limit > 0 ? state.claim(request, now: now) : Claimed()
+        }
+    }
+
+    package func livingNodes() async throws(StoreError) -> [NodeRegistration] {
+        // Where one engine at a time has the database, a closed one has no living node, whatever is registered.
+        let isDead = database.ownership == .exclusive && !database.hasEngine
+        return try read { state in isDead ? [] : state.livingNodes }
+    }
+
+    // MARK: Reading
+
+    package func nextWake(hosted: [ClaimRequest.Hosted]) async throws(StoreError) -> Timestamp? {
+        try read { $0.nextWake(hosted: hosted) }
+    }
+
+    package func keyHolder(_ key: BusinessKey) async throws(StoreError) -> BusinessKeyRecord? {
+        try read { state in state.businessKey(key).map { state.businessKeys[$0].record } }
+    }
+
+    package func awaitedKeys(of run: Int64) async throws(StoreError) -> [BusinessKeyWait] {
+        try read { $0.awaitedKeys(of: run) }
+    }
+
+    package func run(_ id: RunID) async throws(StoreError) -> RunRecord? { try read { $0.record($0.index(of: id)) } }
+
+    package func run(number: Int64) async throws(StoreError) -> RunRecord? { try read { $0.record($0.index(of: number)) } }
+
+    package func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord? {
+        try read { $0.run(namespace: namespace, workflow: workflow, key: key) }
+    }
+
+    package func lastOfChain(begunBy first: RunID) async throws(StoreError) -> RunRecord? {
+        try read { $0.record($0.lastOfChain(begunBy: first)) }
+    }
+
+    package func runs(_ filter: RunFilter) async throws(StoreError) -> [RunRecord] { try read { $0.runs(filter) } }
+
+    package func runNumbers(before: Int64?, limit: Int) async throws(StoreError) -> [Int64] {
+        try read { $0.runNumbers(before: before, limit: limit) }
+    }
+
+    package func counts(namespace: String?) async throws(StoreError) -> [RunState: Int] {
+        try read { $0.counts(namespace: namespace) }
+    }
+
+    package func versions(namespace: String?) async throws(StoreError) -> [VersionCounts] {
+        try read { $0.versions(namespace: namespace) }
+    }
+
+    package func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
+        try read { $0.events(of: run, after: seq, limit: limit) }
+    }
+
+    package func events(of run: Int64, before seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
+        try read { $0.events(of: run, before: seq, limit: limit) }
+    }
+
+    package func marked(_ kind: EventKind, _ subject: String?, in run: Int64) async throws(StoreError) -> [Event] {
+        try read { $0.marked(kind, subject, in: run) }
+    }
+
+    package func labels(of runs: [Int64]) async throws(StoreError) -> [Int64: [String: String]] {
+        try read { $0.labels(of: runs) }
+    }
+
+    package func heartbeats(of run: Int64, _ subject: String?) async throws(StoreError) -> [HeartbeatRecord] {
+        try read { $0.heartbeats(of: run, subject) }
+    }
+
+    package func inbox(run: Int64, after number: Int64) async throws(StoreError) -> InboxPage {
+        try read { $0.inbox(of: run, after: number) }
+    }
+
+    package func inboxes(of runs: [Int64]) async throws(StoreError) -> [Int64: InboxPage] { try read { $0.inboxes(of: runs) } }
+
+    package func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> InboxPage {
+        try read { $0.inbox(ownedBy: node, after: number, limit: limit) }
+    }
+
+    package func interventions(run: Int64) async throws(StoreError) -> [InboxRow] { try read { $0.interventions(of: run) } }
+
+    package func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest] {
+        try read { $0.openRequests(namespace: namespace, limit: limit) }
+    }
+
+    package func beginnings(of runs: [Int64], limit: Int) async throws(StoreError) -> [Int64: RunBeginning] {
+        try read { $0.beginnings(of: runs, limit: limit) }
+    }
+
+    package func audit() async throws(StoreError) -> [String] {
+        let isExclusive = database.ownership == .exclusive
+        return try read { $0.audit(isExclusive: isExclusive) }
+    }
+}

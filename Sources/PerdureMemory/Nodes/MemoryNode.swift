@@ -1,0 +1,56 @@
+internal import PerdureHistory
+internal import PerdureStore
+
+/// A node, as others know it.
+struct MemoryNode: Sendable {
+    var registration: NodeRegistration
+    var endedAt: Timestamp?
+    var lease: MemoryLease?
+    /// The runs that it owns, by queue, the oldest first.
+    var owned = OrderedIndex<OwnedRun>()
+    /// The unread messages of these.
+    var arrivals = OrderedIndex<Arrival>()
+
+    var id: NodeID { registration.id }
+}
+
+/// What keeps a node alive where several share a store.
+struct MemoryLease: Sendable {
+    let length: Duration
+    /// On the database's clock.
+    var until: Timestamp
+    /// How often it was renewed: two looks at the same number show that it was not renewed in between.
+    var renewals = 0
+}
+
+/// What a process has seen of the leases of other nodes.
+struct Sightings: Sendable {
+    var nodes: [Sighting] = []
+    /// When it has looked last, on its own clock.
+    var lastLook: Timestamp?
+}
+
+struct Sighting: Sendable {
+    let node: NodeID
+    let renewals: Int
+    /// For how long it was seen not to renew.
+    let unrenewed: Duration
+}
+
+struct OwnedRun: Hashable, Comparable, Sendable {
+    let queue: Int
+    let since: Timestamp
+    let run: Int64
+
+    static func < (left: OwnedRun, right: OwnedRun) -> Bool {
+        (left.queue, left.since, left.run) < (right.queue, right.since, right.run)
+    }
+}
+
+/// An unread message of a run that is owned.
+struct Arrival: Hashable, Comparable, Sendable {
+    let number: Int64
+    let run: Int64
+
+    static func < (left: Arrival, right: Arrival) -> Bool { left.number < right.number }
+}

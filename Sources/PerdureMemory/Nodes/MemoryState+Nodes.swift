@@ -1,0 +1,90 @@
+internal import PerdureHistory
+internal import PerdureStore
+
+extension MemoryState {
+    func nodeIndex(of id: NodeID) -> Int? { nodes.firstIndex { $0.id == id } }
+
+    func isLiving(_ id: NodeID) -> Bool { nodeIndex(of: id).map { nodes[$0].endedAt == nil } ?? false }
+
+    var livingNodes: [NodeRegistration] { nodes.filter { $0.endedAt == nil }.map(\.registration) }
+
+    /// Registers a node that replaces every other one: whoever asks has proved that they are dead.
+    mutating func register(alone node: NodeRegistration, now: Timestamp) {
+        for index in nodes.indices where nodes[index].id != node.id { end(index, now: now) }
+        forgetIdle()
+        if let index = nodeIndex(of: node.id) {
+            nodes[index].registration.hosted = node.hosted
+            nodes[index].endedAt = nil
+        } else {
+            nodes.append(MemoryNode(registration: node))
+        }
+        hasNews = true
+    }
+
+    /// Registers a node beside others, under a lease.
+    mutating func register(_ node: NodeRegistration, lease length: Duration, now: Timestamp) throws(StoreError) {
+        let lease = MemoryLease(length: length, until: now + length)
+        if let index = nodeIndex(of: node.id) {
+            // Of an ended node others may have taken runs over: it cannot be the same one again.
+            guard nodes[index].endedAt == nil else { throw .leaseLost }
+            nodes[index].registration.hosted = node.hosted
+            try renew(node.id, now: now)
+        } else {
+            nodes.append(MemoryNode(registration: node, lease: lease))
+        }
+        forgetIdle()
+        hasNews = true
+    }
+
+    mutating func unregister(_ id: NodeID, now: Timestamp) {
+        if let index = nodeIndex(of: id) { end(index, now: now) }
+        forgetIdle()
+        hasNews = true
+    }
+
+    private mutating func end(_ index: Int, now: Timestamp) {
+        if nodes[index].endedAt == nil { nodes[index].endedAt = now }
+    }
+
+    /// Runs that an ended node still owns stay takeable: it is remembered as ended.
+    mutating func forgetIdle() { nodes.removeAll { $0.endedAt != nil && $0.owned.isEmpty } }
+
+    // MARK: Leases
+
+    mutating func renew(_ id: NodeID, now: Timestamp) throws(StoreError) {
+        guard let index = nodeIndex(of: id), nodes[index].endedAt == nil else { throw .leaseLost }
+        guard let lease = nodes[index].lease else { return }
+        nodes[index].lease?.until = now + lease.length
+        nodes[index].lease?.renewals += 1
+    }
+
+    /// Ends the nodes whose leases are over and that this process has not seen renew for their whole length on its own clock: a clock
+    /// that jumps ahead, the database's or its own, ends nobody. Of the time between two looks half a lease counts at most: what kept
+    /// the process from looking may have kept others from renewing. A node that renews in between has another number and lives.
+    ///
+    /// - Parameter here: the time on the process's own clock.
+    mutating func endLapsed(
+        besides own: NodeID, seen sightings: inout Sightings, now: Timestamp, here: Timestamp
+    ) -> [NodeID] {
+        let pause = sightings.lastLook.map { max(.zero, here.duration(since: $0)) } ?? .zero
+        var seen: [Sighting] = [], ended: [NodeID] = []
+        for index in nodes.indices where nodes[index].endedAt == nil && nodes[index].id != own {
+            guard let lease = nodes[index].lease else { continue }
+            let id = nodes[index].id
+            let last = sightings.nodes.first { $0.node == id && $0.renewals == lease.renewals }
+            let unrenewed = last.map { $0.unrenewed + min(pause, lease.length / 2) } ?? .zero
+            if now >= lease.until, unrenewed >= lease.length {
+                end(index, now: now)
+                ended.append(id)
+            } else {
+                seen.append(Sighting(node: id, renewals: lease.renewals, unrenewed: unrenewed))
+            }
+        }
+        sightings = Sightings(nodes: seen, lastLook: here)
+        if !ended.isEmpty {
+            forgetIdle()
+            hasNews = true
+        }
+        return ended
+    }
+}

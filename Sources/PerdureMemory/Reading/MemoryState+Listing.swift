@@ -1,0 +1,76 @@
+internal import Perdure
+internal import PerdureHistory
+internal import PerdureStore
+
+// What people ask. These look at every run.
+extension MemoryState {
+    func record(_ index: Int?) -> RunRecord? { index.map { runs[$0].record } }
+
+    func run(namespace: String, workflow: String, key: String) -> RunRecord? {
+        record(keys[WorkflowKey(namespace, workflow, key)].flatMap { index(of: $0) })
+    }
+
+    /// The indices of the runs with smaller numbers, the newest first.
+    private func newest(before number: Int64?) -> some Sequence<Int> {
+        let end = Int(clamping: min(number ?? .max, Int64(runs.count) + 1)) - 1
+        return (0..<max(0, end)).reversed().lazy.filter { !runs[$0].isGone }
+    }
+
+    func runs(_ filter: RunFilter) -> [RunRecord] {
+        let states = Set(filter.states)
+        let labels = filter.labels.map { (ByteText($0.key), ByteText($0.value)) }
+        let namespace = filter.namespace.map(ByteText.init), workflow = filter.workflow.map(ByteText.init)
+        let version = filter.version.map(ByteText.init)
+        var found: [RunRecord] = []
+        for index in newest(before: filter.before) {
+            guard found.count < filter.limit else { break }
+            let name = queues[runs[index].queue].name
+            guard states.isEmpty || states.contains(runs[index].record.state), workflow == nil || workflow == name.workflow,
+                version == nil || version == name.version,
+                namespace == nil || namespace == ByteText(runs[index].record.namespace),
+                labels.allSatisfy({ runs[index].labels[$0.0] == $0.1 })
+            else { continue }
+            found.append(runs[index].record)
+        }
+        return found
+    }
+
+    func runNumbers(before number: Int64?, limit: Int) -> [Int64] {
+        newest(before: number).prefix(max(0, limit)).map { Int64($0) + 1 }
+    }
+
+    func counts(namespace: String?) -> [RunState: Int] {
+        let namespace = namespace.map(ByteText.init)
+        var counts: [RunState: Int] = [:]
+        for run in runs where !run.isGone && (namespace == nil || namespace == ByteText(run.record.namespace)) {
+            counts[run.record.state, default: 0] += 1
+        }
+        return counts
+    }
+
+    func versions(namespace: String?) -> [VersionCounts] {
+        let namespace = namespace.map(ByteText.init)
+        var counts = queues.map { VersionCounts(workflow: $0.name.workflow.text, version: $0.name.version.text, runs: [:]) }
+        for run in runs where !run.isGone && (namespace == nil || namespace == ByteText(run.record.namespace)) {
+            counts[run.queue].runs[run.record.state, default: 0] += 1
+        }
+        return counts.filter { !$0.runs.isEmpty }.sorted {
+            (ByteText($0.workflow), ByteText($0.version)) < (ByteText($1.workflow), ByteText($1.version))
+        }
+    }
+
+    func openRequests(namespace: String?, limit: Int) -> [OpenRequest] {
+        let namespace = namespace.map(ByteText.init)
+        var found: [OpenRequest] = []
+        openRequests.forEach { place in
+            guard found.count < limit else { return false }
+            guard let index = index(of: place.run), runs[index].record.state != .quarantined,
+                namespace == nil || namespace == ByteText(runs[index].record.namespace),
+                let event = runs[index].place(of: place.seq)
+            else { return true }
+            found.append(OpenRequest(run: runs[index].record, event: runs[index].events[event]))
+            return true
+        }
+        return found
+    }
+}

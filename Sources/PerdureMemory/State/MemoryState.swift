@@ -1,0 +1,85 @@
+internal import Perdure
+internal import PerdureHistory
+internal import PerdureStore
+
+/// Everything that a store in memory keeps: what would be on disk elsewhere. A copy of it is a store of its own.
+///
+/// Whatever is looked through in an order that somebody can see stands in a list or an `OrderedIndex`. Dictionaries and sets are only
+/// asked for what they have: their order is another one in every process.
+struct MemoryState: Sendable {
+    /// By number, which begins with 1.
+    var runs: [MemoryRun] = []
+    var numbers: [RunID: Int64] = [:]
+    /// Who has which workflow key.
+    var keys: [WorkflowKey: Int64] = [:]
+    /// The last run of each chain by the run that began it. A run that was never continued has no chain.
+    var chainEnds: [RunID: Int64] = [:]
+
+    var queues: [Queue] = []
+    var queueNumbers: [QueueName: Int] = [:]
+    /// Runs with an unread message that needs no code.
+    var toldAnyone = OrderedIndex<Cause>()
+    /// Closed runs that have not expired, by their closing times.
+    var closed = OrderedIndex<Cause>()
+    var expired = OrderedIndex<Cause>()
+    var leftovers = OrderedIndex<Int64>()
+
+    /// In the order of their registration. Ended ones stay as long as they own a run.
+    var nodes: [MemoryNode] = []
+
+    var businessKeys: [MemoryBusinessKey] = []
+    var businessKeyNumbers: [BusinessKeyName: Int] = [:]
+
+    var openRequests = OrderedIndex<OpenPlace>()
+    var lastRequest: Int64 = 0
+    /// Never used again.
+    var lastInboxRow: Int64 = 0
+
+    /// Whether something has changed that other processes want to hear of.
+    var hasNews = false
+
+    struct WorkflowKey: Hashable {
+        let namespace: ByteText
+        let workflow: ByteText
+        let key: ByteText
+
+        init(_ namespace: String, _ workflow: String, _ key: String) {
+            self.namespace = ByteText(namespace)
+            self.workflow = ByteText(workflow)
+            self.key = ByteText(key)
+        }
+
+        init?(_ record: RunRecord) {
+            guard let key = record.key else { return nil }
+            self.init(record.namespace, record.workflow, key)
+        }
+    }
+
+    /// The event of an open request, in the order in which they were made.
+    struct OpenPlace: Hashable, Comparable {
+        let position: Int64
+        let run: Int64
+        let seq: Int64
+
+        static func < (left: OpenPlace, right: OpenPlace) -> Bool { left.position < right.position }
+    }
+
+    /// Where in `runs` the run of this number stands.
+    func index(of number: Int64) -> Int? {
+        guard number > 0, number <= runs.count else { return nil }
+        let index = Int(number) - 1
+        return runs[index].isGone ? nil : index
+    }
+
+    func index(of id: RunID) -> Int? { numbers[id].flatMap { index(of: $0) } }
+
+    func lastOfChain(begunBy first: RunID) -> Int? { chainEnds[first].flatMap { index(of: $0) } }
+
+    mutating func queue(of workflow: String, _ version: String) -> Int {
+        let name = QueueName(workflow, version)
+        if let number = queueNumbers[name] { return number }
+        queues.append(Queue(name: name))
+        queueNumbers[name] = queues.count - 1
+        return queues.count - 1
+    }
+}
