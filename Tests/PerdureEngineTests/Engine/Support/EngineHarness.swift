@@ -3,13 +3,14 @@ import Logging
 import Perdure
 import PerdureEngine
 import PerdureHistory
+import PerdureMemory
 import PerdureSQLite
 import PerdureStore
 import ServiceLifecycle
 import Synchronization
 import Testing
 
-/// One file, and the engines that live and die over it. Time is moved by hand, and nothing waits for anything but events.
+/// One file, or one store in memory, and the engines that live and die over it. Time is moved by hand, and nothing waits for anything but events.
 final class EngineHarness: Sendable {
     let clock = ManualClock()
     let pulse = Pulse()
@@ -25,12 +26,15 @@ final class EngineHarness: Sendable {
     }
 
     private let folder: URL
+    private let place: StoreConfiguration
     private let state = Mutex(State())
 
-    init() throws {
+    init(inMemory: Bool = false) throws {
         folder = FileManager.default.temporaryDirectory.appending(path: "perdure-\(UUID())")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         path = folder.appending(path: "engine.db").path
+        let now = { @Sendable [clock] in clock.now() }
+        place = inMemory ? .memory(MemoryDatabase(clock: now)) : .sqlite(path, clock: now)
         effects = Effects(pulse)
         logs = LogRecorder(pulse)
     }
@@ -57,11 +61,10 @@ final class EngineHarness: Sendable {
         @WorkflowBuilder workflows: () throws -> [RegisteredWorkflow]
     ) async throws -> EngineProcess {
         try #require(state.withLock { $0.process } == nil, "the file has an engine already")
-        let clock = clock, processClock = ProcessClock(clock), pulse = pulse, script = script, path = path
+        let processClock = ProcessClock(clock), pulse = pulse, script = script, place = place
         let opened = Mutex<WatchedStore?>(nil)
         let store = StoreConfiguration { role in
-            let store = WatchedStore(
-                try await StoreConfiguration.sqlite(path, clock: { clock.now() }).open(role), pulse: pulse, script: script)
+            let store = WatchedStore(try await place.open(role), pulse: pulse, script: script)
             opened.withLock { $0 = store }
             return store
         }
@@ -181,8 +184,7 @@ final class EngineHarness: Sendable {
     /// Sees the file from outside, also while no engine is open.
     func observer() async throws -> Client {
         if let observer = state.withLock({ $0.observer }) { return observer }
-        let clock = clock
-        let observer = try await Client(.sqlite(path, clock: { clock.now() }))
+        let observer = try await Client(place)
         state.withLock { $0.observer = observer }
         return observer
     }
@@ -261,9 +263,9 @@ final class EngineHarness: Sendable {
     }
 }
 
-/// Gives the body a file of its own, and checks afterwards that the store is sound and every chain holds.
-func withEngines(_ body: (EngineHarness) async throws -> Void) async throws {
-    let harness = try EngineHarness()
+/// Gives the body a file of its own, or a store in memory, and checks afterwards that the store is sound and every chain holds.
+func withEngines(inMemory: Bool = false, _ body: (EngineHarness) async throws -> Void) async throws {
+    let harness = try EngineHarness(inMemory: inMemory)
     do {
         try await body(harness)
         try await harness.finish()
