@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/.build-tools/python/bin:$(PATH)
 # In three processes: while Foundation's Process starts a program it copies the list of open files, and crashes if another thread
 # opens hundreds of them meanwhile, as the engine's tests do. The limit of time is for a test that hangs.
 TEST_GROUPS = 'PerdureDemoTests|PerdureBenchTests' 'PerdureTests|PerdureHistoryTests|HouseTests' \
-	'PerdureEngineTests|PerdureSQLiteTests|PerdureMemoryTests|PerdureCommandsTests|PerdurePeerTests'
+	'PerdureEngineTests|PerdureSQLiteTests|PerdureMemoryTests|PerdureTestingTests|PerdureCommandsTests|PerdurePeerTests'
 RUN_TESTS = for group in $(TEST_GROUPS); do timeout 900 swift test --skip-build --filter "$$group"; done
 
 # Hundreds of engines and servers that start at once take so long each that limits of time say nothing.

@@ -36,6 +36,7 @@ var products: [Product] = [
     .library(name: "PerdureEngine", targets: ["PerdureEngine"]),
     .library(name: "PerdureSQLite", targets: ["PerdureSQLite"]),
     .library(name: "PerdureCommands", targets: ["PerdureCommands"]),
+    .library(name: "PerdureTesting", targets: ["PerdureTesting"]),
     .executable(name: "perdure", targets: ["PerdureCLI"]),
 ]
 
@@ -58,8 +59,9 @@ var targets: [Target] = [
     layer("PerdureMemory", ["PerdureStore"]),
     layer(
         "PerdureEngine", ["Perdure", "PerdureHistory", "PerdureStore", log, lifecycle, crypto] + metrics + collections),
-    layer("PerdureTesting", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", log] + collections),
-    layer("PerdureCommands", ["Perdure", "PerdureEngine", "PerdureSQLite", argumentParser]),
+    layer(
+        "PerdureTesting", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureMemory", "PerdureEngine", log] + collections),
+    layer("PerdureCommands", ["Perdure", "PerdureEngine", "PerdureSQLite", "PerdureTesting", argumentParser]),
     layer("PerdureProcess", []),
     layer(
         "PerdureBench",
@@ -69,7 +71,8 @@ var targets: [Target] = [
     tests("PerdureSQLiteTests", ["PerdureSQLite", "PerdureStoreConformance", log] + grdb),
     tests("PerdureMemoryTests", ["PerdureMemory", "PerdureStoreConformance"]),
     tests("PerdureEngineTests", ["PerdureEngine", "PerdureSQLite", "PerdureMemory", "PerdureStoreConformance"]),
-    tests("PerdureTestingTests", ["PerdureTesting", "PerdureEngine", "PerdureSQLite", "PerdureStoreConformance"]),
+    tests(
+        "PerdureTestingTests", ["PerdureTesting", "PerdureMemory", "PerdureEngine", "PerdureSQLite", "PerdureStoreConformance"]),
     tests("PerdureCommandsTests", ["PerdureCommands"]),
     tests("PerdureBenchTests", ["PerdureCLI"]),
     .executableTarget(
@@ -81,7 +84,7 @@ var targets: [Target] = [
     .target(
         name: "DocumentedExamples",
         dependencies: [
-            "Perdure", "PerdureEngine", "PerdureSQLite", log, lifecycle,
+            "Perdure", "PerdureEngine", "PerdureSQLite", "PerdureTesting", log, lifecycle,
             .product(name: "UnixSignals", package: "swift-service-lifecycle"),
         ], path: "Examples/Documents", swiftSettings: settings),
     tests(
@@ -95,9 +98,9 @@ if coreOnly {
         .executableTarget(
             name: "PerdureCLI",
             dependencies: [
-                "PerdureCommands", "PerdureBench", "PerdureEngine", "PerdureSQLite", "PerdureProcess", log, argumentParser,
+                "PerdureCommands", "PerdureBench", "PerdureEngine", "PerdureSQLite", "PerdureTesting", "PerdureProcess", log, argumentParser,
             ],
-            exclude: ["Demo", "Examples.swift"], swiftSettings: settings + [.define("PERDURE_CORE")])
+            exclude: ["Demo", "Resumability", "Examples.swift"], swiftSettings: settings + [.define("PERDURE_CORE")])
     ]
 } else {
     let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
@@ -129,7 +132,7 @@ if coreOnly {
         tests(
             "PerdureDemoTests",
             [
-                "PerdureCLI", "PerdureEngine", "PerdureSQLite", "PerdureProcess", "PerdureExamples", "PerdurePeer",
+                "PerdureCLI", "PerdureEngine", "PerdureSQLite", "PerdureTesting", "PerdureProcess", "PerdureExamples", "PerdurePeer",
                 "DeployBefore",
                 "DeployAfter",
             ]),

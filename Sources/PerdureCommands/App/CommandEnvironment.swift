@@ -4,6 +4,7 @@ package import PerdureEngine
 package import PerdureHistory
 internal import PerdureSQLite
 package import PerdureStore
+package import PerdureTesting
 package import ServiceLifecycle
 
 /// Everything that a command has from outside: what it prints to, what it reads, who uses it, what time it is. Tests bring their own.
@@ -24,6 +25,7 @@ package struct CommandEnvironment: Sendable {
     package var now: @Sendable () -> Timestamp
     package var openStore: @Sendable (String) -> StoreConfiguration
     package var workflows: @Sendable () async throws -> [RegisteredWorkflow]
+    package var resumability: @Sendable () async throws -> [CrashMatrix] = { [] }
     package var engine: EngineConfiguration
     package var logger: Logger
     /// Runs beside a hosted engine; when one of them returns, the engine shuts down.
@@ -61,6 +63,7 @@ package struct CommandEnvironment: Sendable {
         environment.variables = ProcessInfo.processInfo.environment
         environment.isTerminal = isatty(STDOUT_FILENO) == 1
         environment.engine = App.configuration
+        environment.resumability = { try await App.resumability }
         environment.handlesSignals = true
         environment.logger = Logger(label: "perdure") { StreamLogHandler.standardError(label: $0) }
         if isatty(STDIN_FILENO) == 1, isatty(STDERR_FILENO) == 1 {

@@ -73,7 +73,7 @@ struct Root<App: PerdureApp>: ParsableCommand {
                 TerminateCommand.self, PauseCommand.self, ResumeCommand.self, RepinCommand.self, ResetCommand.self,
                 ForkCommand.self,
                 RetryCommand.self,
-                ResolveCommand.self, VerifyCommand.self, VersionsCommand.self, CheckCommand.self,
+                ResolveCommand.self, VerifyCommand.self, VersionsCommand.self, CheckCommand.self, ResumabilityCommand.self,
             ])
     }
 

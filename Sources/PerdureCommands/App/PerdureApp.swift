@@ -1,6 +1,7 @@
 internal import Foundation
 internal import Logging
 public import PerdureEngine
+public import PerdureTesting
 
 /// What a `PerdureApp` lists: workflows as values, one for each version that it hosts.
 public typealias Workflows = [RegisteredWorkflow]
@@ -23,10 +24,14 @@ public protocol PerdureApp: SendableMetatype {
 
     /// One sentence on what the executable is for; it stands at the top of its help.
     static var abstract: String { get }
+
+    /// What `resumability` interrupts at every checkpoint: workflows with an input and an other side in memory. Default: nothing.
+    static var resumability: [CrashMatrix] { get async throws }
 }
 
 extension PerdureApp {
     public static var configuration: EngineConfiguration { EngineConfiguration() }
+    public static var resumability: [CrashMatrix] { [] }
     public static var abstract: String { "Runs durable workflows, and lets people look at them and move them." }
 
     /// Parses the command line, runs the command and exits with its status.

@@ -18,7 +18,8 @@ extension Engine {
             watchdog: watchdog, scheduler: scheduler,
             resources: resources, clock: configuration.clock,
             random: configuration.random, node: node, build: build, payloadLimit: configuration.payloadLimit, logger: logger,
-            metrics: metrics, bodies: bodies, bodyExecutor: bodyExecutor, recovery: recovering, lead: lead, inboxes: inboxes,
+            metrics: metrics, bodies: bodies, bodyExecutor: bodyExecutor,
+            bodyWatch: configuration.bodyWatch, recovery: recovering, lead: lead, inboxes: inboxes,
             report: report,
             observe: { [weak self] activation, event in self?.observe(activation, event) })
     }

@@ -163,14 +163,24 @@ public final class Engine: Service {
     private func work() async throws {
         try await withThrowingTaskGroup { group in
             group.addTask { [self] in try await journal.run() }
+            group.addTask { [self] in try await hostRuns() }
+            bell.ring()
+            // Not waitForAll: that would wait for the pump too before it says that the journal has failed.
+            while try await group.next() != nil {}
+        }
+    }
+
+    /// Takes work in, and hands it over at the end. The lease is kept until that is done.
+    private func hostRuns() async throws {
+        try await withThrowingTaskGroup { group in
+            if let length = store.leaseLength { group.addTask { [self] in try await keepLease(length) } }
             group.addTask { [self] in
                 await untilShutdown()
                 await drain()
                 journal.close()
             }
-            bell.ring()
-            // Not waitForAll: that would wait for the pump too before it says that the journal has failed.
-            while try await group.next() != nil {}
+            try await group.next()
+            group.cancelAll()
         }
     }
 

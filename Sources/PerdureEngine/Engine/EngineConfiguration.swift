@@ -42,6 +42,7 @@ public struct EngineConfiguration: Sendable {
     package var runtime: EngineRuntime = .threads
     package var clock: any EngineClock = SystemClock()
     package var random: @Sendable () -> UInt64 = { .random(in: .min ... .max) }
+    package var bodyWatch: (any BodyWatch)?
 
     /// The defaults; change what should differ.
     public init() {}

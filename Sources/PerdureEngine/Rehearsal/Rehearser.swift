@@ -39,7 +39,7 @@ package final class Rehearser: Sendable {
                 metrics: metrics),
             clock: configuration.clock, random: configuration.random, node: NodeID(rawValue: "rehearsal"), build: build,
             payloadLimit: configuration.payloadLimit, logger: logger, metrics: metrics, bodies: BodyCounter(),
-            bodyExecutor: BodyExecutor(lends: false),
+            bodyExecutor: BodyExecutor(lends: false), bodyWatch: nil,
             recovery: Recovery(clock: configuration.clock, since: configuration.clock.now(), logger: logger, metrics: metrics),
             lead: Lead(.zero),
             inboxes: InboxLook(store: store, clock: configuration.clock, scheduler: scheduler, runtime: .threads, logger: logger),

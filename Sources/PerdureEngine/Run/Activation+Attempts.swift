@@ -39,8 +39,9 @@ extension Activation {
         let host = AttemptHost(attempt, run: self.number, epoch: epoch, services: services)
         // What a body may keep for ever must not keep the run in memory.
         let run = identity.id, key = attempt.keySource, logger = services.logger
+        let watched = services.bodyWatch.map { (watch: $0, attempt: attempt) }
         let context = StepContext(
-            runID: run, step: attempt.subject, idempotencyKey: key.key, attempt: attempt.number,
+            runID: run, step: attempt.subject, idempotencyKey: Self.key(key, watched, run), attempt: attempt.number,
             fencingToken: FencingToken(epoch: epoch, sequence: number), deadline: attempt.deadline.date,
             logger: Self.bodyLogger(logger, run: run, step: key.subject, attempt: attempt.number),
             host: host)
@@ -75,7 +76,11 @@ extension Activation {
             var outcome: AttemptOutcome
             do throws(StoreError) {
                 try await host.recall()
-                outcome = await call.run(attempt, context, limit: limit)
+                if let watch = services.bodyWatch {
+                    outcome = await watch.attempt(attempt, of: identity.id) { await call.run(attempt, context, limit: limit) }
+                } else {
+                    outcome = await call.run(attempt, context, limit: limit)
+                }
             } catch {
                 outcome = .failed(AttemptFailure(unread: error))
             }
@@ -91,8 +96,20 @@ extension Activation {
             } catch {
                 return .probeEnded(attempt.operation, .unknown("\(error)"))
             }
-            return .probeEnded(attempt.operation, await call.probe(attempt, context, limit: limit))
+            guard let watch = services.bodyWatch else {
+                return .probeEnded(attempt.operation, await call.probe(attempt, context, limit: limit))
+            }
+            return .probeEnded(
+                attempt.operation,
+                await watch.probe(attempt, of: identity.id) { await call.probe(attempt, context, limit: limit) })
         }
+    }
+
+    private static func key(
+        _ source: IdempotencyKeySource, _ watched: (watch: any BodyWatch, attempt: Attempt)?, _ run: RunID
+    ) -> String {
+        if let watched { watched.watch.usesKey(watched.attempt, of: run) }
+        return source.key
     }
 
     private static func bodyLogger(_ base: Logger, run: RunID, step: String, attempt: Int) -> Logger {
@@ -251,7 +268,7 @@ extension StepCall {
 
 extension AttemptFailure {
     /// What history keeps of an error: its name, its text, itself if it is `Codable`, and what it means for the effect.
-    init(_ error: any Error) {
+    package init(_ error: any Error) {
         let classified = error as? any ClassifiedError
         let payload = (error as? any Error & Encodable).flatMap {
             try? Payload.encode($0, limit: 64 * 1_024, what: "an error").bytes

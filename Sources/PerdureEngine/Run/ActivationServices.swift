@@ -23,6 +23,7 @@ package struct ActivationServices: Sendable {
     let metrics: EngineMetrics
     let bodies: BodyCounter
     let bodyExecutor: BodyExecutor
+    let bodyWatch: (any BodyWatch)?
     let recovery: Recovery
     let lead: Lead
     let inboxes: InboxLook

@@ -19,9 +19,11 @@ package final class SimulatedProcess: TurnQueue {
     package let clock: any EngineClock
     let number: Int
     let loop: TurnLoop
+    let gate: (any StoreGate)?
     private let state = Mutex(State())
 
-    init(_ name: String, number: Int, loop: TurnLoop, skew: Duration) {
+    init(_ name: String, number: Int, loop: TurnLoop, skew: Duration, gate: (any StoreGate)? = nil) {
+        self.gate = gate
         self.name = name
         self.number = number
         self.loop = loop
@@ -129,6 +131,11 @@ package final class SimulatedProcess: TurnQueue {
     /// Lets others have their turn, where the seed says whose it is.
     func giveWay() async {
         guard loop.isSeeded else { return }
+        await withUnsafeContinuation { continuation in submit { continuation.resume() } }
+    }
+
+    /// Waits for the process to have a turn: where it is stopped, until it goes on.
+    func turn() async {
         await withUnsafeContinuation { continuation in submit { continuation.resume() } }
     }
 

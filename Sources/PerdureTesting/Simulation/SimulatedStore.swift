@@ -38,6 +38,7 @@ final class SimulatedStore: Store {
         process.loop.noteOutsideCall("the store's '\(call)' was called", of: process.number)
         guard !isDead.load(ordering: .relaxed) else { throw .closed }
         await process.giveWay()
+        process.gate?.willCall(call, by: process)
         guard !isDead.load(ordering: .relaxed) else { throw .closed }
         let base = base
         let result =
@@ -91,9 +92,18 @@ final class SimulatedStore: Store {
     var identity: String { base.identity }
     func now() -> Timestamp { base.now() }
     var transactions: (any TransactionalStore.Type)? { base.transactions }
+    var leaseLength: Duration? { base.leaseLength }
+
+    func renew(_ node: NodeID) async throws(StoreError) -> [NodeID] {
+        try await pass("renew") { base async throws(StoreError) in try await base.renew(node) }
+    }
 
     func commit(_ items: [CommitItem]) async throws(StoreError) -> [CommitResult] {
-        try await pass("commit", writes: true) { base async throws(StoreError) in try await base.commit(items) }
+        let process = process
+        return try await pass("commit", writes: true) { base async throws(StoreError) in
+            guard let gate = process.gate else { return try await base.commit(items) }
+            return try await gate.commit(items, base, by: process)
+        }
     }
 
     func transact(_ transaction: StoreTransaction) async throws(StoreError) -> TransactionResult {

@@ -40,8 +40,14 @@ package final class Simulation: Sendable {
     /// - Parameters:
     ///   - name: Says to people which one it is.
     ///   - skew: How far its clock is ahead.
-    package func process(_ name: String, skew: Duration = .zero) -> SimulatedProcess {
-        SimulatedProcess(name, number: loop.addProcess(name), loop: loop, skew: skew)
+    ///   - gate: Sees the calls of its store, and may change what becomes of them.
+    package func process(_ name: String, skew: Duration = .zero, gate: (any StoreGate)? = nil) -> SimulatedProcess {
+        SimulatedProcess(name, number: loop.addProcess(name), loop: loop, skew: skew, gate: gate)
+    }
+
+    /// Starts something that belongs to no engine, for code in ``run(_:)``.
+    func spawn(_ body: @escaping @concurrent @Sendable () async -> Void) {
+        Task(executorPreference: tests.tasks) { await body() }
     }
 
     /// Runs the body on the thread of the simulation, and with it everything that has something to do, until the body has returned. What is

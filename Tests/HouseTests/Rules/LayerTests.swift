@@ -20,11 +20,12 @@ import Testing
             ["Logging", "Metrics", "CoreMetrics", "ServiceLifecycle", "DequeModule", "HeapModule", "Crypto"]
         ),
         (
-            "PerdureTesting", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine"],
+            "PerdureTesting", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureMemory", "PerdureEngine"],
             ["Logging", "DequeModule", "HeapModule"]
         ),
         (
-            "PerdureCommands", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite"],
+            "PerdureCommands",
+            ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", "PerdureTesting"],
             ["ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals"]
         ),
         ("PerdureProcess", [], []),
@@ -38,7 +39,7 @@ import Testing
             "PerdureCLI",
             [
                 "Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", "PerdureCommands",
-                "PerdureBench", "PerdureProcess", "PerdureExamples", "PerdurePeer",
+                "PerdureTesting", "PerdureBench", "PerdureProcess", "PerdureExamples", "PerdurePeer",
             ],
             ["ArgumentParser", "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOFoundationCompat", "Logging", "ServiceLifecycle"]
         ),

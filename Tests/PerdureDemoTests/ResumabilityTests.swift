@@ -1,0 +1,22 @@
+import Foundation
+import PerdureProcess
+import PerdureTesting
+import Testing
+
+/// `perdure resumability` as a child process: the matrix over the example workflows.
+@Suite(.timeLimit(.minutes(10))) struct ResumabilityTests {
+    @Test func `every example workflow survives every interruption at every checkpoint`() async throws {
+        let process = try LineProcess(executable: CrashHarness.executable, ["resumability", "--json"])
+        var text = Data()
+        for await line in process.lines { text += line + Data("\n".utf8) }
+        let status = await process.wait()
+        let reports = try JSONDecoder().decode([ResumabilityReport].self, from: text)
+        for report in reports { #expect(report.isResumable, "\(report.story ?? "")") }
+        #expect(status == 0)
+        #expect(reports.count == 10)
+        #expect(reports.map(\.trials.count).reduce(0, +) > 1_000)
+        #expect(Set(reports.flatMap(\.trials).map(\.interruption)) == Set(Interruption.allCases))
+        // One of them has no probe: only a person can know.
+        #expect(reports.filter { $0.trials.contains { !$0.decisions.isEmpty } }.map(\.workflow) == ["take-payment-by-hand"])
+    }
+}
