@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/.build-tools/python/bin:$(PATH)
 # opens hundreds of them meanwhile, as the engine's tests do. The limit of time is for a test that hangs.
 TEST_GROUPS = 'PerdureDemoTests|PerdureBenchTests' 'PerdureTests|PerdureHistoryTests|HouseTests' \
 	'PerdureEngineTests|PerdureSQLiteTests|PerdureMemoryTests|PerdureTestingTests|PerdureCommandsTests|PerdurePeerTests'
-RUN_TESTS = for group in $(TEST_GROUPS); do timeout 900 swift test --skip-build --filter "$$group"; done
+RUN_TESTS = for group in $(TEST_GROUPS); do timeout 900 swift test $(TEST_OPTIONS) --skip-build --filter "$$group"; done
 
 # Hundreds of engines and servers that start at once take so long each that limits of time say nothing.
 export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 16
@@ -34,9 +34,11 @@ test: ## Run every test (debug)
 	swift build --build-tests
 	$(RUN_TESTS)
 
+core-test: TEST_OPTIONS = --scratch-path .build-core
 core-test: ## Run the tests of the core alone, without HTTP server and client (debug, builds in .build-core)
 	@Scripts/prepare.sh test
-	PERDURE_CORE=1 swift test --scratch-path .build-core
+	PERDURE_CORE=1 swift build --build-tests $(TEST_OPTIONS)
+	export PERDURE_CORE=1; $(RUN_TESTS)
 
 check: lint strict-test ## Check the formatting and run every test, with warnings as errors
 	@echo "check: everything passed"

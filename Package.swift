@@ -73,7 +73,7 @@ var targets: [Target] = [
     tests("PerdureEngineTests", ["PerdureEngine", "PerdureSQLite", "PerdureMemory", "PerdureStoreConformance"]),
     tests(
         "PerdureTestingTests", ["PerdureTesting", "PerdureMemory", "PerdureEngine", "PerdureSQLite", "PerdureStoreConformance"]),
-    tests("PerdureCommandsTests", ["PerdureCommands"]),
+    tests("PerdureCommandsTests", ["PerdureCommands"] + grdb),
     tests("PerdureBenchTests", ["PerdureCLI"]),
     .executableTarget(
         name: "Quickstart", dependencies: ["Perdure", "PerdureEngine", "PerdureSQLite"], path: "Examples/Quickstart",

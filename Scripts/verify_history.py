@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks the hash chains in a Perdure SQLite file without Perdure: verify_history.py FILE [RUN-ID]"""
+"""Checks the hash chains in a Perdure SQLite file without Perdure: verify_history.py FILE [RUN-ID ...]"""
 import hashlib, sqlite3, struct, sys
 
 def prefixed(data): return struct.pack(">I", len(data)) + data
@@ -36,6 +36,8 @@ db = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True)
 db.text_factory = bytes  # what was hashed are bytes
 runs = db.execute("SELECT number, id, namespace, last_seq, last_hash FROM runs ORDER BY number").fetchall()
 runs = [run for run in runs if run[1].decode() in sys.argv[2:] or not sys.argv[2:]]
+missing = [wanted for wanted in sys.argv[2:] if wanted.encode() not in [run[1] for run in runs]]
 found = [(run[1].decode(), problem(*run), run[3]) for run in runs]
 for run, reason, last in found: print(f"run {run}: {reason or ('ok' if last is None else f'ok, expired after event {last}')}")
-sys.exit(1 if not found or any(reason for _, reason, _ in found) else 0)
+for run in missing: print(f"run {run}: not in this file")
+sys.exit(1 if missing or not found or any(reason for _, reason, _ in found) else 0)

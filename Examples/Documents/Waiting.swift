@@ -1,6 +1,7 @@
 // What docs/getting-started.md shows of waiting. Each part between "begin" and "end" stands there word for word.
 
 import Perdure
+import PerdureEngine
 
 // begin signal
 struct Delivered: Signal {
@@ -9,7 +10,41 @@ struct Delivered: Signal {
 }
 // end signal
 
+// begin update
+struct Address: Update {
+    typealias Payload = String
+    typealias Reply = String
+    static let name = "address"
+}
+// end update
+
+struct Delivery: Workflow {
+    static let name = "delivery"
+    static let version: WorkflowVersion = "1"
+
+    func run(_ parcel: String, _ context: WorkflowContext) async throws -> String {
+        // begin notes
+        try await context.label(["carrier": "north"])
+        try await context.report("waits for an address")
+        return try await context.update(
+            Address.self, validate: { if $0.isEmpty { throw Rejected("an address is needed") } }
+        ) { address in
+            try await context.report("is sent to \(address)")
+            return "\(parcel) goes to \(address)"
+        }
+        // end notes
+    }
+}
+
 struct WaitingExamples {
+    func deadline(_ engine: Engine) async throws -> RunID {
+        // begin deadline
+        let run = try await engine.start(
+            Delivery.self, input: "parcel 7", labels: ["customer": "7"], deadline: .days(30), by: Principal(.workload, "shop"))
+        // end deadline
+        return run.id
+    }
+
     func waits(_ context: WorkflowContext) async throws {
         // begin waits
         try await context.sleep(for: .days(14))

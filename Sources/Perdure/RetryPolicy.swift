@@ -9,7 +9,8 @@ public struct RetryPolicy: Sendable, Hashable {
     public enum Exhaustion: Sendable, Hashable {
         /// The step waits as a dead letter until a person retries, resolves or aborts it.
         case park
-        /// The author gets the `StepFailure`, provided that the last error is definite; otherwise the step is in doubt first.
+        /// The author gets the `StepFailure`, provided that every error was definite and no attempt was cut off; otherwise the step is in
+        /// doubt first.
         case thenThrow
     }
 
@@ -51,7 +52,7 @@ public struct RetryPolicy: Sendable, Hashable {
     /// At most this many attempts; then the step parks as a dead letter.
     public static func limited(to attempts: Int) -> RetryPolicy { RetryPolicy(maximumAttempts: attempts) }
 
-    /// The same policy, but an exhausted step throws to the author where its last error is definite.
+    /// The same policy, but an exhausted step throws to the author where every error was definite and no attempt was cut off.
     public var thenThrow: RetryPolicy {
         var policy = self
         policy.exhaustion = .thenThrow

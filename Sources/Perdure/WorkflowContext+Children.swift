@@ -14,7 +14,8 @@ extension WorkflowContext {
     ///     output.
     /// - Throws: the `StepFailure` that the child failed with, or one with `child_cancelled` or `child_terminated` if somebody else ended
     ///   it. When the task is cancelled, so is the child; `CancellationError` is thrown when it has ended, after it was undone if it
-    ///   completed. An abandoned child is not waited for.
+    ///   completed. An abandoned child is not waited for. `PerdureError` says that the call could not be made (a name that is taken, an
+    ///   input that cannot be recorded, a workflow that nobody hosts), and blocks the run.
     @discardableResult
     public nonisolated(nonsending) func child<W: Workflow>(
         _ type: W.Type, id: String? = nil, input: W.Input, policy: ChildPolicy = .cancel,
@@ -39,7 +40,8 @@ extension WorkflowContext {
     ///   - irreversible: Why there is no undo; shown to whoever looks at a run that failed afterwards.
     /// - Throws: the `StepFailure` that the child failed with, or one with `child_cancelled` or `child_terminated` if somebody else ended
     ///   it. When the task is cancelled, so is the child; `CancellationError` is thrown when it has ended, and what it completed stays.
-    ///   An abandoned child is not waited for.
+    ///   An abandoned child is not waited for. `PerdureError` says that the call could not be made (a name that is taken, an input that
+    ///   cannot be recorded, a workflow that nobody hosts), and blocks the run.
     @discardableResult
     public nonisolated(nonsending) func child<W: Workflow>(
         _ type: W.Type, id: String? = nil, input: W.Input, policy: ChildPolicy = .cancel, irreversible: String
@@ -58,7 +60,8 @@ extension WorkflowContext {
     ///   - id: Tells apart children of the same workflow that are asked for by several tasks.
     ///   - input: Recorded, and compared on replay.
     ///   - irreversible: Why the start is not undone; shown to whoever looks at a run that failed afterwards.
-    /// - Throws: `CancellationError` when the task is cancelled before the start; then there is no child.
+    /// - Throws: `CancellationError` when the task is cancelled before the start; then there is no child. `PerdureError` says that the
+    ///   call could not be made (a name that is taken, an input that cannot be recorded, a workflow that nobody hosts), and blocks the run.
     @discardableResult
     public nonisolated(nonsending) func startChild<W: Workflow>(
         _ type: W.Type, id: String? = nil, input: W.Input, irreversible: String

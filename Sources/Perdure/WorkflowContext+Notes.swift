@@ -1,6 +1,6 @@
 extension WorkflowContext {
-    /// Records where the run stands, for whoever looks: `Client.status(of:)` and the page of the run show the last one, without waking
-    /// the run. It returns when the status is durable.
+    /// Records where the run stands, for whoever looks: `Client.status(of:)` gives the last one, `show` all of them, without waking the
+    /// run. It returns when the status is durable.
     ///
     /// - Parameters:
     ///   - status: At most the payload limit (8 MiB by default). It decides nothing: another text after a deploy does no harm.

@@ -10,11 +10,7 @@ import Testing
     private static let wanted = ServiceAccount(name: "reporting", roles: ["reader", "exporter", "scheduler"])
     private static let incident = Incident(number: "INC-31", service: "gateway")
 
-    struct Place: Sendable {
-        let moment: CrashRule.Moment
-        let what: String
-        var subject = ""
-    }
+    private typealias Place = CrashHarness.Place
 
     /// What stands at the other side of a thing that can be undone.
     private func standing(_ operations: PeerOperation..., at service: PeerService) async throws -> Int {
@@ -44,7 +40,7 @@ import Testing
     @Test(arguments: provisioning.indices) func killedWhileItProvisionsItEndsWithOneWholeAccount(_ index: Int) async throws {
         let place = Self.provisioning[index]
         try await CrashHarness.play(ProvisionAccount.name, key: "reporting", input: Self.wanted) { run in
-            try await run.die(.afterEffect, place.moment, place.what, subject: place.subject)
+            try await run.die(.afterEffect, at: place)
             try await run.finish()
             try await expectWholeAccount(run)
         }
@@ -89,7 +85,7 @@ import Testing
             behaviour.failBefore = 2
             behaviour.failAfterEffect = 1
             try await run.stage.peer.ledger.setBehaviour(behaviour, of: .operation(.removeAccount))
-            try await run.die(.unwinding, place.moment, place.what, subject: place.subject)
+            try await run.die(.unwinding, at: place)
             try await run.finish()
             #expect(try await run.state == "failed")
             #expect(try await run.counts(.createAccount, at: run.stage.peer).effects == 1)
@@ -140,7 +136,7 @@ import Testing
     @Test(arguments: revocations.indices) func killedWhileItTakesAwayEachRevocationHappensOnce(_ index: Int) async throws {
         let place = Self.revocations[index]
         try await takeAway { run in
-            try await run.die(.afterEffect, place.moment, place.what, subject: place.subject)
+            try await run.die(.afterEffect, at: place)
             try await run.finish()
             try await expectNoAccess(run)
         }
@@ -183,7 +179,7 @@ import Testing
     @Test(arguments: responses.indices) func killedWhileItRespondsItCutsOffOnceAndTellsEverybody(_ index: Int) async throws {
         let place = Self.responses[index]
         try await CrashHarness.play(RespondToIncident.name, key: "INC-31", input: Self.incident) { run in
-            try await run.die(.afterEffect, place.moment, place.what)
+            try await run.die(.afterEffect, at: place)
             try await run.finish()
             try await expectCutOff(run)
         }

@@ -5,6 +5,7 @@ import PerdureEngine
 import PerdureExamples
 import PerdureHistory
 import PerdurePeer
+import PerdureProcess
 import Testing
 
 /// One run of an example workflow, the engine processes that carry it, and the peer that counts.
@@ -32,7 +33,28 @@ struct CrashHarness {
         return URL(fileURLWithPath: tests).deletingLastPathComponent().appending(path: "perdure").path
     }
 
+    /// What a command of `perdure` reports as one JSON object.
+    static func report<Report: Decodable>(of arguments: [String]) async throws -> (status: Int32, report: Report) {
+        let process = try LineProcess(executable: executable, arguments, isHeard: false)
+        var json = Data()
+        for await line in process.lines { json += line + Data("\n".utf8) }
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        return (await process.wait(), try decoder.decode(Report.self, from: json))
+    }
+
     // MARK: Lives
+
+    /// A moment at which an engine dies.
+    struct Place: Sendable {
+        let moment: CrashRule.Moment
+        let what: String
+        var subject = ""
+    }
+
+    func die(_ boundary: Boundary, at place: Place) async throws {
+        try await die(boundary, place.moment, place.what, subject: place.subject)
+    }
 
     /// An engine that kills itself at this moment; the test fails if it does not come.
     func die(_ boundary: Boundary, _ moment: CrashRule.Moment, _ what: String = "", subject: String = "", count: Int = 1)

@@ -1,18 +1,11 @@
 import Foundation
 import PerdureCLI
-import PerdureProcess
 import Testing
 
 /// A small swarm as a child process whose output is one JSON object. `make swarm` runs the large one.
 @Suite(.serialized, .timeLimit(.minutes(10))) struct SwarmTests {
     private func swarm(_ arguments: String...) async throws -> (status: Int32, report: SwarmReport) {
-        let process = try LineProcess(
-            executable: CrashHarness.executable, ["swarm", "--json", "--runs", "150"] + arguments, isHeard: false)
-        var json = Data()
-        for await line in process.lines { json += line + Data("\n".utf8) }
-        let decoder = JSONDecoder()
-        decoder.keyDecodingStrategy = .convertFromSnakeCase
-        return (await process.wait(), try decoder.decode(SwarmReport.self, from: json))
+        try await CrashHarness.report(of: ["swarm", "--json", "--runs", "150"] + arguments)
     }
 
     // Promise: 1, 4, 10, 13, 19, 27

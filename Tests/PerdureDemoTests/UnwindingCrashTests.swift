@@ -7,11 +7,7 @@ import Testing
 
 /// The engine is killed while a run takes back what it has done.
 @Suite(.serialized) struct UnwindingCrashTests {
-    struct Place: Sendable {
-        let moment: CrashRule.Moment
-        let what: String
-        var subject = ""
-    }
+    private typealias Place = CrashHarness.Place
 
     static let places = [
         Place(moment: .beforeCommit, what: "step.failed", subject: "credit-check"),
@@ -32,7 +28,7 @@ import Testing
         let place = Self.places[index]
         let customer = Customer(name: "acme", order: Order(number: "first", cents: 500), creditLimit: 100)
         try await CrashHarness.play(OnboardCustomer.name, key: "acme", input: customer) { run in
-            try await run.die(.unwinding, place.moment, place.what, subject: place.subject)
+            try await run.die(.unwinding, at: place)
             try await run.finish()
             #expect(try await run.state == "failed")
             let started = try await run.history.filter { $0.kind == .undoStarted }.map(\.subject)

@@ -6,7 +6,7 @@ struct DemoCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "demo", abstract: "Kills an engine again and again, and counts what happened at the other side.",
         discussion: """
-            Six stories and a race are played against a small service that counts requests and effects. The engine runs in a \
+            Eight stories are played against a small service that counts requests and effects. The engine runs in a \
             process of its own, which is killed with SIGKILL at named moments and at random, and started again. At the end every \
             effect has happened exactly once. Exit code 0 says so; 1 says that it is not true.
             """)
@@ -25,7 +25,7 @@ struct DemoCommand: AsyncParsableCommand {
         }
         report.seed = seed
         report.defences = isDefended
-        print(json ? try report.json : report.table(colour: isTerminal))
+        print(json ? try report.reportJSON : report.table(colour: isTerminal))
         if !report.isGood { throw ExitCode(1) }
     }
 }

@@ -38,7 +38,7 @@ struct SwarmCommand: AsyncParsableCommand {
             store: folder.appending(path: "perdure.db").path)
         let isQuiet = json
         let report = try await Swarm(settings) { if !isQuiet { print($0) } }.run()
-        print(json ? try report.json : report.text)
+        print(json ? try report.reportJSON : report.text)
         guard report.isGood else {
             FileHandle.standardError.write(Data("The store is kept: \(settings.store)\n".utf8))
             throw ExitCode(1)

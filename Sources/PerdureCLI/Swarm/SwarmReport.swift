@@ -1,5 +1,3 @@
-import Foundation
-
 /// What a swarm came to.
 package struct SwarmReport: Codable, Sendable {
     package var seed: UInt64 = 0
@@ -25,7 +23,7 @@ package struct SwarmReport: Codable, Sendable {
     package var inDoubt = 0
     package var signalsSent = 0
     package var cancellations = 0
-    /// Effects beyond the first of a thing.
+    /// Things that happened more than once, or were taken back more than once.
     package var duplicates = 0
     /// Things that are lost: runs, signals, effects that a history or a result speaks of and that never happened.
     package var lost = 0
@@ -43,15 +41,6 @@ package struct SwarmReport: Codable, Sendable {
     mutating func note(_ count: WritableKeyPath<SwarmReport, Int>, _ words: @autoclosure () -> String) {
         self[keyPath: count] += 1
         if findings.count < Self.findingLimit { findings.append(words()) }
-    }
-
-    var json: String {
-        get throws {
-            let encoder = JSONEncoder()
-            encoder.keyEncodingStrategy = .convertToSnakeCase
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-            return String(decoding: try encoder.encode(self), as: UTF8.self)
-        }
     }
 
     var text: String {

@@ -82,4 +82,15 @@ package struct CommandEnvironment: Sendable {
 
     func print(_ text: String) { write(text.hasSuffix("\n") ? text : text + "\n") }
     func print(json: JSONValue) { print(json.canonicalText) }
+
+    /// What a person reads and a machine does not: where the output is JSON it goes to standard error.
+    func print(note: String, json isJSON: Bool) {
+        if isJSON { writeError(note + "\n") } else { print(note) }
+    }
+
+    /// - Throws: `CommandStatus.store` if there is anything to tell.
+    func tell(ofUnreadable problems: [String]) throws {
+        for problem in problems { writeError("\(style.red("error:")) \(problem)\n") }
+        if !problems.isEmpty { throw CommandStatus.store }
+    }
 }

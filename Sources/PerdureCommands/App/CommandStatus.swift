@@ -3,7 +3,7 @@ package import Perdure
 /// What the program exits with. Stable; the help of the program lists them.
 package enum CommandStatus: Int32, Error, Sendable, CaseIterable {
     case success = 0
-    /// The run that was waited for did not complete, or a verification or check found something.
+    /// The run that was waited for did not complete, a verification or check found something, or the answer was no.
     case failed = 1
     case usage = 2
     case notFound = 3
@@ -14,7 +14,9 @@ package enum CommandStatus: Int32, Error, Sendable, CaseIterable {
     package var meaning: String {
         switch self {
         case .success: "done"
-        case .failed: "the run that was waited for did not complete, or a verification or check found something"
+        case .failed:
+            "the run that was waited for did not complete, a verification or check found something, a version is stranded, you "
+                + "answered no, or an update was rejected"
         case .usage: "the command or a value in it makes no sense"
         case .notFound: "there is no such run, workflow, step, approval or question"
         case .conflict: "it is closed, decided already, or not permitted to you"
@@ -29,7 +31,8 @@ package enum CommandStatus: Int32, Error, Sendable, CaseIterable {
             .stepNotStuck,
             .keyConflict, .runPaused, .runNotPaused, .runResetting, .resetRefused, .forkRefused:
             self = .conflict
-        case .usage, .nameInvalid, .inputUndecodable, .valueNotEncodable, .payloadTooLarge, .answerInvalid, .workflowDuplicate:
+        case .usage, .nameInvalid, .labelInvalid, .inputUndecodable, .valueNotEncodable, .payloadTooLarge, .answerInvalid,
+            .workflowDuplicate:
             self = .usage
         case .storeNotOurs, .storeTooNew, .storeReadOnly, .storeLocked, .storeCorrupt, .storeUnavailable, .storeMissing:
             self = .store

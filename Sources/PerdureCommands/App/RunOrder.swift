@@ -21,14 +21,8 @@ struct RunOrder: Sendable {
 
     private func registered() throws -> (RegisteredWorkflow, Payload) {
         let registered = try WorkflowRegistry(workflows).require(workflow, version: version)
-        let what = "the input of workflow '\(workflow)'"
         do {
-            let payload = Payload(bytes: try JSONValue.parse(Array(input), what: what).canonicalBytes)
-            guard payload.bytes.count <= configuration.payloadLimit else {
-                throw PayloadError.tooLarge(what: what, size: payload.bytes.count, limit: configuration.payloadLimit)
-            }
-            try registered.checkInput(payload)
-            return (registered, payload)
+            return (registered, try registered.input(json: input, limit: configuration.payloadLimit))
         } catch PayloadError.notDecodable(_, let path, let expected, let reason) {
             // What is said of recorded values is of no use to somebody who types one.
             let place = path.isEmpty ? "" : " at '\(path)'"
@@ -40,33 +34,14 @@ struct RunOrder: Sendable {
         }
     }
 
-    func start(on engine: Engine) async throws -> RunID {
-        try await engine.start(
-            workflow: workflow, version: version, json: input, key: options.key, labels: options.labels?.values ?? [:],
-            deadline: options.deadline, by: sender)
+    func start(on engine: Engine) async throws -> (record: RunRecord, isNew: Bool) {
+        let (registered, payload) = try registered()
+        return try await engine.start(registered, payload, options, by: sender)
     }
 
-    /// Writes the run into the store beside the process that hosts it, which takes it on at once.
-    func place(with client: Client) async throws -> RunID {
+    /// Hands the run to the process that hosts the store.
+    func place(with client: Client) async throws -> (record: RunRecord, isNew: Bool) {
         let (registered, payload) = try registered()
-        let run = NewRun(
-            registered, input: payload, options: options, namespace: configuration.namespace, by: sender,
-            build: configuration.build, now: client.store.now(), random: { UInt64.random(in: .min ... .max) })
-        let results = try await client.guarded { try await client.store.commit([.create(run)]) }
-        switch results.first {
-        case .created(let record)?: return record.id
-        case .keyTaken(let existing)?:
-            guard existing.wasStarted(with: payload.bytes) else {
-                throw PerdureError(
-                    .runConflict,
-                    "The key '\(options.key ?? "")' belongs to run \(existing.id) of workflow '\(workflow)', which was started with another input. "
-                        + "Use another key, or the same input.",
-                    metadata: [("run", existing.id.description)])
-            }
-            return existing.id
-        case .refused(let refusal)?: throw PerdureError(.storeUnavailable, "The run was not started: \(refusal).")
-        default:
-            throw PerdureError(.storeUnavailable, "The store gave no answer that makes sense; the run may have been started.")
-        }
+        return try await client.place(registered, payload, options, configuration, by: sender)
     }
 }

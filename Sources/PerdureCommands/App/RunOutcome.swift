@@ -7,19 +7,23 @@ internal import PerdureStore
 struct RunOutcome: Sendable {
     let id: RunID
     let record: RunRecord
+    /// Whether the command has started it. Otherwise the run had the key already.
+    let isNew: Bool
+    /// Whether it counts for the command how the run ended.
+    let wasWaitedFor: Bool
     var output: JSONValue?
     var code: String?
     var message: String?
 
-    init(_ id: RunID, _ record: RunRecord) {
-        self.id = id
-        self.record = record
-    }
-
     /// Of a run that was continued, the last one that continues it.
-    static func read(_ id: RunID, _ client: Client) async throws -> RunOutcome {
+    ///
+    /// - Throws: `PerdureError` with `run_expired` if it was waited for: then nobody can say what it has come to.
+    static func read(
+        _ id: RunID, _ client: Client, isNew: Bool, wasWaitedFor: Bool
+    ) async throws -> RunOutcome {
         let record = try await client.latestRecord(of: id)
-        var outcome = RunOutcome(record.id, record)
+        var outcome = RunOutcome(id: record.id, record: record, isNew: isNew, wasWaitedFor: wasWaitedFor)
+        if record.tombstone != nil, !wasWaitedFor { return outcome }
         try outcome.record.requireHistory()
         guard let final = try await client.final(of: outcome.record) else { return outcome }
         let attributes = (try? final.attributes.object()) ?? JSONObject()
@@ -29,21 +33,27 @@ struct RunOutcome: Sendable {
         return outcome
     }
 
+    /// The run itself did not go wrong.
+    private var isGood: Bool { !record.state.isFinal && record.state != .quarantined || record.state == .completed }
     /// Nothing that was waited for went wrong.
-    var isGood: Bool { !record.state.isFinal && record.state != .quarantined || record.state == .completed }
+    var isSuccess: Bool { isGood || !wasWaitedFor }
 
     var json: JSONValue {
         let error =
             isGood ? nil : JSONValue.members(("code", code.map(JSONValue.string)), ("message", message.map(JSONValue.string)))
         return .members(
-            ("run", .string(id.description)), ("state", .string(record.state.rawValue)), ("output", output), ("error", error))
+            ("run", .string(id.description)), ("new", .bool(isNew)), ("state", .string(record.stateName)), ("output", output),
+            ("error", error))
     }
 
     func text(_ style: Style) -> String {
         let state = style.state(record.state.rawValue)
-        if !record.state.isFinal, record.state != .quarantined { return "Run \(id) is started." }
-        if let output { return "Run \(id) \(state): \(output.canonicalText)" }
+        if !record.state.isFinal, record.state != .quarantined {
+            return isNew ? "Run \(id) is started." : "Run \(id) has this key already; it is \(state)."
+        }
+        let run = isNew || wasWaitedFor ? "Run \(id)" : "Run \(id) has this key already; it is"
+        if let output { return "\(run) \(state): \(output.canonicalText)" }
         let why = [code, message].compactMap { $0 }.joined(separator: ": ")
-        return "Run \(id) \(state)\(why.isEmpty ? "" : ": \(why)")"
+        return "\(run) \(state)\(why.isEmpty ? "" : ": \(why)")"
     }
 }

@@ -1,14 +1,18 @@
 internal import ArgumentParser
+internal import Perdure
 internal import PerdureEngine
 internal import PerdureHistory
 internal import PerdureStore
 
-/// `approvals`: everything that waits for a person.
+/// `approvals`: what only a person can move.
 struct ApprovalsCommand: StoreCommand {
     static let configuration = CommandConfiguration(
         commandName: "approvals",
-        abstract: "Lists everything that waits for a person: approvals, questions, and runs that are parked.",
+        abstract: "Lists approvals, questions, and runs that only a person can move.",
         discussion: """
+            A step in doubt of a run that can still move by itself is shown by 'explain'. Runs that cannot be read are named on
+            standard error, the others are listed all the same, and the exit status is 5.
+
             Example:
               approvals --json
 
@@ -25,12 +29,18 @@ struct ApprovalsCommand: StoreCommand {
     }
 
     func run(in environment: CommandEnvironment) async throws {
-        let items = try await store.withClient(environment) { client in
+        let (items, problems) = try await store.withClient(environment) { client in
             let requests = try await client.guarded { try await client.store.openRequests(namespace: nil, limit: limit) }
-            let parked = try await client.guarded { try await client.store.runs(RunFilter(states: [.parked], limit: limit)) }
+            let (parked, problems) = try await client.readable(RunFilter(states: [.parked], limit: limit))
             var items = requests.map(WaitingItem.init)
-            for run in parked { items += WaitingItem.parked(run, try await client.view(of: run.id)) }
-            return items
+            for run in parked {
+                do {
+                    items += WaitingItem.parked(run, try await client.view(of: run.id))
+                } catch let error as PerdureError where error.isAboutOneHistory {
+                    items.append(WaitingItem.unreadable(run, error.message))
+                }
+            }
+            return (items, problems)
         }
         if json {
             environment.print(json: .array(items.map(RunJSON.waiting)))
@@ -38,5 +48,6 @@ struct ApprovalsCommand: StoreCommand {
             environment.print(
                 RequestText.waiting(items, program: environment.program, now: environment.now(), style: environment.style))
         }
+        try environment.tell(ofUnreadable: problems)
     }
 }

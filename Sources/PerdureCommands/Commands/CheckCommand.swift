@@ -22,9 +22,9 @@ struct CheckCommand: StoreCommand {
               check --workflow rotate-secret --closed
               check 0193a5b0-0000-7000-8000-000000000001
 
-            The exit status is 1 if a run would be blocked or stranded, or was left by a killed process of another build. With --json:
-            an object with build, checked, and runs: those of which there is something to say (run, workflow, version, state, verdict,
-            message, unclean_ends).
+            The exit status is 1 if a run would be blocked or stranded, cannot be read, or was left by a killed process of another build.
+            With --json: an object with build, checked, runs: those of which there is something to say (run, workflow, version, state,
+            verdict, message, unclean_ends), and store_problems: what stands in the place of runs whose rows cannot be read.
             """)
 
     @OptionGroup var store: StoreOptions
@@ -50,11 +50,12 @@ struct CheckCommand: StoreCommand {
             environment.print(
                 json: .members(
                     ("build", .string(build)), ("checked", JSONValue(result.checked)),
-                    ("runs", .array(result.remarkable.map(RunJSON.rehearsal)))))
+                    ("runs", .array(result.remarkable.map(RunJSON.rehearsal))),
+                    ("store_problems", .array(result.storeProblems.map(JSONValue.string)))))
         } else {
             environment.print(CheckText.render(result, build: build, style: environment.style))
         }
-        if result.remarkable.contains(where: \.needsAttention) { throw CommandStatus.failed }
+        if !result.storeProblems.isEmpty || result.remarkable.contains(where: \.needsAttention) { throw CommandStatus.failed }
     }
 
     /// What is kept of all runs, however many there are.
@@ -62,6 +63,8 @@ struct CheckCommand: StoreCommand {
         var checked = 0
         /// Runs of which there is something to say.
         var remarkable: [RunRehearsal] = []
+        /// What is to be said of rows that cannot be read.
+        var storeProblems: [String] = []
 
         mutating func add(_ rehearsal: RunRehearsal) {
             checked += 1
@@ -80,7 +83,8 @@ struct CheckCommand: StoreCommand {
         let states = closed ? [] : RunState.allCases.filter { !$0.isFinal }
         var filter = RunFilter(workflow: workflow, states: states, limit: 200)
         while true {
-            let page = try await client.guarded { try await client.store.runs(filter) }
+            let (page, problems) = try await client.readable(filter)
+            result.storeProblems += problems
             for record in page where record.tombstone == nil { result.add(try await rehearser.rehearse(record)) }
             guard let last = page.last else { return result }
             filter.before = last.number

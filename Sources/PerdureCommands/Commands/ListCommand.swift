@@ -14,29 +14,34 @@ struct ListCommand: StoreCommand {
               list --limit 20 --json
               list --label customer=7
 
-            Says at the end if there are more; with --json, on standard error.
+            Says at the end if there are more; with --json, on standard error. Runs that cannot be read are named on standard error, the
+            others are listed all the same, and the exit status is 5.
             With --json: an array of objects with run, namespace, workflow, version, key, state, continued_as, started_at,
-            closed_at, wakes_at, note. A run that was continued as another one is continued, and one of those that are completed.
+            closed_at, wakes_at, note. A run that was continued as another one is continued, and one of those that are completed:
+            --state completed lists it too, --state continued it alone.
             """)
 
     @OptionGroup var store: StoreOptions
     @Option(help: "Only runs of this workflow.") var workflow: String?
-    @Option(help: "Only runs that were started on this version.") var version: String?
+    @Option(help: "Only runs that are on this version.") var version: String?
     @Flag(help: "Only runs that are not closed, whatever their state.") var open = false
     @Option(
         help: ArgumentHelp("Only runs in this state; may be given several times: \(Self.states).", valueName: "state"),
         transform: Self.readState)
-    var state: [RunState] = []
+    var state: [String] = []
     @Option(help: ArgumentHelp("Only runs with this label; may be given several times.", valueName: "name=value"))
     var label: [LabelArgument] = []
     @Option(help: "At most this many.") var limit = 50
     @Flag(help: "Print JSON.") var json = false
 
-    private static let states = RunState.allCases.map(\.rawValue).joined(separator: ", ")
+    private static let continued = "continued"
+    private static let states = (RunState.allCases.map(\.rawValue) + [continued]).joined(separator: ", ")
 
-    private static func readState(_ text: String) throws -> RunState {
-        guard let state = RunState(rawValue: text) else { throw ValidationError("'\(text)' is no state; there are \(states).") }
-        return state
+    private static func readState(_ text: String) throws -> String {
+        guard text == continued || RunState(rawValue: text) != nil else {
+            throw ValidationError("'\(text)' is no state; there are \(states).")
+        }
+        return text
     }
 
     func validate() throws {
@@ -45,13 +50,8 @@ struct ListCommand: StoreCommand {
     }
 
     func run(in environment: CommandEnvironment) async throws {
-        let states = open ? RunState.allCases.filter { !$0.isFinal } : state
         // One more than is shown tells whether there are more.
-        let filter = RunFilter(
-            workflow: workflow, version: version, states: states, labels: LabelArgument.dictionary(label), limit: limit + 1)
-        let found = try await store.withClient(environment) { client in
-            try await client.guarded { try await client.store.runs(filter) }
-        }
+        let (found, problems) = try await store.withClient(environment) { try await find(limit + 1, $0) }
         let runs = Array(found.prefix(limit)), hasMore = found.count > limit
         let note = "The newest \(limit); there are more: --limit N."
         if json {
@@ -60,6 +60,23 @@ struct ListCommand: StoreCommand {
         } else {
             environment.print(RunListText.render(runs, now: environment.now(), style: environment.style))
             if hasMore { environment.print(environment.style.dim(note)) }
+        }
+        try environment.tell(ofUnreadable: problems)
+    }
+
+    private func find(_ limit: Int, _ client: Client) async throws -> (runs: [RunRecord], problems: [String]) {
+        let states = open ? RunState.allCases.filter { !$0.isFinal } : state.map { RunState(rawValue: $0) ?? .completed }
+        var filter = RunFilter(
+            workflow: workflow, version: version, states: states, labels: LabelArgument.dictionary(label), limit: limit)
+        var found: [RunRecord] = [], problems: [String] = []
+        while true {
+            let page = try await client.readable(filter)
+            found += page.runs.filter { state.isEmpty || state.contains($0.state.rawValue) || state.contains($0.stateName) }
+            problems += page.problems
+            guard found.count < limit, page.runs.count == filter.limit, let last = page.runs.last else {
+                return (Array(found.prefix(limit)), problems)
+            }
+            filter.before = last.number
         }
     }
 }

@@ -6,8 +6,8 @@ struct PauseCommand: StoreCommand {
     static let configuration = CommandConfiguration(
         commandName: "pause", abstract: "Stops a run, or many: nothing more is started until 'resume'.",
         discussion: """
-            Attempts that are under way end and are recorded first. While a run is paused, 'terminate', 'resolve' and 'repin' work; other
-            messages wait. Children go on.
+            Attempts that are under way end and are recorded first. While a run is paused, 'terminate', 'resolve', 'repin' and 'reset' work;
+            other messages wait. Children go on.
 
             Examples:
               pause RUN --reason "the bank is investigating"

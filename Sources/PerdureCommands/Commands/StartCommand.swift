@@ -19,8 +19,10 @@ struct StartCommand: StoreCommand {
               start rotate-secret --input '{"service": "db"}' --key db-2026-11
               start rotate-secret --input @request.json --wait
 
-            The exit status is 1 if the run was waited for and did not complete. With --json: an object with run, state, and, when
-            the run has closed, output or error (code, message).
+            With a key that a run has already, that run is meant, and nothing is started. The exit status is 1 if the run was waited for,
+            or hosted by this process, and did not complete; of a run that the key has found closed, only with --wait. With --json: an
+            object with run, new (whether this call has started it), state, and, when the run has closed, output or error (code,
+            message).
             """)
 
     @OptionGroup var store: StoreOptions
@@ -60,14 +62,16 @@ struct StartCommand: StoreCommand {
 
     private func startBeside(_ order: RunOrder, _ environment: CommandEnvironment) async throws {
         let outcome = try await store.withClient(environment) { client in
-            let id = try await order.place(with: client)
-            if !json, wait { environment.print("Run \(id) is started.") }
-            guard wait else { return RunOutcome(id, try await client.record(id)) }
-            try await client.wait {
-                let state = try await $0.latestRecord(of: id).state
-                return state.isFinal || state == .quarantined
+            let (placed, isNew) = try await order.place(with: client)
+            let id = placed.id
+            if !json, wait { environment.print(isNew ? "Run \(id) is started." : "Run \(id) has this key already.") }
+            if wait {
+                try await client.wait {
+                    let state = try await $0.latestRecord(of: id).state
+                    return state.isFinal || state == .quarantined
+                }
             }
-            return try await RunOutcome.read(id, client)
+            return try await RunOutcome.read(id, client, isNew: isNew, wasWaitedFor: wait)
         }
         try report(outcome, environment)
     }
@@ -75,22 +79,24 @@ struct StartCommand: StoreCommand {
     // MARK: In this process
 
     private func host(_ order: RunOrder, on engine: Engine, _ environment: CommandEnvironment) async throws {
-        let watcher = StartedRun(engine: engine, order: order) { id in
-            if !json { environment.print("Run \(id) is started; this process hosts it until it closes.") }
+        let watcher = StartedRun(engine: engine, order: order, wait: wait) { run, isNew in
+            guard !json, isNew || !run.state.isFinal else { return }
+            environment.print(
+                "Run \(run.id) \(isNew ? "is started" : "has this key already"); this process hosts it until it closes.")
         }
         try await EngineHost(engine: engine, environment: environment).run(beside: [watcher])
         switch watcher.result.withLock({ $0 }) {
         case .success(let outcome): try report(outcome, environment)
         case .failure(let error): throw error
         case nil:
-            environment.print("Stopped; the run goes on when the store is hosted again.")
+            environment.print(note: "Stopped; the run goes on when the store is hosted again.", json: json)
             throw CommandStatus.failed
         }
     }
 
     private func report(_ outcome: RunOutcome, _ environment: CommandEnvironment) throws {
         environment.print(json ? outcome.json.canonicalText : outcome.text(environment.style))
-        guard outcome.isGood else { throw CommandStatus.failed }
+        guard outcome.isSuccess else { throw CommandStatus.failed }
     }
 }
 
@@ -98,25 +104,34 @@ struct StartCommand: StoreCommand {
 private final class StartedRun: Service {
     let engine: Engine
     let order: RunOrder
-    let onStart: @Sendable (RunID) -> Void
+    /// Whether it counts how a run has ended that was closed when it was found.
+    let wait: Bool
+    let onStart: @Sendable (RunRecord, _ isNew: Bool) -> Void
     let result = Mutex<Result<RunOutcome, any Error>?>(nil)
 
-    init(engine: Engine, order: RunOrder, onStart: @escaping @Sendable (RunID) -> Void) {
+    init(
+        engine: Engine, order: RunOrder, wait: Bool, onStart: @escaping @Sendable (RunRecord, _ isNew: Bool) -> Void
+    ) {
         self.engine = engine
         self.order = order
+        self.wait = wait
         self.onStart = onStart
     }
 
     func run() async throws {
         do {
-            let id = try await order.start(on: engine)
-            onStart(id)
-            try await cancelWhenGracefulShutdown { [engine] in
-                do {
-                    _ = try await engine.result(of: id)
-                } catch let error as PerdureError where Self.saysHowItEnded.contains(error.code) {}
+            let (run, isNew) = try await order.start(on: engine)
+            let id = run.id
+            onStart(run, isNew)
+            let isWaitedFor = wait || !run.state.isFinal && run.state != .quarantined
+            if isWaitedFor {
+                try await cancelWhenGracefulShutdown { [engine] in
+                    do {
+                        _ = try await engine.result(of: id)
+                    } catch let error as PerdureError where Self.saysHowItEnded.contains(error.code) {}
+                }
             }
-            let outcome = try await RunOutcome.read(id, engine.client)
+            let outcome = try await RunOutcome.read(id, engine.client, isNew: isNew, wasWaitedFor: isWaitedFor)
             result.withLock { $0 = .success(outcome) }
         } catch is CancellationError {
             return

@@ -55,7 +55,8 @@ struct VerifyCommand: StoreCommand {
         result.storeProblems = try await client.guarded { try await client.store.audit() }
         var filter = RunFilter(limit: 200)
         while true {
-            let page = try await client.guarded { try await client.store.runs(filter) }
+            let (page, problems) = try await client.readable(filter)
+            result.storeProblems += problems
             for record in page { try await Self.verify(record, client, depth: 0, into: &result) }
             guard let last = page.last else { return }
             filter.before = last.number
@@ -67,18 +68,21 @@ struct VerifyCommand: StoreCommand {
         let record: RunRecord, events: [Event]
         do {
             (record, events) = try await read(first, client)
-        } catch let error as PerdureError where error.code == .storeCorrupt {
+        } catch let error as PerdureError where error.isAboutOneHistory {
             result.reports.append((first, .unreadable(error.message)))
             return
         }
         let children = RunView(events).children.map(\.run), named = NamedChildren(events)
         var verifier = HistoryVerifier(record)
         verifier.add(events)
-        if let next = record.successor, let found = try await client.guarded({ try await client.store.run(next) }),
-            found.tombstone == nil
-        {
-            let (next, nextEvents) = try await read(found, client)
-            verifier.checkSuccession(events, next, nextEvents)
+        if let next = record.successor {
+            do {
+                let next = try await client.record(next)
+                if next.tombstone == nil {
+                    let (next, nextEvents) = try await read(next, client)
+                    verifier.checkSuccession(events, next, nextEvents)
+                }
+            } catch let error as PerdureError where error.isToldOfElsewhere {}
         }
         for child in try await withEnds(children, client) {
             do {
@@ -87,8 +91,7 @@ struct VerifyCommand: StoreCommand {
                 guard child.tombstone == nil else { continue }
                 let (childRecord, childEvents) = try await read(child, client)
                 verifier.compare(named, childRecord, childEvents)
-            } catch let error as PerdureError where [.runUnknown, .storeCorrupt].contains(error.code) {
-                // It is not here any more, or is told of by itself.
+            } catch let error as PerdureError where error.isToldOfElsewhere {
                 continue
             }
         }
@@ -100,6 +103,8 @@ struct VerifyCommand: StoreCommand {
                 try await verify(try await client.record(child), client, depth: depth - 1, into: &result)
             } catch let error as PerdureError where error.code == .runUnknown {
                 continue
+            } catch let error as PerdureError where error.isAboutOneHistory {
+                result.storeProblems.append(error.message)
             }
         }
     }
@@ -108,10 +113,12 @@ struct VerifyCommand: StoreCommand {
     private static func withEnds(_ children: [RunID], _ client: Client) async throws -> [RunID] {
         var all = children
         for child in children {
-            guard let record = try await client.guarded({ try await client.store.run(child) }), record.successor != nil else {
+            do {
+                let latest = try await client.latest(of: child)
+                if latest != child { all.append(latest) }
+            } catch let error as PerdureError where error.isToldOfElsewhere {
                 continue
             }
-            all.append(try await client.latest(of: child))
         }
         return all
     }
@@ -164,4 +171,9 @@ struct VerifyCommand: StoreCommand {
             environment.print("\(result.reports.count) runs verified, \(verdict), \(takeovers) takeovers.")
         }
     }
+}
+
+extension PerdureError {
+    /// Of a run beside the one that is verified: it is not here any more, or is told of by itself.
+    fileprivate var isToldOfElsewhere: Bool { code == .runUnknown || isAboutOneHistory }
 }

@@ -30,7 +30,7 @@ struct DecisionOptions: ParsableArguments {
             return approval
         }
         guard let approval else {
-            environment.print("Nothing was decided.")
+            environment.print(note: "Nothing was decided.", json: json)
             throw CommandStatus.failed
         }
         if json {

@@ -56,7 +56,7 @@ struct TargetOptions: ParsableArguments {
             let answer = ask(
                 "\(intervention.name.capitalized) \(runs.count == 1 ? "this run" : "these \(runs.count) runs")? [y/N] ")
             guard ["y", "yes"].contains((answer ?? "").lowercased()) else {
-                environment.print("Nothing was done.")
+                environment.print(note: "Nothing was done.", json: json)
                 throw CommandStatus.failed
             }
         }

@@ -9,6 +9,7 @@ enum CheckText {
         let runs = result.remarkable
         let fitting = result.checked - runs.count { $0.verdict != .fits }
         var lines = ["Build \(build.shortened(to: 12)): \(result.checked) runs checked, \(fitting) fit."]
+        for problem in result.storeProblems { lines.append("\(style.red("cannot be read")): \(problem)") }
         for run in runs {
             lines.append("")
             lines.append(

@@ -69,7 +69,7 @@ enum RunJSON {
                 ("command", .array(move.command.map(JSONValue.string))), ("meaning", .string(move.meaning)))
         }
         return .members(
-            ("run", .string(record.id.description)), ("state", .string(record.state.rawValue)),
+            ("run", .string(record.id.description)), ("state", .string(record.stateName)),
             ("sentences", .array(explanation.sentences.map(JSONValue.string))), ("moves", .array(moves)))
     }
 

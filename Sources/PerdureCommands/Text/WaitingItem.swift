@@ -36,6 +36,15 @@ extension WaitingItem {
                 : [["answer", run, subject, "--value", "JSON"]])
     }
 
+    /// A parked run whose history cannot be read, so that nobody can say what of it waits.
+    static func unreadable(_ run: RunRecord, _ message: String) -> WaitingItem {
+        let id = run.id.description
+        return WaitingItem(
+            kind: "parked", run: id, workflow: run.workflow, subject: "", title: "Parked run of \(run.workflow)",
+            details: [run.note, "its history cannot be read: \(message)"].compactMap { $0 }.joined(separator: " – "),
+            commands: [["verify", id]])
+    }
+
     static func parked(_ run: RunRecord, _ view: RunView) -> [WaitingItem] {
         let id = run.id.description
         let steps = view.stuckSteps.map { step in

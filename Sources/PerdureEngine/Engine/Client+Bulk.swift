@@ -71,8 +71,10 @@ extension Client {
     }
 
     private func retryEverything(of run: RunID, by sender: Principal) async throws {
-        let record = try await record(run), view = try await view(of: run)
-        if record.state == .blocked || view.isPoisoned { return try await retry(run, by: sender) }
+        // What blocks it may be that this release cannot read it.
+        if try await record(run).state == .blocked { return try await retry(run, by: sender) }
+        let view = try await view(of: run)
+        if view.isPoisoned { return try await retry(run, by: sender) }
         let steps = view.stuckSteps.filter { !$0.isInDoubt || $0.effect != EffectKind.atMostOnce.name }
         guard !steps.isEmpty else {
             throw PerdureError(
@@ -93,6 +95,6 @@ extension Intervention {
 extension PerdureError {
     /// Whether other runs may well take what this one does not.
     fileprivate var isAboutOneRun: Bool {
-        [.runUnknown, .runClosed, .usage, .stepNotStuck, .stepUnknown].contains(code)
+        [.runUnknown, .runClosed, .runExpired, .usage, .stepNotStuck, .stepUnknown].contains(code) || isAboutOneHistory
     }
 }

@@ -7,7 +7,7 @@ extension Client {
     /// Stops the run: nothing more is started until `unpause`. Attempts that are under way end and are recorded first.
     ///
     /// Works for every run that is not closed, also where its code is not hosted or does not fit. While it is paused, `terminate`, `resolve`,
-    /// `repin` and `unpause` work; every other message waits. Time goes on: timers, expiries and the deadline that pass meanwhile count
+    /// `repin`, `reset` and `unpause` work; every other message waits. Time goes on: timers, expiries and the deadline that pass meanwhile count
     /// when the run goes on, in the order of their times. Children go on. A run that is paused already stays so; its history says that it
     /// was asked again.
     ///
@@ -26,7 +26,7 @@ extension Client {
     ///
     /// The code of the other version replays the history as it stands: if it asks for something else, the run is blocked, and can be
     /// pinned to a third version, or back. Needs no code, neither of the one version nor of the other; the run waits until somebody hosts
-    /// the other one. A paused run stays paused, a poisoned one waits for its `retry`.
+    /// the other one. A paused run stays paused, a poisoned one waits for its `retry`. Of a run that was continued, the last one is pinned.
     ///
     /// - Throws: `PerdureError` with `run_unknown`, `run_closed`, `name_invalid` for what cannot be a version, or `usage` if the run
     ///   is on that version already.
@@ -35,8 +35,10 @@ extension Client {
             throw PerdureError(
                 .nameInvalid, "'\(version)' cannot be a version: use up to 64 letters, digits, '-' and '_' in parts with dots.")
         }
-        guard try await record(run).version != version.description else {
-            throw PerdureError(.usage, "Run \(run) is on version \(version) already.", metadata: [("run", run.description)])
+        let latest = try await latestRecord(of: run)
+        guard latest.version != version.description else {
+            throw PerdureError(
+                .usage, "Run \(latest.id) is on version \(version) already.", metadata: [("run", latest.id.description)])
         }
         try await send(run, .repin, payload: try encoded(version.description), by: sender)
     }

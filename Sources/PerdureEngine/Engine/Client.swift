@@ -5,6 +5,9 @@ public import PerdureStore
 
 /// Looks at runs and sends them messages, from any process. What it sends is durable when a call returns, and reaches the run as
 /// soon as an engine is there.
+///
+/// Whatever a call says that it throws, it also throws `PerdureError` with the store's code if the store cannot be used, and with
+/// `engine_stopped` if it was closed.
 public struct Client: Sendable {
     package let store: any Store
     /// Where messages go in: the store itself, or the engine's journal.
@@ -15,6 +18,8 @@ public struct Client: Sendable {
     let random: @Sendable () -> UInt64
 
     /// Opens a store beside the engine that may be using it.
+    ///
+    /// - Throws: `PerdureError` whose code says why the store cannot be used, such as `store_missing` or `store_not_ours`.
     public init(_ configuration: StoreConfiguration) async throws {
         do {
             let store = try await configuration.open(.client)
@@ -67,6 +72,7 @@ public struct Client: Sendable {
     /// Runs, newest first.
     ///
     /// - Parameter labels: Only runs with all of these labels.
+    /// - Throws: `PerdureError` with the store's code; `store_corrupt` also if the row of one of them cannot be read.
     public func runs(workflow: String? = nil, labels: [String: String] = [:], limit: Int = 100) async throws -> [RunInfo] {
         try await guarded { try await store.runs(RunFilter(workflow: workflow, labels: labels, limit: limit)) }
             .map { RunInfo($0) }
@@ -94,7 +100,10 @@ public struct Client: Sendable {
         }
     }
 
-    /// How many runs there are in each state that any is in, by the state's name (`RunInfo.state`). Cheap enough to be asked for often.
+    /// How many runs there are in each state that any is in, by the state's name (`RunInfo.state`; those that were continued are
+    /// among the completed ones). Cheap enough to be asked for often.
+    ///
+    /// - Throws: `PerdureError` with the store's code.
     public func counts(namespace: String? = nil) async throws -> [String: Int] {
         let counts = try await guarded { try await store.counts(namespace: namespace) }
         return Dictionary(uniqueKeysWithValues: counts.map { ($0.key.rawValue, $0.value) })
@@ -103,6 +112,7 @@ public struct Client: Sendable {
     /// Approvals of all runs that wait for a decision, oldest first.
     ///
     /// - Parameter limit: At most this many; approvals and questions together fill it.
+    /// - Throws: `PerdureError` with the store's code.
     public func pendingApprovals(namespace: String? = nil, limit: Int = 1_000) async throws -> [PendingApproval] {
         try await openRequests(.approvalRequested, namespace, limit).map(PendingApproval.init)
     }
@@ -110,6 +120,7 @@ public struct Client: Sendable {
     /// Questions of all runs that wait for an answer, oldest first.
     ///
     /// - Parameter limit: At most this many; approvals and questions together fill it.
+    /// - Throws: `PerdureError` with the store's code.
     public func pendingQuestions(namespace: String? = nil, limit: Int = 1_000) async throws -> [PendingQuestion] {
         try await openRequests(.questionAsked, namespace, limit).map(PendingQuestion.init)
     }
@@ -119,6 +130,8 @@ public struct Client: Sendable {
     }
 
     /// The run's approvals that wait for a decision, with what is to be shown to whoever decides.
+    ///
+    /// - Throws: `PerdureError` with `run_unknown` or `run_expired`.
     public func pendingApprovals(of id: RunID) async throws -> [PendingApproval] {
         try await view(of: id).openApprovals.compactMap { step in
             guard let approval = step.approval else { return nil }
@@ -129,6 +142,8 @@ public struct Client: Sendable {
     }
 
     /// The run's questions that wait for an answer.
+    ///
+    /// - Throws: `PerdureError` with `run_unknown` or `run_expired`.
     public func pendingQuestions(of id: RunID) async throws -> [PendingQuestion] {
         try await view(of: id).openQuestions.map {
             PendingQuestion(run: id, name: $0.subject, text: $0.text, approver: $0.approver, expiresAt: $0.expires?.date)
@@ -139,7 +154,7 @@ public struct Client: Sendable {
 
     /// Sends a signal. A repeated `id` is delivered once; without one, every call is a signal of its own.
     ///
-    /// - Throws: `PerdureError` with `run_unknown` or `run_closed`.
+    /// - Throws: `PerdureError` with `run_unknown`, `run_closed`, `name_invalid` (the id), `value_not_encodable` or `payload_too_large`.
     public func signal<S: Signal>(
         _ run: RunID, _ type: S.Type, _ payload: S.Payload, id: String? = nil, by sender: Principal
     ) async throws {
@@ -153,6 +168,8 @@ public struct Client: Sendable {
     }
 
     /// Sends a signal whose payload is given as JSON.
+    ///
+    /// - Throws: As the other `signal`, with `name_invalid` also for a name that cannot be one, and `input_undecodable` for what is not JSON.
     public func signal(_ run: RunID, name: String, json: Data, id: String? = nil, by sender: Principal) async throws {
         guard Name.isIdentifier(name) else {
             throw PerdureError(
@@ -164,7 +181,8 @@ public struct Client: Sendable {
 
     /// Decides on an approval that was looked at. Only this very view is approved; a changed one is refused.
     ///
-    /// - Throws: `PerdureError` with `approval_unknown`, `approval_closed`, `approval_mismatch` or `approval_not_permitted`.
+    /// - Throws: `PerdureError` with `run_unknown`, `run_closed`, `run_expired`, `approval_unknown`, `approval_closed`,
+    ///   `approval_mismatch` or `approval_not_permitted`.
     public func decide(_ approval: PendingApproval, approve: Bool, reason: String? = nil, by sender: Principal) async throws {
         let view = try await view(of: approval.run)
         guard let open = view.step(approval.step)?.approval else {
@@ -190,8 +208,8 @@ public struct Client: Sendable {
 
     /// Answers a question with a value, which has to be of the type that the workflow asks for.
     ///
-    /// - Throws: `PerdureError` with `run_unknown`, `question_unknown`, `question_closed`, `value_not_encodable` or `payload_too_large`. An
-    ///   answer of another type is accepted, and refused in the run's history; the question then stays open.
+    /// - Throws: `PerdureError` with `run_unknown`, `run_closed`, `run_expired`, `question_unknown`, `question_closed`, `value_not_encodable` or
+    ///   `payload_too_large`. An answer of another type is accepted, and refused in the run's history; the question then stays open.
     public func answer(_ run: RunID, question: String, with answer: some Encodable, by sender: Principal) async throws {
         try await self.answer(run, question: question, json: Data(try encoded(answer)), by: sender)
     }
@@ -210,15 +228,21 @@ public struct Client: Sendable {
 
     /// Asks the run to end. It gets `CancellationError` where it waits, and undoes what it has done. A run without code that fits takes
     /// the message in when there is some.
+    ///
+    /// - Throws: `PerdureError` with `run_unknown` or `run_closed`.
     public func cancel(_ run: RunID, by sender: Principal) async throws { try await send(run, .cancel, by: sender) }
 
     /// Ends the run without its code: nothing is undone, and what may have happened is in doubt.
+    ///
+    /// - Throws: `PerdureError` with `run_unknown`, `run_closed` or `payload_too_large`.
     public func terminate(_ run: RunID, reason: String? = nil, by sender: Principal) async throws {
         try await send(run, .terminate, payload: try reason.map { try encoded($0) }, by: sender)
     }
 
     /// Lets a dead letter try again, or a run (no step): one that was parked because it takes its process down, which gets its tries anew, or
     /// one that is blocked for a reason that has passed, such as a limit that was too low, which every build tries once more.
+    ///
+    /// - Throws: `PerdureError` with `run_unknown` or `run_closed`, and, for a step, `run_expired`, `step_unknown` or `step_not_stuck`.
     public func retry(_ run: RunID, step: String? = nil, by sender: Principal) async throws {
         if let step { _ = try await stuck(run, step) }
         try await send(run, .retry, name: step ?? "", by: sender)
@@ -229,7 +253,8 @@ public struct Client: Sendable {
     /// It works without the workflow's code as well: where nobody hosts it, where the run is blocked or poisoned, which it then stays, and
     /// after the run was terminated. Then an `undo` is refused, in the history, and nobody can check that a result is of the right type.
     ///
-    /// - Throws: `PerdureError` with `run_unknown`, `step_unknown`, `step_not_stuck` or `run_closed`.
+    /// - Throws: `PerdureError` with `run_unknown`, `run_expired`, `run_closed`, `step_unknown`, `step_not_stuck` (also while the last
+    ///   attempt may still act), `input_undecodable` for a result that is not JSON, or `payload_too_large`.
     public func resolve(
         _ run: RunID, step: String, _ resolution: StepResolution, reason: String? = nil, by sender: Principal
     ) async throws {
@@ -360,7 +385,13 @@ public struct Client: Sendable {
         case .refused(.runClosed):
             throw PerdureError(
                 .runClosed, "Run \(run) is closed; nothing can be sent to it any more.", metadata: [("run", run.description)])
-        case let other: throw PerdureError(.storeUnavailable, "The store did not accept the message: \(other)")
+        case .refused(let refusal):
+            throw PerdureError(
+                .storeUnavailable, "The store refused the message: \(refusal). Nothing was sent; change it, or try again.")
+        case .created, .keyTaken, .advanced:
+            throw PerdureError(
+                .storeUnavailable,
+                "The store gave an answer that makes no sense; the message may have been sent. Send it again with the same id.")
         }
     }
 

@@ -2,8 +2,8 @@ import CoreMetrics
 public import Foundation
 import Logging
 public import Perdure
-import PerdureHistory
-import PerdureStore
+package import PerdureHistory
+package import PerdureStore
 import Synchronization
 
 extension Engine {
@@ -36,8 +36,8 @@ extension Engine {
         } catch {
             throw PerdureError(error)
         }
-        let (id, isNew) = try await start(try registry.require(W.name, version: W.version), payload, options, by: sender)
-        return Run(id: id, isNew: isNew, engine: self)
+        let (record, isNew) = try await start(try registry.require(W.name, version: W.version), payload, options, by: sender)
+        return Run(id: record.id, isNew: isNew, engine: self)
     }
 
     /// Starts a run by the workflow's name, with its input as JSON, or finds the one with the same key and input, as the other `start`
@@ -52,21 +52,17 @@ extension Engine {
         let registered = try registry.require(workflow, version: version)
         let payload: Payload
         do {
-            let what = "the input of workflow '\(workflow)'"
-            payload = Payload(bytes: try JSONValue.parse(Array(json), what: what).canonicalBytes)
-            guard payload.bytes.count <= configuration.payloadLimit else {
-                throw PayloadError.tooLarge(what: what, size: payload.bytes.count, limit: configuration.payloadLimit)
-            }
-            try registered.checkInput(payload)
+            payload = try registered.input(json: json, limit: configuration.payloadLimit)
         } catch let error as PayloadError {
             throw PerdureError(error)
         }
-        return try await start(registered, payload, options, by: sender).id
+        return try await start(registered, payload, options, by: sender).record.id
     }
 
-    private func start(
+    /// - Parameter workflow: One that the engine hosts.
+    package func start(
         _ workflow: RegisteredWorkflow, _ input: Payload, _ options: StartOptions, by sender: Principal
-    ) async throws -> (id: RunID, isNew: Bool) {
+    ) async throws -> (record: RunRecord, isNew: Bool) {
         let isRunning = state.withLock { state in
             guard state.phase == .running, state.table.ownedCount + state.loading < configuration.activeRuns else { return false }
             state.loading += 1
@@ -76,30 +72,16 @@ extension Engine {
         let run = NewRun(
             workflow, input: input, options: options, namespace: configuration.namespace, by: sender, build: build, node: node,
             isOwned: isRunning, now: store.now(), random: configuration.random)
-        switch try await client.deliver(.create(run)) {
-        case .created(let record):
-            metrics.started.increment()
-            if record.owner == node, record.epoch == run.record.epoch, record.state == .running {
-                let head = run.events.last.map(ChainHead.init(after:))
-                if let head {
-                    let claim = ClaimedRun(record: record, previous: .ready, head: head, isTakeover: false)
-                    activate(started: claim, workflow, run.events, services)
-                }
+        let (record, isNew) = try await client.deliver(.create(run)).started(workflow.name, key: options.key, input: input)
+        guard isNew else { return (record, false) }
+        metrics.started.increment()
+        if record.owner == node, record.epoch == run.record.epoch, record.state == .running {
+            let head = run.events.last.map(ChainHead.init(after:))
+            if let head {
+                let claim = ClaimedRun(record: record, previous: .ready, head: head, isTakeover: false)
+                activate(started: claim, workflow, run.events, services)
             }
-            return (record.id, true)
-        case .keyTaken(let existing):
-            guard existing.wasStarted(with: input.bytes) else {
-                throw PerdureError(
-                    .runConflict,
-                    "The key '\(options.key ?? "")' belongs to run \(existing.id) of workflow '\(workflow.name)', which was started with another input. "
-                        + "Use another key, or the same input.",
-                    metadata: [("run", existing.id.description)])
-            }
-            return (existing.id, false)
-        case .refused(let refusal):
-            throw PerdureError(.storeUnavailable, "The run was not started: \(refusal).")
-        case .advanced, .delivered:
-            throw PerdureError(.storeUnavailable, "The store gave an answer that makes no sense; the run may have been started.")
         }
+        return (record, true)
     }
 }

@@ -27,6 +27,8 @@ package final class Journal: Sendable {
         var waiting = Group()
         /// Comes before everything that waits.
         var held: Group?
+        /// Why nothing more can be committed, as somebody else has found out.
+        var lost: StoreError?
         /// Somebody is committing, or has a group in hand. One at a time, so that the order stays.
         var isCommitting = false
         var isWriterAsleep = false
@@ -39,11 +41,12 @@ package final class Journal: Sendable {
         var paused: Int?
         var pauses = 0
 
-        var isEmpty: Bool { waiting.items.isEmpty && held == nil }
+        var isEmpty: Bool { waiting.items.isEmpty && held == nil && lost == nil }
 
         mutating func take() -> Group? {
             guard !isCommitting, !isEmpty else { return nil }
             isCommitting = true
+            if let lost = lost.take() { return Group(failure: lost) }
             if let held = held.take() { return held }
             lastCount = min(waiting.items.count, Journal.groupLimit)
             guard waiting.items.count > Journal.groupLimit else {
@@ -124,7 +127,7 @@ package final class Journal: Sendable {
     /// now is left to the writer, and so is everything while many commit together: waking it takes time in which more gathers.
     package func help() {
         let group = state.withLock { state in
-            state.hasBegun && !state.isClosed && state.lastCount <= Self.fewItems ? state.take() : nil
+            state.hasBegun && !state.isClosed && state.lost == nil && state.lastCount <= Self.fewItems ? state.take() : nil
         }
         guard var group else { return nudge() }
         do throws(StoreError) {
@@ -189,6 +192,16 @@ package final class Journal: Sendable {
     private func fail(_ group: Group) {
         for completion in group.completions { completion(nil) }
         failRest()
+    }
+
+    /// Ends as after a commit that has failed for good: for whoever meets such an error at the store without it.
+    package func fail(_ error: StoreError) {
+        let wakes = state.withLock { state in
+            guard !state.isClosed else { return false }
+            state.lost = error
+            return state.wakesWriter()
+        }
+        if wakes { writerMayWork.signal() }
     }
 
     package func close() {

@@ -34,6 +34,8 @@ public struct Run<Output: Codable & Sendable>: Sendable {
     }
 
     /// How the run stands now, as its row shows it.
+    ///
+    /// - Throws: `PerdureError` with `run_unknown` if it and its tombstone are gone, or the store's code.
     public func info() async throws -> RunInfo { try await engine.client.run(id) }
 
     /// Sends a signal. When it returns, the signal is durable; the run gets it when it asks.
@@ -47,6 +49,8 @@ public struct Run<Output: Codable & Sendable>: Sendable {
     }
 
     /// Sends an update and waits for its reply, as `Client.update` does.
+    ///
+    /// - Throws: As `Client.update`.
     public func update<U: Update>(
         _ type: U.Type, _ payload: U.Payload, id update: String? = nil, by sender: Principal
     ) async throws -> U.Reply {
@@ -73,6 +77,8 @@ extension Engine {
     }
 
     /// The run of this workflow that was started with this key in the engine's namespace; `nil` if there is none.
+    ///
+    /// - Throws: `PerdureError` with the store's code.
     public func find<W: Workflow>(_ type: W.Type, key: String) async throws -> Run<W.Output>? {
         let key = Name.normalized(key)
         let record = try await client.guarded {

@@ -80,6 +80,11 @@ extension Activation {
                     earlier = tried.withLock { $0 } ?? earlier
                     guard await mayAskAgain() else { return nil }
                 case .corrupt, .unsupported, .unusable, .leaseLost, .closed:
+                    // Nobody would be at work on this run, and nobody would know: the engine ends, as after any other commit.
+                    services.logger.critical(
+                        "the store has failed for good at a step's transaction; the engine ends",
+                        metadata: ["run": "\(identity.id)", "error": "\(error)"])
+                    services.journal.fail(error)
                     return nil
                 }
             }

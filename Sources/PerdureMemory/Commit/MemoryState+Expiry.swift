@@ -8,7 +8,7 @@ extension MemoryState {
         var answer = Expiry(position: request.position), room = max(1, request.limit)
         answer.isDone =
             removeLeftovers(&room) && expireRuns(request, now: now, &room, &answer) && removeTombstones(request, room, &answer)
-        hasNews = true
+        if answer.expired > 0 || answer.removed > 0 { hasNews = true }
         return answer
     }
 
@@ -66,7 +66,7 @@ extension MemoryState {
         var open: Set<Opening> = []
         for event in events[first...] {
             guard let opening = Opening(event) else { continue }
-            if Self.opens(event) { open.insert(opening) } else { open.remove(opening) }
+            if Self.opens(event) { open.insert(opening) } else if event.kind != .childStarted { open.remove(opening) }
         }
         return !open.isEmpty
     }

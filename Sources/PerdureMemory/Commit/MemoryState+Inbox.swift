@@ -69,7 +69,7 @@ extension MemoryState {
     /// - Parameter known: Rows that are left out.
     func page(of index: Int, after number: Int64 = 0, except known: Set<Int64> = []) -> InboxPage {
         var page = PageOfRows(except: known)
-        for row in runs[index].unread where row.number > number {
+        for row in runs[index].unread[runs[index].unreadPlace(after: number)...] {
             if !page.add(row) { break }
         }
         return page.page

@@ -90,8 +90,9 @@ extension MemoryState {
         var page = PageOfRows(limit: limit)
         guard let node = nodeIndex(of: id), number < .max else { return page.page }
         nodes[node].arrivals.forEach(from: Arrival(number: number + 1, run: 0)) { arrival in
-            guard let index = index(of: arrival.run), let row = runs[index].unreadRow(arrival.number) else { return true }
-            return page.add(row)
+            guard let index = index(of: arrival.run) else { return true }
+            let place = runs[index].unreadPlace(after: arrival.number - 1)
+            return place < runs[index].unread.count ? page.add(runs[index].unread[place]) : true
         }
         return page.page
     }
@@ -109,17 +110,5 @@ extension MemoryState {
 
     func nextWake(hosted: [ClaimRequest.Hosted]) -> Timestamp? {
         hosted.compactMap { queueNumbers[QueueName($0.workflow, $0.version)].flatMap { queues[$0].due.first?.at } }.min()
-    }
-}
-
-extension MemoryRun {
-    /// Unread rows stand in the order of their numbers.
-    fileprivate func unreadRow(_ number: Int64) -> InboxRow? {
-        var low = 0, high = unread.count
-        while low < high {
-            let middle = (low + high) / 2
-            if unread[middle].number < number { low = middle + 1 } else { high = middle }
-        }
-        return low < unread.count && unread[low].number == number ? unread[low] : nil
     }
 }

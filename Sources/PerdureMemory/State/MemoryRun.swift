@@ -83,6 +83,16 @@ struct MemoryRun: Sendable {
         for row in unread { addWake(wake(by: row.delivery.kind, name: row.delivery.name), at: row.at) }
     }
 
+    /// Where in `unread` the first message behind this number stands: they are in the order of their numbers.
+    func unreadPlace(after number: Int64) -> Int {
+        var low = 0, high = unread.count
+        while low < high {
+            let middle = (low + high) / 2
+            if unread[middle].number <= number { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
     /// Whether the run is blocked for this build.
     func isBlocked(for build: ByteText) -> Bool { blockedBuilds.contains(build) }
 }

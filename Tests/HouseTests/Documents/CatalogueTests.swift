@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 /// What code names once and pages describe: error codes, kinds of events, metrics. Neither side may forget something.
@@ -51,14 +52,76 @@ import Testing
         expectNone(named.subtracting(metrics).sorted(), "docs/operations.md names metrics that do not exist")
     }
 
-    @Test("the page about operation lists every state of a run")
-    func states() {
-        let page = Repository.text("docs/operations.md") ?? ""
-        for state in [
-            "ready", "running", "waiting", "blocked", "parked", "paused", "quarantined", "completed", "failed", "cancelled",
-            "terminated",
-        ] {
-            #expect(page.contains("| `\(state)` |"), "docs/operations.md lacks the state '\(state)'")
+    // MARK: Tables of pages
+
+    /// The first cells of the table that begins with this line, or those of another column.
+    private static func cells(of page: String, below header: String, column: Int = 0) -> [String] {
+        let lines = (Repository.text(page) ?? "").split(separator: "\n", omittingEmptySubsequences: false)
+        guard let start = lines.firstIndex(of: Substring(header)) else { return [] }
+        return lines[(start + 2)...].prefix { $0.hasPrefix("|") }.compactMap { line in
+            let cells = line.split(separator: "|").map(\.trimmed)
+            return cells.indices.contains(column) ? cells[column] : nil
         }
+    }
+
+    /// What stands in backquotes, up to the first space in there.
+    private static func codeWords(in cells: [String]) -> Set<String> {
+        Set(cells.flatMap { $0.matches(of: #/`([^` ]+)[^`]*`/#).map { String($0.output.1) } })
+    }
+
+    @Test("the page about operation lists every state of a run, and no other")
+    func states() {
+        let text = Repository.text("Sources/PerdureStore/RunRecord.swift") ?? ""
+        let body = text.components(separatedBy: "enum RunState").last?.components(separatedBy: "package var isFinal").first ?? ""
+        let cases = body.matches(of: #/\bcase ([a-z, ]+)\n/#).flatMap { $0.output.1.split(separator: ",").map(\.trimmed) }
+        // The name under which some of the completed ones are shown.
+        let names = Self.names(in: "Sources/PerdureStore/RunRecord.swift", #/stateName: String \{ .* : "(\w+)" \}/#)
+        #expect(cases.count > 8 && names == ["continued"])
+        let page = Self.codeWords(in: Self.cells(of: "docs/operations.md", below: "| State | Means | What to do |"))
+        expectNone(names.union(cases).subtracting(page).sorted(), "docs/operations.md lacks these states")
+        expectNone(page.subtracting(names).subtracting(cases).sorted(), "docs/operations.md names states that do not exist")
+    }
+
+    @Test("the page about operation lists every command, and no other")
+    func commands() {
+        let files = Repository.paths(below: "Sources/PerdureCommands/Commands")
+        let commands = Set(files.flatMap { Self.names(in: $0, #/commandName: "([a-z-]+)"/#) })
+        let page = Self.codeWords(in: Self.cells(of: "docs/operations.md", below: "| Command | Does |"))
+        #expect(commands.count > 15)
+        expectNone(commands.subtracting(page).sorted(), "docs/operations.md lacks these commands")
+        expectNone(page.subtracting(commands).sorted(), "docs/operations.md names commands that do not exist")
+    }
+
+    @Test("the page about operation lists what the engine logs for an operator, at its level, and nothing else")
+    func logs() {
+        var logged: Set<String> = [], all: Set<String> = []
+        for file in Repository.sources where file.target == "PerdureEngine" {
+            // Cut before it is searched: looking for the expression everywhere takes half a minute.
+            for call in file.text.components(separatedBy: "logger.").dropFirst() {
+                guard let match = call.prefixMatch(of: #/(critical|error|warning|notice|info)\(\s*"([^"]+)"/#) else { continue }
+                let entry = "\(match.output.1): \(match.output.2)"
+                all.insert(entry)
+                // What is said at level info is for whoever is curious.
+                if match.output.1 != "info" { logged.insert(entry) }
+            }
+        }
+        let header = "| Level | Message | What to do |"
+        let rows = zip(
+            Self.cells(of: "docs/operations.md", below: header),
+            Self.cells(of: "docs/operations.md", below: header, column: 1))
+        // The store logs under a label of its own.
+        let page = Set(rows.filter { !$0.0.contains("perdure.sqlite") }.map { "\($0.0): \($0.1)" })
+        #expect(logged.count > 20)
+        expectNone(logged.subtracting(page).sorted(), "docs/operations.md lacks these messages")
+        expectNone(page.subtracting(all).sorted(), "docs/operations.md has messages that nothing logs")
+    }
+
+    @Test("the page about errors lists every code of a StepFailure, and no other")
+    func stepFailures() {
+        let codes = Self.names(in: "Sources/Perdure/StepFailure.swift", #/public static let \w+ = "(\w+)"/#)
+        let page = Self.codeWords(in: Self.cells(of: "docs/errors/README.md", below: "| Code | Meaning |"))
+        #expect(codes.count > 8)
+        expectNone(codes.subtracting(page).sorted(), "docs/errors/README.md lacks these")
+        expectNone(page.subtracting(codes).sorted(), "docs/errors/README.md has codes that no StepFailure has")
     }
 }

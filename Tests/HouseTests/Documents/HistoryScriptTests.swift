@@ -23,7 +23,10 @@ import Testing
             #expect(check.status == 0, "\(check.output)\(check.errors)")
             #expect(check.output.contains("run \(id): ok\n"))
             let one = try await Program.run("python3", [Self.script, "store.db", id.description], in: folder)
-            #expect(one.output == "run \(id): ok\n")
+            #expect(one.output == "run \(id): ok\n" && one.status == 0)
+            let other = "0193a5b0-0000-7000-8000-00000000dead"
+            let two = try await Program.run("python3", [Self.script, "store.db", id.description, other], in: folder)
+            #expect(two.output == "run \(id): ok\nrun \(other): not in this file\n" && two.status == 1)
         }
     }
 

@@ -5,13 +5,6 @@ import Testing
     private static let fileLimit = 600
     private static let functionLimit = 70
 
-    /// Files above the length that is aimed at, with the reason why they are one file all the same.
-    private static let mayExceed300: [String: String] = [
-        "WorkflowContext+Diagnostics.swift": "a list of overloads, to be read as a list",
-        "PeerLedger.swift": "one ledger, one table of statements",
-        "Activation.swift": "the life of a run in memory, from one end to the other",
-    ]
-
     @Test("no file is longer than 600 lines")
     func files() {
         expectNone(
@@ -19,13 +12,11 @@ import Testing
             "split these files by aspect (Type+Aspect.swift)")
     }
 
-    @Test("files above 300 lines are few, and each has a reason")
+    @Test("files above 300 lines are few")
     func longFiles() {
-        let long = Repository.sources.filter { $0.lines.count > 301 && Self.mayExceed300[$0.name] == nil }
-        expectNone(
-            long.map { "\($0.path): \($0.lines.count) lines" }, "longer than 300 lines: they may stay, but should not grow",
-            owedBy: Set(long.map(\.name)))
-        #expect(Repository.sources.count { $0.lines.count > 301 } <= max(3, Repository.sources.count / 20))
+        // The last line is empty.
+        let long = Repository.sources.filter { $0.lines.count > 301 }.map { "\($0.path): \($0.lines.count - 1) lines" }
+        #expect(long.count <= Repository.sources.count / 20, "split some of these: \(long.joined(separator: ", "))")
     }
 
     @Test("no function is longer than 70 lines")

@@ -35,6 +35,8 @@ import Testing
             let reply = await desk.type("approve", run, answer: "")
             #expect(reply.status == .failed && reply.output.contains("Nothing was decided"))
             #expect(await desk.type("approvals", "--json").json?.arrayValue?.count == 1)
+            let json = await desk.type("approve", run, "--json", answer: "")
+            #expect(json.status == .failed && json.output == "" && json.errors.contains("Nothing was decided"))
         }
     }
 

@@ -47,6 +47,39 @@ import Testing
         }
     }
 
+    @Test func aRunThatWasContinuedIsShownAsThatAndListedByThat() async throws {
+        let desk = try Desk()
+        let last = try #require(await desk.type("start", "relay", "--json").json?["run"]?.stringValue)
+        await desk.type("start", "greet", "--input", #"{"name":"A"}"#)
+        let continued = await desk.type("list", "--state", "continued", "--json").json?.arrayValue
+        #expect(continued?.count == 1 && continued?.first?["continued_as"]?.stringValue == last)
+        let first = try #require(continued?.first?["run"]?.stringValue)
+        #expect(await desk.type("explain", first, "--json").json?["state"] == "continued")
+        #expect(await desk.type("list", "--state", "completed", "--json").json?.arrayValue?.count == 3)
+        let cut = await desk.type("list", "--state", "continued", "--limit", "1")
+        #expect(cut.output.contains(first) && !cut.output.contains("there are more"))
+    }
+
+    @Test func runsAreFoundByTheirLabels() async throws {
+        let desk = try Desk()
+        var runs: [String?] = []
+        for (customer, region) in [("7", "eu"), ("7", "us"), ("8", "eu")] {
+            let reply = await desk.type(
+                "start", "greet", "--input", #"{"name":"A"}"#, "--label", "customer=\(customer)", "--label", "region=\(region)",
+                "--json")
+            runs.append(reply.json?["run"]?.stringValue)
+        }
+        func listed(_ labels: String...) async -> [String?]? {
+            await desk.type(["list", "--json"] + labels.flatMap { ["--label", $0] }).json?.arrayValue?.map {
+                $0["run"]?.stringValue
+            }
+        }
+        #expect(await listed("customer=7") == [runs[1], runs[0]])
+        #expect(await listed("customer=7", "region=eu") == [runs[0]])
+        #expect(await listed("customer=9") == [])
+        #expect(await desk.type("list", "--label", "customer").status == .usage)
+    }
+
     @Test func badFiltersAreUsageErrors() async throws {
         let desk = try Desk()
         let state = await desk.type("list", "--state", "sleeping")

@@ -23,6 +23,24 @@ import Testing
         }
     }
 
+    @Test func anUpdateIsAnsweredOnceOrRejected() async throws {
+        let desk = try Desk()
+        try await desk.hosting { engine in
+            let run = try await desk.start(engine, "limited")
+            let rejected = await desk.type("update", run, "set-limit", "--payload", "0")
+            #expect(rejected.status == .failed && rejected.output == "")
+            #expect(rejected.errors.contains("a limit is at least 1") && rejected.errors.contains("update_rejected"))
+            let reply = await desk.type("update", run, "set-limit", "--payload", "12", "--id", "ticket-7")
+            #expect(reply.status == .success && reply.output == #""the limit is 12""# + "\n")
+            try await desk.untilClosed(run)
+            let again = await desk.type("update", run, "set-limit", "--payload", "12", "--id", "ticket-7")
+            #expect(again.status == .success && again.output == reply.output)
+            #expect(await desk.type("update", run, "set-limit", "--payload", "13").status == .conflict)
+            #expect(await desk.type("update", run, "set-limit", "--payload", "{").status == .usage)
+            #expect(await desk.type("update", unknown, "set-limit").status == .notFound)
+        }
+    }
+
     @Test func whatIsAcceptedIsSaidInJSONToo() async throws {
         let desk = try Desk()
         try await desk.hosting { engine in

@@ -59,6 +59,8 @@ import Testing
             let unasked = await desk.type("pause", "--workflow", "wait")
             #expect(unasked.status == .usage && unasked.errors.contains("--yes"))
             #expect(await desk.type("pause", "--workflow", "wait", answer: "n").output.contains("Nothing was done."))
+            let declined = await desk.type("pause", "--workflow", "wait", "--json", answer: "n")
+            #expect(declined.status == .failed && declined.output == "" && declined.errors.contains("Nothing was done."))
             #expect(await desk.type("pause", "--workflow", "wait", answer: "y").output.contains("pause: accepted by 2 runs"))
             for run in runs { try await desk.until(run) { record, _ in record.state == .paused } }
             let resumed = await desk.type("resume", "--workflow", "wait", "--yes", "--json").json

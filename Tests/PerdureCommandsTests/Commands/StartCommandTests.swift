@@ -47,6 +47,57 @@ import Testing
         }
     }
 
+    @Test(arguments: [true, false])
+    func aRunThatTheKeyFindsCountsOnlyIfItIsWaitedFor(isHosted: Bool) async throws {
+        let desk = try Desk()
+        let first = await desk.type("start", "fail", "--key", "k", "--json")
+        #expect(first.status == .failed && first.json?["new"] == true)
+        func look() async {
+            let found = await desk.type("start", "fail", "--key", "k")
+            #expect(found.status == .success && found.output.contains("has this key already; it is failed"))
+            #expect(!found.output.contains("started") && found.output.split(separator: "\n").count == 1)
+            let json = await desk.type("start", "fail", "--key", "k", "--json")
+            #expect(json.status == .success && json.json?["new"] == false && json.json?["run"] == first.json?["run"])
+            let waited = await desk.type("start", "fail", "--key", "k", "--wait")
+            #expect(waited.status == .failed && waited.output.contains("the other side says no"))
+        }
+        if isHosted { try await desk.hosting { _ in await look() } } else { await look() }
+    }
+
+    @Test func aRunThatTheKeyFindsOpenIsNotSaidToBeStarted() async throws {
+        let desk = try Desk()
+        try await desk.hosting { _ in
+            let first = await desk.type("start", "wait", "--key", "k").output
+            #expect(first.contains("is started"))
+            let found = await desk.type("start", "wait", "--key", "k").output
+            #expect(found.contains("has this key already") && !found.contains("is started"))
+        }
+    }
+
+    @Test func aRunIsStartedWithLabelsAndADeadline() async throws {
+        let desk = try Desk()
+        try await desk.hosting { _ in
+            let reply = await desk.type("start", "wait", "--label", "customer=7", "--deadline", "90s", "--json")
+            let run = try #require(reply.json?["run"]?.stringValue)
+            let started = await desk.type("show", run, "--json").json?["events"]?.arrayValue?.first?["attributes"]
+            #expect(started?["labels"] == ["customer": "7"] && started?["deadline"] != nil)
+            try await desk.until(run) { record, _ in record.state == .waiting }
+            desk.clock.advance(by: .seconds(100))
+            try await desk.untilClosed(run)
+            #expect(await desk.type("show", run).output.contains("deadline"))
+            #expect(await desk.type("list", "--state", "failed", "--json").json?.arrayValue?.count == 1)
+            #expect(await desk.type("start", "wait", "--deadline", "soon").status == .usage)
+            let many = await desk.type(["start", "wait"] + (0...32).flatMap { ["--label", "n\($0)=1"] })
+            #expect(many.status == .usage && many.errors.contains("label_invalid"))
+        }
+    }
+
+    @Test func whatIsSaidToPeopleIsNotAmongTheJSON() async throws {
+        let desk = try Desk()
+        let reply = await desk.type("start", "wait", "--json") { $0.companions = [StopsOnceARunIsThere(store: desk.store)] }
+        #expect(reply.status == .failed && reply.output == "" && reply.errors.contains("Stopped; the run goes on"))
+    }
+
     @Test func aFailedRunIsAFailedCommand() async throws {
         let desk = try Desk()
         let reply = await desk.type("start", "fail", "--json")
@@ -91,6 +142,17 @@ import Testing
             #expect(reply.status == .store && reply.errors.contains("store_locked"))
             #expect(reply.errors.contains("docs/errors/store_locked.md"))
         }
+    }
+}
+
+/// A companion that shuts the host down when a run waits.
+private struct StopsOnceARunIsThere: Service {
+    let store: StoreConfiguration
+
+    func run() async throws {
+        let client = try await Client(store)
+        try await client.wait { try await $0.counts()["waiting"] == 1 }
+        await client.close()
     }
 }
 

@@ -46,6 +46,20 @@ import Testing
         }
     }
 
+    @Test func aStepThatHappenedIsUndone() async throws {
+        let desk = try Desk()
+        try await desk.hosting { engine in
+            let run = try await parked(desk, engine, "doubt")
+            #expect(await desk.type("resolve", run, "send", "--undo", "--result", #""r-1""#).status == .success)
+            try await desk.untilClosed(run)
+            let events = await desk.type("show", run, "--json").json?["events"]?.arrayValue
+            let kinds = events?.compactMap { $0["kind"]?.stringValue }
+            #expect(kinds?.contains("undo.succeeded") == true && kinds?.last == "run.failed")
+            let explained = await desk.type("explain", run, "--json").json
+            #expect(explained?["state"] == "failed")
+        }
+    }
+
     @Test func anAbortedStepFailsTheRun() async throws {
         let desk = try Desk()
         try await desk.hosting { engine in

@@ -91,6 +91,37 @@ struct Stuck: Workflow {
     }
 }
 
+struct SetLimit: Update {
+    typealias Payload = Int
+    typealias Reply = String
+    static let name = "set-limit"
+}
+
+/// Waits for an update that makes sense.
+struct Limited: Workflow {
+    static let name = "limited"
+    static let version: WorkflowVersion = "1"
+    func run(_ input: Nothing, _ context: WorkflowContext) async throws -> String {
+        try await context.update(
+            SetLimit.self, validate: { if $0 == 0 { throw Rejected("a limit is at least 1") } }
+        ) { limit in
+            "the limit is \(limit)"
+        }
+    }
+}
+
+/// Goes on once as another run.
+struct Relay: Workflow {
+    static let name = "relay"
+    static let version: WorkflowVersion = "1"
+    struct Input: Codable, Sendable { var isLast: Bool? }
+    func run(_ input: Input, _ context: WorkflowContext) async throws -> String {
+        let text = try await context.read("look-up", input: 1) { _, _ in "there" }
+        if input.isLast == true { return text }
+        try await context.continueAsNew(Relay.self, input: Input(isLast: true))
+    }
+}
+
 /// Fails.
 struct Fail: Workflow {
     static let name = "fail"
@@ -119,6 +150,8 @@ struct TestApp: PerdureApp {
         Ask()
         Doubt()
         Stuck()
+        Limited()
+        Relay()
         Fail()
         Deliver()
     }

@@ -72,6 +72,23 @@ import Testing
         }
     }
 
+    @Test func `a run whose history cannot be read stops no other`() async throws {
+        try await withEngines { harness in
+            try await harness.open { Self.flow }
+            let unread = try await harness.start("stuck"), other = try await harness.start("stuck")
+            for run in [unread, other] { try await harness.until(run.id, is: .parked) }
+            let number = try await harness.record(unread.id).number
+            try await harness.stop()
+            try Tampering.change(harness.path, "UPDATE events SET kind = 'step.dreamt' WHERE seq = 2 AND run = \(number)")
+            let client = try await harness.observer()
+            let runs = try await client.runs(for: .retry, in: RunSelection(workflow: "flow"))
+            let results = try await client.intervene(.retry, in: runs, by: EngineHarness.bob)
+            #expect(results.map(\.run.id) == [other.id, unread.id])
+            #expect(results.map { $0.error?.code } == [nil, .storeTooNew])
+            try Tampering.change(harness.path, "UPDATE events SET kind = 'step.attempt_failed' WHERE kind = 'step.dreamt'")
+        }
+    }
+
     @Test func `runs are pinned to another version together, but for those that are on it`() async throws {
         try await withEngines { harness in
             try await harness.open {

@@ -129,6 +129,28 @@ private struct Countdown: Workflow {
         }
     }
 
+    @Test func pinningTheFirstRunPinsTheOneThatIsOpen() async throws {
+        try await withEngines { harness in
+            try await harness.open {
+                Flow { input, context in
+                    if input == "next" { return "old" }
+                    try await context.continueAsNew(Flow.self, input: "next")
+                }
+                NewerFlow { _, context in try await context.signal(Poke.self) }
+            }
+            let run = try await harness.start()
+            try await harness.until { try await chain(run.id, harness).last?.state == .waiting }
+            let client = try harness.engine.client
+            let error = await #expect(throws: PerdureError.self) {
+                try await client.repin(run.id, to: "2", by: EngineHarness.bob)
+            }
+            #expect(error?.code == .usage, "the first one was on 1, but the open one is on 2")
+            try await client.repin(run.id, to: "1", by: EngineHarness.bob)
+            #expect(try await run.result() == "old")
+            #expect(try await chain(run.id, harness).map(\.version) == ["1", "1"])
+        }
+    }
+
     @Test func aCancellationOfTheFirstRunReachesTheOneThatIsOpen() async throws {
         try await withEngines { harness in
             let effects = harness.effects

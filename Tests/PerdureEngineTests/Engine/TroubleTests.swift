@@ -84,6 +84,29 @@ import Testing
         }
     }
 
+    @Test func aStoreThatFailsForGoodAtAStepsTransactionEndsTheEngineToo() async throws {
+        try await withEngines { harness in
+            harness.script.set { call in
+                // A transaction comes as a commit of nothing.
+                if case .commit(_, let items) = call, items.isEmpty { .fail(.corrupt("a page is damaged")) } else { .apply }
+            }
+            try await harness.open {
+                Flow { input, context in
+                    try await context.step("book", input: input, .transactional(in: .sqlite), irreversible: "x") {
+                        input, connection in
+                        try connection.execute("CREATE TABLE bookings (item TEXT NOT NULL)")
+                        return input
+                    }
+                }
+            }
+            let run = try await harness.start()
+            let failure = try await harness.untilEnded()
+            #expect((failure as? PerdureError)?.code == .storeCorrupt)
+            let said = harness.logs.entries.filter { $0.level == .critical }
+            #expect(said.map { $0.metadata["run"] } == [run.id.description])
+        }
+    }
+
     // Promise: 27
     @Test func aBrokenChainIsQuarantinedAndNeverExecuted() async throws {
         try await withEngines { harness in
@@ -164,6 +187,18 @@ import Testing
             try await harness.stop()
             try await Self.openLaterRelease(harness)
             #expect(try await harness.result(run.id) == "seen!")
+        }
+    }
+
+    @Test func aBlockedRunIsTriedAgainWithoutAnybodyReadingItsHistory() async throws {
+        try await withEngines { harness in
+            let run = try await Self.blockedByALaterRelease(harness)
+            let client = try harness.engine.client
+            let blocked = try await client.runs(for: .retry, in: RunSelection(states: ["blocked"]))
+            let results = try await client.intervene(.retry, in: blocked, by: EngineHarness.bob)
+            #expect(results.map(\.run.id) == [run.id] && results.first?.error == nil)
+            try await harness.stop()
+            try Tampering.change(harness.path, "UPDATE events SET kind = 'step.succeeded' WHERE seq = 2")
         }
     }
 

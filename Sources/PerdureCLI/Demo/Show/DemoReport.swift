@@ -1,5 +1,3 @@
-import Foundation
-
 /// What the demo came to.
 package struct DemoReport: Codable, Sendable {
     /// The figures of one operation.
@@ -46,15 +44,6 @@ package struct DemoReport: Codable, Sendable {
     }
 
     mutating func addRequest(_ operation: String) { operations[operation, default: Operation()].requests += 1 }
-
-    package var json: String {
-        get throws {
-            let encoder = JSONEncoder()
-            encoder.keyEncodingStrategy = .convertToSnakeCase
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-            return String(decoding: try encoder.encode(self), as: UTF8.self)
-        }
-    }
 
     package init() {}
 }
