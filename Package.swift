@@ -98,7 +98,8 @@ if coreOnly {
         .executableTarget(
             name: "PerdureCLI",
             dependencies: [
-                "PerdureCommands", "PerdureBench", "PerdureEngine", "PerdureSQLite", "PerdureTesting", "PerdureProcess", log, argumentParser,
+                "PerdureCommands", "PerdureBench", "PerdureEngine", "PerdureSQLite", "PerdureTesting", "PerdureProcess", log,
+                argumentParser,
             ],
             exclude: ["Demo", "Resumability", "Examples.swift"], swiftSettings: settings + [.define("PERDURE_CORE")])
     ]
@@ -132,7 +133,8 @@ if coreOnly {
         tests(
             "PerdureDemoTests",
             [
-                "PerdureCLI", "PerdureEngine", "PerdureSQLite", "PerdureTesting", "PerdureProcess", "PerdureExamples", "PerdurePeer",
+                "PerdureCLI", "PerdureEngine", "PerdureSQLite", "PerdureTesting", "PerdureProcess", "PerdureExamples",
+                "PerdurePeer",
                 "DeployBefore",
                 "DeployAfter",
             ]),

@@ -5,6 +5,7 @@ import Testing
 
 /// `perdure resumability` as a child process: the matrix over the example workflows.
 @Suite(.timeLimit(.minutes(10))) struct ResumabilityTests {
+    // Promise: 44
     @Test func `every example workflow survives every interruption at every checkpoint`() async throws {
         let process = try LineProcess(executable: CrashHarness.executable, ["resumability", "--json"])
         var text = Data()

@@ -1,3 +1,4 @@
+import Perdure
 import PerdureEngine
 import PerdureExamples
 import PerdureTesting
@@ -9,7 +10,8 @@ extension Examples {
         let bank: @Sendable () -> FakePeer = { FakePeer(knowsKeys: false) }
         return [
             CrashMatrix(
-                { RotateSecrets(peer: $0.client) }, input: Rotation(change: "C-1", services: ["db", "mail", "queue"]), world: peer,
+                { RotateSecrets(peer: $0.client) }, input: Rotation(change: "C-1", services: ["db", "mail", "queue"]),
+                world: peer,
                 script: [.approve("announce", after: .hours(20))]),
             CrashMatrix({ TakePayment(peer: $0.client) }, input: order, world: peer),
             CrashMatrix({ TakePaymentWithoutKeys(bank: $0.client) }, input: order, world: bank),
@@ -25,7 +27,8 @@ extension Examples {
             CrashMatrix(
                 { DeprovisionAccount(peer: $0.client) }, input: "backup", world: { FakePeer(service: "backup") }),
             CrashMatrix(
-                { RespondToIncident(peer: $0.peer.client, network: $0.network.client) }, input: Incident(number: "I-1", service: "db"),
+                { RespondToIncident(peer: $0.peer.client, network: $0.network.client) },
+                input: Incident(number: "I-1", service: "db"),
                 world: FakeSides.init, endMayDiffer: true),
             CrashMatrix(
                 { MoveSystems(peer: $0.client) }, input: Move(change: "C-2", systems: ["mail", "wiki", "chat"]), world: peer,

@@ -67,7 +67,8 @@ final class FakePeer: PeerTransport, TestWorld {
     func send(_ call: PeerCall, to address: String) async throws -> PeerReply {
         let parts = call.path.split(separator: "?", maxSplits: 1)
         let path = (parts.first ?? "").split(separator: "/").map { $0.removingPercentEncoding ?? String($0) }
-        let query = parts.count > 1 ? parts[1].split(separator: "=", maxSplits: 1).last.map { $0.removingPercentEncoding ?? "" } : nil
+        let query =
+            parts.count > 1 ? parts[1].split(separator: "=", maxSplits: 1).last.map { $0.removingPercentEncoding ?? "" } : nil
         let body = try call.body.map { try JSONDecoder().decode([String: Value].self, from: $0) } ?? [:]
         let key = knowsKeys ? call.headers.first { $0.name == "Idempotency-Key" }?.value : nil
         return try state.withLock { state in

@@ -6,7 +6,8 @@ internal import PerdureTesting
 /// `resumability`: whether this executable's workflows survive being interrupted anywhere.
 struct ResumabilityCommand: StoreCommand {
     static let configuration = CommandConfiguration(
-        commandName: "resumability", abstract: "Interrupts the workflows of this executable at every checkpoint, before it is deployed.",
+        commandName: "resumability",
+        abstract: "Interrupts the workflows of this executable at every checkpoint, before it is deployed.",
         discussion: """
             Runs each workflow that the executable gives to be tried, once undisturbed, and then once for each of its checkpoints and \
             each kind of interruption: in memory, in virtual time, against the other side that the executable gives for it. No store \
@@ -39,7 +40,8 @@ struct ResumabilityCommand: StoreCommand {
         }
         guard !matrices.isEmpty else {
             throw PerdureError(
-                .usage, "This executable gives nothing to be tried: let its PerdureApp have a 'resumability', as docs/testing.md says.")
+                .usage,
+                "This executable gives nothing to be tried: let its PerdureApp have a 'resumability', as docs/testing.md says.")
         }
         var isGood = true, objects: [String] = []
         for matrix in matrices where workflows.isEmpty || workflows.contains(matrix.workflow) {
@@ -69,7 +71,8 @@ struct ResumabilityCommand: StoreCommand {
         let bad = report.trials.count { !$0.violations.isEmpty }, name = "\(report.workflow) \(report.version)"
         let size = "\(report.trials.count) interruptions at \(report.checkpoints.count) checkpoints"
         var lines = [
-            bad == 0 ? "\(style.green("✓")) \(name) survives \(size)" : "\(style.red("✗")) \(name) does not survive \(bad) of \(size)"
+            bad == 0
+                ? "\(style.green("✓")) \(name) survives \(size)" : "\(style.red("✗")) \(name) does not survive \(bad) of \(size)"
         ]
         lines += report.warnings.map { "  \(style.yellow("!")) \($0)" }
         let decisions = Set(report.trials.flatMap(\.decisions)).sorted()

@@ -258,9 +258,14 @@ package final class Journal: Sendable {
     }
 
     private func commitAsTask(_ group: Group) async throws(StoreError) -> [CommitResult] {
-        var failures = 0
+        var failure = group.failure, failures = 0
         while true {
-            let failure: StoreError
+            if let failure {
+                failures += 1
+                if beginPause(for: try patience(with: failure, failures, items: group.items.count)) {
+                    await pauseIsOver.awaited()
+                }
+            }
             do {
                 let results = try await store.commit(group.items)
                 if failures > 0 { tellOfSuccess(after: failures) }
@@ -268,8 +273,6 @@ package final class Journal: Sendable {
             } catch {
                 failure = error
             }
-            failures += 1
-            if beginPause(for: try patience(with: failure, failures, items: group.items.count)) { await pauseIsOver.awaited() }
         }
     }
 

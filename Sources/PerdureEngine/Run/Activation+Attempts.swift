@@ -17,10 +17,10 @@ extension Activation {
         case .probe(let id):
             start(state.withLock { $0.machine.beginProbe(id, now: now) })
         case .tellBodyToStop(let id):
-            state.withLock { state -> Task<Void, Never>? in
+            state.withLock { state -> Body? in
                 state.machine.toldToStop(id)
                 state.bodies[id]?.isStopped = true
-                return state.bodies[id]?.task
+                return state.bodies[id]
             }?.cancel()
         case .admit(let id):
             admit(id)
@@ -49,11 +49,7 @@ extension Activation {
         let admission = state.withLock { $0.admissions.removeValue(forKey: attempt.operation) }
         let resources = services.resources
         let execute: @Sendable () async -> Void = { [self] in
-            let fact = await withTaskCancellationHandler {
-                await carryOut(call, attempt, context, host)
-            } onCancel: {
-                host.stop()
-            }
+            let fact = await carryOut(call, attempt, context, host)
             if let admission, case .attemptEnded(_, let outcome) = fact {
                 resources.end(admission.resource, admission.ticket, outcome.tells)
             }
@@ -123,15 +119,15 @@ extension Activation {
     /// Cancels the tasks of attempts whose deadline has passed. An attempt is over only when its body has returned: one that does not
     /// holds its step up, which somebody should know.
     func stopOverdueBodies(now: Timestamp) {
-        let (overdue, endless) = state.withLock { state -> ([Task<Void, Never>], [Body]) in
+        let (overdue, endless) = state.withLock { state -> ([Body], [Body]) in
             guard state.bodies.values.contains(where: { $0.isDue(at: now) }) else { return ([], []) }
             let late = state.bodies.filter { $0.value.isStopped && $0.value.isDue(at: now) }
             for id in late.keys { state.bodies[id]?.isReported = true }
             let ids = state.bodies.filter { !$0.value.isStopped && $0.value.stopsAt <= now }.map(\.key).sorted()
             for id in ids { state.bodies[id]?.stop(at: now) }
-            return (ids.compactMap { state.bodies[$0]?.task }, late.sorted { $0.key < $1.key }.map(\.value))
+            return (ids.compactMap { state.bodies[$0] }, late.sorted { $0.key < $1.key }.map(\.value))
         }
-        for task in overdue { task.cancel() }
+        for body in overdue { body.cancel() }
         for body in endless {
             services.logger.warning(
                 "a body does not end after its deadline; its step waits for it",
@@ -144,8 +140,8 @@ extension Activation {
 
     /// Tells every body to stop: its outcome does not count any more.
     func stopBodies() {
-        let tasks = state.withLock { state in state.bodies.sorted { $0.key < $1.key }.map(\.value.task) }
-        for task in tasks { task.cancel() }
+        let bodies = state.withLock { state in state.bodies.sorted { $0.key < $1.key }.map(\.value) }
+        for body in bodies { body.cancel() }
     }
 
     /// Asks the store to tell when the key's holder settles. The run stays owned until the answer is there, so that it cannot be missed.
@@ -173,6 +169,12 @@ extension Activation {
 }
 
 extension Activation.Body {
+    /// Tells it to end. What it hands its context to, in other tasks, hears of it too.
+    func cancel() {
+        host.stop()
+        task.cancel()
+    }
+
     /// How long a body that was told to stop may take for it before it is talked about.
     private static let patience = Duration.seconds(10)
 

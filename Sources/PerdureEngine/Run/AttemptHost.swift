@@ -109,7 +109,7 @@ final class AttemptHost: StepHost {
         state.withLock { $0.earlier = found?.details }
     }
 
-    /// The body's task was cancelled, by whomever.
+    /// The body is to end.
     func stop() { state.withLock { $0.isStopped = true } }
 
     func stopForSilence() { state.withLock { $0.isSilent = true } }

@@ -10,6 +10,7 @@ import Testing
         .signal(Paid.self, "cash", after: .hours(5)), .approve("ship", after: .hours(1)),
     ]
 
+    // Promise: 44
     @Test func `a sound workflow survives every interruption everywhere`() async throws {
         let report = try await expectResumable(
             { Order(shop: $0) }, input: "tea", world: ShopWorld.init, script: Self.script,
@@ -23,6 +24,7 @@ import Testing
         #expect(report.trials.contains { $0.repeatedAttempts > 0 })
     }
 
+    // Promise: 44
     @Test(arguments: [
         (BadOrder.Fault.noKey, Interruption.crashAfterEffect, "charged × 2"),
         (.actsOutside, .crashAfterCommit, "The code acts outside of steps"),
@@ -42,6 +44,7 @@ import Testing
         }
     }
 
+    // Promise: 44
     @Test func `an idempotent step that never uses its key, and an undo that never ran, are named`() async throws {
         let report = try await CrashMatrix(
             { BadOrder(shop: $0) }, input: .noKey, world: ShopWorld.init, interruptions: [.crashBeforeCommit]
