@@ -32,6 +32,39 @@ struct Shop: Service {
 }
 // end service
 
+struct Seats {
+    func hold(_ seat: String, key: String) async throws -> String { seat }
+    func letGo(_ hold: String, key: String) async throws {}
+}
+
+// begin seat
+/// Holds a seat until it is let go.
+struct HoldSeat: Step {
+    static let name = "hold-seat"
+    let seats: Seats
+    var effect: Effect<String, String> { .idempotent(retention: .forever) }
+
+    func perform(_ seat: String, _ step: StepContext) async throws -> String {
+        try await seats.hold(seat, key: step.idempotencyKey)
+    }
+
+    func undo(_ hold: String, of seat: String, _ step: StepContext) async throws {
+        try await seats.letGo(hold, key: step.idempotencyKey)
+    }
+}
+// end seat
+
+func undo(_ seats: Seats) async throws {
+    // begin steps
+    let engine = try await Engine(store: .sqlite("shop.db")) {
+        Purchase()
+    } steps: {
+        HoldSeat(seats: seats)
+    }
+    // end steps
+    try await engine.run()
+}
+
 func serve(_ orders: AsyncStream<Order>, _ logger: Logger) async throws {
     // begin group
     let engine = try await Engine(store: .sqlite("shop.db"), logger: logger) { Purchase() }

@@ -41,6 +41,8 @@ public enum ProbeAnswer<Output: Sendable>: Sendable {
 /// How an undo may be repeated. The default is what `undo:` promises: safe to repeat, and safe when the thing is already gone.
 public struct UndoEffect<Output: Sendable>: Sendable {
     package let inDoubt: InDoubt<Output, Void>?
+    package var isAtMostOnce: Bool { inDoubt != nil }
+    package var hasProbe: Bool { inDoubt?.probe != nil }
 
     /// Safe to repeat without limit of time.
     public static var idempotent: UndoEffect { UndoEffect(inDoubt: nil) }

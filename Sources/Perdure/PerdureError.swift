@@ -41,6 +41,7 @@ public struct PerdureError: Error, Sendable, CustomStringConvertible {
 extension PerdureError.Code {
     // Registration and start
     public static let workflowUnknown = Self(rawValue: "workflow_unknown")
+    public static let stepDuplicate = Self(rawValue: "step_duplicate")
     public static let workflowDuplicate = Self(rawValue: "workflow_duplicate")
     public static let nameInvalid = Self(rawValue: "name_invalid")
     public static let inputUndecodable = Self(rawValue: "input_undecodable")

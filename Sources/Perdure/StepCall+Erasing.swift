@@ -26,6 +26,15 @@ extension StepCall {
             approval: approval, body: erased, probe: probe, undo: nil, irreversible: nil)
     }
 
+    /// A typed step. Its undo gets all it needs from what was recorded.
+    package init<S: Step>(_ step: S, id: String? = nil, key: String? = nil, input: S.Input) {
+        self.init(
+            name: S.name, id: id, key: key, input: input, step.effect, policy: step.policy, approval: step.approval
+        ) { input, context in try await step.perform(input, context) }
+        undo = UndoCall(of: S.name, step.undoing) { output, context in try await step.undo(output, of: input, context) }
+        stepType = Name.normalized(S.name)
+    }
+
     /// A step without a result: `Nothing` is recorded. The caller adds the undo or the reason why there is none.
     init<Input: Codable & Sendable>(
         name: String, id: String?, key: String?, acting input: Input, _ effect: Effect<Input, Void>, policy: StepPolicy,

@@ -19,6 +19,8 @@ package struct StepCall: Sendable {
     package var irreversible: String?
     /// In place of the body, for work that is done in a transaction of the store.
     package var transaction: TransactionCall?
+    /// The name of the step's type, where it is a type of its own that can be undone.
+    package var stepType: String?
 }
 
 /// The declared reverse action of a step. It receives the recorded output, decoded.

@@ -15,11 +15,8 @@ extension WorkflowContext {
     public nonisolated(nonsending) func step<S: Step>(
         _ step: S, id: String? = nil, key: String? = nil, input: S.Input
     ) async throws -> S.Output {
-        var call = StepCall(
-            name: S.name, id: id, key: key, input: input, step.effect, policy: step.policy, approval: step.approval
-        ) { input, context in try await step.perform(input, context) }
-        call.undo = UndoCall(of: S.name, step.undoing) { output, context in try await step.undo(output, of: input, context) }
-        return try await host.perform(call, isolation: #isolation, returning: S.Output.self)
+        try await host.perform(
+            StepCall(step, id: id, key: key, input: input), isolation: #isolation, returning: S.Output.self)
     }
 
     /// Does the work of a typed step, records its result, and never undoes it.

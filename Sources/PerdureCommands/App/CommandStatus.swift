@@ -32,7 +32,7 @@ package enum CommandStatus: Int32, Error, Sendable, CaseIterable {
             .keyConflict, .runPaused, .runNotPaused, .runResetting, .resetRefused, .forkRefused:
             self = .conflict
         case .usage, .nameInvalid, .labelInvalid, .inputUndecodable, .valueNotEncodable, .payloadTooLarge, .answerInvalid,
-            .workflowDuplicate:
+            .workflowDuplicate, .stepDuplicate:
             self = .usage
         case .storeNotOurs, .storeTooNew, .storeReadOnly, .storeLocked, .storeCorrupt, .storeUnavailable, .storeMissing:
             self = .store

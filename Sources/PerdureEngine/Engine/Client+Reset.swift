@@ -41,7 +41,7 @@ extension Client {
     /// First everything is settled that may have been sent: attempts end, what is in doubt is resolved, children that were started since
     /// are cancelled. Timers, questions and approvals that are open end, and begin anew where the code still waits for them; signals and
     /// unanswered updates since then are delivered again; a cancellation since then is forgotten. Without code that fits, what is in
-    /// doubt has to be resolved first, and nothing can be undone.
+    /// doubt has to be resolved first, and only typed steps that are registered with the engine can be undone.
     ///
     /// - Parameters:
     ///   - event: The number of the last event that still counts, as `show --events` prints it.

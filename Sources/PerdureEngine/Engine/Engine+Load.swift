@@ -99,7 +99,7 @@ extension Engine {
 
     /// Feeds a long history. While one page is fed the next one is read, and no more than that is in memory. Each page is
     /// verified again: what was read before may have been changed since. Nothing is dispatched before the last one is fed.
-    private func replay(
+    func replay(
         _ claim: ClaimedRun, _ activation: Activation, _ inbox: ReadInbox, late: LateRows
     ) async throws(StoreError) {
         do throws(HistoryReader.Failure) {
@@ -121,11 +121,11 @@ extension Engine {
     }
 
     /// Takes the run into memory, with the messages that came while it was read; `nil` if the engine takes in nothing any more.
-    private func bringIn(
+    func bringIn(
         _ claim: ClaimedRun, _ workflow: RegisteredWorkflow, _ patches: [String], _ resets: [ResetSpan],
-        _ services: ActivationServices
+        _ services: ActivationServices, duty: StandInDuty? = nil
     ) -> (Activation, late: LateRows)? {
-        let activation = Activation(claim, workflow: workflow, patches: patches, resets: resets, services: services)
+        let activation = Activation(claim, workflow: workflow, patches: patches, resets: resets, services: services, duty: duty)
         let late = state.withLock { state -> LateRows? in
             let late = state.rowsForLoading.removeValue(forKey: claim.record.number) ?? LateRows()
             guard state.phase == .running else { return nil }
@@ -133,7 +133,7 @@ extension Engine {
             return late
         }
         guard let late else {
-            giveBack(claim, to: RunTransition(to: .ready))
+            giveBack(claim, to: duty?.home ?? RunTransition(to: .ready))
             return nil
         }
         return (activation, late)

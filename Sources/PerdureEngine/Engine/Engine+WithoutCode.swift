@@ -34,10 +34,11 @@ extension Engine {
         let subjects = Set(rows.filter { $0.delivery.kind == .resolve }.map(\.delivery.name))
         // What a reset means depends on all that was done.
         let isReset = rows.contains { $0.delivery.kind == .reset }
-        var caretaker = Caretaker(claim, about: isReset ? nil : subjects, now: store.now())
+        var caretaker: Caretaker
         do throws(HistoryReader.Failure) {
-            var reader = historyReader(of: claim)
-            while let page = try await reader.next() { caretaker.read(page) }
+            caretaker = try await read(claim, about: isReset ? nil : subjects)
+            // One has begun, and was left in the middle.
+            if !isReset, caretaker.view.resetting != nil { caretaker = try await read(claim, about: nil) }
         } catch {
             return try await cannotRead(claim, error)
         }
@@ -50,9 +51,42 @@ extension Engine {
             rows = try await withInterventions(page.rows, hasMore: hasMore, of: claim.record.number)
         }
         caretaker.take(rows)
+        if caretaker.hasToUndo {
+            let standing = caretaker.view.standing
+            // Whoever undoes it without the code has taken its process down with it.
+            if standing.chargedDeaths >= configuration.poisonLimit {
+                return park(poisoned: claim, deaths: standing.deathsWithoutProgress)
+            }
+            return try await undo(claim, caretaker)
+        }
+        caretaker.letGo()
         giveBack(
             claim, caretaker.events, consumed: caretaker.consumed, settles: caretaker.settles,
             deliveries: caretaker.deliveries, to: transition(of: claim, after: caretaker))
+    }
+
+    private func read(_ claim: ClaimedRun, about subjects: Set<String>?) async throws(HistoryReader.Failure) -> Caretaker {
+        var caretaker = Caretaker(claim, about: subjects, registry: steps, now: store.now())
+        var reader = historyReader(of: claim)
+        while let page = try await reader.next() { caretaker.read(page) }
+        return caretaker
+    }
+
+    /// Brings the run in without its code, to undo what is to be undone.
+    private func undo(_ claim: ClaimedRun, _ caretaker: Caretaker) async throws(StoreError) {
+        var claim = claim, caretaker = caretaker
+        let duty = StandInDuty(steps: steps, held: caretaker.held, home: transition(of: claim, after: caretaker))
+        let events = caretaker.events
+        if !events.isEmpty || !caretaker.consumed.isEmpty {
+            guard try await commit(&caretaker, of: &claim) else { return reload(claim.record.id) }
+            report.tell(events, of: claim.record.id, workflow: claim.record.workflow)
+        }
+        let absent = RegisteredWorkflow(absent: claim.record.workflow, claim.record.version)
+        guard let (activation, late) = bringIn(claim, absent, [], caretaker.view.standing.resets, services, duty: duty) else {
+            return
+        }
+        let inbox = ReadInbox(InboxPage(rows: [], hasMore: false), at: configuration.clock.now())
+        try await replay(claim, activation, inbox, late: late)
     }
 
     /// The first messages of a run, and behind them those that may concern it without its code.

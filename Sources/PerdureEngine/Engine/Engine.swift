@@ -25,6 +25,7 @@ public final class Engine: Service {
     package let build: String
     let store: any Store
     let registry: WorkflowRegistry
+    let steps: StepRegistry
     let logger: Logger
     let journal: Journal
     let scheduler: Scheduler
@@ -50,12 +51,16 @@ public final class Engine: Service {
     ///   - store: Where histories are kept; an embedded store belongs to one engine at a time.
     ///   - configuration: How the engine works. Values outside a property's range are moved to its nearest end.
     ///   - workflows: One value for each version of each workflow that this process hosts.
+    ///   - steps: Typed steps that this process can undo where the code of their run is not: while a run is blocked, or its workflow is not
+    ///     hosted. Any of them, of whatever workflow.
     /// - Throws: `PerdureError` for names that are invalid or registered twice, and for a store that cannot be used; its code says why.
     public init(
         store: StoreConfiguration, configuration: EngineConfiguration = EngineConfiguration(),
         logger: Logger = Logger(label: "perdure"),
-        @WorkflowBuilder workflows: () throws -> [RegisteredWorkflow]
+        @WorkflowBuilder workflows: () throws -> [RegisteredWorkflow],
+        @StepBuilder steps: () throws -> [RegisteredStep] = { [] }
     ) async throws {
+        self.steps = try StepRegistry(try steps())
         registry = try WorkflowRegistry(try workflows())
         guard Name.isIdentifier(configuration.namespace) else {
             throw PerdureError(

@@ -26,6 +26,15 @@ public struct RegisteredWorkflow: Sendable {
         }
     }
 
+    /// Stands for one whose code is not here, and never runs.
+    init(absent name: String, _ version: String) {
+        self.name = name
+        self.version = WorkflowVersion(version)
+        let problem = PerdureError(.workflowUnknown, "The code of workflow '\(name)' is not here.")
+        checkInput = { _ in throw problem }
+        code = { _ in throw problem }
+    }
+
     private static func input<W: Workflow>(_ payload: Payload, of type: W.Type) throws -> W.Input {
         try payload.decode(W.Input.self, what: "the input of workflow '\(W.name)'")
     }

@@ -6,8 +6,9 @@ import PerdureStore
 /// Takes in what people ask of a run whose code is not here, does not fit or must not run: a pure value that turns messages into
 /// events by what history shows.
 ///
-/// It ends a run, and it records what a person knows of a step in doubt. Everything else waits for the code. What depends on the code
-/// cannot be checked: that the step had the result that is said, or what its policy makes of an exhausted one.
+/// It ends a run, and it records what a person knows of a step in doubt. It says what is to be undone, where that needs no code.
+/// Everything else waits for the code. What depends on the code cannot be checked: that the step had the result that is said, or what
+/// its policy makes of an exhausted one.
 struct Caretaker {
     let identity: RunIdentity
     /// The run had been terminated before; only what is in doubt can still be cleared up.
@@ -16,27 +17,37 @@ struct Caretaker {
     private var outputs: [String: [UInt8]] = [:]
     private let subjects: Set<String>?
     private let now: Timestamp
+    /// The typed steps that can be undone here, and what history says of steps that may be.
+    let registry: StepRegistry
+    private(set) var recorded: [String: RecordedStep] = [:]
     private(set) var view: RunView
     private(set) var head: ChainHead
 
     private(set) var events: [Event] = []
-    private(set) var consumed: [Int64] = []
+    var consumed: [Int64] = []
+    /// Messages that have led to something that is to be undone here, and stay unread until it is.
+    var held: [Int64] = []
     private(set) var settles: [BusinessKeySettlement] = []
     private(set) var deliveries: [Delivery] = []
+    /// The run is to be terminated with these messages.
+    private(set) var isEnding = false
     /// Something was cleared up that the code may have waited for.
-    private(set) var hasResolved = false
+    var hasResolved = false
     private(set) var hasTerminated = false
     /// The run goes on from an earlier point.
     private(set) var hasReset = false
     /// The version that the run goes on with, if it has changed.
     private(set) var version: String?
 
-    /// - Parameter subjects: The steps that messages speak of. Of others only what is open is kept in mind; with nil, everything.
-    init(_ claim: ClaimedRun, about subjects: Set<String>? = nil, now: Timestamp) {
+    /// - Parameters:
+    ///   - subjects: The steps that messages speak of. Of others only what is open is kept in mind; with nil, everything.
+    ///   - registry: The typed steps that can be undone here.
+    init(_ claim: ClaimedRun, about subjects: Set<String>? = nil, registry: StepRegistry = .empty, now: Timestamp) {
         identity = RunIdentity(claim.record)
         isAfterEnd = claim.record.state == .terminated
         self.subjects = subjects
         self.now = now
+        self.registry = registry
         view = subjects.map { RunView(ofOpenWorkAnd: $0) } ?? RunView()
         head = claim.head
     }
@@ -46,6 +57,7 @@ struct Caretaker {
         view.add(events)
         for event in events {
             let isOfInterest = subjects?.contains(event.subject) ?? true
+            if event.kind.rawValue.hasPrefix("step.") { note(event, isOfInterest: isOfInterest) }
             switch event.kind {
             case .stepSucceeded, .stepResolved:
                 guard case .inline(let bytes)? = event.output, isOfInterest || view.step(event.subject)?.isToUndo == true else {
@@ -58,12 +70,29 @@ struct Caretaker {
         }
     }
 
+    /// Of a step that could be undone here, what that needs.
+    private mutating func note(_ event: Event, isOfInterest: Bool) {
+        let isKnown = recorded[event.subject] != nil
+        guard isOfInterest || isKnown || event.attributes.text.contains("step_type") else { return }
+        let attributes = (try? event.attributes.object()) ?? JSONObject()
+        guard isOfInterest || isKnown || attributes["step_type"]?.stringValue.flatMap({ registry[$0] }) != nil else { return }
+        recorded[event.subject, default: RecordedStep()].add(event, attributes)
+    }
+
     /// Takes in the messages that need no code, and, when the run ends, all of them.
     mutating func take(_ rows: [InboxRow]) {
         let termination = isAfterEnd ? nil : rows.first { $0.delivery.kind == .terminate }
+        isEnding = termination != nil
         let takesEnds = rows.contains { $0.delivery.kind == .reset }
         for row in rows {
+            if hasBegun(row) {
+                held.append(row.number)
+                continue
+            }
             switch row.delivery.kind {
+            case .resolve where termination == nil:
+                resolve(row)
+                if !held.contains(row.number) { consumed.append(row.number) }
             case .resolve:
                 consumed.append(row.number)
                 resolve(row)
@@ -71,8 +100,8 @@ struct Caretaker {
                 consumed.append(row.number)
                 if termination == nil { intervene(row) } else { decline(row) }
             case .reset:
-                consumed.append(row.number)
                 if termination == nil { reset(row) } else { decline(row) }
+                if !held.contains(row.number) { consumed.append(row.number) }
             case .childResult where termination == nil && takesEnds:
                 consumed.append(row.number)
                 recordEnd(of: row)
@@ -89,8 +118,10 @@ struct Caretaker {
     /// Takes in the messages of a run that ends as soon as all others are taken in, but for the one that ends it.
     mutating func decline(_ rows: [InboxRow]) {
         let termination = rows.first { $0.delivery.kind == .terminate }
+        isEnding = true
         for row in rows where row.number != termination?.number {
             consumed.append(row.number)
+            if hasBegun(row) { continue }
             if row.delivery.kind == .resolve { resolve(row) } else { decline(row) }
         }
     }
@@ -100,7 +131,7 @@ struct Caretaker {
         (events, consumed, settles, deliveries) = ([], [], [], [])
     }
 
-    private mutating func record(_ draft: EventDraft) {
+    mutating func record(_ draft: EventDraft) {
         let event = head.append(draft, run: identity.id.description, now: now)
         events.append(event)
         view.add(event)
@@ -129,19 +160,21 @@ struct Caretaker {
     private mutating func reset(_ row: InboxRow) {
         guard let request = row.resetRequest else { return record(row.refusal(.usage, "the reset cannot be read")) }
         if let problem = problem(of: request) { return record(row.refusal(.resetRefused, problem)) }
+        let undoes = view.survey(of: request).completed.contains { $0.choice == .undo }
         record(row.resetBegins(request))
-        for step in view.openApprovals { record(EventDraft(.approvalCancelled, subject: step.subject)) }
-        for step in view.unsentSteps {
-            record(EventDraft(.stepCancelled, subject: step.subject, attributes: ["effect": .string(step.effect)]))
-            settleKey(of: step.subject, .free)
-        }
-        for timer in view.openTimers { record(EventDraft(.timerCancelled, subject: timer.subject)) }
-        for question in view.openQuestions { record(EventDraft(.questionCancelled, subject: question.subject)) }
-        record(request.event(by: JSONValue(row.delivery.sender)))
+        endWaits()
+        if undoes { held.append(row.number) } else { finishReset() }
+    }
+
+    private mutating func finishReset() {
+        guard let request = view.resetting else { return }
+        record(request.event(by: view.resettingBy))
         hasReset = true
     }
 
     private mutating func problem(of request: ResetRequest) -> String? {
+        // One that nobody here can carry out gives way to another.
+        if view.resetting != nil, hasToUndo { return ResetProblem.isResetting }
         let survey = view.survey(of: request)
         if let problem = survey.problem { return problem }
         if let child = survey.openChildren.first { return ResetProblem.child(child) }
@@ -149,8 +182,7 @@ struct Caretaker {
         for step in open where !step.isInDoubt && !step.isStuck { doubt(step, .interrupted) }
         let stuck = Set(view.steps.filter { $0.isInDoubt || $0.isUndo && !$0.isOver }.map(\.subject)).sorted()
         if !stuck.isEmpty { return ResetProblem.unsettled(stuck) }
-        let undone = survey.completed.filter { $0.choice == .undo }.map(\.subject)
-        return undone.isEmpty ? nil : ResetProblem.needsCode(undone)
+        return problem(undoing: survey.completed.filter { $0.choice == .undo }.map(\.subject))
     }
 
     private mutating func doubt(_ step: RunView.Step, _ reason: DoubtReason) {
@@ -175,23 +207,19 @@ struct Caretaker {
             let message = "the last attempt may still act until \(quiet); say that it did not happen after that"
             return record(row.refusal(.stepNotStuck, message))
         }
-        guard resolution.kind != .undo else {
-            let reason =
-                isAfterEnd ? "the run was terminated and its code never runs again" : "the run's code is not at work here"
-            return record(
-                row.refusal(
-                    .stepNotStuck, "an undo needs the code, and \(reason); undo it by hand and say that it did not happen"))
-        }
         let output = resolution.output.map { Array($0) } ?? Array("{}".utf8)
         guard case .some = try? JSONValue.parse(output, what: "the result") else {
             return record(row.refusal(.answerInvalid, "the result is not JSON"))
         }
+        if resolution.kind == .undo { return undo(step, resolution, output: output, row) }
         record(resolved(step, resolution, output: output, row))
         settleKey(of: step, resolution.kind, output: output)
         hasResolved = true
     }
 
-    private func resolved(_ step: RunView.Step, _ resolution: Resolution, output: [UInt8], _ row: InboxRow) -> EventDraft {
+    mutating func refuse(_ row: InboxRow, _ code: PerdureError.Code, _ message: String) { record(row.refusal(code, message)) }
+
+    func resolved(_ step: RunView.Step, _ resolution: Resolution, output: [UInt8], _ row: InboxRow) -> EventDraft {
         // An error that said that trying again cannot help has said so of the next attempt, too.
         let isFinalError =
             resolution.kind == .didNotHappen && step.isInDoubt && step.doubtCause == DoubtReason.nonRetryable.rawValue
@@ -201,7 +229,7 @@ struct Caretaker {
             attributes: row.attributes(
                 ("resolution", .string(resolution.kind.rawValue)), ("reason", resolution.reason.map(JSONValue.string)),
                 ("next", next.map(JSONValue.string)), ("without_code", true)),
-            output: resolution.kind == .happened ? .inline(output) : nil)
+            output: resolution.kind == .happened || resolution.kind == .undo ? .inline(output) : nil)
     }
 
     /// The business key's outcome, in the commit of the event that settles its step. An attempt that is made after all takes it anew.
@@ -219,7 +247,7 @@ struct Caretaker {
         if let output = outputs[subject] { settleKey(of: subject, .happened(output: output)) }
     }
 
-    private mutating func settleKey(of subject: String, _ end: BusinessKeySettlement.End) {
+    mutating func settleKey(of subject: String, _ end: BusinessKeySettlement.End) {
         guard let key = view.step(subject)?.businessKey else { return }
         let name = Self.stepName(in: subject)
         settles.append(

@@ -38,6 +38,8 @@ package struct RunView: Sendable {
         package fileprivate(set) var undoneAt: Int64?
         /// The run that did the work, if this one took over its outcome.
         package var adoptedFrom: String?
+        /// The message that has had it undone, if one has.
+        fileprivate(set) var undoneBecauseOf: String?
         package var approval: Approval?
 
         /// A person has to say what became of it.
@@ -102,6 +104,9 @@ package struct RunView: Sendable {
     package private(set) var isCancelling = false
     /// A reset that was asked for and has not been carried out yet.
     package private(set) var resetting: ResetRequest?
+    /// The message that has begun the last reset, carried out or not.
+    private(set) var resettingBecauseOf: String?
+    private(set) var resettingBy: JSONValue?
     package private(set) var standing = RunStanding()
     package private(set) var takeovers = 0
     package private(set) var last: Event?
@@ -170,7 +175,11 @@ package struct RunView: Sendable {
                 addStep(event, attributes)
             } else if event.kind == .operatorAction, !attributes.has("refused") {
                 if attributes["action"]?.stringValue == "retry" { addRetry(event) }
-                if attributes["action"]?.stringValue == "reset" { resetting = ResetRequest(attributes) }
+                if attributes["action"]?.stringValue == "reset" {
+                    resetting = ResetRequest(attributes)
+                    resettingBecauseOf = attributes["delivery"]?.stringValue
+                    resettingBy = attributes["by"]
+                }
             }
         }
     }
@@ -318,6 +327,7 @@ package struct RunView: Sendable {
         steps[index].isOver = resolution != .didNotHappen || next == Continuation.failure.name
         steps[index].hasHappened = resolution == .happened || resolution == .undo
         steps[index].isToUndo = resolution == .undo || attributes["to_undo"]?.boolValue == true
+        if resolution == .undo { steps[index].undoneBecauseOf = attributes["delivery"]?.stringValue }
         steps[index].hasOpenIntent = false
         steps[index].hasEarlierDoubt = false
         (steps[index].doubt, steps[index].doubtCause, steps[index].quietAfter) = (nil, nil, nil)
@@ -371,9 +381,12 @@ package struct RunView: Sendable {
     package var unsentSteps: [Step] {
         steps.filter { !$0.isOver && !$0.isUndo && (!$0.hasOpenIntent || $0.isTransaction) && !$0.isInDoubt }
     }
-    /// Steps that happened and are to be undone, which has not begun.
+    /// Steps that happened and are to be undone, which has not begun. An undo from before belongs to what was done again after a reset.
     package var stepsToUndo: [Step] {
-        steps.filter { !$0.isUndo && $0.isToUndo && undo($0.subject) == nil && !isCopy($0.completedAt) }
+        steps.filter { step in
+            guard !step.isUndo, step.isToUndo, !isCopy(step.completedAt) else { return false }
+            return undo(step.subject).map { $0.lastSeq < step.lastSeq } ?? true
+        }
     }
     /// The run is over and nothing about it is in doubt.
     package var isClosedCleanly: Bool { final != nil && !steps.contains(where: \.isInDoubt) }

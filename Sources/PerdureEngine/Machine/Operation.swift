@@ -43,6 +43,8 @@ package struct StepRequest: Sendable {
     package var irreversible: String?
     package var approval: ApprovalRequirement?
     package var businessKey: String?
+    /// The name of the step's type, where it is a type of its own: its undo needs nothing else of the code.
+    package var stepType: String?
     /// Canonical JSON.
     package var input: [UInt8]
     /// Whether recorded input bytes mean the same to today's type: identical, or equal after decoding and encoding again.
@@ -54,7 +56,7 @@ package struct StepRequest: Sendable {
         subject: String, name: String, scope: String = "", effect: EffectKind, policy: StepPolicy = .default,
         hasProbe: Bool = false,
         undo: Undo? = nil, irreversible: String? = nil, approval: ApprovalRequirement? = nil, businessKey: String? = nil,
-        input: [UInt8],
+        stepType: String? = nil, input: [UInt8],
         accepts: (@Sendable ([UInt8]) -> Bool)? = nil, refusesOutput: @escaping @Sendable ([UInt8]) -> String? = { _ in nil }
     ) {
         self.subject = subject
@@ -67,6 +69,7 @@ package struct StepRequest: Sendable {
         self.irreversible = irreversible
         self.approval = approval
         self.businessKey = businessKey
+        self.stepType = stepType
         self.input = input
         self.accepts = accepts ?? { $0 == input }
         self.refusesOutput = refusesOutput

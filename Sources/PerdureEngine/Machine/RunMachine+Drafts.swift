@@ -18,7 +18,8 @@ extension RunMachine {
             ("business_key", step.request.businessKey.map(JSONValue.string)),
             ("input_digest", .string(SaltedDigest.hex(salt: identity.salt, canonicalBytes: step.request.input))),
             ("deadline", JSONValue(deadline)), ("quiet_after", JSONValue(deadline + step.request.policy.grace)),
-            ("irreversible", step.request.irreversible.map(JSONValue.string)), ("build", .string(build)),
+            ("irreversible", step.request.irreversible.map(JSONValue.string)), ("step_type", firstType(of: step)),
+            ("build", .string(build)),
             ("replaces_unsent", JSONValue.bool(true).when(replacesUnsent)))
         return draft(step, step.kinds.intent, attributes)
     }
@@ -43,6 +44,7 @@ extension RunMachine {
             ("effect", .string(step.request.effect.name)),
             ("attempt_failed", failure.map { _ in .bool(true) }), ("type", failure.map { .string($0.typeName) }),
             ("message", (failure?.message ?? details).map(JSONValue.string)), ("irreversible", firstReason(of: step)),
+            ("step_type", firstType(of: step)),
             ("quiet_after", step.quietAfter.map(JSONValue.init)), ("probe_tries", probe.map { JSONValue($0.tries) }),
             ("probe_at", probe.map { JSONValue($0.next) }))
         return draft(step, step.kinds.inDoubt, attributes, output: failure?.payload)
@@ -54,6 +56,7 @@ extension RunMachine {
             ("effect", .string(step.request.effect.name)), ("attempt", failure.map { _ in JSONValue(step.nextAttempt) }),
             ("definite", failure.map { _ in .bool(true) }), ("type", failure.map { .string($0.typeName) }),
             ("message", failure.map { .string($0.message) }), ("irreversible", firstReason(of: step)),
+            ("step_type", firstType(of: step)),
             ("terminated", JSONValue.bool(true).when(isTerminated)))
         return draft(step, .stepCancelled, attributes, output: failure?.payload)
     }
@@ -61,7 +64,8 @@ extension RunMachine {
     func succeeded(_ step: StepOperation, _ output: [UInt8]) -> EventDraft {
         let attributes = Attributes.make(
             ("attempt", JSONValue(step.nextAttempt)), ("effect", .string(step.request.effect.name)),
-            ("irreversible", firstReason(of: step)), ("to_undo", JSONValue.bool(true).when(isToUndo(step))))
+            ("irreversible", firstReason(of: step)), ("step_type", firstType(of: step)),
+            ("to_undo", JSONValue.bool(true).when(isToUndo(step))))
         return draft(step, step.kinds.succeeded, attributes, output: output)
     }
 
@@ -69,14 +73,14 @@ extension RunMachine {
     func adopted(_ step: StepOperation, _ output: [UInt8], from holder: RunID) -> EventDraft {
         let attributes = Attributes.make(
             ("effect", .string(step.request.effect.name)), ("adopted_from", .string(holder.description)),
-            ("irreversible", firstReason(of: step)))
+            ("irreversible", firstReason(of: step)), ("step_type", firstType(of: step)))
         return draft(step, step.kinds.succeeded, attributes, output: output)
     }
 
     func attemptFailed(_ step: StepOperation, _ failure: AttemptFailure, isDefinite: Bool, next: Timestamp?) -> EventDraft {
         let attributes = Attributes.make(
             ("attempt", JSONValue(step.nextAttempt)), ("effect", .string(step.request.effect.name)),
-            ("definite", .bool(isDefinite)), ("irreversible", firstReason(of: step)),
+            ("definite", .bool(isDefinite)), ("irreversible", firstReason(of: step)), ("step_type", firstType(of: step)),
             ("type", .string(failure.typeName)), ("message", .string(failure.message)), ("next_at", next.map(JSONValue.init)),
             ("exhausted", JSONValue.bool(true).when(next == nil)))
         return draft(step, step.kinds.attemptFailed, attributes, output: failure.payload)
@@ -85,7 +89,8 @@ extension RunMachine {
     func failed(_ step: StepOperation, _ failure: AttemptFailure, code: String = StepFailure.stepFailed) -> EventDraft {
         let attributes = Attributes.make(
             ("attempt", JSONValue(step.nextAttempt)), ("effect", .string(step.request.effect.name)), ("definite", true),
-            ("code", .string(code)), ("irreversible", firstReason(of: step)), ("type", .string(failure.typeName)),
+            ("code", .string(code)), ("irreversible", firstReason(of: step)), ("step_type", firstType(of: step)),
+            ("type", .string(failure.typeName)),
             ("message", .string(failure.message)))
         return draft(step, step.kinds.failed, attributes, output: failure.payload)
     }
@@ -101,6 +106,11 @@ extension RunMachine {
     /// Why the step has no undo, for the first event that speaks of it, which also has its input.
     private func firstReason(of step: StepOperation) -> JSONValue? {
         step.isInputRecorded ? nil : step.request.irreversible.map(JSONValue.string)
+    }
+
+    /// What type the step is of, for that event as well: whoever undoes it without the code goes by that.
+    private func firstType(of step: StepOperation) -> JSONValue? {
+        step.isInputRecorded ? nil : step.request.stepType.map(JSONValue.string)
     }
 
     private func draft(_ step: StepOperation, _ kind: EventKind, _ attributes: Attributes, output: [UInt8]? = nil) -> EventDraft {

@@ -50,7 +50,7 @@ extension RunMachine {
     }
 
     /// The code is still at work, and was not told to end.
-    var mayPassDeadline: Bool { !cancelWasRequested && rootResult == nil && rewinding == nil && !isUndoingAll }
+    var mayPassDeadline: Bool { standIn == nil && !cancelWasRequested && rootResult == nil && rewinding == nil && !isUndoingAll }
 
     /// The code has ended with an error, and everything that it did is being undone.
     var isUndoingAll: Bool { unwindings.values.contains { $0.scope.isEmpty } }

@@ -13,7 +13,13 @@ extension RunMachine {
         lastSeq = event.seq
         if event.kind != .runResumed { isWatched = false }
         do {
-            if resets.passesOver(event.seq) { try passOver(event) } else { try take(event) }
+            if resets.passesOver(event.seq) {
+                try passOver(event)
+            } else if standIn != nil {
+                try takeWithoutCode(event)
+            } else {
+                try take(event)
+            }
             goOnRewinding()
         } catch let error as PayloadError {
             throw Divergence(
@@ -25,7 +31,7 @@ extension RunMachine {
         }
     }
 
-    private mutating func take(_ event: Event) throws {
+    mutating func take(_ event: Event) throws {
         switch event.kind {
         case .runStarted, .runResumed: try feedOwner(event)
         case .runBlocked: isBlockedInHistory = true

@@ -66,7 +66,7 @@ extension RunMachine {
             }
         }
         for id in bodiesToStop { plan.actions.append(.tellBodyToStop(id)) }
-        planRun(now: now, into: &plan)
+        if standIn == nil { planRun(now: now, into: &plan) } else { planStandIn(into: &plan) }
         if plan.drafts.isEmpty, !batch.hasDrafts { return plan }
         // Actions wait until what was said before them is durable; their operations are looked at again then.
         for action in plan.actions { enqueue(action.operation) }
@@ -225,7 +225,8 @@ extension RunMachine {
         if recordedNode != node || recordedBuild != build {
             events.append(EventDraft(.runResumed, attributes: ["build": .string(build), "node": .string(node)]))
         }
-        if isBlockedInHistory { events.append(EventDraft(.runUnblocked)) }
+        // Whether the code fits, only the code can tell.
+        if isBlockedInHistory, standIn == nil { events.append(EventDraft(.runUnblocked)) }
         return events
     }
 

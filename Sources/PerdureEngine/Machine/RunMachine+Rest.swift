@@ -55,7 +55,8 @@ extension RunMachine {
 
     /// Whether the code waits, but for nothing that could ever come: it awaits something that is not recorded.
     package var isStalled: Bool {
-        !isClosed && rootResult == nil && rewinding == nil && steps.isEmpty && timers.isEmpty && questions.isEmpty
+        !isClosed && standIn == nil && rootResult == nil && rewinding == nil && steps.isEmpty && timers.isEmpty
+            && questions.isEmpty
             && children.isEmpty
             && unwindings.isEmpty && signalWaitNames.isEmpty && updates.names.isEmpty && notes.isEmpty && answers.isEmpty
     }

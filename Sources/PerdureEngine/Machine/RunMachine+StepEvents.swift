@@ -27,6 +27,8 @@ extension RunMachine {
     }
 
     mutating func feedIntent(_ event: Event) throws {
+        // Without the code nobody knew of steps that had left no trace: the undos of a reset did not wait for them.
+        if rewinding != nil, event.kind == .undoStarted, undoIDs[event.subject] == nil { beginUndo(of: event.subject) }
         let step = try step(of: event), id = step.id
         let attributes = try event.attributes.object()
         try move(id, to: .intended, by: event)
@@ -174,6 +176,7 @@ extension RunMachine {
             rootShouldCancel = true
             giveUpSuccession()
         case .undo:
+            if let delivery = attributes["delivery"]?.stringValue { begunByMessages.insert(delivery) }
             let failure = StepFailure(
                 code: StepFailure.undone, message: "a person decided to undo '\(event.subject)'", attempts: step.failedAttempts)
             let answer = step.isCancelled ? Answer.cancelled : .failure(failure)

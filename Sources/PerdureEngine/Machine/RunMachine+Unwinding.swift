@@ -47,7 +47,7 @@ extension RunMachine {
         let undoRequest = StepRequest(
             subject: request.subject, name: request.name, scope: request.scope, effect: effect, policy: policy,
             hasProbe: hasProbe,
-            businessKey: request.businessKey, input: request.input, accepts: request.accepts)
+            businessKey: request.businessKey, stepType: request.stepType, input: request.input, accepts: request.accepts)
         var operation = StepOperation(
             id: id, family: .undo, request: undoRequest, source: source, undoneOutput: output, owner: owner)
         operation.isInputRecorded = true

@@ -45,6 +45,10 @@ package struct RunMachine: Sendable {
     package internal(set) var isPaused = false
     /// The run is given up with what was recorded last; nothing more is to be planned here.
     var hasStoodDown = false
+    /// The code is not here: only what is to be undone is open.
+    var standIn: StandIn?
+    /// Messages whose undo or reset history says has begun. Whoever began it without the code has left them unread.
+    var begunByMessages: Set<String> = []
     /// A reset that has begun and not been carried out yet.
     var rewinding: Rewinding?
     /// The parts of the stored history that resets pass over, and what was seen of the one that is being read.
@@ -128,13 +132,15 @@ package struct RunMachine: Sendable {
     ///   - storedSeq: The last event of the stored history; 0 for a run that begins here.
     ///   - patches: The subjects of the `version.patched` events in it.
     ///   - resets: What its resets pass over.
+    ///   - standIn: Given where the code is not here and something is to be undone.
     package init(
         identity: RunIdentity, build: String, node: String, storedSeq: Int64 = 0, isFirstOwner: Bool = true,
-        patches: [String] = [], resets: [ResetSpan] = []
+        patches: [String] = [], resets: [ResetSpan] = [], standIn: StandIn? = nil
     ) {
         self.identity = identity
         firstOfChain = identity.id
         self.resets = resets
+        self.standIn = standIn
         self.build = build
         self.node = node
         self.storedSeq = storedSeq

@@ -30,9 +30,16 @@ extension Activation {
     }
 
     private func start(_ attempt: Attempt?) {
-        guard let attempt,
-            let (call, epoch) = state.withLock({ state in state.calls[attempt.source].map { ($0, state.epoch) } })
-        else { return }
+        guard let attempt else { return }
+        let call: StepCall?
+        switch standInCall(attempt) {
+        case .call(let undo)?: call = undo
+        case .unreadable(let failure)?:
+            return post(.fact(.attemptEnded(attempt.operation, .failed(failure)), at: services.clock.now()))
+        case nil: call = state.withLock { $0.calls[attempt.source] }
+        }
+        guard let call else { return }
+        let epoch = state.withLock { $0.epoch }
         let number = services.bodies.next()
         services.metrics.attempts.increment()
         if attempt.isRepeated { services.recovery.repeatsAttempt() }

@@ -14,6 +14,7 @@ extension Activation {
         case commit(RunAdvance)
         case act([RunAction])
         case rest(isStalled: Bool, RunTransition?)
+        case standDown(RunTransition, consuming: [Int64])
         case block(Divergence)
     }
 
@@ -42,6 +43,8 @@ extension Activation {
         case .rest(_, let transition?):
             noteRecovery()
             release(transition)
+        case .standDown(let transition, let rows):
+            release(transition, consuming: rows, standsDown: true)
         case .rest(_, nil):
             noteRecovery()
             scheduleWake()
@@ -82,13 +85,15 @@ extension Activation {
         var plan = state.machine.plan(now: now)
         // A run that is about to be handed over starts nothing any more. It may end.
         let ends = plan.drafts.events.last?.kind.isFinal == true
-        if state.mustHandOver, !ends { plan = Plan() }
+        if state.mustHandOver || state.mustStandDown, !ends { plan = Plan() }
         // Nor does it end while there are messages that it has not taken in.
         if state.hasMoreRows, ends { plan = Plan() }
         var drafts = factDrafts
         drafts.append(plan.drafts)
+        if plan.rewinds { drafts.consumed += duty?.held ?? [] }
         if drafts.isEmpty {
             if !plan.actions.isEmpty { return .act(plan.actions) }
+            if let duty { return restOfDuty(duty, state, now: now) }
             // What is under way comes to its end first: its outcome is known then, and would have to be doubted otherwise.
             if let obstacle = plan.obstacle, !state.isBusy { return .block(obstacle) }
             if state.machine.isStalled { return .rest(isStalled: true, nil) }
@@ -117,6 +122,21 @@ extension Activation {
                 consumed: drafts.consumed,
                 takes: drafts.takes, settles: drafts.settles, children: children, deliveries: drafts.deliveries,
                 successor: successor))
+    }
+
+    /// Without the code a run is never kept in memory but for what is to be undone: nobody else would come for it in time.
+    private func restOfDuty(_ duty: StandInDuty, _ state: State, now: Timestamp) -> Step {
+        if state.isBusy { return .rest(isStalled: false, nil) }
+        if state.machine.isDoneStandingIn {
+            var transition = duty.home
+            if state.machine.isStuck, [.ready, .waiting, .parked].contains(transition.state) {
+                transition = RunTransition(to: .parked, wakeAt: duty.home.wakeAt, note: state.machine.stuckReason)
+            }
+            return .standDown(transition, consuming: duty.held)
+        }
+        // The engine ends, or a message has come: whoever takes the run next goes on where history stands.
+        if state.mustStandDown || services.lead.isOver { return .standDown(duty.home, consuming: []) }
+        return .rest(isStalled: false, nil)
     }
 
     /// Turns the facts that have gathered into drafts, in the order of their causes; of several about one operation the first.
@@ -155,6 +175,7 @@ extension Activation {
     ) -> RunTransition? {
         if let last = drafts.last, let final = RunState(final: last.kind) { return RunTransition(to: final) }
         if let transition = plan.transition { return transition }
+        if duty != nil { return nil }
         guard !hasFacts, !plan.defersActions, !state.isBusy, !state.machine.hasFinishedRoot,
             plan.drafts.events.allSatisfy(Self.wakesNothing)
         else { return nil }
@@ -184,11 +205,14 @@ extension Activation {
         }
     }
 
-    private func release(_ transition: RunTransition) {
+    private func release(_ transition: RunTransition, consuming rows: [Int64] = [], standsDown: Bool = false) {
         let advance = state.withLock { state -> RunAdvance? in
             guard state.inFlight == nil, state.isOwned, !state.isClosed else { return nil }
-            state.inFlight = InFlight(events: [], head: state.head, facts: [], takes: [], transition: transition)
-            return RunAdvance(run: number, epoch: state.epoch, head: state.head, events: [], transition: transition)
+            state.inFlight = InFlight(
+                events: [], head: state.head, facts: [], takes: [], consumed: rows, transition: transition, standsDown: standsDown
+            )
+            return RunAdvance(
+                run: number, epoch: state.epoch, head: state.head, events: [], transition: transition, consumed: rows)
         }
         if let advance { submit(advance) }
     }
@@ -310,12 +334,13 @@ extension Activation {
             let drafts = state.machine.handOverDrafts(now: now)
             let events = head.append(contentsOf: drafts, run: identity.id.description, now: now)
             return RunAdvance(
-                run: number, epoch: state.epoch, head: state.head, events: events, transition: RunTransition(to: .ready))
+                run: number, epoch: state.epoch, head: state.head, events: events,
+                transition: duty?.home ?? RunTransition(to: .ready))
         }
         guard let advance else { return false }
         closeCode()
         stopBodies()
-        services.journal.submit(.advance(advance)) { [self] _ in services.observe(self, .gone) }
+        services.journal.submit(.advance(advance)) { [self] _ in services.observe(self, duty == nil ? .gone : .stoodDown) }
         return true
     }
 

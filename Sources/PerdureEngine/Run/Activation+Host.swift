@@ -179,7 +179,7 @@ extension Activation: RunHost {
         return StepRequest(
             subject: subject, name: Name.normalized(call.name), scope: RunTask.scope, effect: call.effect, policy: call.policy,
             hasProbe: call.probe != nil, undo: undo, irreversible: call.irreversible, approval: call.approval,
-            businessKey: call.businessKey.map(Name.normalized), input: input.bytes,
+            businessKey: call.businessKey.map(Name.normalized), stepType: call.stepType, input: input.bytes,
             accepts: Self.acceptance(of: call.input, input),
             refusesOutput: Self.refusal(of: call.outputType, subject: subject))
     }

@@ -88,6 +88,8 @@ package final class Activation: Sendable {
         /// The code gets nothing any more, and nothing it does counts.
         var isClosed = false
         var mustHandOver = false
+        /// It stands in for the code, and something else is to be done with the run.
+        var mustStandDown = false
         /// Its owner died, and it has not got as far again as it was then.
         var isRecovering = false
         var failure: Divergence?
@@ -131,6 +133,8 @@ package final class Activation: Sendable {
     /// The first run of the chain that this one is part of.
     let chain: RunOrigin
     let workflow: RegisteredWorkflow
+    /// Given where the run is here without its code, to undo something.
+    let duty: StandInDuty?
     let services: ActivationServices
     let quiet = QuietLogHandler.Switch()
     package let logger: Logger
@@ -145,7 +149,7 @@ package final class Activation: Sendable {
     ///   - isOwned: Without it the history can be fed, and nothing is recorded or begun.
     package init(
         _ claim: ClaimedRun, workflow: RegisteredWorkflow, patches: [String] = [], resets: [ResetSpan] = [],
-        services: ActivationServices, isOwned: Bool = true
+        services: ActivationServices, isOwned: Bool = true, duty: StandInDuty? = nil
     ) {
         let record = claim.record
         number = record.number
@@ -153,11 +157,12 @@ package final class Activation: Sendable {
         runText = record.id.description
         chain = record.chain
         self.workflow = workflow
+        self.duty = duty
         self.services = services
         alarm = services.scheduler.makeAlarm()
         let machine = RunMachine(
             identity: identity, build: services.build, node: services.node.rawValue, storedSeq: claim.head.seq,
-            isFirstOwner: record.epoch == 1, patches: patches, resets: resets)
+            isFirstOwner: record.epoch == 1, patches: patches, resets: resets, standIn: duty.map { StandIn(steps: $0.steps) })
         state = Mutex(State(machine: machine, head: claim.head, epoch: record.epoch, isOwned: isOwned))
         // Nobody has run a run of the first epoch before: nothing of it is a repetition.
         if record.epoch == 1, isOwned { quiet.turn(on: true) }
@@ -215,7 +220,7 @@ package final class Activation: Sendable {
                 guard !state.isClosed else { return }
                 state.machine.caughtUp(isTakeover: isTakeover, now: now)
                 state.isRecovering = isTakeover
-                state.take(inbox)
+                if let duty { state.notice(inbox.rows, duty) } else { state.take(inbox) }
             }
             quiet.turn(on: true)
         case .claimed(let claim, let inbox): claimed(claim, inbox)
@@ -230,8 +235,12 @@ package final class Activation: Sendable {
             }
         case .rows(let rows):
             let isOwned = state.withLock { state in
-                state.takeNews(rows)
-                state.forgetConsumedRows(below: rows)
+                if let duty {
+                    state.notice(rows, duty)
+                } else {
+                    state.takeNews(rows)
+                    state.forgetConsumedRows(below: rows)
+                }
                 return state.isOwned
             }
             // The run was given up while the message was on its way: somebody has to claim it again.
@@ -297,7 +306,7 @@ package final class Activation: Sendable {
             return false
         case .success(let (answers, cancelsRoot)):
             executor.drain {
-                if event.kind == .runStarted { startRoot(event) }
+                if event.kind == .runStarted, duty == nil { startRoot(event) }
                 for (id, answer) in answers { deliver(answer, to: id) }
                 if cancelsRoot { state.withLock { $0.root }?.cancel() }
             }

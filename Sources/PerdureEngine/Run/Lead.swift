@@ -6,16 +6,18 @@ import Synchronization
 final class Lead: Sendable {
     /// How long a moment is.
     let span: Duration
-    private let isOver = Atomic<Bool>(false)
+    private let hasEnded = Atomic<Bool>(false)
 
     init(_ span: Duration) { self.span = span }
 
     /// From now on every run that only waits is given up, whenever it is due.
-    func end() { isOver.store(true, ordering: .relaxed) }
+    func end() { hasEnded.store(true, ordering: .relaxed) }
+
+    var isOver: Bool { hasEnded.load(ordering: .relaxed) }
 
     /// Whether a run that is due at this time, if at all, stays.
     func covers(_ due: Timestamp?, now: Timestamp) -> Bool {
         guard let due else { return false }
-        return due <= now + span && !isOver.load(ordering: .relaxed)
+        return due <= now + span && !isOver
     }
 }

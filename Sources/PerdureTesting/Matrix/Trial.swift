@@ -27,6 +27,8 @@ struct TrialEnd: Sendable {
     var output: [UInt8]?
     var failure: String?
     var effects: [String: Int] = [:]
+    /// What stood before the run.
+    var effectsBefore: [String: Int] = [:]
     var history: [String] = []
     var steps: [RunView.Step] = []
     var decisions: [String] = []
@@ -43,7 +45,7 @@ struct Trial: Sendable {
     let plan: TrialWatch.Plan?
 
     func run() async throws -> TrialEnd {
-        let cast = try subject.cast()
+        let cast = try subject.cast(), before = cast.effects()
         let stage = TestStage(
             Simulation(outside: .refused), ownership: plan?.interruption == .lostLease ? .leases(.seconds(5)) : .exclusive)
         let watch = TrialWatch(plan, stage, effects: cast.effects)
@@ -57,7 +59,9 @@ struct Trial: Sendable {
         } catch let error as PerdureError {
             violations = ["\(error)"]
         }
-        return try await look(stage, watch, cast, life.decisions, violations)
+        var end = try await look(stage, watch, cast, life.decisions, violations)
+        end.effectsBefore = before
+        return end
     }
 
     // MARK: Looking at it

@@ -109,6 +109,28 @@ private let unclear = MachineDriver.failure()
         #expect(run.problems() == [])
     }
 
+    @Test func `undos that have begun without the code do not wait for steps of which it alone knows`() throws {
+        let run = try MachineDriver(
+            .sequence([.idempotent("a", undo: .idempotent), .idempotent("b", undo: .idempotent), .signal("s")]))
+        try run.end("a")
+        try run.crash()
+        let request = ResetRequest(to: 1, completed: .undo)
+        var object = JSONObject([("action", "reset"), ("delivery", "d1"), ("by", JSONValue(Principal(.human, "ann")))])
+        for case (let name, let value?) in request.members { object[name] = value }
+        try run.record(EventDraft(.operatorAction, attributes: Attributes(object)))
+        try run.record(EventDraft(.undoStarted, subject: "a", attributes: ["attempt": 1, "effect": "idempotent"]))
+        run.deliver(.reset, "", request.bytes)
+        try run.crash()
+        try run.end("b")
+        try run.end("a")
+        try run.end("b")
+        #expect(run.kinds.last == .runReset || run.kinds.contains(.runReset))
+        #expect(run.kinds.count { $0 == .operatorAction } == 1)
+        #expect(run.calls.filter { $0.body == .undo }.map(\.subject).sorted() == ["a", "b"])
+        try run.playToTheEnd()
+        #expect(run.problems() == [])
+    }
+
     @Test func `what is in doubt is resolved before the run is reset`() throws {
         let run = try MachineDriver(.sequence([.idempotent("a"), .atMostOnce("b"), .idempotent("c")]))
         try run.end("a")

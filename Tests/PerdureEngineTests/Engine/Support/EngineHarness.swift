@@ -48,9 +48,9 @@ final class EngineHarness: Sendable {
     @discardableResult
     func open(
         build: String = "build-1", configure: (inout EngineConfiguration) -> Void = { _ in },
-        @WorkflowBuilder workflows: () throws -> [RegisteredWorkflow]
+        @WorkflowBuilder workflows: () throws -> [RegisteredWorkflow], @StepBuilder steps: () throws -> [RegisteredStep] = { [] }
     ) async throws -> Engine {
-        let process = try await make(build: build, configure: configure, workflows: workflows)
+        let process = try await make(build: build, configure: configure, workflows: workflows, steps: steps)
         process.start(pulse)
         return process.engine
     }
@@ -58,7 +58,7 @@ final class EngineHarness: Sendable {
     /// Opens the file with an engine that does not run yet.
     func make(
         build: String = "build-1", configure: (inout EngineConfiguration) -> Void = { _ in },
-        @WorkflowBuilder workflows: () throws -> [RegisteredWorkflow]
+        @WorkflowBuilder workflows: () throws -> [RegisteredWorkflow], @StepBuilder steps: () throws -> [RegisteredStep] = { [] }
     ) async throws -> EngineProcess {
         try #require(state.withLock { $0.process } == nil, "the file has an engine already")
         let processClock = ProcessClock(clock), pulse = pulse, script = script, place = place
@@ -78,7 +78,8 @@ final class EngineHarness: Sendable {
         let recorder = logs
         var logger = Logger(label: "perdure.test") { _ in recorder }
         logger.logLevel = .debug
-        let engine = try await Engine(store: store, configuration: configuration, logger: logger, workflows: workflows)
+        let engine = try await Engine(
+            store: store, configuration: configuration, logger: logger, workflows: workflows, steps: steps)
         let process = EngineProcess(engine: engine, store: try #require(opened.withLock { $0 }), clock: processClock)
         state.withLock { $0.process = process }
         return process

@@ -214,6 +214,7 @@ enum ScenarioList {
         try scenarios.`an adopted step is undone when the run fails later`()
         try scenarios.`what had happened with another input is done once more`()
         try scenarios.`a reset waits for what is under way, tells it to stop, and takes its outcome`()
+        try scenarios.`undos that have begun without the code do not wait for steps of which it alone knows`()
         try scenarios.`what is in doubt is resolved before the run is reset`()
         try scenarios.`what was cut off by a crash is settled before the run is reset`()
         try scenarios.`timers, questions and approvals end, and begin anew where the code still waits for them`()
