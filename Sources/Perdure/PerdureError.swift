@@ -63,6 +63,8 @@ extension PerdureError.Code {
     public static let runQuarantined = Self(rawValue: "run_quarantined")
     public static let runExpired = Self(rawValue: "run_expired")
     public static let historyMismatch = Self(rawValue: "history_mismatch")
+    public static let historyFileInvalid = Self(rawValue: "history_file_invalid")
+    public static let historyFileTooNew = Self(rawValue: "history_file_too_new")
     // Author code
     public static let nameTaken = Self(rawValue: "name_taken")
     public static let contextMisused = Self(rawValue: "context_misused")

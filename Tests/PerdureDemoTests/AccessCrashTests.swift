@@ -158,7 +158,7 @@ import Testing
     // MARK: An incident
 
     static let responses = [
-        Place(moment: .afterCommit, what: "step.succeeded", subject: "timeout"),
+        Place(moment: .afterCommit, what: "step.succeeded", subject: "accounts"),
         Place(moment: .beforeCommit, what: "step.intended", subject: "quarantine"),
         Place(moment: .afterCommit, what: "step.intended", subject: "quarantine"),
         Place(moment: .answered, what: "POST /directory/accounts"),

@@ -74,6 +74,7 @@ struct Root<App: PerdureApp>: ParsableCommand {
                 ForkCommand.self,
                 RetryCommand.self,
                 ResolveCommand.self, VerifyCommand.self, VersionsCommand.self, CheckCommand.self, ResumabilityCommand.self,
+                ExportHistoryCommand.self,
             ])
     }
 

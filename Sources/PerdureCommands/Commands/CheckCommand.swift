@@ -17,9 +17,13 @@ struct CheckCommand: StoreCommand {
             was under way then and that the later build does not ask for has left no trace. Where the run was not taken over yet, \
             start the build that died once more and let it end in order.
 
+            --histories replays files that 'export-history --with-salt' has written, on any machine and without a store: say, those of \
+            production in a pipeline. Each file is checked line by line; one that is damaged, cut off or of a later release ends it.
+
             Examples:
               check
               check --workflow rotate-secret --closed
+              check --histories histories.jsonl --json
               check 0193a5b0-0000-7000-8000-000000000001
 
             The exit status is 1 if a run would be blocked or stranded, cannot be read, or was left by a killed process of another build.
@@ -31,21 +35,28 @@ struct CheckCommand: StoreCommand {
     @Argument(help: "Runs, open or closed. Default: all that are open.") var runs: [String] = []
     @Option(help: "Only runs of this workflow.") var workflow: String?
     @Flag(help: "Closed runs too.") var closed = false
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp("Instead of a store: files of exported histories, all runs in them.", valueName: "file"))
+    var histories: [String] = []
     @Flag(help: "Print JSON.") var json = false
 
     func validate() throws {
         for run in runs where RunID(run) == nil { throw ValidationError("'\(run)' is not a run's id.") }
         if !runs.isEmpty, closed || workflow != nil { throw ValidationError("Give either runs, or --workflow and --closed.") }
+        if !histories.isEmpty, closed || workflow != nil || !runs.isEmpty || store.store != nil {
+            throw ValidationError(
+                "With --histories everything in the files is checked: leave out runs, --workflow, --closed, --store.")
+        }
     }
 
     func run(in environment: CommandEnvironment) async throws {
         let workflows = try await environment.workflows()
-        let (result, build) = try await store.withClient(environment) { client in
-            let rehearser = try await Rehearser(client, workflows, environment.engine)
-            let result = try await check(client, rehearser)
-            await rehearser.close()
-            return (result, rehearser.build)
-        }
+        let (result, build) =
+            histories.isEmpty
+            ? try await store.withClient(environment) { client in
+                try await Rehearser(client, workflows, environment.engine).closing { try await check(client, $0) }
+            } : try await Rehearser(workflows, environment.engine).closing { try await checkFiles($0) }
         if json {
             environment.print(
                 json: .members(
@@ -72,6 +83,17 @@ struct CheckCommand: StoreCommand {
         }
     }
 
+    private func checkFiles(_ rehearser: Rehearser) async throws -> Result {
+        var result = Result()
+        for path in histories {
+            var file = try HistoryFile(path)
+            while let run = try file.next() {
+                if run.record.tombstone == nil { result.add(await rehearser.rehearse(run)) }
+            }
+        }
+        return result
+    }
+
     private func check(_ client: Client, _ rehearser: Rehearser) async throws -> Result {
         var result = Result()
         for run in runs.compactMap(RunID.init) {
@@ -88,6 +110,21 @@ struct CheckCommand: StoreCommand {
             for record in page where record.tombstone == nil { result.add(try await rehearser.rehearse(record)) }
             guard let last = page.last else { return result }
             filter.before = last.number
+        }
+    }
+}
+
+extension Rehearser {
+    fileprivate func closing(
+        _ body: (Rehearser) async throws -> CheckCommand.Result
+    ) async throws -> (CheckCommand.Result, String) {
+        do {
+            let result = try await body(self)
+            await close()
+            return (result, build)
+        } catch {
+            await close()
+            throw error
         }
     }
 }

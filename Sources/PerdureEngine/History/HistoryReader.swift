@@ -4,7 +4,7 @@ import PerdureStore
 
 /// Reads a run's history page by page. A page is given out only after its chain has been checked, and the beginning compared to the
 /// run's row; so whoever reads to the end has seen a history that holds together.
-struct HistoryReader {
+struct HistoryReader: HistoryPages {
     enum Failure: Error {
         /// With the first place that is wrong.
         case broken(String)

@@ -6,9 +6,10 @@ package import PerdureStore
 import Synchronization
 
 /// Feeds recorded histories to the code of this executable, one run after the other, as an engine would that takes them over. Nothing is
-/// recorded, no step is started and no time passes, so it works beside the engine of the store, on a copy, or without any.
+/// recorded, no step is started and no time passes, so it works beside the engine of the store, on a copy, or without any store at all.
 package final class Rehearser: Sendable {
-    private let client: Client
+    /// Nil where histories come from files.
+    private let client: Client?
     private let registry: WorkflowRegistry
     private let services: ActivationServices
     /// Processes that live, or nobody could tell a run that is under way from one whose owner has died.
@@ -17,12 +18,27 @@ package final class Rehearser: Sendable {
     package let build: String
 
     /// - Throws: `PerdureError` for names that are invalid or registered twice.
-    package init(_ client: Client, _ workflows: [RegisteredWorkflow], _ configuration: EngineConfiguration) async throws {
+    package convenience init(
+        _ client: Client, _ workflows: [RegisteredWorkflow], _ configuration: EngineConfiguration
+    ) async throws {
+        try self.init(client, workflows, configuration, living: Set(try await client.livingNodes().map(\.id)))
+    }
+
+    /// For histories that are not in a store.
+    ///
+    /// - Throws: `PerdureError` for names that are invalid or registered twice.
+    package convenience init(_ workflows: [RegisteredWorkflow], _ configuration: EngineConfiguration) throws {
+        try self.init(nil, workflows, configuration, living: [])
+    }
+
+    private init(
+        _ client: Client?, _ workflows: [RegisteredWorkflow], _ configuration: EngineConfiguration, living: Set<NodeID>
+    ) throws {
         self.client = client
+        self.living = living
         registry = try WorkflowRegistry(workflows)
         build = configuration.build ?? BuildFingerprint.current
-        living = Set(try await client.livingNodes().map(\.id))
-        services = Self.services(client.store, registry, build, configuration.clamped)
+        services = Self.services(client?.store ?? NoStore(), registry, build, configuration.clamped)
     }
 
     private static func services(
@@ -49,49 +65,61 @@ package final class Rehearser: Sendable {
     /// Ends the threads on which code is run.
     package func close() async { await services.threads.stop() }
 
+    /// Rehearses a run of the store.
+    ///
     /// - Throws: `PerdureError` with the store's code.
     package func rehearse(_ record: RunRecord) async throws -> RunRehearsal {
-        var rehearsal = RunRehearsal(record: record, verdict: .fits, uncleanEnds: [])
-        guard record.state != .quarantined else {
-            rehearsal.verdict = .unreadable(record.note ?? "The run is quarantined.")
-            return rehearsal
-        }
-        try await client.guarded {
+        guard let client else { throw PerdureError(.usage, "There is no store that run \(record.id) could be read from.") }
+        if record.state == .quarantined { return .unreadable(record, record.note ?? "The run is quarantined.") }
+        return try await client.guarded {
             do throws(HistoryReader.Failure) {
-                try await rehearse(record, into: &rehearsal)
+                let store = client.store
+                guard let head = try await Self.head(of: record, store) else {
+                    return RunRehearsal(record: record, verdict: code(of: record) == nil ? .noCode : .fits, uncleanEnds: [])
+                }
+                let isOrphaned = record.state == .running && record.owner.map { !living.contains($0) } ?? false
+                return try await rehearse(record, end: head, isOrphaned: isOrphaned) { HistoryReader(store, record, end: head) }
             } catch {
                 switch error {
-                case .broken(let message), .store(.unsupported(let message)): rehearsal.verdict = .unreadable(message)
+                case .broken(let message), .store(.unsupported(let message)): return .unreadable(record, message)
                 case .store(let error): throw error
                 }
             }
         }
-        return rehearsal
+    }
+
+    /// Rehearses a run that stands in no store.
+    package func rehearse(_ run: RecordedRun) async -> RunRehearsal {
+        if let message = run.obstacle { return .unreadable(run.record, message) }
+        let end = run.events.last.map { ChainHead(after: $0) } ?? run.start
+        do throws(HistoryReader.Failure) {
+            return try await rehearse(run.record, end: end, isOrphaned: run.isOrphaned) { RecordedPages(run.events) }
+        } catch {
+            switch error {
+            case .broken(let message): return .unreadable(run.record, message)
+            case .store(let error): return .unreadable(run.record, error.description)
+            }
+        }
     }
 
     // MARK: One run
 
-    private func rehearse(
-        _ record: RunRecord, into rehearsal: inout RunRehearsal
-    ) async throws(HistoryReader.Failure) {
-        let workflow = registry.find(record.workflow, record.version)
+    private func code(of record: RunRecord) -> RegisteredWorkflow? { registry.find(record.workflow, record.version) }
+
+    /// - Parameter read: Begins to read the history at its beginning; that is done twice.
+    private func rehearse<Pages: HistoryPages>(
+        _ record: RunRecord, end: ChainHead, isOrphaned: Bool, read: () -> Pages
+    ) async throws(HistoryReader.Failure) -> RunRehearsal {
+        var rehearsal = RunRehearsal(record: record, verdict: .fits, uncleanEnds: [])
+        let workflow = code(of: record)
         if workflow == nil { rehearsal.verdict = .noCode }
-        let last = try await read { () async throws(StoreError) in
-            try await client.store.events(of: record.number, before: .max, limit: 1).first
-        }
-        guard let last else { return }
-        let patches = try await read { () async throws(StoreError) in
-            try await client.store.marked(.versionPatched, nil, in: record.number)
-        }
-        let claim = ClaimedRun(record: record, previous: record.state, head: ChainHead(after: last), isTakeover: false)
-        let resets = try await resets(of: record, end: claim.head)
+        let claim = ClaimedRun(record: record, previous: record.state, head: end, isTakeover: false)
+        let (resets, patches) = try await survey(read())
         let code = workflow.map { workflow in
-            Activation(
-                claim, workflow: workflow, patches: patches.filter { !resets.passesOver($0.seq) }.map(\.subject), resets: resets,
-                services: services, isOwned: false)
+            Activation(claim, workflow: workflow, patches: patches, resets: resets, services: services, isOwned: false)
         }
-        var reader = HistoryReader(client.store, record, end: claim.head), owner = "", fits = true
-        while let page = try await reader.next() {
+        var pages = read(), owner = "", fits = true
+        while let page = try await pages.next() {
             // Fed up to each change of owner, to see what the code asks for at that place.
             for part in page.split(before: { $0.kind == .runResumed || $0.kind == .runStarted }) {
                 if let first = part.first, let build = Self.build(of: first) {
@@ -110,25 +138,33 @@ package final class Rehearser: Sendable {
             if fits { fits = !code.isStalled }
             if !fits { rehearsal.verdict = .blocks(code.failure ?? Self.stall) }
         }
-        if record.state == .running, record.owner.map({ !living.contains($0) }) ?? false, owner != build {
+        if isOrphaned, owner != build {
             rehearsal.uncleanEnds.append(
                 .init(seq: nil, at: nil, build: owner, heir: build, asked: fits ? code?.openSteps ?? [] : []))
         }
         if let code { await leave(code) }
+        return rehearsal
     }
 
     /// What the code is not told, which it has to know before the first event.
-    private func resets(of record: RunRecord, end: ChainHead) async throws(HistoryReader.Failure) -> [ResetSpan] {
-        var reader = HistoryReader(client.store, record, end: end), standing = RunStanding()
-        while let page = try await reader.next() {
-            for event in page { standing.add(event) }
+    private func survey(
+        _ pages: some HistoryPages
+    ) async throws(HistoryReader.Failure) -> (resets: [ResetSpan], patches: [String]) {
+        var pages = pages, standing = RunStanding(), patched: [Event] = []
+        while let page = try await pages.next() {
+            for event in page {
+                standing.add(event)
+                if event.kind == .versionPatched { patched.append(event) }
+            }
         }
-        return standing.resets
+        let resets = standing.resets
+        return (resets, patched.filter { !resets.passesOver($0.seq) }.map(\.subject))
     }
 
-    private func read<T>(_ body: () async throws(StoreError) -> T) async throws(HistoryReader.Failure) -> T {
+    /// The end of the history at this moment; nil if there is none.
+    private static func head(of record: RunRecord, _ store: any Store) async throws(HistoryReader.Failure) -> ChainHead? {
         do throws(StoreError) {
-            return try await body()
+            return try await store.events(of: record.number, before: .max, limit: 1).first.map { ChainHead(after: $0) }
         } catch {
             throw .store(error)
         }

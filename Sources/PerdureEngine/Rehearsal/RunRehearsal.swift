@@ -40,6 +40,10 @@ package struct RunRehearsal: Sendable {
     package var verdict: Verdict
     package var uncleanEnds: [UncleanEnd]
 
+    static func unreadable(_ record: RunRecord, _ message: String) -> RunRehearsal {
+        RunRehearsal(record: record, verdict: .unreadable(message), uncleanEnds: [])
+    }
+
     /// Whether a deployment of this executable would leave the run where it is, or lose sight of what it was doing.
     package var needsAttention: Bool {
         switch verdict {

@@ -1,7 +1,10 @@
 import Foundation
 import Perdure
 import PerdureEngine
+import PerdureHistory
 import PerdureSQLite
+import PerdureStore
+import Synchronization
 import Testing
 
 /// The format of histories as an outsider reads it: the script that `docs/history-format.md` points to knows nothing of our code.
@@ -80,6 +83,64 @@ import Testing
             let check = try await Program.run("python3", [Self.script, "store.db"], in: folder)
             #expect(check.output.contains(expected), "\(check.output)\(check.errors)")
         }
+    }
+
+    // Promise: 27
+    @Test("the script agrees with every chain that is exported, and finds what is changed afterwards and where")
+    func exports() async throws {
+        try await withFolder { folder in
+            let id = try await Self.writeHistory(in: folder)
+            let text = try await Self.export(folder, [])
+            func check(_ text: String) async throws -> Program {
+                try text.write(to: folder.appending(path: "histories.jsonl"), atomically: true, encoding: .utf8)
+                return try await Program.run("python3", [Self.script, "histories.jsonl"], in: folder)
+            }
+            let whole = try await check(text)
+            #expect(whole.status == 0 && whole.output == "run \(id): ok\n", "\(whole.output)\(whole.errors)")
+            let short = try await check(try await Self.export(folder, [.leavesOutLargeValues]))
+            #expect(short.status == 0 && short.output == "run \(id): ok\n", "\(short.output)\(short.errors)")
+            for (edited, expected) in [
+                (text.replacing(#"\"amount\":42"#, with: #"\"amount\":43"#, maxReplacements: 1), "event 1: its hash"),
+                (text.replacing("xxx", with: "xyx", maxReplacements: 1), "event 8: its hash"),
+                (text.split(separator: "\n").filter { !$0.contains(#""seq":2,"#) }.joined(separator: "\n"), "event 3 stands"),
+                (text.split(separator: "\n").dropLast().joined(separator: "\n"), "cut off"), ("{}", "does not hold together"),
+            ] {
+                let found = try await check(edited)
+                #expect(found.status == 1 && found.output.contains(expected), "\(found.output)\(found.errors)")
+            }
+        }
+    }
+
+    // Promise: 27
+    @Test("what is broken in the store is exported as far as it holds, and said to be broken")
+    func brokenExports() async throws {
+        try await withFolder { folder in
+            let id = try await Self.writeHistory(in: folder)
+            let edit = "UPDATE events SET output = '43' WHERE seq = 4"
+            let edited = try await Program.run("python3", ["-c", Self.edit, "store.db", edit], in: folder)
+            try #require(edited.status == 0, "\(edited.errors)")
+            let text = try await Self.export(folder, [])
+            try text.write(to: folder.appending(path: "histories.jsonl"), atomically: true, encoding: .utf8)
+            var file = try HistoryFile(folder.appending(path: "histories.jsonl").path)
+            let run = try #require(try file.next())
+            #expect(run.record.id == id && run.broken?.contains("broken at event 4") == true)
+            #expect(try file.next() == nil)
+            let check = try await Program.run("python3", [Self.script, "histories.jsonl"], in: folder)
+            #expect(check.status == 1 && check.output.contains("broken at event 4"), "\(check.output)\(check.errors)")
+        }
+    }
+
+    private enum Wish { case leavesOutLargeValues }
+
+    private static func export(_ folder: URL, _ wishes: Set<Wish>) async throws -> String {
+        let client = try await Client(.sqlite(folder.appending(path: "store.db").path))
+        let bytes = Mutex<[UInt8]>([])
+        let options = HistoryExporter.Options(leavesOutLargeValues: wishes.contains(.leavesOutLargeValues))
+        var exporter = try await HistoryExporter(client, options) { line in bytes.withLock { $0 += line } }
+        for run in try await client.runs() { try await exporter.export(try await client.record(run.id)) }
+        try exporter.finish()
+        await client.close()
+        return String(decoding: bytes.withLock { $0 }, as: UTF8.self)
     }
 
     /// A run with values of every stored form: text, text with characters beyond ASCII, an empty text, an error, a value above 64 KiB.

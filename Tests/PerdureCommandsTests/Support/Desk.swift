@@ -28,7 +28,11 @@ final class Desk: Sendable {
         return configuration
     }
 
-    init() throws {
+    /// The desk at which the files of this one were written, so that they stay.
+    let origin: Desk?
+
+    init(origin: Desk? = nil) throws {
+        self.origin = origin
         folder = FileManager.default.temporaryDirectory.appending(path: "perdure-commands-\(UUID())")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         path = folder.appending(path: "test.db").path

@@ -1,0 +1,46 @@
+import Perdure
+import PerdureHistory
+import PerdureStore
+
+/// Stands where a store has to be named and none is there: everything that is asked of it fails, and nothing is ever recorded. Code that
+/// is rehearsed asks for nothing.
+struct NoStore: Store {
+    var identity: String { "" }
+    var transactions: (any TransactionalStore.Type)? { nil }
+    func now() -> Timestamp { .epoch }
+
+    private func none() throws(StoreError) -> Never { throw .closed }
+
+    func register(_ node: NodeRegistration) async throws(StoreError) { try none() }
+    func unregister(_ node: NodeID) async throws(StoreError) { try none() }
+    func commit(_ items: [CommitItem]) async throws(StoreError) -> [CommitResult] { try none() }
+    func transact(_ transaction: StoreTransaction) async throws(StoreError) -> TransactionResult { try none() }
+    func claim(_ request: ClaimRequest) async throws(StoreError) -> Claimed { try none() }
+    func nextWake(hosted: [ClaimRequest.Hosted]) async throws(StoreError) -> Timestamp? { try none() }
+    func keyHolder(_ key: BusinessKey) async throws(StoreError) -> BusinessKeyRecord? { try none() }
+    func awaitKey(_ key: BusinessKey, run: Int64, subject: String) async throws(StoreError) -> BusinessKeyRecord? { try none() }
+    func awaitedKeys(of run: Int64) async throws(StoreError) -> [BusinessKeyWait] { try none() }
+    func quarantine(_ run: Int64, reason: String, ifUnownedSince epoch: Int64?) async throws(StoreError) { try none() }
+    func expire(_ request: ExpiryRequest) async throws(StoreError) -> Expiry { try none() }
+    func run(_ id: RunID) async throws(StoreError) -> RunRecord? { try none() }
+    func run(number: Int64) async throws(StoreError) -> RunRecord? { try none() }
+    func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord? { try none() }
+    func lastOfChain(begunBy first: RunID) async throws(StoreError) -> RunRecord? { try none() }
+    func runs(_ filter: RunFilter) async throws(StoreError) -> [RunRecord] { try none() }
+    func runNumbers(before: Int64?, limit: Int) async throws(StoreError) -> [Int64] { try none() }
+    func counts(namespace: String?) async throws(StoreError) -> [RunState: Int] { try none() }
+    func versions(namespace: String?) async throws(StoreError) -> [VersionCounts] { try none() }
+    func livingNodes() async throws(StoreError) -> [NodeRegistration] { try none() }
+    func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event] { try none() }
+    func events(of run: Int64, before seq: Int64, limit: Int) async throws(StoreError) -> [Event] { try none() }
+    func marked(_ kind: EventKind, _ subject: String?, in run: Int64) async throws(StoreError) -> [Event] { try none() }
+    func labels(of runs: [Int64]) async throws(StoreError) -> [Int64: [String: String]] { try none() }
+    func heartbeats(of run: Int64, _ subject: String?) async throws(StoreError) -> [HeartbeatRecord] { try none() }
+    func inbox(run: Int64, after number: Int64) async throws(StoreError) -> InboxPage { try none() }
+    func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> InboxPage { try none() }
+    func interventions(run: Int64) async throws(StoreError) -> [InboxRow] { try none() }
+    func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest] { try none() }
+    func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) -> OutsideWatch { OutsideWatch {} }
+    func audit() async throws(StoreError) -> [String] { try none() }
+    func close() async {}
+}
