@@ -6,7 +6,7 @@ extension WorkflowContext {
     /// The body is synchronous and gets the store's connection. What it writes there and the record of its result are committed as one:
     /// a crash leaves both or neither, so the step happens exactly once and is never in doubt. An error rolls the write back and is
     /// definite. The connection is lent for the call, takes part in no other transaction, and refuses transaction control and the
-    /// store's own tables. While the body runs nothing else is written: it must not wait for anything, and is stopped after two seconds.
+    /// store's own tables. While the body runs nothing else is written: it must not wait for anything. Its SQL is interrupted after two seconds.
     /// With an `approval` its intent is committed before, by itself.
     ///
     /// - Parameters:
@@ -42,7 +42,7 @@ extension WorkflowContext {
     /// The body is synchronous and gets the store's connection. What it writes there and the record of its result are committed as one:
     /// a crash leaves both or neither, so the step happens exactly once and is never in doubt. An error rolls the write back and is
     /// definite. The connection is lent for the call, takes part in no other transaction, and refuses transaction control and the
-    /// store's own tables. While the body runs nothing else is written: it must not wait for anything, and is stopped after two seconds.
+    /// store's own tables. While the body runs nothing else is written: it must not wait for anything. Its SQL is interrupted after two seconds.
     /// With an `approval` its intent is committed before, by itself.
     ///
     /// - Parameters:
@@ -77,7 +77,7 @@ extension WorkflowContext {
     /// The body is synchronous and gets the store's connection. What it writes there and the record of its result are committed as one:
     /// a crash leaves both or neither, so the step happens exactly once and is never in doubt. An error rolls the write back and is
     /// definite. The connection is lent for the call, takes part in no other transaction, and refuses transaction control and the
-    /// store's own tables. While the body runs nothing else is written: it must not wait for anything, and is stopped after two seconds.
+    /// store's own tables. While the body runs nothing else is written: it must not wait for anything. Its SQL is interrupted after two seconds.
     /// With an `approval` its intent is committed before, by itself.
     ///
     /// - Parameters:
@@ -115,7 +115,7 @@ extension WorkflowContext {
     /// The body is synchronous and gets the store's connection. What it writes there and the record of its result are committed as one:
     /// a crash leaves both or neither, so the step happens exactly once and is never in doubt. An error rolls the write back and is
     /// definite. The connection is lent for the call, takes part in no other transaction, and refuses transaction control and the
-    /// store's own tables. While the body runs nothing else is written: it must not wait for anything, and is stopped after two seconds.
+    /// store's own tables. While the body runs nothing else is written: it must not wait for anything. Its SQL is interrupted after two seconds.
     /// With an `approval` its intent is committed before, by itself.
     ///
     /// - Parameters:

@@ -77,7 +77,7 @@ struct ResetCommand: StoreCommand {
             let steps = preview.completed.map { step -> JSONValue in
                 [
                     "name": .string(step.name), "event": .integer(step.event), "child": .bool(step.isChild),
-                    "choice": .string(step.choice.rawValue),
+                    "adopted": .bool(step.isAdopted), "choice": .string(step.choice.rawValue),
                 ]
             }
             return environment.print(
@@ -87,7 +87,9 @@ struct ResetCommand: StoreCommand {
         }
         if preview.completed.isEmpty { return environment.print("Nothing completed after event \(to).") }
         for step in preview.completed {
-            environment.print("\(step.choice.rawValue)  \(step.isChild ? "child " : "")\(step.name)  (event \(step.event))")
+            let since = step.isAdopted ? ", adopted since; stays as it is if it answered again by event \(to)" : ""
+            environment.print(
+                "\(step.choice.rawValue)  \(step.isChild ? "child " : "")\(step.name)  (event \(step.event)\(since))")
         }
     }
 }

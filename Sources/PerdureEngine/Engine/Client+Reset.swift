@@ -12,6 +12,9 @@ public struct ResetPreview: Sendable, Hashable {
         public let event: Int64
         /// Whether it is a child workflow.
         public let isChild: Bool
+        /// It had completed before an earlier reset, which had it answer again. If the code has asked for it by the point, it stays as it is:
+        /// no event tells.
+        public let isAdopted: Bool
         /// What becomes of it. Where what was asked for cannot be: what becomes of it instead.
         public let choice: ResetChoice
     }
@@ -31,7 +34,8 @@ extension Client {
         let survey = try await survey(run, ResetRequest(to: event, completed: completed, exceptions: exceptions))
         return ResetPreview(
             completed: survey.completed.map {
-                ResetPreview.Step(name: $0.subject, event: $0.seq, isChild: $0.isChild, choice: $0.choice)
+                ResetPreview.Step(
+                    name: $0.subject, event: $0.seq, isChild: $0.isChild, isAdopted: $0.isAdopted, choice: $0.choice)
             })
     }
 

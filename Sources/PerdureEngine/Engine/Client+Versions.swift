@@ -18,7 +18,8 @@ public struct VersionInfo: Sendable, Hashable {
 
     /// Nothing moves its open runs: no process that lives hosts it.
     public var isStranded: Bool { openRuns > 0 && !isHosted }
-    /// No run needs it, and no run comes to need it by itself: a process that is there for it alone may stop.
+    /// No run needs it, and no new run is started on it where no version is named: a process that is there for it alone may stop, unless
+    /// the code of an open run names this very version for a child.
     public var isDrained: Bool { openRuns == 0 && !takesNewRuns }
 
     init(_ hosted: ClaimRequest.Hosted, runs: [RunState: Int], isHosted: Bool, newest: WorkflowVersion?) {

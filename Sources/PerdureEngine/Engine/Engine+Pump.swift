@@ -66,20 +66,20 @@ extension Engine {
             let claimed = try await store.claim(
                 ClaimRequest(node: node, build: build, hosted: hosted, limit: limit, ahead: ahead))
             for run in claimed.setAside { wasSetAside(run.id, run.reason) }
-            let unread = claimed.runs.filter { claim in !takeResident(claim, into: &group) }
+            let unread = claimed.runs.filter { claim in !takeResident(claim) }
             load(unread, services, into: &group)
             if claimed.runs.count + claimed.setAside.count < limit { return recovering.foundAll() }
         }
     }
 
     /// Returns whether the run is in memory, and goes on there; otherwise it has to be read, and has its room.
-    private func takeResident(_ claim: ClaimedRun, into group: inout DiscardingTaskGroup) -> Bool {
+    private func takeResident(_ claim: ClaimedRun) -> Bool {
         if claim.isTakeover {
             metrics.takeovers.increment()
             recovering.tookOver(claim.record.number)
         }
         let resident = state.withLock { state -> Activation? in
-            // What is left here was read under an earlier owner; what is unread is read again below.
+            // What is left here was read under an earlier owner; what is unread is read again.
             state.rowsForLoading[claim.record.number] = nil
             guard let resident = state.table[claim.record.number] else { return nil }
             if claim.isTakeover || resident.stands(on: claim.head) == false {
@@ -91,17 +91,7 @@ extension Engine {
             return resident
         }
         if let resident {
-            group.addTask { [self] in
-                do throws(StoreError) {
-                    let now = configuration.clock.now()
-                    resident.post(.claimed(claim, ReadInbox(try await store.inbox(run: claim.record.number, after: 0), at: now)))
-                } catch {
-                    // It does not know that it was claimed, and would never say that it is done.
-                    state.withLock { $0.table.remove(resident) }
-                    resident.post(.leave)
-                    cannotLoad(claim, error)
-                }
-            }
+            resident.post(.claimed(claim))
             return true
         }
         state.withLock { $0.loading += 1 }

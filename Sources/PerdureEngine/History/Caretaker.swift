@@ -168,6 +168,8 @@ struct Caretaker {
 
     private mutating func finishReset() {
         guard let request = view.resetting else { return }
+        // Nobody undoes it any more.
+        for step in view.stepsToUndo { keepKey(of: step.subject) }
         record(request.event(by: view.resettingBy))
         hasReset = true
     }

@@ -6,6 +6,7 @@ package import PerdureStore
 struct VerifiedChild {
     var run: String?
     var startedAt: Int64 = 0
+    var lastSeq: Int64 = 0
     var wasToldToEnd = false
     var isOver = false
     var happened: HistoryVerifier.Completion?
@@ -19,10 +20,14 @@ extension HistoryVerifier {
         guard event.kind.rawValue.hasPrefix("child.") else { return }
         var child = children[event.subject] ?? VerifiedChild()
         defer { children[event.subject] = child }
+        child.lastSeq = event.seq
         let name = "child '\(event.subject)'"
         if event.kind == .childStarted {
             if child.run != nil || child.isOver { wrong(event, .child, "\(name) is started a second time.") }
             child.run = attributes["run"]?.stringValue
+            if let run = child.run, !childRuns.insert(run).inserted {
+                wrong(event, .child, "\(name) is the run \(run) a second time.")
+            }
             child.startedAt = event.seq
             // Nothing of a detached one is waited for.
             child.isOver = attributes["detached"]?.boolValue ?? false

@@ -21,11 +21,17 @@ extension HistoryVerifier {
             if isUndone, let happened = step.happened, happened.seq <= to {
                 wrong(event, .reset, "'\(subject)' had happened by event \(to) and was undone since.")
             }
-            steps[subject] = step.passedOver(isUndone: isUndone)
+            steps[subject] = step.passedOver(isUndone: isUndone, to: to)
         }
         for (subject, child) in children {
+            if child.startedAt <= to, child.run != nil, child.happened.map({ $0.seq > to }) ?? false,
+                undos[subject]?.happened != nil
+            {
+                wrong(event, .reset, "Child '\(subject)' was there by event \(to) and was undone since.")
+            }
             // The code does not know any more that it gave up one that it still waits for.
-            if child.startedAt > to { children[subject] = child.passedOver } else { children[subject]?.wasToldToEnd = false }
+            let isOfPassedPart = child.run == nil ? child.lastSeq > to : child.startedAt > to
+            if isOfPassedPart { children[subject] = child.passedOver } else { children[subject]?.wasToldToEnd = false }
         }
         for (subject, undo) in undos where undo.lastSeq > to { undos[subject] = nil }
         resets.add(event, attributes)
@@ -43,6 +49,23 @@ extension HistoryVerifier {
         }
     }
 
+    /// What is begun again after a reset has a generation of its own, also where one reset has passed over another. With a business key it
+    /// is the key's.
+    mutating func checkGeneration(_ event: Event, _ attributes: JSONObject, _ step: inout VerifiedStep) {
+        step.lastStepSeq = event.seq
+        guard event.kind == .stepIntended || event.input != nil, !attributes.has("business_key"), !attributes.has("adopted_from"),
+            attributes["code"]?.stringValue != StepFailure.keyConflict
+        else { return }
+        let generation = Int(attributes["generation"]?.integerValue ?? 0)
+        if let before = step.generationBeforeReset, generation <= before, event.kind != .stepCancelled {
+            wrong(
+                event, .reset,
+                "'\(step.subject)' is done once more after a reset, under generation \(generation), which it had before.")
+        }
+        step.generationBeforeReset = nil
+        step.generation = max(step.generation, generation)
+    }
+
     /// Something that happened before a reset has a key of its own when it is done again.
     mutating func checkKey(_ event: Event, _ attributes: JSONObject, _ step: inout VerifiedStep) {
         let key = attributes["key"]?.stringValue
@@ -55,9 +78,10 @@ extension HistoryVerifier {
 
 extension VerifiedStep {
     /// The step as what follows the reset finds it: it may be done again, or its outcome adopted and undone.
-    fileprivate func passedOver(isUndone: Bool) -> VerifiedStep {
+    fileprivate func passedOver(isUndone: Bool, to: Int64) -> VerifiedStep {
         var step = VerifiedStep(subject: subject)
-        step.lastSeq = lastSeq
+        (step.lastSeq, step.lastStepSeq, step.generation) = (lastSeq, lastStepSeq, generation)
+        step.generationBeforeReset = lastStepSeq > to ? generation : generationBeforeReset
         step.happened = isUndone ? nil : happened
         step.keyBeforeReset = happened == nil ? keyBeforeReset : key ?? keyBeforeReset
         return step

@@ -24,6 +24,11 @@ struct VerifiedStep {
     /// The idempotency key of its last intent, and the one under which it happened before a reset.
     var key: String?
     var keyBeforeReset: String?
+    /// The last event of the step itself, not of its approval.
+    var lastStepSeq: Int64 = 0
+    /// The highest generation under which it was begun, and the one that it has to go beyond after a reset.
+    var generation = 0
+    var generationBeforeReset: Int?
 
     var isAtMostOnce: Bool { effect == EffectKind.atMostOnce.name }
     var isUnsettled: Bool { !isOver && (hasOpenIntent || isInDoubt) && effect != EffectKind.read.name }
@@ -43,6 +48,7 @@ extension HistoryVerifier {
         var step = (isUndo ? undos : steps)[event.subject] ?? VerifiedStep(subject: event.subject)
         if let effect = attributes["effect"]?.stringValue { step.effect = effect }
         step.lastSeq = event.seq
+        if event.kind.rawValue.hasPrefix("step.") { checkGeneration(event, attributes, &step) }
         switch event.kind {
         case .stepIntended, .undoStarted: checkIntent(event, attributes, &step, isUndo: isUndo)
         case .stepAttemptFailed, .undoAttemptFailed, .undoFailed: checkFailedAttempt(event, attributes, &step)

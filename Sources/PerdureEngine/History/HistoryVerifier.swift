@@ -89,6 +89,7 @@ package struct HistoryVerifier {
     var steps: [String: VerifiedStep] = [:]
     var undos: [String: VerifiedStep] = [:]
     var children: [String: VerifiedChild] = [:]
+    var childRuns: Set<String> = []
     /// In their order.
     var undoStarts: [(subject: String, completedAt: Completion, startedAt: Completion)] = []
     private var final: Event?
@@ -152,7 +153,7 @@ package struct HistoryVerifier {
         steps = [:]
         undos = [:]
         undoStarts = []
-        children = [:]
+        (children, childRuns) = ([:], [])
     }
 
     /// What the whole history proves.

@@ -9,6 +9,8 @@ package struct ResetSurvey: Sendable {
         /// The event since which it counts as done.
         package var seq: Int64
         package var isChild: Bool
+        /// It had completed before an earlier reset and answers again since then, which no event says: by the point or after it.
+        package var isAdopted = false
         /// What becomes of it, where what was asked for cannot be.
         package var choice: ResetChoice
     }
@@ -26,17 +28,18 @@ extension RunView {
         var survey = ResetSurvey(problem: problem(of: request))
         survey.openChildren = children.filter { $0.isOpen && $0.startedAt > request.to }.map(\.subject)
         let steps = currentSteps.compactMap { step -> ResetSurvey.Item? in
-            guard let seq = step.completedAt, seq > request.to, step.undoneAt == nil else { return nil }
-            let choice = request.choice(for: step.subject)
-            return ResetSurvey.Item(subject: step.subject, seq: seq, isChild: false, choice: step.canBecome(choice))
+            guard let seq = step.completedAt, step.undoneAt == nil, seq > request.to || step.adoptedAt != nil else { return nil }
+            return ResetSurvey.Item(
+                subject: step.subject, seq: seq, isChild: false, isAdopted: seq <= request.to,
+                choice: step.canBecome(request.choice(for: step.subject)))
         }
         let ended = children.compactMap { child -> ResetSurvey.Item? in
-            guard let seq = child.completedAt, child.startedAt > request.to, child.undoneAt == nil, isCurrent(child) else {
-                return nil
-            }
-            let choice = request.choice(for: child.subject)
-            let isKept = choice == .undo && child.irreversible != nil
-            return ResetSurvey.Item(subject: child.subject, seq: seq, isChild: true, choice: isKept ? .adopt : choice)
+            guard let seq = child.completedAt, child.undoneAt == nil, isCurrent(child),
+                child.startedAt > request.to || child.adoptedAt != nil
+            else { return nil }
+            return ResetSurvey.Item(
+                subject: child.subject, seq: seq, isChild: true, isAdopted: child.startedAt <= request.to,
+                choice: child.canBecome(request.choice(for: child.subject)))
         }
         survey.completed = (steps + ended).sorted { $0.seq < $1.seq }
         return survey
@@ -50,23 +53,28 @@ extension RunView {
             if let problem = problem(of: request, step.subject, step.completedAt, step.undoneAt) { return problem }
         }
         for child in children where isCurrent(child) {
-            if let problem = problem(of: request, child.subject, child.completedAt, child.undoneAt) { return problem }
+            let stands = child.completedAt == nil ? nil : child.startedAt
+            if let problem = problem(of: request, child.subject, stands, child.undoneAt) { return problem }
         }
         return nil
     }
 
     /// The code at the point takes for granted what has been undone since.
-    private func problem(of request: ResetRequest, _ subject: String, _ completed: Int64?, _ undone: Int64?) -> String? {
-        guard let completed, completed <= request.to else { return nil }
+    private func problem(of request: ResetRequest, _ subject: String, _ stands: Int64?, _ undone: Int64?) -> String? {
+        guard let stands, stands <= request.to else { return nil }
         let isBeingUndone = undo(subject).map { !$0.isOver } ?? false
         guard isBeingUndone || undone.map({ $0 > request.to }) ?? false else { return nil }
-        return ResetProblem.undone(subject, completed: completed)
+        return ResetProblem.undone(subject, stands: stands)
     }
+}
+
+extension RunView.Child {
+    func canBecome(_ choice: ResetChoice) -> ResetChoice { choice == .undo && irreversible != nil ? .adopt : choice }
 }
 
 extension RunView.Step {
     /// What becomes of it: not everything can be undone, and what has a business key is done once.
-    fileprivate func canBecome(_ choice: ResetChoice) -> ResetChoice {
+    func canBecome(_ choice: ResetChoice) -> ResetChoice {
         let isRead = effect == EffectKind.read.name
         switch choice {
         case .adopt: return .adopt

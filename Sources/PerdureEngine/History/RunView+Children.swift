@@ -21,6 +21,8 @@ extension RunView {
         package var startedAt: Int64 = 0
         package var completedAt: Int64?
         package var undoneAt: Int64?
+        /// The reset that has passed over it since and has its outcome answer again.
+        package var adoptedAt: Int64?
         /// The run has stopped waiting for it, if it ever did: how it ended stands in its own history alone.
         package var isLeftAlone = false
 

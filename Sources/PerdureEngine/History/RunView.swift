@@ -36,6 +36,8 @@ package struct RunView: Sendable {
         package fileprivate(set) var firstSeq: Int64 = 0
         package fileprivate(set) var completedAt: Int64?
         package fileprivate(set) var undoneAt: Int64?
+        /// The reset that has passed over it since and has its outcome answer again.
+        package fileprivate(set) var adoptedAt: Int64?
         /// The run that did the work, if this one took over its outcome.
         package var adoptedFrom: String?
         /// The message that has had it undone, if one has.
@@ -113,6 +115,7 @@ package struct RunView: Sendable {
 
     private var node: String?
     private var cancelRequestedAt: Int64 = 0
+    private var isCancelledByParent = false
     private var lastReset: Int64 = 0
     private var stepIndex: [String: Int] = [:]
     private var undoIndex: [String: Int] = [:]
@@ -152,10 +155,13 @@ package struct RunView: Sendable {
             parent = attributes["parent"].flatMap(ParentLink.init)
             continues = attributes["continues"].flatMap(ContinuedRun.init)
             origin = attributes["fork"].flatMap(ForkOrigin.init)
-        case .runCancelRequested: (isCancelling, cancelRequestedAt) = (true, event.seq)
+        case .runCancelRequested:
+            (isCancelling, cancelRequestedAt) = (true, event.seq)
+            let sender = attributes["by"].flatMap(Principal.init)
+            if let parent, sender == .run(parent.run) { isCancelledByParent = true }
         case .runReset:
             (resetting, lastReset) = (nil, event.seq)
-            if let to = attributes["to"]?.integerValue, cancelRequestedAt > to { isCancelling = false }
+            if let request = ResetRequest(attributes) { addReset(request, event.seq) }
         case .runCompleted, .runFailed, .runCancelled, .runTerminated, .runContinued: final = event
         case .timerStarted: timers.append(Timer(subject: event.subject, due: attributes.timestamp("due")))
         case .timerFired, .timerCancelled: close(&timers) { $0.subject == event.subject && $0.isOpen }
@@ -181,6 +187,27 @@ package struct RunView: Sendable {
                     resettingBy = attributes["by"]
                 }
             }
+        }
+    }
+
+    /// What completed since the point and is adopted answers again from here on.
+    private mutating func addReset(_ request: ResetRequest, _ seq: Int64) {
+        if cancelRequestedAt > request.to, !isCancelledByParent { isCancelling = false }
+        func adoption(_ earlier: Int64?, _ stands: Int64, _ choice: ResetChoice) -> Int64? {
+            if stands > request.to { return choice == .adopt ? seq : nil }
+            return earlier.flatMap { $0 > request.to ? nil : $0 }
+        }
+        for index in steps.indices where stepIndex[steps[index].subject] == index {
+            let step = steps[index]
+            guard let completed = step.completedAt, step.undoneAt == nil else { continue }
+            steps[index].adoptedAt = adoption(
+                step.adoptedAt, completed, step.canBecome(request.choice(for: step.subject)))
+        }
+        for index in children.indices {
+            let child = children[index]
+            guard child.completedAt != nil, child.undoneAt == nil else { continue }
+            children[index].adoptedAt = adoption(
+                child.adoptedAt, child.startedAt, child.canBecome(request.choice(for: child.subject)))
         }
     }
 
@@ -381,11 +408,12 @@ package struct RunView: Sendable {
     package var unsentSteps: [Step] {
         steps.filter { !$0.isOver && !$0.isUndo && (!$0.hasOpenIntent || $0.isTransaction) && !$0.isInDoubt }
     }
-    /// Steps that happened and are to be undone, which has not begun. An undo from before belongs to what was done again after a reset.
+    /// Steps that happened and are to be undone, which has not begun.
     package var stepsToUndo: [Step] {
-        steps.filter { step in
-            guard !step.isUndo, step.isToUndo, !isCopy(step.completedAt) else { return false }
-            return undo(step.subject).map { $0.lastSeq < step.lastSeq } ?? true
+        currentSteps.filter { step in
+            guard step.isToUndo, !isCopy(step.completedAt) else { return false }
+            // An undo from before is one of what stood there before a reset.
+            return undo(step.subject).map { $0.lastSeq < step.completedAt ?? 0 } ?? true
         }
     }
     /// The run is over and nothing about it is in doubt.

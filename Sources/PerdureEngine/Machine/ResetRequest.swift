@@ -91,9 +91,9 @@ enum ResetProblem {
     static let copied = "up to there the history is a copy of another run's; fork that one instead"
     static let isResetting = "the run is being reset"
 
-    static func undone(_ subject: String, completed: Int64) -> String {
-        "'\(subject)' had happened by then (event \(completed)) and has been undone since, or is being undone; reset to an event before "
-            + "\(completed)"
+    /// - Parameter stands: The event that says that the step happened, or that the child was started.
+    static func undone(_ subject: String, stands: Int64) -> String {
+        "'\(subject)' stood by then (event \(stands)) and has been undone since, or is being undone; reset to an event before \(stands)"
     }
 
     static func child(_ subject: String) -> String {

@@ -131,13 +131,13 @@ extension RunMachine {
         if child.isCancelled, rewinding == nil {
             moveChild(id, to: .undoing)
             makeUndo(
-                of: id, child.request.undone, undo, output: output, keyGeneration: generation, completedAt: event.seq,
+                of: id, child.request.undone, undo, output: output, keyGeneration: generation, completedAt: child.startedAt,
                 owner: .child(id))
         } else {
             completed.append(
                 CompletedStep(
                     id: id, request: child.request.undone, undo: undo, output: output, keyGeneration: generation,
-                    completedAt: event.seq))
+                    completedAt: child.startedAt))
             endChild(id, with: .value(output))
         }
     }
@@ -195,9 +195,9 @@ extension RunMachine {
                     + "is registered here. Register it beside its parent; the run then goes on by itself.")
             return
         }
+        let generation = generations[request.subject] ?? 0
         let run = RunID.child(
-            of: identity.id, namespace: identity.namespace, subject: request.subject,
-            generation: generations[request.subject] ?? 0)
+            of: identity.id, namespace: identity.namespace, subject: request.subject, generation: generation)
         plan.drafts.events.append(
             EventDraft(
                 .childStarted, subject: request.subject,
@@ -205,6 +205,7 @@ extension RunMachine {
                     ("workflow", .string(request.workflow)), ("version", .string(version)), ("run", .string(run.description)),
                     ("abandon", JSONValue.bool(true).when(request.policy == .abandon)),
                     ("detached", JSONValue.bool(true).when(request.isDetached)),
+                    ("generation", JSONValue(generation).when(generation != 0)),
                     ("irreversible", request.irreversible.map(JSONValue.string))),
                 input: .inline(request.input)))
         plan.drafts.children.append(

@@ -115,8 +115,18 @@ extension RunMachine {
 
     private func draft(_ step: StepOperation, _ kind: EventKind, _ attributes: Attributes, output: [UInt8]? = nil) -> EventDraft {
         EventDraft(
-            kind, subject: step.request.subject, attributes: attributes,
+            kind, subject: step.request.subject, attributes: withGeneration(attributes, of: step),
             input: step.isInputRecorded ? nil : .inline(step.request.input), output: output.map(StoredValue.inline))
+    }
+
+    /// After a reset the first event of a step tells under which generation it is done: another reset may pass over this one. An intent
+    /// always does.
+    private func withGeneration(_ attributes: Attributes, of step: StepOperation) -> Attributes {
+        guard step.keyGeneration != 0, !step.isInputRecorded, step.request.businessKey == nil,
+            var object = try? attributes.object(), !object.has("generation")
+        else { return attributes }
+        object["generation"] = JSONValue(step.keyGeneration)
+        return Attributes(object)
     }
 
     /// The business key's outcome, in the commit of the event that settles its step.

@@ -81,7 +81,14 @@ extension RunMachine {
         if !drafts.isEmpty { batch.hasDrafts = true }
         if !drafts.events.isEmpty {
             if let subject { batch.spokenFor.insert(subject) }
-            if !drafts.events.allSatisfy(Self.isMereNote) { batch.changesRun = true }
+            if !drafts.events.allSatisfy(Self.isMereNote) {
+                batch.changesRun = true
+                if !drafts.events.allSatisfy({ $0.kind == .signalReceived || $0.kind == .updateReceived }) {
+                    batch.changesMore = true
+                } else if case .inbox(let row) = fact {
+                    batch.messages.append(row)
+                }
+            }
             if !batch.hasOpened { drafts.events.insert(contentsOf: opening(), at: 0) }
             batch.hasOpened = true
         }

@@ -41,7 +41,7 @@ extension RunMachine {
         case .runPaused, .runUnpaused, .runRepinned: try feedStandstill(event)
         case .runCancelRequested:
             cancelWasRequested = true
-            hasPassedDeadline = try event.attributes.timestamp("deadline") != nil
+            if try event.attributes.timestamp("deadline") != nil { hasPassedDeadline = true }
             rootShouldCancel = true
             giveUpSuccession()
         case .runCompleted, .runFailed, .runCancelled, .runTerminated, .runContinued: isClosed = true

@@ -57,6 +57,10 @@ extension RunMachine {
             drafts.events.append(row.signal(isHeard ? .signalReceived : .signalUndelivered))
         case .update:
             drafts.events.append(received(row))
+        case .cancel where isByParent(delivery.sender):
+            // Whatever becomes of the run, nobody says it again.
+            batch.hasCancel = true
+            drafts.events.append(EventDraft(.runCancelRequested, attributes: row.attributes()))
         case .cancel where rewinding != nil, .pause where rewinding != nil, .repin where rewinding != nil:
             drafts.events.append(row.refusal(.runResetting, "the run is being reset; say it again when that is done"))
         case .reset:
@@ -93,6 +97,11 @@ extension RunMachine {
             break
         }
     }
+
+    /// The run that this one is a child of waits for its end.
+    private func isByParent(_ sender: Principal) -> Bool { parent.map { sender == .run($0.run) } ?? false }
+
+    func isByParent(_ attributes: JSONObject) -> Bool { attributes["by"].flatMap(Principal.init).map(isByParent) ?? false }
 
     /// Whether there is code that may still take a message, be it that of the run that continues this one.
     var mayHearMessages: Bool { rootResult == nil || rootResult == .continued }
@@ -154,6 +163,11 @@ extension RunMachine {
             let resolution = try? Payload(bytes: payload).decode(Resolution.self, what: "a resolution")
         else {
             drafts.events.append(row.refusal(.usage, "the resolution cannot be read"))
+            return
+        }
+        if resolution.kind == .abort, rewinding != nil {
+            let message = "the run is being reset and does not end; say whether it happened, or terminate the run"
+            drafts.events.append(row.refusal(.runResetting, message))
             return
         }
         if resolution.kind == .didNotHappen || resolution.kind == .abort, let quiet = step.quietAfter, now < quiet {
@@ -234,6 +248,7 @@ extension RunMachine {
                 settleKey(of: step, .free, into: &drafts)
             }
         }
+        settleWithdrawn(into: &drafts)
         for id in children.keys.sorted() { terminateChild(id, with: termination, into: &drafts) }
         let final = EventDraft(
             .runTerminated,

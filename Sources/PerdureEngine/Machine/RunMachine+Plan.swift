@@ -237,6 +237,7 @@ extension RunMachine {
         if !updates.buffer.isEmpty, !isOver(after: plan) { plan.drafts.events += unheardUpdates() }
         if let reset = resetEnds(after: plan) {
             plan.drafts.events.append(reset)
+            settleWithdrawn(into: &plan.drafts)
             plan.transition = RunTransition(to: .ready)
             plan.rewinds = true
         } else if let rootResult, rewinding == nil, isOver(after: plan), mayClose(with: rootResult) {
@@ -267,9 +268,9 @@ extension RunMachine {
             && steps.count + timers.count + questions.count + notes.count + children.count == plan.endings
     }
 
-    /// A run that is continued takes in first what comes with its last commit: a cancellation wins, and messages are handed on from where
-    /// feeding them puts them. To every other end they make no difference.
-    private func mayClose(with result: RootResult) -> Bool { result != .continued || !batch.changesRun }
+    /// A run that is continued takes in first what comes with its last commit: a cancellation wins. Messages are handed on with that commit,
+    /// or a run that gets them all the time would never close. To every other end nothing of it makes a difference.
+    private func mayClose(with result: RootResult) -> Bool { result != .continued || !batch.changesMore }
 
     private func finalEvent(_ result: RootResult) -> EventDraft {
         switch (verdict, result) {

@@ -8,7 +8,9 @@ struct PassedOver {
     /// What happened and was not undone.
     var outcomes: [String: Adoptable] = [:]
     var inputs: [String: [UInt8]] = [:]
-    var generations: [String: Int] = [:]
+    /// The generation under which each was begun last, and the highest of any: an earlier reset may lie in between.
+    private(set) var generations: [String: Int] = [:]
+    private(set) var highest: [String: Int] = [:]
     var businessKeys: Set<String> = []
     var reads: Set<String> = []
     var undone: Set<String> = []
@@ -19,6 +21,13 @@ struct PassedOver {
     var leftAlone: Set<String> = []
     /// Signals, and updates that nobody has answered, in their order.
     var messages: [Event] = []
+    /// The run that this one is a child of wants it to end.
+    var isCancelledByParent = false
+
+    mutating func begins(_ subject: String, generation: Int) {
+        generations[subject] = generation
+        highest[subject] = max(highest[subject] ?? 0, generation)
+    }
 }
 
 /// An outcome that answers again if the code asks for the same.
@@ -44,6 +53,7 @@ extension RunMachine {
             recordedNode = attributes["node"]?.stringValue ?? ""
         case .runPaused: isPaused = true
         case .runUnpaused: isPaused = false
+        case .runCancelRequested: if isByParent(try event.attributes.object()) { passedOver.isCancelledByParent = true }
         case .runRepinned: if let version = try event.attributes.object()["to"]?.stringValue { goOn(as: version) }
         case .signalReceived, .updateReceived: passedOver.messages.append(event)
         case .updateCompleted, .updateRejected:
@@ -73,38 +83,52 @@ extension RunMachine {
         if case .inline(let input)? = event.input { passedOver.inputs[subject] = input }
         if attributes["effect"]?.stringValue == EffectKind.read.name { passedOver.reads.insert(subject) }
         if attributes.has("business_key") { passedOver.businessKeys.insert(subject) }
+        let generation = attributes["generation"]?.integerValue.map { Int($0) }
         if event.kind == .stepIntended {
-            passedOver.generations[subject] = Int(attributes["generation"]?.integerValue ?? 0)
+            passedOver.begins(subject, generation: generation ?? 0)
+        } else if event.input != nil {
+            passedOver.begins(subject, generation: generation ?? generations[subject] ?? 0)
         }
         let resolution = attributes["resolution"]?.stringValue.flatMap(ResolutionKind.init)
-        let hasHappened = event.kind == .stepSucceeded || event.kind == .stepResolved && resolution == .happened
+        // What a person wants undone has happened; where it was, an event says so.
+        let hasHappened =
+            event.kind == .stepSucceeded || event.kind == .stepResolved && (resolution == .happened || resolution == .undo)
         guard hasHappened else {
             // Whatever is intended anew was undone, or is not what happened before.
             passedOver.outcomes[subject] = nil
             return
         }
+        // What had begun by the point has told there what later events do not repeat.
+        let open = stepIDs[subject].flatMap { steps[$0] }
+        let isKeyed = passedOver.businessKeys.contains(subject) || open?.request.businessKey != nil
         passedOver.outcomes[subject] = Adoptable(
             output: try event.outputBytes(), input: passedOver.inputs[subject],
-            generation: passedOver.generations[subject] ?? generations[subject] ?? 0,
+            generation: passedOver.generations[subject] ?? open?.keyGeneration ?? generations[subject] ?? 0,
             isForeign: attributes.has("adopted_from"), isRead: passedOver.reads.contains(subject),
-            hasBusinessKey: passedOver.businessKeys.contains(subject) || attributes.has("adopted_from"))
+            hasBusinessKey: isKeyed || attributes.has("adopted_from"))
     }
 
     private mutating func passOver(child event: Event) throws {
         let attributes = try event.attributes.object(), subject = event.subject
-        passedOver.touched.insert(subject)
+        // One that exists at the point is waited for there, however it has ended since: nothing of it is chosen, and no other is made.
+        let isWaitedFor = childIDs[subject].flatMap { children[$0]?.run } != nil
+        if !isWaitedFor { passedOver.touched.insert(subject) }
+        let generation = passedOver.generations[subject] ?? generations[subject] ?? 0
         switch event.kind {
         case .childStarted:
             passedOver.inputs[subject] = try event.inputBytes()
             (passedOver.outcomes[subject], passedOver.childEnds[subject]) = (nil, nil)
+            let generation = attributes["generation"]?.integerValue.map { Int($0) } ?? generations[subject] ?? 0
+            passedOver.begins(subject, generation: generation)
             if attributes["detached"]?.boolValue == true, let run = attributes["run"] {
                 passedOver.outcomes[subject] = Adoptable(
-                    output: run.canonicalBytes, input: passedOver.inputs[subject], generation: generations[subject] ?? 0)
+                    output: run.canonicalBytes, input: passedOver.inputs[subject], generation: generation)
             }
         case .childCompleted:
             passedOver.childEnds[subject] = event
+            if isWaitedFor { break }
             passedOver.outcomes[subject] = Adoptable(
-                output: try event.outputBytes(), input: passedOver.inputs[subject], generation: generations[subject] ?? 0)
+                output: try event.outputBytes(), input: passedOver.inputs[subject], generation: generation)
         default:
             if attributes["abandoned"]?.boolValue == true {
                 passedOver.leftAlone.insert(subject)
@@ -144,6 +168,8 @@ extension RunMachine {
         for message in passed.messages {
             if message.kind == .signalReceived { try feedSignal(message) } else { try feedUpdate(message) }
         }
+        // It is still wanted, and would not be said again.
+        if passed.isCancelledByParent { (cancelWasRequested, rootShouldCancel) = (true, true) }
     }
 
     /// Which outcomes answer again, and what gets another generation.
@@ -154,10 +180,13 @@ extension RunMachine {
             if !passed.touched.contains(subject) { generations[subject, default: 0] += 1 }
         }
         for subject in passed.touched.union(passed.undone) {
+            let open = stepIDs[subject].flatMap { steps[$0]?.keyGeneration } ?? 0
+            let highest = max(generations[subject] ?? 0, passed.highest[subject] ?? 0, open)
             guard let outcome = passed.outcomes[subject], Self.isAdopted(outcome, request.choice(for: subject)) else {
-                generations[subject, default: 0] += 1
+                generations[subject] = highest + 1
                 continue
             }
+            if highest > 0 { generations[subject] = highest }
             adoptable[subject] = outcome
         }
     }

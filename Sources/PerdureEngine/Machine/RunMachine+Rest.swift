@@ -21,7 +21,8 @@ extension RunMachine {
         steps[id]?.bodyWasToldToStop = false
         steps[id]?.isInherited = false
         var attempt = attempt(step, step.family == .step ? .step : .undo, deadline: deadline)
-        attempt.isRepeated = step.isInherited
+        // A second owner that began nothing is no proof that the first did not.
+        attempt.isRepeated = step.isInherited || (step.failedAttempts == 0 && (step.mayHaveRun || step.earlierMayHaveRun))
         attempt.heartbeatTimeout = step.request.policy.heartbeatTimeout
         return attempt
     }

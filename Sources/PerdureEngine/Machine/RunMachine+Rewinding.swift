@@ -9,6 +9,8 @@ extension RunMachine {
     struct Rewinding {
         let request: ResetRequest
         let by: JSONValue?
+        /// Undos that were decided on and had not begun. Their effects stand, unless the reset has them undone.
+        var withdrawn: [StepOperation] = []
     }
 
     /// Something that had happened and was undone, and which events say so.
@@ -33,10 +35,10 @@ extension RunMachine {
         if request.to <= copiedUntil { return ResetProblem.copied }
         if resets.passesOver(request.to) { return ResetProblem.passedOver }
         if let span = undoneSpans.first(where: { $0.completedAt <= request.to && request.to < $0.undoneAt }) {
-            return ResetProblem.undone(span.subject, completed: span.completedAt)
+            return ResetProblem.undone(span.subject, stands: span.completedAt)
         }
         for step in steps.values where step.family == .undo && step.hasIntent && step.undoneSince <= request.to {
-            return ResetProblem.undone(step.request.subject, completed: step.undoneSince)
+            return ResetProblem.undone(step.request.subject, stands: step.undoneSince)
         }
         return nil
     }
@@ -67,6 +69,7 @@ extension RunMachine {
 
     /// An undo that has not begun is one that nobody has decided on any more: what it was to undo counts as completed.
     private mutating func withdraw(undo: StepOperation) {
+        rewinding?.withdrawn.append(undo)
         end(undo.id, with: nil)
         switch undo.owner {
         case .step(let id, _)?:
@@ -81,12 +84,19 @@ extension RunMachine {
             if let child = children[id], let how = child.request.undo {
                 completed.append(
                     CompletedStep(
-                        id: id, request: child.request.undone, undo: how, output: undo.undoneOutput, keyGeneration: 0,
-                        completedAt: undo.undoneSince))
+                        id: id, request: child.request.undone, undo: how, output: undo.undoneOutput,
+                        keyGeneration: undo.keyGeneration, completedAt: undo.undoneSince))
             }
             endChild(id, with: nil)
         case .unwinding?, nil:
             if let index = completed.lastIndex(where: { $0.id == undo.source }) { completed[index].isBeingUndone = false }
+        }
+    }
+
+    /// Nobody else settles the business key of an effect that stands.
+    func settleWithdrawn(into drafts: inout Drafts) {
+        for undo in rewinding?.withdrawn ?? [] where completed.contains(where: { $0.id == undo.source && !$0.isBeingUndone }) {
+            settleKey(of: undo, .happened(output: undo.undoneOutput), into: &drafts)
         }
     }
 

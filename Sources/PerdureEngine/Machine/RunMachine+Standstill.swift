@@ -17,7 +17,8 @@ extension RunMachine {
             if row.number == standstill.number { return false }
             switch row.delivery.kind {
             case .terminate, .resolve, .unreadable: return false
-            case .pause, .unpause: return standstill.delivery.kind != .pause
+            // Behind a pause that this batch begins and ends they are words about the next one.
+            case .pause, .unpause: return batch.hasWithdrawnPause || standstill.delivery.kind != .pause
             case .signal, .update, .decision, .answer, .cancel, .retry, .repin, .reset, .keySettled, .childResult: return true
             }
         }

@@ -7,8 +7,6 @@ struct Succession {
     let version: String
     /// Canonical JSON.
     let input: [UInt8]
-    /// The path of the scope in which the code asked for it.
-    let scope: String
 }
 
 /// A run that is to be made together with the `run.continued` that names it.
@@ -51,16 +49,14 @@ package struct ContinuedRun: Sendable, Hashable {
 // Being continued: the run closes, and the same commit makes the run that goes on.
 extension RunMachine {
     /// The code asks for it; the first request counts. Returns whether it is to be: not if the run is being cancelled.
-    package mutating func requestSuccession(version: String, input: [UInt8], from scope: String) -> Bool {
+    package mutating func requestSuccession(version: String, input: [UInt8]) -> Bool {
         if cancelWasRequested || verdict != nil { return false }
-        if succession == nil { succession = Succession(version: version, input: input, scope: scope) }
+        if succession == nil { succession = Succession(version: version, input: input) }
         return true
     }
 
+    /// What ends from here on ends because of it, in the tasks beside the one that has asked too, and undoes nothing that has completed.
     package var isBeingContinued: Bool { succession != nil }
-
-    /// Whether this scope is left because the run is continued: that undoes nothing.
-    package func isLeftForSuccession(_ scope: String) -> Bool { succession.map { $0.scope.isInside(scope) } ?? false }
 
     /// Somebody wants the run to end, and it has not closed yet: what it did is undone.
     mutating func giveUpSuccession() {
@@ -92,6 +88,11 @@ extension RunMachine {
             left += items.map { ($0.origin.seq, $0.origin.delivery(.update, name, $0.payload, to: successorID)) }
         }
         drafts.deliveries += left.sorted { $0.seq < $1.seq }.map(\.delivery)
+        drafts.deliveries += batch.messages.map { row in
+            var delivery = row.delivery
+            (delivery.run, delivery.payload) = (successorID, delivery.payload ?? Array("null".utf8))
+            return delivery
+        }
     }
 }
 

@@ -155,7 +155,8 @@ package struct RunMachine: Sendable {
         let undo: StepRequest.Undo
         let output: [UInt8]
         let keyGeneration: Int
-        /// The event since which it counts as done.
+        /// The event since which it stands: a reset to one before it may have it undone, one to a later one goes on with it. Of a child
+        /// it is the start, since a child that exists is not made again.
         let completedAt: Int64
         var isBeingUndone = false
     }
@@ -167,6 +168,10 @@ package struct RunMachine: Sendable {
         var hasDrafts = false
         /// Something other than a refusal is in it: feeding it may let the code run.
         var changesRun = false
+        /// The same, but for signals and updates: with code that has ended they change nothing.
+        var changesMore = false
+        /// Signals and updates that are received with it.
+        var messages: [InboxRow] = []
         /// `run.resumed` or `run.unblocked` have been put in front, where they were needed.
         var hasOpened = false
         var hasCancel = false
@@ -193,7 +198,7 @@ package struct RunMachine: Sendable {
     }
 }
 
-/// What never changes about a run.
+/// What tells a run from every other, and the version of the code that it is on. Only that can change.
 package struct RunIdentity: Sendable, Hashable {
     package var id: RunID
     package var namespace: String

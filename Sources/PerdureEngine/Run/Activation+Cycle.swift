@@ -277,6 +277,8 @@ extension Activation {
             services.observe(self, .closed(transition.state, last))
         } else if batch.standsDown {
             closeCode()
+            // It goes on from its earlier point at once.
+            if batch.rewinds { services.recovery.moves(number) }
             services.observe(self, .stoodDown)
         } else {
             forgetWake()

@@ -89,7 +89,7 @@ extension Activation: RunHost {
     package nonisolated(nonsending) func unwind(_ scope: String) async throws {
         let (isLeft, id) = state.withLock { state -> (Bool, OperationID?) in
             if state.isClosed { return (false, nil) }
-            if state.machine.isLeftForSuccession(scope) { return (true, nil) }
+            if state.machine.isBeingContinued { return (true, nil) }
             return (false, state.machine.requestUnwinding(of: scope))
         }
         if isLeft { return }
@@ -102,15 +102,16 @@ extension Activation: RunHost {
     // MARK: Entering
 
     /// Refuses calls that cannot be answered: from outside the run, from a run that leaves memory, from a cancelled task.
-    nonisolated(nonsending) func enter(_ isolation: (any Actor)?) async throws {
-        let calls = state.withLock { state -> Int? in
-            guard state.isClosed || state.machine.isBeingContinued else { return nil }
-            state.callsAfterClose += 1
-            return state.callsAfterClose
+    ///
+    /// - Parameter isReply: Whether somebody outside waits for it. A run that is being continued still answers what it has taken.
+    nonisolated(nonsending) func enter(_ isolation: (any Actor)?, isReply: Bool = false) async throws {
+        let isEndless = state.withLock { state -> Bool? in
+            guard state.isClosed || (state.machine.isBeingContinued && !isReply) else { return nil }
+            return state.callsAfterEnd.add(of: executor.currentTaskID ?? 0)
         }
-        if let calls {
+        if let isEndless {
             // Code that swallows the error in a loop is suspended for good rather than kept spinning.
-            if calls > Self.callLimitAfterClose { await withUnsafeContinuation { (_: UnsafeContinuation<Void, Never>) in } }
+            if isEndless { await withUnsafeContinuation { (_: UnsafeContinuation<Void, Never>) in } }
             throw CancellationError()
         }
         if let misuse = executor.misuse(isolation: isolation) { throw noted(misuse) }

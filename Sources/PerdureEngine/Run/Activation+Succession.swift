@@ -18,7 +18,7 @@ extension Activation {
         }
         let (version, payload) = try succession(input)
         let isAccepted = state.withLock {
-            $0.machine.requestSuccession(version: version, input: payload.bytes, from: RunTask.scope)
+            $0.machine.requestSuccession(version: version, input: payload.bytes)
         }
         if isAccepted { logger.debug("the run is to be continued", metadata: ["version": "\(version)"]) }
         throw CancellationError()

@@ -60,8 +60,8 @@ extension Activation {
         var earlier: RunAdvance?
         while true {
             let tried = Mutex<RunAdvance?>(nil)
-            let transaction = StoreTransaction(limit: limit, earlier: earlier) { connection in
-                try call.work(attempt, connection, payloadLimit, ended.set)
+            let transaction = StoreTransaction(limit: limit, earlier: earlier) { [self] connection in
+                try watched(attempt) { try call.work(attempt, connection, payloadLimit, ended.set) }
             } record: { [self] output in
                 let advance = advance(attempt.operation, output)
                 tried.withLock { $0 = advance }
@@ -90,6 +90,24 @@ extension Activation {
                 }
             }
         }
+    }
+
+    /// How long the work of a transaction may take before it is talked about: nothing else is written meanwhile, and what is not SQL cannot
+    /// be interrupted.
+    private static let patience = Duration.seconds(2)
+
+    private func watched<Output>(_ attempt: Attempt, _ work: () throws -> Output) rethrows -> Output {
+        let alarm = services.scheduler.makeAlarm()
+        services.scheduler.set(alarm, at: services.clock.now() + Self.patience) { [services, identity] in
+            services.logger.warning(
+                "the work of a transactional step takes long; it holds up every other write and cannot be interrupted outside of SQL",
+                metadata: [
+                    "run": "\(identity.id)", "workflow": "\(identity.workflow)", "step": "\(attempt.subject)",
+                    "after": "\(Self.patience)",
+                ])
+        }
+        defer { services.scheduler.switchOff(alarm) }
+        return try work()
     }
 
     /// Waits a little. An engine that ends does not ask for ever: what became of it is found when the run is taken over.

@@ -23,7 +23,7 @@ extension Activation {
     package nonisolated(nonsending) func reply(
         _ reply: UpdateReply, to id: String, of name: String, isolation: (any Actor)?
     ) async throws {
-        try await enter(isolation)
+        try await enter(isolation, isReply: true)
         let result: Result<[UInt8], UpdateRejection>
         switch reply {
         case .rejected(let message):

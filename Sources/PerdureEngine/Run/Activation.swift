@@ -19,7 +19,7 @@ package final class Activation: Sendable {
         /// The stored history is complete; these inbox rows are unread, or were when the inbox began to be read.
         case caughtUp(isTakeover: Bool, ReadInbox)
         /// The run was claimed again while its activation was still in memory.
-        case claimed(ClaimedRun, ReadInbox)
+        case claimed(ClaimedRun)
         case committed(CommitResult?)
         /// A step's work in a transaction of the store has ended; nil if nobody will know how.
         case transacted(OperationID, TransactionResult?, AttemptOutcome?)
@@ -93,7 +93,7 @@ package final class Activation: Sendable {
         /// Its owner died, and it has not got as far again as it was then.
         var isRecovering = false
         var failure: Divergence?
-        var callsAfterClose = 0
+        var callsAfterEnd = CallsAfterEnd()
 
         var mailbox = Deque<Mail>()
         var isScheduled = false
@@ -223,7 +223,7 @@ package final class Activation: Sendable {
                 if let duty { state.notice(inbox.rows, duty) } else { state.take(inbox) }
             }
             quiet.turn(on: true)
-        case .claimed(let claim, let inbox): claimed(claim, inbox)
+        case .claimed(let claim): claimed(claim)
         case .committed(let result): committed(result)
         case .transacted(let id, let result, let outcome): transacted(id, result, outcome)
         case .fact(let fact, let time, let body):
@@ -264,19 +264,20 @@ package final class Activation: Sendable {
         }
     }
 
-    private func claimed(_ claim: ClaimedRun, _ inbox: ReadInbox) {
+    private func claimed(_ claim: ClaimedRun) {
         let isClosed = state.withLock { state in
             guard !state.isClosed else { return true }
             state.isOwned = true
             state.epoch = claim.record.epoch
             // Only what is unread now counts; what was seen before may have been read under another owner.
-            state.facts.removeAll { if case .inbox = $0.fact { true } else { false } }
-            // No news from before the claim is still under way.
+            state.facts.removeAll { $0.fact.row != nil }
+            state.heldFacts.removeAll { $0.fact.row != nil }
             state.knownRows = []
             state.consumedRows = []
             state.inboxReadAt = .distantPast
+            // The inbox is read from here on, so that nothing falls between what was read and the news that comes meanwhile.
+            state.hasMoreRows = true
             state.hasLeftNews = false
-            state.take(inbox)
             return false
         }
         // It left memory while the claim was on its way: the run is read anew.
@@ -422,15 +423,13 @@ package final class Activation: Sendable {
             root?.cancel()
             for continuation in waiting { continuation.resume(returning: nil) }
         }
-        if state.withLock({ $0.callsAfterClose > Self.callLimitAfterClose }) {
+        if state.withLock({ $0.callsAfterEnd.isTooMany }) {
             services.metrics.swallowedEvictions.increment()
             services.logger.warning(
                 "a workflow swallows cancellation in a loop; its code stays in memory",
                 metadata: ["run": "\(identity.id)", "workflow": "\(identity.workflow)"])
         }
     }
-
-    static let callLimitAfterClose = 100
 
     private func leave() {
         guard !state.withLock({ $0.isClosed }) else { return }
@@ -447,6 +446,24 @@ private final class WeakActivation: Sendable {
     var value: Activation? {
         get { reference.withLock { $0.value } }
         set { reference.withLock { $0.value = newValue } }
+    }
+}
+
+/// Calls of code that gets nothing any more, since the run leaves memory or is being continued.
+struct CallsAfterEnd {
+    /// For a task, and for all tasks together: there may be many, and code may make another one for each call.
+    private static let limit = 100, limitOfAll = 100_000
+    private var counts: [UInt64: Int] = [:]
+    private var all = 0
+    private(set) var isTooMany = false
+
+    /// Returns whether the task calls for ever, as far as one can tell.
+    mutating func add(of task: UInt64) -> Bool {
+        counts[task, default: 0] += 1
+        all += 1
+        let isEndless = counts[task, default: 0] > Self.limit || all > Self.limitOfAll
+        if isEndless { isTooMany = true }
+        return isEndless
     }
 }
 

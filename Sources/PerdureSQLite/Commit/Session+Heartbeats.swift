@@ -47,8 +47,8 @@ extension Session {
         if try hasHeartbeats() { try execute(Self.deleteAll, run) }
     }
 
-    /// Whether there may be any at all. Most stores never have one, and every step that succeeds asks. Heartbeats come in through the one
-    /// connection that also settles steps.
+    /// Whether there may be any at all. Most stores never have one, and every step that succeeds asks. Heartbeats come in through the
+    /// connection that settles steps; transactional ones, which are settled on another connection, have none.
     private func hasHeartbeats() throws -> Bool {
         if let known = mayHaveHeartbeats { return known }
         let hasAny = try exists(Self.anyBeat)

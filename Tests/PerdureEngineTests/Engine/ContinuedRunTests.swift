@@ -26,6 +26,12 @@ private struct Countdown: Workflow {
     }
 }
 
+private enum Restart: Update {
+    typealias Payload = Int
+    typealias Reply = String
+    static let name = "restart"
+}
+
 /// Loops that never end, one run for each turn.
 @Suite(.timeLimit(.minutes(5))) struct ContinuedRunTests {
     private func step(_ name: String, _ context: WorkflowContext, _ effects: Effects) async throws {
@@ -241,6 +247,79 @@ private struct Countdown: Workflow {
             let run = try await harness.start()
             try await harness.until(run.id, is: .blocked)
             #expect(try await harness.record(run.id).note?.contains("swallows the error of 'continueAsNew'") == true)
+        }
+    }
+
+    @Test func anUpdateWhoseHandlerContinuesTheRunIsAnsweredByTheRunThatTookIt() async throws {
+        try await withEngines { harness in
+            try await harness.open {
+                Flow { input, context in
+                    if input.count == 4 { return input }
+                    try await context.update(Restart.self) { _ in
+                        try await context.continueAsNew(Flow.self, input: input + "x")
+                    }
+                    return input
+                }
+            }
+            let run = try await harness.start(), client = try harness.engine.client
+            let error = await #expect(throws: PerdureError.self) {
+                try await client.update(run.id, Restart.self, 1, by: EngineHarness.bob)
+            }
+            #expect(error?.code == .updateRejected)
+            let chain = try await chain(run.id, harness)
+            #expect(chain.map(\.stateName).first == "continued" && chain.count == 2)
+            #expect(
+                try await harness.lines(run.id).suffix(2).map { $0.prefix { $0 != " " } } == ["update.rejected", "run.continued"])
+            #expect(try await harness.count("update.received restart", in: chain[1].id) == 0)
+        }
+    }
+
+    @Test func anUpdateIsAnsweredThoughAnotherTaskContinuesTheRunMeanwhile() async throws {
+        try await withEngines { harness in
+            try await harness.open {
+                Flow { input, context in
+                    if input != "x" { return input }
+                    try await withThrowingTaskGroup(of: Void.self) { group in
+                        group.addTask {
+                            try await context.update(Restart.self) { _ in
+                                try await context.sleep(for: .days(1))
+                                return "slept"
+                            }
+                        }
+                        group.addTask {
+                            _ = try await context.signal(Poke.self)
+                            try await context.continueAsNew(Flow.self, input: "next")
+                        }
+                        try await group.waitForAll()
+                    }
+                    return input
+                }
+            }
+            let run = try await harness.start(), client = try harness.engine.client
+            let reply = Task { try await client.update(run.id, Restart.self, 1, by: EngineHarness.bob) }
+            try await harness.until(run.id, has: "timer.started sleep")
+            try await client.signal(run.id, Poke.self, "go", by: EngineHarness.bob)
+            let error = await #expect(throws: PerdureError.self) { try await reply.value }
+            #expect(error?.code == .updateRejected)
+            #expect(try await run.result() == "next")
+        }
+    }
+
+    @Test func aRunWithManyTasksThatHaveNotBegunIsContinued() async throws {
+        try await withEngines { harness in
+            try await harness.open {
+                Flow { input, context in
+                    if input != "x" { return input }
+                    try await withThrowingTaskGroup(of: Void.self) { group in
+                        for _ in 0..<150 { group.addTask { _ = try await context.signal(Poke.self) } }
+                        try await context.continueAsNew(Flow.self, input: "next")
+                    }
+                    return input
+                }
+            }
+            let run = try await harness.start()
+            try await harness.until { [.completed, .blocked].contains(try await harness.record(run.id).state) }
+            #expect(try await harness.record(run.id).stateName == "continued")
         }
     }
 

@@ -50,6 +50,44 @@ import Testing
         }
     }
 
+    @Test func aMessageThatComesWhileTheInboxOfAClaimedRunIsReadIsNotLost() async throws {
+        try await withEngines { harness in
+            let flow = Flow { _, context in
+                var words: [String] = []
+                for _ in 0..<3 { words.append(try await context.signal(Poke.self)) }
+                return words.joined()
+            }
+            try await harness.open { flow }
+            let run = try await harness.start(), client = try harness.engine.client
+            try await harness.until(run.id, is: .waiting)
+            let gate = harness.gate(), held = Mutex(false), isArmed = Mutex(false), hasRead = Mutex(false),
+                hasPassed = Mutex(false)
+            harness.script.set { call in
+                switch call {
+                case .inbox:
+                    let isFirst = held.withLock { held in
+                        defer { held = true }
+                        return !held
+                    }
+                    return isFirst ? .applyThen { await gate.hang() } : .apply
+                case .ownedInbox: if isArmed.withLock({ $0 }) { hasRead.withLock { $0 = true } }
+                case .nextWake: if hasRead.withLock({ $0 }) { hasPassed.withLock { $0 = true } }
+                default: break
+                }
+                return .apply
+            }
+            try await client.signal(run.id, Poke.self, "a", by: EngineHarness.bob)
+            try await harness.until { gate.arrivals == 1 }
+            // The engine has read these by itself before it hears what stood in the inbox.
+            try await client.signal(run.id, Poke.self, "b", by: EngineHarness.bob)
+            isArmed.withLock { $0 = true }
+            try await client.signal(run.id, Poke.self, "c", by: EngineHarness.bob)
+            try await harness.until { hasPassed.withLock { $0 } }
+            gate.open()
+            #expect(try await harness.result(run.id) == "abc")
+        }
+    }
+
     @Test func aRunThatEndsTellsOfEverythingThatItHasNotHeard() async throws {
         try await withEngines { harness in
             let flow = Flow { _, context in try await context.signal(Poke.self) }

@@ -76,6 +76,8 @@ import Testing
             // Once before the reset and once after it. An undo that a death cut off is sent again.
             #expect(all.count { $0 == "two" } == 2 && all.contains("undo two"))
             #expect(try await harness.count("run.reset", in: run) == 1)
+            try await harness.until { try harness.engine.recovery.isFinished }
+            #expect(try harness.engine.recovery.runsHeldBack == 0)
             let keys = try await harness.history(run).filter { $0.kind == .stepSucceeded && $0.subject == "two" }.map(\.output)
             #expect(keys.count == 2 && keys[0] != keys[1])
             #expect(try await Self.problems(harness, run) == [])

@@ -41,6 +41,34 @@ private struct Elsewhere: TransactionalStore {
         }
     }
 
+    @Test func workThatHoldsUpEveryOtherWriteOutsideOfSQLIsTalkedAbout() async throws {
+        try await withEngines { harness in
+            let effects = harness.effects, mayEnd = DispatchSemaphore(value: 0)
+            try await harness.open {
+                Flow { _, context in
+                    let row = try await Self.book("one", context) { _ in
+                        effects.add("work")
+                        mayEnd.wait()
+                    }
+                    return "\(row)"
+                }
+            }
+            let run = try await harness.start()
+            try await harness.until { effects.count("work") == 1 }
+            harness.clock.advance(by: .seconds(3))
+            try await harness.until {
+                harness.logs.entries.contains {
+                    $0.message.hasPrefix("the work of a transactional step takes long") && $0.metadata["step"] == "book[one]"
+                        && $0.metadata["run"] == "\(run.id)"
+                }
+            }
+            // On a slow machine it may have been too late for the first attempt.
+            for _ in 0..<20 { mayEnd.signal() }
+            try await harness.advance(by: .seconds(1), whileWaiting: run.id) { try await harness.record(run.id).state.isFinal }
+            #expect(try bookings(harness) == ["one"])
+        }
+    }
+
     // Promise: 4, 13
     @Test func aTransactionalStepWritesOnceWhereverTheCrashIs() async throws {
         try await CrashSweep { harness in

@@ -137,6 +137,36 @@ import Testing
         try run.playToTheEnd()
     }
 
+    @Test(arguments: Program.all)
+    func `a run that is reset twice, the second time past the first, breaks no promise`(_ program: Program) throws {
+        let whole = try undisturbed(program)
+        guard whole.history.count > 2 else { return }
+        for count in 2..<whole.history.count {
+            for first in ResetChoice.allCases {
+                for second in ResetChoice.allCases {
+                    let run = MachineDriver(
+                        program.code, build: "build-a", history: Array(whole.history.prefix(count)),
+                        calls: whole.calls.filter { $0.seq <= count })
+                    run.outcomes = program.outcomes
+                    run.adoptKeys()
+                    try run.crash()
+                    let to = Int64(count / 2)
+                    for choice in [first, second] {
+                        try run.reset(to: to, choice)
+                        for _ in 0..<4 where !run.machine.isClosed {
+                            guard try run.playOneThing() else { break }
+                            try run.settle()
+                        }
+                        if run.machine.isClosed { break }
+                    }
+                    try run.playToTheEnd()
+                    #expect(
+                        run.problems() == [], "reset to \(to) after event \(count), \(first) and \(second): \(run.historyText)")
+                }
+            }
+        }
+    }
+
     private func undisturbed(_ program: Program) throws -> MachineDriver {
         let run = try MachineDriver(program.code)
         run.outcomes = program.outcomes

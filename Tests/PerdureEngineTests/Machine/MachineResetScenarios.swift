@@ -385,6 +385,7 @@ extension MachineDriver {
             return found.map(\.message) + ["the history cannot be replayed: \(error)"]
         }
         let isSame = replay.script.seen == script.seen || !script.complaints.isEmpty
-        return found.map(\.message) + script.complaints + (isSame ? [] : ["live \(script.seen), on replay \(replay.script.seen)"])
+        return found.map(\.message) + script.complaints + doneTwice()
+            + (isSame ? [] : ["live \(script.seen), on replay \(replay.script.seen)"])
     }
 }

@@ -96,6 +96,21 @@ private let unclear = MachineDriver.failure()
         #expect(run.violations() == [])
     }
 
+    @Test func `a pause that follows one that was ended at once is the last word`() throws {
+        for isEnded in [false, true] {
+            let run = try MachineDriver(.sequence([.idempotent("a"), .atMostOnce("b")]))
+            for kind in [InboxKind.pause, .unpause, .pause] { run.deliver(kind) }
+            if isEnded { run.deliver(.unpause) }
+            try run.settle()
+            try run.end("a")
+            #expect(run.kinds.contains(.operatorAction) == false)
+            #expect(run.kinds.last == (isEnded ? .stepIntended : .runPaused))
+            if !isEnded { try run.resume() }
+            try run.playToTheEnd()
+            #expect(run.violations() == [])
+        }
+    }
+
     @Test func `a second pause, and the end of a pause that there is not, are refused`() throws {
         let run = try MachineDriver(.idempotent("a"))
         try run.send(.unpause)
@@ -211,13 +226,5 @@ private let unclear = MachineDriver.failure()
         #expect(try run.history.last?.attributes.object()["refused"]?.stringValue == "usage")
         try run.end("a")
         #expect(run.machine.isClosed)
-    }
-}
-
-extension MachineDriver {
-    /// Somebody ends the pause; the run is brought into memory anew.
-    fileprivate func resume() throws {
-        try record(EventDraft(.runUnpaused))
-        try evict()
     }
 }

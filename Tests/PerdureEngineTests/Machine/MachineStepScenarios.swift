@@ -13,6 +13,17 @@ private let lost = MachineDriver.failure(isRetryable: false)
 
 /// What happens to a step of each effect: undisturbed, with errors, and when the process is lost.
 @Suite struct MachineStepScenarios {
+    @Test func `the next attempt knows of one before it, also when a take-over was given back in between`() throws {
+        for isGivenBack in [false, true] {
+            let run = try MachineDriver(.idempotent("a"))
+            #expect(run.running.first?.attempt.isRepeated == false)
+            try run.crash(isGivenBack: isGivenBack)
+            #expect(run.running.first?.attempt.isRepeated == true)
+            try run.end("a")
+            #expect(run.violations() == [])
+        }
+    }
+
     // MARK: Success
 
     @Test(arguments: [Code.read("a"), .idempotent("a")])

@@ -107,6 +107,32 @@ import Testing
         #expect(run.violations() == [])
     }
 
+    @Test func `what comes with the last commit goes to the next run with that commit`() throws {
+        let run = try MachineDriver(.sequence([.idempotent("a"), .continues("7")]))
+        run.ended(run.running.removeFirst(), .succeeded(MachineDriver.done))
+        try run.cycle()
+        run.deliver(.signal, "s", Array("1".utf8))
+        run.deliver(.update, "u", Array("2".utf8))
+        try run.cycle()
+        #expect(run.historyText.suffix(3) == ["signal.received s", "update.received u", "run.continued"])
+        #expect(run.deliveries.map(\.id) == ["d1", "d2"] && run.deliveries.map(\.payload) == [Array("1".utf8), Array("2".utf8)])
+        #expect(run.deliveries.allSatisfy { $0.run == run.successors.first?.id })
+        #expect(run.violations() == [])
+    }
+
+    @Test func `what has completed in scopes beside it stays when a run is continued`() throws {
+        let run = try MachineDriver(
+            .parallel([
+                .scope("r", .sequence([.idempotent("a", undo: .idempotent), .signal("never")])),
+                .sequence([.signal("s"), .continues("7")]),
+            ]))
+        try run.end("r/a")
+        try run.send(.signal, "s", "1")
+        #expect(run.historyText.suffix(2) == ["signal.received s", "run.continued"])
+        #expect(run.calls.map(\.body) == [.step])
+        #expect(run.violations() == [])
+    }
+
     @Test func `a run that is being cancelled is not continued`() throws {
         let run = try MachineDriver(.sequence([.signal("s"), .continues("7")]))
         try run.send(.cancel)

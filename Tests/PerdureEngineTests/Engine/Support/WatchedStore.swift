@@ -15,6 +15,8 @@ enum StoreCall: Sendable {
 /// What becomes of a call.
 enum StoreFate: Sendable {
     case apply
+    /// It is done, and the caller hears of it when the closure has returned.
+    case applyThen(@Sendable () async -> Void)
     case fail(StoreError)
     /// It is done, but the caller is told otherwise.
     case applyAndFail(StoreError)
@@ -81,6 +83,11 @@ final class WatchedStore: Store {
         guard !isDead else { throw .closed }
         switch fate {
         case .apply: break
+        case .applyThen(let wait):
+            let result = try await body()
+            await wait()
+            guard !isDead else { throw .closed }
+            return result
         case .refuse(let refusal): if let refused = refusing(refusal) { return refused }
         case .fail(let error): throw error
         case .applyAndFail(let error):

@@ -8,7 +8,7 @@ extension MachineDriver {
         var found = script.complaints
         found +=
             brokenChain() + repeatedCalls() + callsAfterTheEnd() + wrongOrderOfUndos() + openSteps() + eventsAfterTheFinalOne()
-        found += cancelledThoughSent() + differencesOnReplay() + wrongChildren()
+        found += cancelledThoughSent() + differencesOnReplay() + wrongChildren() + doneTwice()
         return found
     }
 

@@ -43,6 +43,16 @@ extension MachineDriver {
         .failed(AttemptFailure(typeName: "E", message: "no", isDefinite: isDefinite, isRetryable: isRetryable))
     }
 
+    // MARK: Pauses
+
+    /// Somebody ends the pause; the run is brought into memory anew.
+    func resume() throws {
+        // Bodies that nobody wanted any more may still be at work; nobody hears of them.
+        running = []
+        try record(EventDraft(.runUnpaused))
+        try evict()
+    }
+
     // MARK: Time
 
     func pass(_ duration: Duration) throws {
@@ -104,6 +114,10 @@ extension MachineDriver {
     }
 
     func playOneThing() throws -> Bool {
+        if machine.isPaused {
+            try resume()
+            return true
+        }
         if let first = running.first {
             running.removeFirst()
             if first.attempt.body.isProbe {
@@ -148,6 +162,7 @@ extension MachineDriver {
     /// Why the run does not move, in a word; `nil` if nobody could say.
     var cause: String? {
         if machine.isClosed { return "closed" }
+        if machine.isPaused { return "paused" }
         if !running.isEmpty { return "running" }
         if machine.steps.values.contains(where: { $0.phase == .awaitingApproval }) { return "approval" }
         if machine.questions.values.contains(where: { $0.phase == .asked }) { return "question" }

@@ -184,8 +184,7 @@ final class MachineDriver {
         }
         for take in drafts.takes {
             guard let record = keys[take.key] else {
-                if take.generation == 0 { continue }
-                return []
+                continue
             }
             let isOurs = record.outcome == .open && record.holder == identity.id && record.subject == take.subject
             let isFree = record.outcome == .free && record.generation == take.generation

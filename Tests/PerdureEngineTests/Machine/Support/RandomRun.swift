@@ -24,6 +24,7 @@ struct RandomRun {
     let seed: UInt64
     private var dice: Dice
     private var names = 0
+    private var resets = 0
     private(set) var driver: MachineDriver
     /// What was done to it, to be printed with a failure.
     private(set) var deeds: [String] = []
@@ -64,7 +65,17 @@ struct RandomRun {
         let undo: StepRequest.Undo? = dice.pick([nil, .idempotent, .idempotent, .atMostOnce(hasProbe: dice.chance(50))])
         let approval: ApprovalRequirement? = dice.chance(20) ? .required(by: .anyone, within: .hours(1)) : nil
         let key: String? = dice.chance(20) ? "order-7" : nil
-        switch dice.roll(14) {
+        switch dice.roll(30) {
+        case 28: return .continues("7")
+        case let roll: return leaf(roll % 14, name, policy, undo, approval, key, &dice)
+        }
+    }
+
+    private static func leaf(
+        _ kind: Int, _ name: String, _ policy: StepPolicy, _ undo: StepRequest.Undo?, _ approval: ApprovalRequirement?,
+        _ key: String?, _ dice: inout Dice
+    ) -> Code {
+        switch kind {
         case 0, 1: return .read(name, policy: policy)
         case 2, 3, 4, 5:
             let retention: Retention = dice.pick([.forever, .minutes(30)])
@@ -97,6 +108,7 @@ struct RandomRun {
     mutating func play() throws {
         for _ in 0..<5 + dice.roll(40) where !driver.machine.isClosed {
             try doSomething()
+            if driver.machine.isPaused { continue }
             if let build = dice.chance(6) ? dice.pick(["build-a", "build-b"]) : nil, driver.running.isEmpty || dice.chance(30) {
                 deeds.append("hand over to \(build)")
                 try driver.handOver(build: build)
@@ -110,7 +122,12 @@ struct RandomRun {
 
     private mutating func doSomething() throws {
         let count = driver.history.count
-        switch dice.roll(100) {
+        if driver.machine.isPaused {
+            guard dice.chance(50) else { return }
+            deeds.append("resume")
+            return try driver.resume()
+        }
+        switch dice.roll(106) {
         case 0..<45: try endSomething()
         case 45..<55: sendSomething()
         case 55..<70: decideSomething()
@@ -129,12 +146,29 @@ struct RandomRun {
         case 89:
             deeds.append("terminate")
             driver.deliver(.terminate)
+        case 100..<102: pauseOrResume()
+        case 102..<106: reset()
         default: break
         }
         // Sometimes several things come about before the engine looks again.
         if dice.chance(70) { try driver.cycle(random: 0.5) }
         if dice.chance(40) { try driver.settle() }
         if driver.history.count > count { deeds.append("  → \(driver.historyText[count...].joined(separator: ", "))") }
+    }
+
+    private mutating func pauseOrResume() {
+        let kinds: [InboxKind] = dice.pick([[.pause], [.pause, .unpause], [.pause, .unpause, .pause]])
+        deeds.append("\(kinds)")
+        for kind in kinds { driver.deliver(kind) }
+    }
+
+    /// Up to three times, or some runs would never come forward.
+    private mutating func reset() {
+        guard driver.history.count > 1, resets < 3 else { return }
+        resets += 1
+        let request = ResetRequest(to: Int64(1 + dice.roll(driver.history.count - 1)), completed: dice.pick(ResetChoice.allCases))
+        deeds.append("reset to \(request.to), \(request.completed)")
+        driver.deliver(.reset, "", request.bytes)
     }
 
     private mutating func endSomething() throws {

@@ -14,6 +14,7 @@ enum ScenarioList {
         try note()
         try person()
         try reset()
+        try repeatedReset()
         try run()
         try standstill()
         try step()
@@ -233,6 +234,22 @@ enum ScenarioList {
         try scenarios.`what cannot be undone is adopted, and so is what has a business key`()
     }
 
+    private static func repeatedReset() throws {
+        let scenarios = MachineRepeatedResetScenarios()
+        try scenarios.`a reset that passes over another one makes a third child`()
+        try scenarios.`what is done a third time after two resets to one point has a third key`()
+        try scenarios.`what was done again and is adopted by another reset is undone under the key under which it was done`()
+        try scenarios.`what an earlier reset has had answer again is undone where the code asked for it since`()
+        try scenarios.`a step with a business key that had been intended by the point is adopted`()
+        try scenarios.`a child that was there at the point is not undone by the reset, and once if the run fails later`()
+        try scenarios.`a run is not reset to where a child was at work that has been undone since`()
+        try scenarios.`what a person has undone and nobody has begun to undo is adopted`()
+        try scenarios.`the business key of what is not undone after all is settled with the reset, or with the end of the run`()
+        try scenarios.`a child whose undo had not begun is undone by the reset under its own key`()
+        try scenarios.`while a run is reset nobody has it fail`()
+        try scenarios.`a cancellation by the parent counts again after the reset, whenever it came`()
+    }
+
     private static func run() throws {
         let scenarios = MachineRunScenarios()
         try scenarios.`a step of which a fact speaks is not planned in the same batch`()
@@ -266,6 +283,7 @@ enum ScenarioList {
         try scenarios.`an intent that is durable is sent before the run stands still`()
         try scenarios.`what was given up is told to stop before the run stands still`()
         try scenarios.`a pause that is ended before it took effect is recorded and holds nothing up`()
+        try scenarios.`a pause that follows one that was ended at once is the last word`()
         try scenarios.`a second pause, and the end of a pause that there is not, are refused`()
         try scenarios.`a run that is to stand still can be terminated`()
         try scenarios.`what a person says of a step counts while the run is to stand still`()
@@ -279,6 +297,7 @@ enum ScenarioList {
 
     private static func step() throws {
         let scenarios = MachineStepScenarios()
+        try scenarios.`the next attempt knows of one before it, also when a take-over was given back in between`()
         for code in [Code.read("a"), .idempotent("a")] as [Code] { try scenarios.`a plain step is one call and one event`(code) }
         for code in [Code.idempotent("a", policy: StepPolicy(intent: .always)), .idempotent("a", key: "7"), .atMostOnce("a")]
             as [Code]
@@ -353,6 +372,8 @@ enum ScenarioList {
         try scenarios.`a cancellation that comes before the run has closed wins`()
         try scenarios.`a cancellation that the last commit meets undoes what the run did`()
         try scenarios.`messages that the last commit meets go to the next run`()
+        try scenarios.`what comes with the last commit goes to the next run with that commit`()
+        try scenarios.`what has completed in scopes beside it stays when a run is continued`()
         try scenarios.`a run that is being cancelled is not continued`()
     }
 

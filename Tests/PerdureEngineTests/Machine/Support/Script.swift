@@ -247,7 +247,7 @@ final class Script {
             wait(for: "child \(request.subject)", in: branch, resume) { driver.machine.request(request) }
         case .continues(let input):
             if !branch.isCancelled {
-                _ = driver.machine.requestSuccession(version: "2", input: Array(input.utf8), from: scope)
+                _ = driver.machine.requestSuccession(version: "2", input: Array(input.utf8))
             }
             resume(.cancelled)
         case .sequence(let parts):
@@ -263,7 +263,7 @@ final class Script {
         case .scope(let name, let body):
             run(body, in: branch, scope: path(name)) { [unowned self] result in
                 if case .value = result { return resume(result) }
-                if driver.machine.isLeftForSuccession(path(name)) { return resume(result) }
+                if driver.machine.isBeingContinued { return resume(result) }
                 unwind(path(name)) { resume(result) }
             }
         case .recovered(let body):
