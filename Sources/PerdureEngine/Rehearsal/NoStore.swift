@@ -11,6 +11,8 @@ struct NoStore: Store {
 
     private func none() throws(StoreError) -> Never { throw .closed }
 
+    var leaseLength: Duration? { nil }
+    func renew(_ node: NodeID) async throws(StoreError) -> [NodeID] { try none() }
     func register(_ node: NodeRegistration) async throws(StoreError) { try none() }
     func unregister(_ node: NodeID) async throws(StoreError) { try none() }
     func commit(_ items: [CommitItem]) async throws(StoreError) -> [CommitResult] { try none() }
