@@ -31,6 +31,7 @@ extension HistoryVerifier {
             }
             // The code does not know any more that it gave up one that it still waits for.
             let isOfPassedPart = child.run == nil ? child.lastSeq > to : child.startedAt > to
+            if child.lastSeq > to { children[subject]?.happened?.isAdopted = true }
             if isOfPassedPart { children[subject] = child.passedOver } else { children[subject]?.wasToldToEnd = false }
         }
         for (subject, undo) in undos where undo.lastSeq > to { undos[subject] = nil }
@@ -83,6 +84,7 @@ extension VerifiedStep {
         (step.lastSeq, step.lastStepSeq, step.generation) = (lastSeq, lastStepSeq, generation)
         step.generationBeforeReset = lastStepSeq > to ? generation : generationBeforeReset
         step.happened = isUndone ? nil : happened
+        step.happened?.isAdopted = true
         step.keyBeforeReset = happened == nil ? keyBeforeReset : key ?? keyBeforeReset
         return step
     }
@@ -92,6 +94,7 @@ extension VerifiedChild {
     fileprivate var passedOver: VerifiedChild {
         var child = VerifiedChild()
         child.happened = happened
+        child.happened?.isAdopted = true
         return child
     }
 }

@@ -212,7 +212,7 @@ extension HistoryVerifier {
         if completed.seq <= copiedUntil, event.seq > copiedUntil {
             return wrong(event, .undoOrder, "'\(undo.subject)' is undone, but was done by the run that this one was forked from.")
         }
-        guard !undoStarts.contains(where: { $0.subject == undo.subject }) else { return }
+        guard !completed.isAdopted, !undoStarts.contains(where: { $0.subject == undo.subject }) else { return }
         undoStarts.append((undo.subject, completed, Completion(seq: event.seq, at: event.at)))
     }
 

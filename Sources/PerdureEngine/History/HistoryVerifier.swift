@@ -110,6 +110,8 @@ package struct HistoryVerifier {
     struct Completion: Hashable {
         var seq: Int64
         var at: Timestamp
+        /// A reset has passed over it: since when it counts again depends on the code, and no event says so.
+        var isAdopted = false
     }
 
     /// - Parameter ruleLimit: Of a longer history only the chain, the beginning and the end are checked, in bounded memory.

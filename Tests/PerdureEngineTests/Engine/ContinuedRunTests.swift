@@ -290,18 +290,48 @@ private enum Restart: Update {
                             _ = try await context.signal(Poke.self)
                             try await context.continueAsNew(Flow.self, input: "next")
                         }
-                        try await group.waitForAll()
+                        while try await group.next() != nil {}
                     }
                     return input
                 }
             }
             let run = try await harness.start(), client = try harness.engine.client
             let reply = Task { try await client.update(run.id, Restart.self, 1, by: EngineHarness.bob) }
-            try await harness.until(run.id, has: "timer.started sleep")
+            try await harness.until { try await harness.lines(run.id).contains { $0.hasPrefix("timer.started") } }
             try await client.signal(run.id, Poke.self, "go", by: EngineHarness.bob)
             let error = await #expect(throws: PerdureError.self) { try await reply.value }
             #expect(error?.code == .updateRejected)
             #expect(try await run.result() == "next")
+        }
+    }
+
+    @Test func whatHasCompletedInTheScopeOfAnotherTaskStaysWhenTheRunIsContinued() async throws {
+        try await withEngines { harness in
+            let effects = harness.effects
+            try await harness.open {
+                Flow { input, context in
+                    if input != "x" { return input }
+                    try await withThrowingTaskGroup(of: Void.self) { group in
+                        group.addTask {
+                            try await context.scope("reserve") {
+                                try await step("book", context, effects)
+                                try await context.sleep(for: .days(1))
+                            }
+                        }
+                        group.addTask {
+                            _ = try await context.signal(Poke.self)
+                            try await context.continueAsNew(Flow.self, input: "next")
+                        }
+                        while try await group.next() != nil {}
+                    }
+                    return input
+                }
+            }
+            let run = try await harness.start()
+            try await harness.until { try await harness.lines(run.id).contains { $0.hasPrefix("timer.started") } }
+            try await harness.engine.client.signal(run.id, Poke.self, "go", by: EngineHarness.bob)
+            #expect(try await run.result() == "next")
+            #expect(effects.all == ["book"])
         }
     }
 
