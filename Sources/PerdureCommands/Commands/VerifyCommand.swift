@@ -13,12 +13,18 @@ struct VerifyCommand: StoreCommand {
             is sent without an intent or sent again blindly, an approval is used once and for what was shown, undoing goes backwards,
             nothing is open at the end, parents and children, and runs that continue each other, say the same of each other. The children of a run are checked with it. Names the first wrong event; the exit status is 1 if anything is wrong.
 
+            Of one run it says whether its code retells its history (which is led through this executable's code, and nothing is
+            executed or recorded), whether every event continues the state before it, and whether the chain holds; and states what
+            befell it and who moved it. What cannot be proven here, such as a replay without the code, is said to be not proven.
+
             Examples:
               verify 0193a5b0-0000-7000-8000-000000000001
               verify --all --json
 
             With --json: an object with sound, store_problems and runs; a run has run, events, sound, proven_once, resumed_safely,
-            takeovers, closed, closed_cleanly and problems, each with seq, rule and message. Of a run whose history was removed only the
+            takeovers, closed, closed_cleanly and problems, each with seq, rule and message; with one run also proofs (replay, continuity,
+            chain: each with verdict, which is proven, refuted or not_proven, and reason) and statement (an array of objects with seq, at,
+            fact, subject, text, by, build, node, clean, replayed_events). Of a run whose history was removed only the
             end of its chain can be checked: it has expired_after, the number of its events, and is not proven_once.
             """)
 
@@ -36,6 +42,7 @@ struct VerifyCommand: StoreCommand {
             var result = Result()
             if let run {
                 try await Self.verify(try await client.record(run), client, depth: Lineage.maximumDepth, into: &result)
+                result.proofs = try await RunProofs.make(result.reports, client, environment)
             } else {
                 try await verifyAll(client, into: &result)
             }
@@ -48,7 +55,11 @@ struct VerifyCommand: StoreCommand {
     private struct Result {
         var reports: [(record: RunRecord, report: HistoryVerifier.Report)] = []
         var storeProblems: [String] = []
-        var isSound: Bool { storeProblems.isEmpty && reports.allSatisfy(\.report.isSound) }
+        /// Of each of the reports, where one run is looked at.
+        var proofs: [RunProof] = []
+        var isSound: Bool {
+            storeProblems.isEmpty && reports.allSatisfy(\.report.isSound) && !proofs.contains(where: \.isRefuted)
+        }
     }
 
     private func verifyAll(_ client: Client, into result: inout Result) async throws {
@@ -151,7 +162,10 @@ struct VerifyCommand: StoreCommand {
 
     private func print(_ result: Result, _ environment: CommandEnvironment) {
         if json {
-            let runs = result.reports.map { RunJSON.report($0.record, $0.report) }
+            let runs = result.reports.enumerated().map { index, found in
+                let report = RunJSON.report(found.record, found.report)
+                return result.proofs.indices.contains(index) ? ProofText.add(result.proofs[index], to: report) : report
+            }
             environment.print(
                 json: .members(
                     ("sound", .bool(result.isSound)), ("store_problems", .array(result.storeProblems.map(JSONValue.string))),
@@ -161,8 +175,11 @@ struct VerifyCommand: StoreCommand {
         let style = environment.style
         for problem in result.storeProblems { environment.print("\(style.red("WRONG in the store")): \(problem)") }
         // Of many runs only those with something wrong are worth reading.
-        for (record, report) in result.reports where !all || !report.isSound {
+        for (index, (record, report)) in result.reports.enumerated() where !all || !report.isSound {
             environment.print(VerificationText.render(record, report, style: style))
+            if result.proofs.indices.contains(index) {
+                environment.print(ProofText.render(result.proofs[index], start: record.createdAt, style: style))
+            }
         }
         if all {
             let wrong = result.reports.count { !$0.report.isSound }

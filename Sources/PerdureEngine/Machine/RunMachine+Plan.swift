@@ -272,6 +272,9 @@ extension RunMachine {
     /// or a run that gets them all the time would never close. To every other end nothing of it makes a difference.
     private func mayClose(with result: RootResult) -> Bool { result != .continued || !batch.changesMore }
 
+    /// How the code has ended; nil as long as it has not.
+    var ending: EventDraft? { rootResult.map(finalEvent) }
+
     private func finalEvent(_ result: RootResult) -> EventDraft {
         switch (verdict, result) {
         case (let failure?, _): failed(failure)

@@ -118,8 +118,9 @@ package final class Rehearser: Sendable {
         let code = workflow.map { workflow in
             Activation(claim, workflow: workflow, patches: patches, resets: resets, services: services, isOwned: false)
         }
-        var pages = read(), owner = "", fits = true
+        var pages = read(), owner = "", fits = true, final: Event?
         while let page = try await pages.next() {
+            if let event = page.last(where: { $0.kind.isFinal && !resets.passesOver($0.seq) }) { final = event }
             // Fed up to each change of owner, to see what the code asks for at that place.
             for part in page.split(before: { $0.kind == .runResumed || $0.kind == .runStarted }) {
                 if let first = part.first, let build = Self.build(of: first) {
@@ -137,6 +138,7 @@ package final class Rehearser: Sendable {
         if let code {
             if fits { fits = !code.isStalled }
             if !fits { rehearsal.verdict = .blocks(code.failure ?? Self.stall) }
+            if fits, let final { rehearsal.otherEnd = code.otherEnd(than: final) }
         }
         if isOrphaned, owner != build {
             rehearsal.uncleanEnds.append(
@@ -200,6 +202,19 @@ extension Activation {
     /// Why the code cannot go on, if it cannot.
     var failure: Divergence? { state.withLock { $0.failure } }
     var isStalled: Bool { state.withLock { $0.machine.isStalled } }
+    /// How the code ends otherwise than with this event, which closed the run. A terminated run is not asked how it would have ended.
+    fileprivate func otherEnd(than final: Event) -> String? {
+        guard final.kind != .runTerminated else { return nil }
+        let place = "The history ends with \(final.kind.rawValue) (event \(final.seq)), but the code"
+        guard let own = state.withLock({ $0.machine.ending }) else { return "\(place) has not come to its end there." }
+        if own.kind != final.kind { return "\(place) with \(own.kind.rawValue)." }
+        let code = (try? final.attributes.object())?["code"]?.stringValue
+        if let ownCode = (try? own.attributes.object())?["code"]?.stringValue, ownCode != code {
+            return "\(place) fails with \(ownCode) in place of \(code ?? "nothing")."
+        }
+        return own.output?.digest == final.output?.digest ? nil : "\(place) gives another result."
+    }
+
     /// Steps that the code has asked for and that are not over, in their order, but for reads.
     var openSteps: [String] { state.withLock { $0.machine.openSteps } }
 }

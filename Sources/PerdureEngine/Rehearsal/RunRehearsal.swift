@@ -39,6 +39,8 @@ package struct RunRehearsal: Sendable {
     package var record: RunRecord
     package var verdict: Verdict
     package var uncleanEnds: [UncleanEnd]
+    /// How the code ends otherwise than the history of a run that is closed, as a sentence; nil if it does not. It blocks nothing.
+    package var otherEnd: String?
 
     static func unreadable(_ record: RunRecord, _ message: String) -> RunRehearsal {
         RunRehearsal(record: record, verdict: .unreadable(message), uncleanEnds: [])

@@ -377,15 +377,16 @@ extension MachineDriver {
             key: nil,
             inputDigest: SaltedDigest.hex(salt: identity.salt, canonicalBytes: input), salt: identity.salt,
             state: history.last { $0.kind.isFinal }.flatMap { RunState(final: $0.kind) } ?? .running, createdAt: Self.start)
-        let found = HistoryVerifier.verify(record, history).problems.filter { $0.rule != .row && $0.rule != .beginning }
+        let wrong = HistoryVerifier.verify(record, history).problems.filter { $0.rule != .row && $0.rule != .beginning }
+        let found = wrong.map(\.message) + StateContinuity(history).problems.map(\.message)
         let replay = MachineDriver(code, build: build, history: history, calls: [], id: identity.id)
         do {
             for event in history { try replay.feed(event) }
         } catch {
-            return found.map(\.message) + ["the history cannot be replayed: \(error)"]
+            return found + ["the history cannot be replayed: \(error)"]
         }
         let isSame = replay.script.seen == script.seen || !script.complaints.isEmpty
-        return found.map(\.message) + script.complaints + doneTwice()
+        return found + script.complaints + doneTwice()
             + (isSame ? [] : ["live \(script.seen), on replay \(replay.script.seen)"])
     }
 }

@@ -229,6 +229,7 @@ final class EngineHarness: Sendable {
             let events = try await observer.history(of: record.id)
             let start = ChainHead.start(namespace: record.namespace, run: record.id.description)
             #expect(throws: Never.self) { try EventChain.verify(events, run: record.id.description, from: start) }
+            #expect(StateContinuity(events).problems == [])
         }
     }
 

@@ -9,6 +9,7 @@ extension MachineDriver {
         found +=
             brokenChain() + repeatedCalls() + callsAfterTheEnd() + wrongOrderOfUndos() + openSteps() + eventsAfterTheFinalOne()
         found += cancelledThoughSent() + differencesOnReplay() + wrongChildren() + doneTwice()
+        found += StateContinuity(history).problems.map(\.message)
         return found
     }
 
