@@ -13,7 +13,8 @@ package struct StateContinuity: Sendable {
         case attempt
         /// Timers, questions and approvals begin before they end, end once, and not before they are due.
         case wait
-        /// A run is unblocked, unparked or resumed from what it was in, and a blocked one begins nothing.
+        /// A run is unblocked, unparked or resumed from what it was in, and a blocked one begins no step. It may be undone: that needs none
+        /// of its code.
         case standstill
         /// An outcome is not followed by anything but its undoing.
         case outcome
@@ -133,7 +134,7 @@ package struct StateContinuity: Sendable {
         if track.isOver {
             wrong(event, .outcome, "\(event.kind.rawValue) of '\(event.subject)' stands behind its outcome.")
         }
-        if event.kind == .stepIntended || event.kind == .undoStarted { checkMoves(event) }
+        if event.kind == .stepIntended { checkMoves(event) }
         if let attempt = attributes["attempt"]?.integerValue {
             if attempt < track.last {
                 wrong(event, .attempt, "'\(event.subject)' goes back from attempt \(track.last) to \(attempt).")

@@ -37,7 +37,9 @@ final class TurnLoop: Sendable {
     private let thread = Atomic<UInt>(0)
     /// Counts what comes from other threads.
     private let arrivals = DispatchSemaphore(value: 0)
-    private let handler = Mutex<(@Sendable (Turn) -> Void)?>(nil)
+    /// Not the closure alone: each time a bare one is read through the lock it is wrapped once more.
+    private struct Handler: Sendable { let tell: @Sendable (Turn) -> Void }
+    private let handler = Mutex<Handler?>(nil)
     private let isWatched = Atomic<Bool>(false)
 
     init(seed: UInt64?, start: Timestamp, outside: OutsideWork, limit: Duration) {
@@ -52,7 +54,7 @@ final class TurnLoop: Sendable {
     var outsideWork: [String] { state.withLock { $0.outsideWork } }
 
     func onTurn(_ handler: (@Sendable (Turn) -> Void)?) {
-        self.handler.withLock { $0 = handler }
+        self.handler.withLock { $0 = handler.map(Handler.init) }
         isWatched.store(handler != nil, ordering: .relaxed)
     }
 
@@ -171,7 +173,7 @@ final class TurnLoop: Sendable {
         while true {
             switch state.withLock({ next(&$0) }) {
             case .run(let item, let turn):
-                if let turn { handler.withLock { $0 }?(turn) }
+                if let turn { handler.withLock { $0 }?.tell(turn) }
                 run(item.work)
             case .wait(let patience):
                 let time = DispatchTime.now() + .microseconds(Int(clamping: patience.microseconds))

@@ -60,7 +60,7 @@ import Testing
             if isSettled { history.add(.stepSucceeded, "charge", effect, output: "{}") }
             if let asked { history.add(.operatorAction, ["action": "reset", "to": .integer(asked), "completed": "keep"]) }
             history.add(.runReset, ["to": .integer(to), "completed": "keep"])
-            history.add(.stepIntended, "charge", effect.merging(["key": .string(key)]) { $1 })
+            history.add(.stepIntended, "charge", effect.merging(["key": .string(key), "generation": 1]) { $1 })
             history.add(.stepSucceeded, "charge", effect, output: "{}")
             return history.verify().problems.map(\.rule)
         }
