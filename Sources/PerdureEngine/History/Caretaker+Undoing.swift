@@ -73,6 +73,8 @@ extension Caretaker {
         switch row.delivery.kind {
         case .resolve: view.step(row.delivery.name)?.undoneBecauseOf == row.delivery.id
         case .reset: view.resettingBecauseOf == row.delivery.id
+        // With its pause ended, what was to be undone before is to be undone again.
+        case .unpause: view.unpausedBecauseOf == row.delivery.id
         default: false
         }
     }

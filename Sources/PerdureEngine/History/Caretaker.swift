@@ -96,6 +96,9 @@ struct Caretaker {
             case .resolve:
                 consumed.append(row.number)
                 resolve(row)
+            case .unpause where termination == nil:
+                intervene(row)
+                if hasBegun(row) { held.append(row.number) } else { consumed.append(row.number) }
             case .pause, .unpause, .repin:
                 consumed.append(row.number)
                 if termination == nil { intervene(row) } else { decline(row) }

@@ -109,6 +109,8 @@ package struct RunView: Sendable {
     /// The message that has begun the last reset, carried out or not.
     private(set) var resettingBecauseOf: String?
     private(set) var resettingBy: JSONValue?
+    /// The message that has ended the last pause.
+    private(set) var unpausedBecauseOf: String?
     package private(set) var standing = RunStanding()
     package private(set) var takeovers = 0
     package private(set) var last: Event?
@@ -162,6 +164,7 @@ package struct RunView: Sendable {
         case .runReset:
             (resetting, lastReset) = (nil, event.seq)
             if let request = ResetRequest(attributes) { addReset(request, event.seq) }
+        case .runUnpaused: unpausedBecauseOf = attributes["delivery"]?.stringValue
         case .runCompleted, .runFailed, .runCancelled, .runTerminated, .runContinued: final = event
         case .timerStarted: timers.append(Timer(subject: event.subject, due: attributes.timestamp("due")))
         case .timerFired, .timerCancelled: close(&timers) { $0.subject == event.subject && $0.isOpen }

@@ -94,7 +94,9 @@ extension RunMachine {
         standstill = nil
         switch event.kind {
         case .runPaused: isPaused = true
-        case .runUnpaused: isPaused = false
+        case .runUnpaused:
+            isPaused = false
+            if let delivery = try event.attributes.object()["delivery"]?.stringValue { begunByMessages.insert(delivery) }
         default:
             if let version = try event.attributes.object()["to"]?.stringValue { goOn(as: version) }
             // Whether the other version fits is found when its code replays the history.
