@@ -22,6 +22,14 @@ package enum Name {
         name.utf8.allSatisfy { $0 < 0x80 } ? name : name.precomposedStringWithCanonicalMapping
     }
 
+    /// The name in a subject: what stands after the scope and before the id and the occurrence.
+    package static func ofOperation(_ subject: String) -> String {
+        // By scalars: a mark behind a '/' makes one character with it.
+        let scalars = subject.unicodeScalars
+        let name = scalars.lastIndex(of: "/").map { scalars[scalars.index(after: $0)...] } ?? scalars[...]
+        return String(name.prefix { $0 != "[" && $0 != "#" })
+    }
+
     static func isWordByte(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),

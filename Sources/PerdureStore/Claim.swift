@@ -36,6 +36,15 @@ package struct ClaimRequest: Sendable {
     }
 }
 
+extension ClaimRequest {
+    /// What a claim adds to the history of a run whose owner has died.
+    package var takeover: EventDraft {
+        EventDraft(
+            .runResumed,
+            attributes: .make(("build", .string(build)), ("clean", .bool(false)), ("node", .string(node.rawValue))))
+    }
+}
+
 /// What a claim has come to.
 package struct Claimed: Sendable {
     package var runs: [ClaimedRun] = []

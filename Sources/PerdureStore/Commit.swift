@@ -86,6 +86,19 @@ package struct RunAdvance: Sendable {
     }
 }
 
+extension RunAdvance {
+    /// Why it cannot be applied to a run that was terminated: what has ended stays ended. `nil` if it can.
+    package var refusalAfterEnd: CommitRefusal? {
+        guard transition?.state == .terminated else {
+            return .invalid("a run that was terminated can only be given back as terminated")
+        }
+        guard takes.isEmpty, events.allSatisfy(\.kind.mayFollowFinal) else {
+            return .invalid("nothing but what may follow the end of a run can be added to a terminated one")
+        }
+        return nil
+    }
+}
+
 /// A change of a run's state. Every state but `running` gives the run up. A run that was terminated before can only be given back as
 /// `terminated`: it keeps its closing time, takes in what may follow the end, and may have unread messages.
 package struct RunTransition: Sendable, Hashable {

@@ -254,18 +254,10 @@ struct Caretaker {
 
     mutating func settleKey(of subject: String, _ end: BusinessKeySettlement.End) {
         guard let key = view.step(subject)?.businessKey else { return }
-        let name = Self.stepName(in: subject)
+        let name = Name.ofOperation(subject)
         settles.append(
             BusinessKeySettlement(
                 key: BusinessKey(namespace: identity.namespace, step: name, key: key), subject: subject, end: end))
-    }
-
-    /// The name in a subject: what stands after the scope and before the id and the occurrence.
-    static func stepName(in subject: String) -> String {
-        // By scalars: a mark behind a '/' makes one character with it.
-        let scalars = subject.unicodeScalars
-        let name = scalars.lastIndex(of: "/").map { scalars[scalars.index(after: $0)...] } ?? scalars[...]
-        return String(name.prefix { $0 != "[" && $0 != "#" })
     }
 
     // MARK: Termination

@@ -51,7 +51,7 @@ extension RunMachine {
             let input = recorded.input
         else { return }
         let request = StepRequest(
-            subject: subject, name: Caretaker.stepName(in: subject), effect: .idempotent(.forever), policy: known.policy,
+            subject: subject, name: Name.ofOperation(subject), effect: .idempotent(.forever), policy: known.policy,
             undo: known.undo, businessKey: recorded.businessKey, stepType: type, input: input)
         completed.append(
             CompletedStep(

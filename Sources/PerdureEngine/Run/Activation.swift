@@ -168,7 +168,7 @@ package final class Activation: Sendable {
         if record.epoch == 1, isOwned { quiet.turn(on: true) }
         let isLive = quiet
         var logger = services.logger
-        logger.handler = QuietLogHandler(base: logger.handler, isLive: isLive)
+        logger.handler = QuietLogHandler(logger.handler) { isLive.isLive }
         logger[metadataKey: "run"] = .string(runText)
         logger[metadataKey: "workflow"] = "\(record.workflow)"
         self.logger = logger

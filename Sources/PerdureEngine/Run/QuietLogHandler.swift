@@ -1,8 +1,8 @@
-import Logging
+package import Logging
 import Synchronization
 
-/// Passes on what a run logs while it is live, and nothing while it is replayed or taken out of memory.
-struct QuietLogHandler: LogHandler {
+/// Passes on what is logged while it may be heard: what a run logs while it is live, and not while it is replayed or taken out of memory.
+package struct QuietLogHandler: LogHandler {
     /// Shared by all loggers of one activation.
     final class Switch: Sendable {
         private let isOn = Atomic<Bool>(false)
@@ -10,25 +10,30 @@ struct QuietLogHandler: LogHandler {
         var isLive: Bool { isOn.load(ordering: .relaxed) }
     }
 
-    var base: any LogHandler
-    let isLive: Switch
+    private var base: any LogHandler
+    private let isHeard: @Sendable () -> Bool
 
-    var metadata: Logger.Metadata {
+    package init(_ base: any LogHandler, isHeard: @escaping @Sendable () -> Bool) {
+        self.base = base
+        self.isHeard = isHeard
+    }
+
+    package var metadata: Logger.Metadata {
         get { base.metadata }
         set { base.metadata = newValue }
     }
 
-    var logLevel: Logger.Level {
+    package var logLevel: Logger.Level {
         get { base.logLevel }
         set { base.logLevel = newValue }
     }
 
-    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    package subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { base[metadataKey: key] }
         set { base[metadataKey: key] = newValue }
     }
 
-    func log(event: LogEvent) {
-        if isLive.isLive { base.log(event: event) }
+    package func log(event: LogEvent) {
+        if isHeard() { base.log(event: event) }
     }
 }

@@ -17,7 +17,7 @@ extension MemoryState {
         let gate = gate(index, advance, by: node)
         guard gate != .shut else { return wasApplied(advance, to: index) ? .advanced : .refused(.conflict) }
         let isAfterEnd = gate == .openAfterEnd
-        if isAfterEnd, let refusal = refusalAfterEnd(advance) { return .refused(refusal) }
+        if isAfterEnd, let refusal = advance.refusalAfterEnd { return .refused(refusal) }
         if let refusal = refusal(advance, index, isAfterEnd: isAfterEnd) { return .refused(refusal) }
 
         let holder = runs[index].record.id
@@ -85,17 +85,6 @@ extension MemoryState {
             if let record = obstacle(to: take, by: holder) { return .businessKeyTaken(record) }
         }
         return flaw(of: advance, index).map { .invalid($0) }
-    }
-
-    /// What has ended stays ended.
-    private func refusalAfterEnd(_ advance: RunAdvance) -> CommitRefusal? {
-        guard advance.transition?.state == .terminated else {
-            return .invalid("a run that was terminated can only be given back as terminated")
-        }
-        guard advance.takes.isEmpty, advance.events.allSatisfy(\.kind.mayFollowFinal) else {
-            return .invalid("nothing but what may follow the end of a run can be added to a terminated one")
-        }
-        return nil
     }
 
     /// Data that cannot be held or does not belong together.

@@ -93,11 +93,7 @@ extension MemoryState {
         }
         let isTakeover = before.state == .running
         if isTakeover {
-            let draft = EventDraft(
-                .runResumed,
-                attributes: .make(
-                    ("build", .string(request.build)), ("clean", .bool(false)), ("node", .string(request.node.rawValue))))
-            append([head.append(draft, run: before.id.description, now: now)], to: index)
+            append([head.append(request.takeover, run: before.id.description, now: now)], to: index)
         }
         // The last run of a node that has ended may have gone with this.
         if before.owner != nil { forgetIdle() }

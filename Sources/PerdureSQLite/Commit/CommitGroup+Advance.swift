@@ -12,7 +12,7 @@ extension CommitGroup {
         switch gate {
         case .open: break
         case .openAfterEnd:
-            if let refusal = refusalAfterEnd(advance) { return .refused(refusal) }
+            if let refusal = advance.refusalAfterEnd { return .refused(refusal) }
         case .shut: return try wasApplied(advance, session) ? .advanced : .refused(.conflict)
         case .runUnknown: return .refused(.runUnknown)
         }
@@ -69,17 +69,6 @@ extension CommitGroup {
         guard let holder else { return nil }
         for take in advance.takes {
             if let record = try session.obstacle(to: take, by: holder) { return .businessKeyTaken(record) }
-        }
-        return nil
-    }
-
-    /// What has ended stays ended.
-    private func refusalAfterEnd(_ advance: RunAdvance) -> CommitRefusal? {
-        guard advance.transition?.state == .terminated else {
-            return .invalid("a run that was terminated can only be given back as terminated")
-        }
-        guard advance.takes.isEmpty, advance.events.allSatisfy(\.kind.mayFollowFinal) else {
-            return .invalid("nothing but what may follow the end of a run can be added to a terminated one")
         }
         return nil
     }

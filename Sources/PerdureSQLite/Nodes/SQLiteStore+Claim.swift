@@ -66,11 +66,7 @@ extension Session {
             record.note = nil
             let isTakeover = before.state == .running
             if isTakeover {
-                let draft = EventDraft(
-                    .runResumed,
-                    attributes: .make(
-                        ("build", .string(request.build)), ("clean", .bool(false)), ("node", .string(request.node.rawValue))))
-                try append([head.append(draft, run: record.id.description, now: now)], to: number)
+                try append([head.append(request.takeover, run: record.id.description, now: now)], to: number)
             }
             claimed.runs.append(
                 ClaimedRun(

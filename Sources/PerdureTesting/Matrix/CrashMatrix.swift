@@ -154,7 +154,8 @@ public struct CrashMatrix: Sendable {
         }
         return ResumabilityReport.Trial(
             interruption: plan.interruption, checkpoint: plan.interruption.place == .whole ? nil : checkpoint, end: end.state,
-            deaths: end.watch.deaths, repeatedAttempts: end.watch.repeated, decisions: end.decisions, violations: violations,
+            deaths: end.watch.deaths, takeovers: end.takeovers, repeatedAttempts: end.watch.repeated, decisions: end.decisions,
+            violations: violations,
             history: violations.isEmpty ? nil : end.history)
     }
 

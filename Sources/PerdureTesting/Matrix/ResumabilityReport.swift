@@ -25,6 +25,8 @@ public struct ResumabilityReport: Sendable, Codable {
         public var end: String
         /// How many processes died.
         public var deaths: Int
+        /// How often a run was taken over from a process that had died or lost its lease.
+        public var takeovers: Int
         /// Attempts that were made again because nobody could know of them.
         public var repeatedAttempts: Int
         /// What a person had to decide, since nobody else could know.

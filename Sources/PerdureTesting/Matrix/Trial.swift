@@ -31,6 +31,8 @@ struct TrialEnd: Sendable {
     var effectsBefore: [String: Int] = [:]
     var history: [String] = []
     var steps: [RunView.Step] = []
+    /// How often a run was taken over from a process that had died or lost its lease.
+    var takeovers = 0
     var decisions: [String] = []
     var watch: TrialWatch.State
     var violations: [String] = []
@@ -89,6 +91,7 @@ struct Trial: Sendable {
             }
             end.history += events.map { "\(record.workflow) \($0.seq) \($0.kind.rawValue) \($0.subject)" }
             end.steps += view.steps
+            end.takeovers += view.takeovers
             end.decisionsOfCode += Self.decisions(events).map { "\(record.workflow): \($0)" }
             guard index == 0 else { continue }
             end.state = record.state.rawValue

@@ -41,7 +41,7 @@ final class TrialLife: Sendable {
             subject.script, stage.simulation, client, sendsTwice: watch.plan?.interruption == .duplicateDelivery)
         stage.add(player)
         for life in 1...Self.limit {
-            if life > 1 { await meanwhile(client, player) }
+            if life > 1 { try await meanwhile(client, player) }
             var processes = [boot(player)], isOver = false
             try await stage.pulse.wait {
                 if watch.takeStandstill() { processes.append(boot(player)) }
@@ -88,12 +88,20 @@ final class TrialLife: Sendable {
     }
 
     /// What comes about while no process lives.
-    private func meanwhile(_ client: Client, _ player: ScriptPlayer) async {
+    private func meanwhile(_ client: Client, _ player: ScriptPlayer) async throws {
         guard let run = state.withLock({ $0.run }) else { return }
         switch watch.plan?.interruption {
-        case .cancelledWhileDown: try? await client.cancel(run, by: ScriptedEvent.person)
+        case .cancelledWhileDown: try await cancel(run, client)
         case .messageWhileDown: await player.sendNext()
         default: break
+        }
+    }
+
+    private func cancel(_ run: RunID, _ client: Client) async throws {
+        do {
+            try await client.cancel(run, by: ScriptedEvent.person)
+        } catch let error as PerdureError where error.code == .runClosed {
+            // It came too late, as it may.
         }
     }
 
@@ -102,7 +110,7 @@ final class TrialLife: Sendable {
         let (run, failure) = state.withLock { ($0.run, $0.failure) }
         if let failure { throw failure }
         guard let run else { return false }
-        if watch.takeCancel() { try? await client.cancel(run, by: ScriptedEvent.person) }
+        if watch.takeCancel() { try await cancel(run, client) }
         var isOver = true
         for record in try await client.guarded({ try await client.store.runs(RunFilter(limit: 1_000)) }) {
             switch record.state {

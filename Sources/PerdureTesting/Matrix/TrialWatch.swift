@@ -166,15 +166,15 @@ extension TrialWatch: StoreGate {
         let results = try await base.commit(items)
         for (item, result) in zip(items, results) {
             guard case .advance(let advance) = item, case .advanced = result else { continue }
-            await note(advance, base)
+            try await note(advance, base)
         }
-        await stage.note(items, results, base)
+        try await stage.note(items, results, base)
         return results
     }
 
     /// What is on disk from now on.
-    private func note(_ advance: RunAdvance, _ base: any Store) async {
-        guard let record = try? await base.run(number: advance.run) else { return }
+    private func note(_ advance: RunAdvance, _ base: any Store) async throws(StoreError) {
+        guard let record = try await base.run(number: advance.run) else { return }
         state.withLock { state in
             for event in advance.events {
                 let work = "\(record.id) \(event.subject)"

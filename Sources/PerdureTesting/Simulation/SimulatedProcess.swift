@@ -58,7 +58,7 @@ package final class SimulatedProcess: TurnQueue {
     /// A logger that says nothing any more once the process is dead.
     package func logger(_ base: Logger) -> Logger {
         var logger = base
-        logger.handler = MortalLogHandler(base: base.handler) { [loop, number] in loop.isAlive(number) }
+        logger.handler = QuietLogHandler(base.handler) { [loop, number] in loop.isAlive(number) }
         return logger
     }
 
@@ -130,8 +130,7 @@ package final class SimulatedProcess: TurnQueue {
 
     /// Lets others have their turn, where the seed says whose it is.
     func giveWay() async {
-        guard loop.isSeeded else { return }
-        await withUnsafeContinuation { continuation in submit { continuation.resume() } }
+        if loop.isSeeded { await turn() }
     }
 
     /// Waits for the process to have a turn: where it is stopped, until it goes on.

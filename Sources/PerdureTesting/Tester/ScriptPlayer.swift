@@ -50,6 +50,7 @@ final class ScriptPlayer: Sendable {
         self.state = Mutex(state)
     }
 
+    /// What the workflow or the store did not take, and why: of use to somebody whose test waits for ever.
     var refusals: [String] { state.withLock { $0.refusals } }
 
     // MARK: Messages
@@ -79,8 +80,6 @@ final class ScriptPlayer: Sendable {
         await attempt { [client] in try await message.send(client, run, message.id) }
         return true
     }
-
-    var hasMessages: Bool { state.withLock { !$0.messages.isEmpty } }
 
     // MARK: Decisions and answers
 
@@ -135,7 +134,7 @@ final class ScriptPlayer: Sendable {
 
     // MARK: Parts
 
-    private static func fits(_ subject: String, _ name: String) -> Bool { subject == name || nameOfOperation(subject) == name }
+    private static func fits(_ subject: String, _ name: String) -> Bool { subject == name || Name.ofOperation(subject) == name }
 
     private func later(at time: Timestamp, _ action: @escaping @Sendable () async -> Void) {
         let simulation = simulation

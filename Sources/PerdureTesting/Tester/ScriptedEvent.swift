@@ -85,9 +85,3 @@ public struct ScriptedEvent: Sendable {
     /// Has the step's undo succeed without its body: for steps whose body is replaced as well.
     public static func undoes(_ step: String) -> ScriptedEvent { ScriptedEvent(part: .undo(step: step)) }
 }
-
-/// The name of an operation, without the scopes that it is in and which of several it is.
-func nameOfOperation(_ subject: String) -> Substring {
-    let last = subject.split(separator: "/").last ?? ""
-    return last.prefix { $0 != "[" && $0 != "#" }
-}

@@ -131,6 +131,7 @@ public final class WorkflowTester: Sendable {
     /// Ends the engine. A tester that is not closed is kept in memory.
     public func close() async {
         let last = node.withLock { $0.take() }
+        // A simulation that has failed is over already.
         try? await stage.simulation.run { await last?.process.shutDown() }
     }
 
@@ -184,7 +185,7 @@ public struct TestFailure: Error, Sendable, CustomStringConvertible {
 }
 
 extension TestStage {
-    /// What every open run waits for, in sentences. Read from the database directly: the simulation may be over.
+    /// What every open run waits for, and what the script could not do, in sentences. Read from the database directly: the simulation may be over.
     func standing() async throws -> [String] {
         let client = try await client()
         var sentences: [String] = []
@@ -193,6 +194,6 @@ extension TestStage {
             let (_, explanation) = try await client.explain(record.id, now: simulation.now)
             sentences.append(explanation.sentences.joined(separator: " "))
         }
-        return sentences
+        return sentences + refusals.map { "What the script wanted was refused: \($0)" }
     }
 }

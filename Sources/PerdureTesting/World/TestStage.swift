@@ -25,6 +25,9 @@ final class TestStage: Sendable {
 
     func add(_ player: ScriptPlayer) { state.withLock { $0.players.append(player) } }
 
+    /// What scripts wanted and nobody took, and why.
+    var refusals: [String] { state.withLock { $0.players }.flatMap(\.refusals) }
+
     /// What a script has instead of the body.
     func scriptedOutcome(of attempt: Attempt) -> AttemptOutcome? {
         let players = state.withLock { $0.players }
@@ -55,12 +58,12 @@ final class TestStage: Sendable {
     }
 
     /// Tells whoever plays a script what has been committed.
-    func note(_ items: [CommitItem], _ results: [CommitResult], _ base: any Store) async {
+    func note(_ items: [CommitItem], _ results: [CommitResult], _ base: any Store) async throws(StoreError) {
         let players = state.withLock { $0.players }
         for (item, result) in zip(items, results) where !players.isEmpty {
             guard case .advance(let advance) = item, case .advanced = result else { continue }
             let events = advance.events.filter { $0.kind == .approvalRequested || $0.kind == .questionAsked }
-            guard !events.isEmpty, let record = try? await base.run(number: advance.run) else { continue }
+            guard !events.isEmpty, let record = try await base.run(number: advance.run) else { continue }
             for player in players { player.note(events, of: record.id) }
         }
         pulse.beat()
@@ -76,7 +79,7 @@ struct OpenGate: StoreGate {
     func commit(_ items: [CommitItem], _ base: any Store, by process: SimulatedProcess) async throws(StoreError) -> [CommitResult]
     {
         let results = try await base.commit(items)
-        await stage.note(items, results, base)
+        try await stage.note(items, results, base)
         return results
     }
 }

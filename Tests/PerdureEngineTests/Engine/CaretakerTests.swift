@@ -33,7 +33,7 @@ import Testing
         ("scope[x]#2/inner/charge[7]#3", "charge"), ("scope/\u{301}charge#2", "\u{301}charge"),
     ])
     func `a step's name is found in its subject`(_ subject: String, _ name: String) {
-        #expect(Caretaker.stepName(in: subject) == name)
+        #expect(Name.ofOperation(subject) == name)
     }
 
     @Test func `a run that is ended without its code takes its children's ends in and terminates the others`() throws {

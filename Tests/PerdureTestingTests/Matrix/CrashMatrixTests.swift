@@ -22,6 +22,9 @@ import Testing
         #expect(report.trials.filter { $0.interruption == .crashAfterCommit }.allSatisfy { $0.deaths == 1 })
         #expect(report.trials.filter { $0.interruption == .crashTwice }.allSatisfy { $0.deaths == 2 })
         #expect(report.trials.contains { $0.repeatedAttempts > 0 })
+        // A lease is lost only while the run is somebody's.
+        let lost = report.trials.filter { $0.interruption == .lostLease }
+        #expect(lost.count { $0.takeovers > 0 } > lost.count / 2)
     }
 
     // Promise: 44

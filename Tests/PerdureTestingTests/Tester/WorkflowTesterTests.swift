@@ -63,6 +63,17 @@ import Testing
         #expect(failure?.description.contains("waits for a signal") ?? false, "\(failure?.description ?? "")")
     }
 
+    @Test func `what the script wanted in vain is said where a test waits for ever`() async throws {
+        let tester = try await tester(), ada = Principal(.human, "ada")
+        let denied = await #expect(throws: PerdureError.self) {
+            try await tester.run(
+                Order.self, input: "tea", script: [.signal(Paid.self, "cash"), .approve("ship", by: ada)], by: ada)
+        }
+        #expect(denied?.code == .runFailed)
+        let failure = await #expect(throws: TestFailure.self) { try await tester.run(Order.self, input: "tea") }
+        #expect(failure?.description.contains("cannot approve its actions") ?? false, "\(failure?.description ?? "")")
+    }
+
     @Test(arguments: [1, 2, 3] as [UInt64]) func `a seed decides about the order, and always the same way`(seed: UInt64)
         async throws
     {
