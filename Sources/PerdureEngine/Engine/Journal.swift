@@ -326,10 +326,10 @@ package final class Journal: Sendable {
         let completions = state.withLock { state in
             state.isClosed = true
             defer {
-                state.waiting = Group()
+                (state.held, state.waiting) = (nil, Group())
                 state.isCommitting = false
             }
-            return state.waiting.completions
+            return (state.held?.completions ?? []) + state.waiting.completions
         }
         for completion in completions { completion(nil) }
     }

@@ -114,6 +114,23 @@ import Testing
         }
     }
 
+    @Test func `what a helper has left to the writer is answered also if the store is lost before the writer comes`() async throws
+    {
+        try await Self.withJournal { harness, journal in
+            harness.script.set { call in if case .commit = call { .fail(.unavailable("busy")) } else { .apply } }
+            let answers = Mutex<[Bool]>([])
+            await Self.onThread {
+                journal.submit(SampleRun().creation, wakesWriter: false) { result in
+                    answers.withLock { $0.append(result == nil) }
+                }
+                journal.help()
+            }
+            journal.fail(.corrupt("torn"))
+            await #expect(throws: StoreError.self) { try await Self.start(journal).value }
+            #expect(answers.withLock { $0 } == [true])
+        }
+    }
+
     @Test func `what was handed over quietly is written before a closed journal ends`() async throws {
         try await Self.withJournal { _, journal in
             let answers = Mutex<[Bool]>([])
