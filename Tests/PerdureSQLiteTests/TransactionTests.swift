@@ -80,6 +80,8 @@ import Testing
         "INSERT INTO meta VALUES ('a', 'b')", "DROP TABLE labels", "DROP INDEX runs_keys", "ALTER TABLE nodes ADD COLUMN x",
         "CREATE INDEX mine ON events (kind)", "CREATE TRIGGER mine AFTER INSERT ON events BEGIN SELECT 1; END",
         "CREATE TEMP TABLE events (x)", "CREATE TEMP VIEW runs AS SELECT 1", "CREATE TABLE perdure_mine (x)", "ANALYZE",
+        "CREATE VIRTUAL TABLE found USING fts5(x)", "ALTER TABLE mine RENAME TO yours",
+        "ALTER TABLE mine RENAME COLUMN x TO y",
         "UPDATE sqlite_sequence SET seq = 0", "SELECT * FROM pragma_table_info('runs')", "CREATE VIEW v AS SELECT 1; DROP VIEW v",
         "",
         "VACUUM",
@@ -116,6 +118,20 @@ import Testing
                 #expect(throws: SQLiteError.self) { try connection.execute("INSERT INTO mine VALUES (1)") }
                 try connection.execute("DROP TRIGGER mine_too")
                 try connection.execute("DROP VIEW peek")
+            }
+            #expect(isCommitted(result))
+        }
+    }
+
+    @Test func `a statement that changes no row counts none`() async throws {
+        try await withStore { place in
+            let result = try await transact(place) { connection in
+                try connection.execute("CREATE TABLE mine (x)")
+                #expect(try connection.execute("INSERT INTO mine VALUES (1), (2), (3)") == 3)
+                #expect(try connection.execute("ALTER TABLE mine ADD COLUMN y") == 0)
+                #expect(try connection.execute("CREATE TABLE yours (x)") == 0)
+                #expect(try connection.execute("UPDATE mine SET x = 4 WHERE x IN (2, 3)") == 2)
+                #expect(try connection.execute("DROP TABLE yours") == 0)
             }
             #expect(isCommitted(result))
         }

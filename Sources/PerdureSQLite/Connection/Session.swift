@@ -95,6 +95,8 @@ final class Session {
     var lastInsertedRow: Int64 { sqlite3_last_insert_rowid(handle) }
 
     var changes: Int { Int(sqlite3_changes(handle)) }
+    /// Of all statements since the connection was opened.
+    var totalChanges: Int { Int(sqlite3_total_changes(handle)) }
     var isInTransaction: Bool { sqlite3_get_autocommit(handle) == 0 }
 
     // MARK: Work of authors
