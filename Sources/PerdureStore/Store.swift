@@ -3,7 +3,7 @@ package import Perdure
 package import PerdureHistory
 import Synchronization
 
-/// What the engine asks of a place that keeps histories. SQLite and PostgreSQL implement it; one conformance suite checks both.
+/// What the engine asks of a place that keeps histories. One conformance suite checks all that implement it.
 ///
 /// The rules that every implementation keeps:
 /// - What a call returned is durable. What threw `StoreError.outcomeUnknown` may or may not be: the caller repeats the very same

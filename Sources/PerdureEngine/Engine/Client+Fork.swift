@@ -16,6 +16,7 @@ extension Client {
     ///   - event: The number of the last event that counts, as `show --events` prints it.
     ///   - version: Whose code goes on with the fork; by default the one that the source is on now, as after a reset.
     ///   - key: The workflow key of the fork. With one, a fork that was made before is found again.
+    ///   - reason: Recorded in the history, for people.
     /// - Returns: The fork. It is durable; any engine that hosts its version takes it on.
     /// - Throws: `PerdureError` with `run_unknown`, `run_expired`, `fork_refused`, `name_invalid` (version or key), `run_conflict` (the key
     ///   belongs to another run), `store_corrupt` if the history of the source does not hold together.
@@ -35,13 +36,12 @@ extension Client {
         if let problem = ForkBuilder.problem(of: view, at: event) { throw refusal(run, event, problem) }
         let now = store.now()
         let builder = ForkBuilder(source: source, events: events, reason: reason, sender: sender, now: now)
-        var random = SystemRandomNumberGenerator()
-        let id = RunID(milliseconds: now.microseconds / 1_000, random: (random.next(), random.next()))
+        let id = RunID(milliseconds: now.microseconds / 1_000, random: (random(), random()))
         let labels = events.first.flatMap { try? $0.attributes.object() }?["labels"]
         guard
             let fork = builder.make(
                 version: version?.description ?? source.version, key: options.key, labels: labels,
-                build: BuildFingerprint.current, id: id)
+                build: build ?? BuildFingerprint.current, id: id)
         else { throw refusal(run, event, "its first event cannot be read") }
         switch try await deliver(.create(fork)) {
         case .created(let record): return record.id

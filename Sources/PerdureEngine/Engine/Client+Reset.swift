@@ -51,8 +51,9 @@ extension Client {
     ///   - event: The number of the last event that still counts, as `show --events` prints it.
     ///   - completed: What becomes of the steps, reads and children that completed since.
     ///   - exceptions: Those of which something else is to become, by their names as `show` prints them.
+    ///   - reason: Recorded in the history, for people.
     /// - Throws: `PerdureError` with `run_unknown`, `run_closed`, `run_expired`, `step_unknown` for an exception that did not complete since,
-    ///   or `reset_refused` if the run cannot be reset to this event. What has changed by the time the run hears of it is refused there,
+    ///   `payload_too_large`, or `reset_refused` if the run cannot be reset to this event. What has changed by the time the run hears of it is refused there,
     ///   in its history.
     public func reset(
         _ run: RunID, to event: Int64, completed: ResetChoice = .adopt, exceptions: [String: ResetChoice] = [:],

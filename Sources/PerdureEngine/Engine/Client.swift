@@ -14,8 +14,10 @@ public struct Client: Sendable {
     let deliver: @Sendable (CommitItem) async throws -> CommitResult
     /// Told of runs by the engine that this client belongs to, if it does.
     let waiters: RunWaiters?
-    /// Names deliveries that have no name of their own.
+    /// Names deliveries and forks that have no name of their own.
     let random: @Sendable () -> UInt64
+    /// The build of the engine that this client belongs to, if it does.
+    let build: String?
 
     /// Opens a store beside the engine that may be using it.
     ///
@@ -31,12 +33,13 @@ public struct Client: Sendable {
 
     init(
         store: any Store, waiters: RunWaiters? = nil,
-        random: @escaping @Sendable () -> UInt64 = { .random(in: .min ... .max) },
+        random: @escaping @Sendable () -> UInt64 = { .random(in: .min ... .max) }, build: String? = nil,
         deliver: @escaping @Sendable (CommitItem) async throws -> CommitResult
     ) {
         self.store = store
         self.waiters = waiters
         self.random = random
+        self.build = build
         self.deliver = deliver
     }
 
@@ -251,8 +254,8 @@ public struct Client: Sendable {
     /// Clears up a step in doubt or a dead letter.
     ///
     /// It works without the workflow's code as well: where nobody hosts it, where the run is blocked or poisoned, which it then stays, and
-    /// after the run was terminated. Then nobody can check that a result is of the right type, and an `undo` is refused, in the history, unless
-    /// the step is a typed one that is registered with the engine.
+    /// after the run was terminated. Then an `undo` is refused, in the history, unless the step is a typed one that is registered with the
+    /// engine, and but for such a one nobody can check that a result is of the right type.
     ///
     /// - Throws: `PerdureError` with `run_unknown`, `run_expired`, `run_closed`, `step_unknown`, `step_not_stuck` (also while the last
     ///   attempt may still act), `input_undecodable` for a result that is not JSON, or `payload_too_large`.

@@ -113,7 +113,8 @@ public final class Engine: Service {
         state = Mutex(EngineState())
         let waiters = RunWaiters(runtime: runtime)
         self.waiters = waiters
-        client = Client(store: self.store, waiters: waiters, random: configuration.random) { [store = self.store] item in
+        client = Client(store: self.store, waiters: waiters, random: configuration.random, build: build) {
+            [store = self.store] item in
             defer { bell.ring() }
             // Nobody comes for what is in the journal of an engine that does not run yet.
             guard journal.hasBegun else { return try await Client.commit(item, to: store) }

@@ -7,7 +7,7 @@ extension NewRun {
     package init(
         _ child: ChildStart, namespace: String, build: String, node: String, now: Timestamp, random: () -> UInt64
     ) {
-        let salt = [random(), random()].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * UInt64($0))) } }
+        let salt = makeSalt(random)
         let record = RunRecord(
             id: child.id, namespace: namespace, workflow: child.workflow, version: child.version, key: nil,
             inputDigest: SaltedDigest.hex(salt: salt, canonicalBytes: child.input), salt: salt, state: .ready, createdAt: now)

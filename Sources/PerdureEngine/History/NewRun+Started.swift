@@ -14,7 +14,7 @@ extension NewRun {
         build: String? = nil, node: NodeID? = nil, isOwned: Bool = false, now: Timestamp, random: () -> UInt64
     ) {
         let id = RunID(milliseconds: now.microseconds / 1_000, random: (random(), random()))
-        let salt = [random(), random()].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * UInt64($0))) } }
+        let salt = makeSalt(random)
         let record = RunRecord(
             id: id, namespace: namespace, workflow: workflow.name, version: workflow.version.description, key: options.key,
             inputDigest: SaltedDigest.hex(salt: salt, canonicalBytes: input.bytes), salt: salt,
@@ -48,4 +48,9 @@ package struct StartOptions: Sendable {
         self.labels = labels.isEmpty ? nil : try Labels(labels)
         self.deadline = deadline.map { max($0, .milliseconds(1)) }
     }
+}
+
+/// What the digests of a run's values are salted with: 128 bits.
+func makeSalt(_ random: () -> UInt64) -> [UInt8] {
+    [random(), random()].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * UInt64($0))) } }
 }

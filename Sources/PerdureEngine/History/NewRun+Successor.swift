@@ -8,7 +8,7 @@ extension NewRun {
         _ successor: SuccessorStart, of run: RunIdentity, chain: RunOrigin, build: String, node: String, now: Timestamp,
         random: () -> UInt64
     ) {
-        let salt = [random(), random()].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * UInt64($0))) } }
+        let salt = makeSalt(random)
         let record = RunRecord(
             id: successor.id, namespace: run.namespace, workflow: run.workflow, version: successor.version, key: successor.key,
             inputDigest: SaltedDigest.hex(salt: salt, canonicalBytes: successor.input), salt: salt, state: .ready, createdAt: now,

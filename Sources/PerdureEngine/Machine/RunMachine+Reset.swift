@@ -53,6 +53,8 @@ extension RunMachine {
             recordedNode = attributes["node"]?.stringValue ?? ""
         case .runPaused: isPaused = true
         case .runUnpaused: isPaused = false
+        // They stay on the run as well.
+        case .labelsChanged: changeLabels(try event.attributes.object())
         case .runCancelRequested: if isByParent(try event.attributes.object()) { passedOver.isCancelledByParent = true }
         case .runRepinned: if let version = try event.attributes.object()["to"]?.stringValue { goOn(as: version) }
         case .signalReceived, .updateReceived: passedOver.messages.append(event)

@@ -235,6 +235,32 @@ private enum Restart: Update {
         }
     }
 
+    @Test func labelsThatAResetHasPassedOverStayOnTheRunAndOnTheOneThatContinuesIt() async throws {
+        try await withEngines { harness in
+            try await harness.open {
+                Flow { _, context in
+                    try await context.label(["stage": "late"])
+                    return try await context.signal(Poke.self)
+                }
+            }
+            let run = try await harness.start().id
+            try await harness.until(run, is: .waiting)
+            try await harness.stop()
+            try await harness.open(build: "build-2") {
+                Flow { input, context in
+                    if input == "next" { return try await context.signal(Poke.self) }
+                    try await context.continueAsNew(Flow.self, input: "next")
+                }
+            }
+            let client = try harness.engine.client
+            try await client.reset(run, to: 1, by: EngineHarness.bob)
+            try await harness.until(run, has: "run.continued")
+            let chain = try await chain(run, harness)
+            for one in chain { #expect(try await client.labels(of: one.id) == ["stage": "late"]) }
+            #expect(chain.count == 2)
+        }
+    }
+
     @Test func aRunThatSwallowsItsContinuationInALoopIsBlocked() async throws {
         try await withEngines { harness in
             try await harness.open {

@@ -45,6 +45,7 @@ import Testing
             let source = try await harness.history(run)
             #expect(started["fork"]?["run"]?.stringValue == run.description && started["fork"]?["seq"] == 2)
             #expect(started["fork"]?["hash"]?.stringValue == "\(source[1].hash)")
+            #expect(started["build"] == "build-1")
             #expect(try await harness.attributes(.runForked, of: fork)["by"]?["id"] == "bob")
             for id in [run, fork] { try await client.signal(id, Poke.self, "s", by: EngineHarness.bob) }
             let (one, other) = (try await harness.result(run), try await harness.result(fork))
