@@ -109,7 +109,7 @@ package struct RunTransition: Sendable, Hashable {
     /// With `blocked`: the build that does not fit, which will not claim the run again. `nil` only for a run that was blocked before
     /// and that no build has carried on since: it stays blocked for those builds.
     package var blockedBuild: String?
-    /// With `parked`: of all messages only a `retry` of the whole run, a `terminate` and a `resolve` wake it.
+    /// With `parked`: of all messages only a `retry` of the whole run wakes it, and those that need no code.
     package var needsRetry: Bool
     /// The version whose code carries the run on from here; `nil` leaves it as it is. A run that was blocked is so no longer.
     package var version: String?

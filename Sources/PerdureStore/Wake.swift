@@ -23,7 +23,9 @@ extension RunState {
         case _ where kind.needsNoCode: .anyone
         case (.paused, _): .nobody
         case (.waiting, _): .host
-        case (.parked, _): !needsRetry || (kind == .retry && name.isEmpty) ? .host : .nobody
+        // To let it try again takes no code.
+        case (.parked, _) where needsRetry: kind == .retry && name.isEmpty ? .anyone : .nobody
+        case (.parked, _): .host
         case (.blocked, .retry): name.isEmpty ? .host : .nobody
         case (.ready, _), (.running, _), (.blocked, _): .nobody
         }

@@ -27,11 +27,11 @@ extension Engine {
             return try await lookAfter(claim, rows, hasMore: inbox.hasMore)
         }
         let isPoisonous = standing.chargedDeaths >= configuration.poisonLimit
-        if !standing.isPaused, let retry = rows.first(where: \.isRetryOfRun),
+        if !standing.isPaused, !standing.isPoisoned, wasBlocked(claim, standing),
+            let retry = rows.first(where: { $0.isRetryOfRun && !standing.retries.contains($0.delivery.id) }),
             !rows.contains(where: { $0.delivery.kind == .terminate })
         {
-            if standing.isPoisoned || isPoisonous { return unpark(poisoned: claim, retry) }
-            if wasBlocked(claim, standing) { return unblock(claim, retry) }
+            return unblock(claim, retry)
         }
         guard mayRun(claim, standing, rows) else { return try await lookAfter(claim, rows, hasMore: inbox.hasMore) }
         if isPoisonous { return park(poisoned: claim, deaths: deaths) }

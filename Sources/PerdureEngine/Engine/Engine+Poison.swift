@@ -42,6 +42,21 @@ extension Engine {
         return false
     }
 
+    /// The same for a run that is to be undone without its code. Its unread message is reason enough to claim it again, so that it needs no
+    /// time to come back at, only somebody who looks.
+    func isTurn(ofStandIn claim: ClaimedRun, deaths: Int, home: RunTransition) -> Bool {
+        let number = claim.record.number
+        let isTurn = state.withLock { state in
+            guard (state.activeSuspect ?? number) == number else { return false }
+            state.activeSuspect = number
+            return true
+        }
+        if isTurn { return true }
+        giveBack(claim, to: home, rings: false)
+        scheduler.schedule(after: Self.watch(deaths: deaths)) { [bell] in bell.ring() }
+        return false
+    }
+
     /// Records that the run is watched from here on. Returns the event, with the claim as it stands after it; `nil` if the run is not this
     /// node's any more.
     func admit(suspect claim: ClaimedRun) async -> (claim: ClaimedRun, event: Event)? {
@@ -67,12 +82,6 @@ extension Engine {
 
     func clearSuspect(_ number: Int64) {
         state.withLock { if $0.activeSuspect == number { $0.activeSuspect = nil } }
-    }
-
-    /// A person lets a poisoned run try again: recorded in a commit of its own, before any of its code runs.
-    func unpark(poisoned claim: ClaimedRun, _ row: InboxRow) {
-        let retry = EventDraft(.operatorAction, attributes: row.attributes(("action", .string("retry"))))
-        giveBack(claim, [retry, EventDraft(.runUnparked)], consumed: [row.number], to: RunTransition(to: .ready))
     }
 
     func park(poisoned claim: ClaimedRun, deaths: Int) {

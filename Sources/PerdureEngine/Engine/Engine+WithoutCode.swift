@@ -57,9 +57,14 @@ extension Engine {
             if standing.chargedDeaths >= configuration.poisonLimit {
                 return park(poisoned: claim, deaths: standing.deathsWithoutProgress)
             }
-            return try await undo(claim, caretaker)
+            // Where the code is here and fits, it undoes by itself, and goes on with everything else meanwhile. What the version has
+            // become is in the row only when this is given back.
+            let fits =
+                registry.find(claim.record.workflow, claim.record.version) != nil && !standing.blockedBuilds.contains(build)
+            if !fits, caretaker.version == nil { return try await undo(claim, caretaker) }
+        } else {
+            caretaker.letGo()
         }
-        caretaker.letGo()
         giveBack(
             claim, caretaker.events, consumed: caretaker.consumed, settles: caretaker.settles,
             deliveries: caretaker.deliveries, to: transition(of: claim, after: caretaker))
@@ -81,10 +86,18 @@ extension Engine {
             guard try await commit(&caretaker, of: &claim) else { return reload(claim.record.id) }
             report.tell(events, of: claim.record.id, workflow: claim.record.workflow)
         }
-        let absent = RegisteredWorkflow(absent: claim.record.workflow, claim.record.version)
-        guard let (activation, late) = bringIn(claim, absent, [], caretaker.view.standing.resets, services, duty: duty) else {
-            return
+        let standing = caretaker.view.standing, deaths = standing.deathsWithoutProgress
+        if standing.isSuspect {
+            guard isTurn(ofStandIn: claim, deaths: deaths, home: duty.home), let (watched, _) = await admit(suspect: claim) else {
+                return
+            }
+            claim = watched
         }
+        let absent = RegisteredWorkflow(absent: claim.record.workflow, claim.record.version)
+        guard let (activation, late) = bringIn(claim, absent, [], standing.resets, services, duty: duty) else {
+            return clearSuspect(claim.record.number)
+        }
+        if standing.isSuspect { watch(activation, deaths: deaths) }
         let inbox = ReadInbox(InboxPage(rows: [], hasMore: false), at: configuration.clock.now())
         try await replay(claim, activation, inbox, late: late)
     }
@@ -118,12 +131,14 @@ extension Engine {
         if standing.isPoisoned {
             return RunTransition(to: .parked, note: standing.parkedReason, needsRetry: true, version: caretaker.version)
         }
-        if [.blocked, .paused].contains(claim.previous) || claim.isTakeover, let last = standing.blockedBuilds.last {
+        if [.blocked, .paused].contains(claim.previous) || claim.isTakeover || caretaker.hasUnparked,
+            let last = standing.blockedBuilds.last
+        {
             let isBlockedHere = standing.blockedBuilds.contains(build)
             return RunTransition(to: .blocked, note: standing.blockedReason, blockedBuild: isBlockedHere ? build : last)
         }
         let goesOn =
-            caretaker.hasResolved || caretaker.hasReset || caretaker.version != nil
+            caretaker.hasResolved || caretaker.hasReset || caretaker.hasUnparked || caretaker.version != nil
             || [.running, .paused].contains(claim.previous)
         return goesOn ? RunTransition(to: .ready, version: caretaker.version) : claim.restoring
     }

@@ -100,6 +100,7 @@ struct RecordedStep: Sendable {
         }
         if case .inline(let bytes)? = event.output, event.kind == .stepSucceeded || event.kind == .stepResolved { output = bytes }
         if let key = attributes["business_key"]?.stringValue { businessKey = key }
-        if event.kind == .stepIntended { generation = Int(attributes["generation"]?.integerValue ?? 0) }
+        // Where a step is done again, its first event says how often it was done before; a plain one has no intent.
+        if event.kind == .stepIntended || event.input != nil { generation = Int(attributes["generation"]?.integerValue ?? 0) }
     }
 }

@@ -37,7 +37,6 @@ extension Caretaker {
         if let problem = problem(undoing: step.subject, output: output) { return refuse(row, .inputUndecodable, problem) }
         record(resolved(step, resolution, output: output, row))
         hasResolved = true
-        held.append(row.number)
     }
 
     // MARK: Of a reset
@@ -68,15 +67,12 @@ extension Caretaker {
 
     // MARK: The stand-in
 
-    /// Whether the message has begun what it asks for already. Its row is unread so that somebody goes on with it.
-    func hasBegun(_ row: InboxRow) -> Bool {
-        switch row.delivery.kind {
-        case .resolve: view.step(row.delivery.name)?.undoneBecauseOf == row.delivery.id
-        case .reset: view.resettingBecauseOf == row.delivery.id
-        // With its pause ended, what was to be undone before is to be undone again.
-        case .unpause: view.unpausedBecauseOf == row.delivery.id
-        default: false
-        }
+    /// Whether history says already that the message was heeded. Its row is unread so that somebody goes on with what it let begin.
+    func hasBegun(_ row: InboxRow) -> Bool { view.heeded.contains(row.delivery.id) }
+
+    /// What was heeded stays unread until what came of it is over, or until it is clear that nothing is to be undone here.
+    mutating func settle(_ row: InboxRow) {
+        if hasBegun(row) { held.append(row.number) } else { consumed.append(row.number) }
     }
 
     /// Whether something is to be undone here and now. Everything else has been recorded.

@@ -34,6 +34,8 @@ struct Caretaker {
     /// Something was cleared up that the code may have waited for.
     var hasResolved = false
     private(set) var hasTerminated = false
+    /// The run was poisoned, and may try again.
+    private(set) var hasUnparked = false
     /// The run goes on from an earlier point.
     private(set) var hasReset = false
     /// The version that the run goes on with, if it has changed.
@@ -92,19 +94,22 @@ struct Caretaker {
             switch row.delivery.kind {
             case .resolve where termination == nil:
                 resolve(row)
-                if !held.contains(row.number) { consumed.append(row.number) }
+                settle(row)
             case .resolve:
                 consumed.append(row.number)
                 resolve(row)
+            case .retry where termination == nil && row.isRetryOfRun && view.isPoisoned && !view.isPaused:
+                unpark(row)
+                settle(row)
             case .unpause where termination == nil:
                 intervene(row)
-                if hasBegun(row) { held.append(row.number) } else { consumed.append(row.number) }
+                settle(row)
             case .pause, .unpause, .repin:
                 consumed.append(row.number)
                 if termination == nil { intervene(row) } else { decline(row) }
             case .reset:
                 if termination == nil { reset(row) } else { decline(row) }
-                if !held.contains(row.number) { consumed.append(row.number) }
+                settle(row)
             case .childResult where termination == nil && takesEnds:
                 consumed.append(row.number)
                 recordEnd(of: row)
@@ -157,6 +162,13 @@ struct Caretaker {
         }
     }
 
+    /// A person lets a poisoned run try again. On record before anything of it is begun.
+    private mutating func unpark(_ row: InboxRow) {
+        record(EventDraft(.operatorAction, attributes: row.attributes(("action", .string("retry")))))
+        record(EventDraft(.runUnparked))
+        hasUnparked = true
+    }
+
     // MARK: Resets
 
     /// What nobody can settle without the code has to be settled before; what is to be undone waits for the code.
@@ -166,7 +178,7 @@ struct Caretaker {
         let undoes = view.survey(of: request).completed.contains { $0.choice == .undo }
         record(row.resetBegins(request))
         endWaits()
-        if undoes { held.append(row.number) } else { finishReset() }
+        if !undoes { finishReset() }
     }
 
     private mutating func finishReset() {
@@ -179,7 +191,7 @@ struct Caretaker {
 
     private mutating func problem(of request: ResetRequest) -> String? {
         // One that nobody here can carry out gives way to another.
-        if view.resetting != nil, hasToUndo { return ResetProblem.isResetting }
+        if hasToUndo { return view.resetting == nil ? ResetProblem.isUndoing : ResetProblem.isResetting }
         let survey = view.survey(of: request)
         if let problem = survey.problem { return problem }
         if let child = survey.openChildren.first { return ResetProblem.child(child) }

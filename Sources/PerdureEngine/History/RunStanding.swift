@@ -17,6 +17,8 @@ package struct RunStanding: Sendable {
     package private(set) var isPoisoned = false
     /// What the resets of the run pass over.
     package private(set) var resets: [ResetSpan] = []
+    /// The messages that have let the whole run try again. One may still be unread, for what came of it.
+    package private(set) var retries: Set<String> = []
     /// While the run is paused.
     package private(set) var pause: Pause?
     package var isPaused: Bool { pause != nil }
@@ -57,6 +59,11 @@ package struct RunStanding: Sendable {
             blockedReason = attributes["message"]?.stringValue
             if let build = attributes["build"]?.stringValue, blockedBuilds.last != build { blockedBuilds.append(build) }
         case .runUnblocked: (blockedReason, blockedBuilds) = (nil, [])
+        case .operatorAction where event.subject.isEmpty:
+            let attributes = attributes(event)
+            if attributes["action"]?.stringValue == "retry", let delivery = attributes["delivery"]?.stringValue {
+                retries.insert(delivery)
+            }
         case .runPaused:
             let attributes = attributes(event)
             pause = Pause(by: attributes["by"].flatMap(Principal.init), reason: attributes["reason"]?.stringValue)

@@ -40,8 +40,6 @@ package struct RunView: Sendable {
         package fileprivate(set) var adoptedAt: Int64?
         /// The run that did the work, if this one took over its outcome.
         package var adoptedFrom: String?
-        /// The message that has had it undone, if one has.
-        fileprivate(set) var undoneBecauseOf: String?
         package var approval: Approval?
 
         /// A person has to say what became of it.
@@ -106,11 +104,10 @@ package struct RunView: Sendable {
     package private(set) var isCancelling = false
     /// A reset that was asked for and has not been carried out yet.
     package private(set) var resetting: ResetRequest?
-    /// The message that has begun the last reset, carried out or not.
-    private(set) var resettingBecauseOf: String?
     private(set) var resettingBy: JSONValue?
-    /// The message that has ended the last pause.
-    private(set) var unpausedBecauseOf: String?
+    /// The messages that have let something begin or go on which may outlast the commit that took them in: resolutions, resets, and what
+    /// ended a pause or let a poisoned run try again.
+    private(set) var heeded: Set<String> = []
     package private(set) var standing = RunStanding()
     package private(set) var takeovers = 0
     package private(set) var last: Event?
@@ -164,7 +161,7 @@ package struct RunView: Sendable {
         case .runReset:
             (resetting, lastReset) = (nil, event.seq)
             if let request = ResetRequest(attributes) { addReset(request, event.seq) }
-        case .runUnpaused: unpausedBecauseOf = attributes["delivery"]?.stringValue
+        case .runUnpaused: heed(attributes)
         case .runCompleted, .runFailed, .runCancelled, .runTerminated, .runContinued: final = event
         case .timerStarted: timers.append(Timer(subject: event.subject, due: attributes.timestamp("due")))
         case .timerFired, .timerCancelled: close(&timers) { $0.subject == event.subject && $0.isOpen }
@@ -183,10 +180,10 @@ package struct RunView: Sendable {
             {
                 addStep(event, attributes)
             } else if event.kind == .operatorAction, !attributes.has("refused") {
+                heed(attributes)
                 if attributes["action"]?.stringValue == "retry" { addRetry(event) }
                 if attributes["action"]?.stringValue == "reset" {
                     resetting = ResetRequest(attributes)
-                    resettingBecauseOf = attributes["delivery"]?.stringValue
                     resettingBy = attributes["by"]
                 }
             }
@@ -357,7 +354,7 @@ package struct RunView: Sendable {
         steps[index].isOver = resolution != .didNotHappen || next == Continuation.failure.name
         steps[index].hasHappened = resolution == .happened || resolution == .undo
         steps[index].isToUndo = resolution == .undo || attributes["to_undo"]?.boolValue == true
-        if resolution == .undo { steps[index].undoneBecauseOf = attributes["delivery"]?.stringValue }
+        heed(attributes)
         steps[index].hasOpenIntent = false
         steps[index].hasEarlierDoubt = false
         (steps[index].doubt, steps[index].doubtCause, steps[index].quietAfter) = (nil, nil, nil)
@@ -365,6 +362,10 @@ package struct RunView: Sendable {
         steps[index].nextAt = attributes.timestamp("next_at")
         steps[index].isExhausted = next == Continuation.deadLetter.name
         steps[index].isReleasedAnew = steps[index].nextAt == nil
+    }
+
+    private mutating func heed(_ attributes: JSONObject) {
+        if let delivery = attributes["delivery"]?.stringValue { heeded.insert(delivery) }
     }
 
     private func close<T: Closable>(_ items: inout [T], where matches: (T) -> Bool) {

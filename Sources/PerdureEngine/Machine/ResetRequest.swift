@@ -90,6 +90,7 @@ enum ResetProblem {
     static let passedOver = "this event was passed over by an earlier reset"
     static let copied = "up to there the history is a copy of another run's; fork that one instead"
     static let isResetting = "the run is being reset"
+    static let isUndoing = "something that the run did is being undone; say it again when that is over"
 
     /// - Parameter stands: The event that says that the step happened, or that the child was started.
     static func undone(_ subject: String, stands: Int64) -> String {

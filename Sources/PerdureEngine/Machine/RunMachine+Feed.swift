@@ -182,9 +182,15 @@ extension RunMachine {
 
     // MARK: Interventions
 
+    /// Notes the message that led to an event. Its row may still be unread.
+    mutating func heed(_ attributes: JSONObject) {
+        if let delivery = attributes["delivery"]?.stringValue { heeded.insert(delivery) }
+    }
+
     private mutating func feedOperatorAction(_ event: Event) throws {
         let attributes = try event.attributes.object()
         if attributes.has("refused") { return }
+        heed(attributes)
         if attributes["action"]?.stringValue == InboxKind.reset.rawValue { return try feedResetBegins(event, attributes) }
         guard attributes["action"]?.stringValue == "retry" else { return }
         guard let step = stuckStep(event.subject) else { return }

@@ -41,7 +41,7 @@ extension RunMachine {
         }
         if termination == nil, rewinding == nil, takesAsStandstill(row) { return }
         drafts.consumed.append(row.number)
-        if begunByMessages.contains(delivery.id), [.resolve, .reset, .unpause].contains(delivery.kind) { return }
+        if heeded.contains(delivery.id) { return }
         if delivery.kind == .childResult {
             if let end = ended(row) { drafts.events.append(end) }
             return

@@ -48,7 +48,6 @@ extension RunMachine {
             throw Divergence(.unreadable, subject: "", message: "Event \(event.seq) does not say to where the run is reset.")
         }
         rewinding = Rewinding(request: request, by: attributes["by"])
-        if let delivery = attributes["delivery"]?.stringValue { begunByMessages.insert(delivery) }
         unwindings = [:]
         succession = nil
         (signalWaits, signalWaitNames) = ([:], [:])

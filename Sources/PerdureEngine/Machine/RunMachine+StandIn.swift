@@ -14,8 +14,6 @@ package struct StandIn: Sendable {
 // A run whose code is not here. Nothing is asked for, so that only undos are open: those that history says have begun or are to begin,
 // and those of a reset. They go by the rules of every undo, and the events are those that the code would have led to.
 extension RunMachine {
-    package var isStandIn: Bool { standIn != nil }
-
     /// Whether nothing is left to be undone here, but for what waits for a person.
     package var isDoneStandingIn: Bool { requestedSinceRest.isEmpty && steps.values.allSatisfy(\.waitsForPerson) }
 

@@ -96,7 +96,7 @@ extension RunMachine {
         case .runPaused: isPaused = true
         case .runUnpaused:
             isPaused = false
-            if let delivery = try event.attributes.object()["delivery"]?.stringValue { begunByMessages.insert(delivery) }
+            heed(try event.attributes.object())
         default:
             if let version = try event.attributes.object()["to"]?.stringValue { goOn(as: version) }
             // Whether the other version fits is found when its code replays the history.

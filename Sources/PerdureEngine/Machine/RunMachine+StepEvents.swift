@@ -157,6 +157,7 @@ extension RunMachine {
         // The probe that found it out is over; one that was overtaken by a person is not.
         if step.phase == .probing, !probeSettles(event) { strayProbes.insert(step.id) }
         let attributes = try event.attributes.object()
+        heed(attributes)
         switch attributes["resolution"]?.stringValue.flatMap(ResolutionKind.init) {
         case .happened:
             try feedHappened(event, output: event.output)
@@ -176,7 +177,6 @@ extension RunMachine {
             rootShouldCancel = true
             giveUpSuccession()
         case .undo:
-            if let delivery = attributes["delivery"]?.stringValue { begunByMessages.insert(delivery) }
             let failure = StepFailure(
                 code: StepFailure.undone, message: "a person decided to undo '\(event.subject)'", attempts: step.failedAttempts)
             let answer = step.isCancelled ? Answer.cancelled : .failure(failure)

@@ -47,8 +47,8 @@ package struct RunMachine: Sendable {
     var hasStoodDown = false
     /// The code is not here: only what is to be undone is open.
     var standIn: StandIn?
-    /// Messages whose undo or reset history says has begun. Whoever began it without the code has left them unread.
-    var begunByMessages: Set<String> = []
+    /// Messages that history says were heeded: whoever heeded them without the code may have left them unread.
+    var heeded: Set<String> = []
     /// A reset that has begun and not been carried out yet.
     var rewinding: Rewinding?
     /// The parts of the stored history that resets pass over, and what was seen of the one that is being read.

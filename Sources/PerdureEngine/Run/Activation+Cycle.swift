@@ -93,16 +93,12 @@ extension Activation {
         if plan.rewinds { drafts.consumed += duty?.held ?? [] }
         if drafts.isEmpty {
             if !plan.actions.isEmpty { return .act(plan.actions) }
-            if let duty { return restOfDuty(duty, state, now: now) }
+            if let duty { return restOfDuty(duty, &state, now: now) }
             // What is under way comes to its end first: its outcome is known then, and would have to be doubted otherwise.
             if let obstacle = plan.obstacle, !state.isBusy { return .block(obstacle) }
             if state.machine.isStalled { return .rest(isStalled: true, nil) }
             if state.isBusy { return .rest(isStalled: false, nil) }
-            if state.machine.isWatched {
-                // Whoever comes to rest has done its process no harm.
-                state.facts.append((now, .survived))
-                return next(&state, now: now)
-            }
+            if state.machine.isWatched { return nextAfterSurvival(&state, now: now) }
             let transition = restTransition(&state, newDues: [])
             return .rest(isStalled: false, services.lead.covers(transition.wakeAt, now: now) ? nil : transition)
         }
@@ -124,19 +120,24 @@ extension Activation {
                 successor: successor))
     }
 
+    /// Whoever comes to rest has done its process no harm.
+    private func nextAfterSurvival(_ state: inout State, now: Timestamp) -> Step {
+        state.facts.append((now, .survived))
+        return next(&state, now: now)
+    }
+
     /// Without the code a run is never kept in memory but for what is to be undone: nobody else would come for it in time.
-    private func restOfDuty(_ duty: StandInDuty, _ state: State, now: Timestamp) -> Step {
-        if state.isBusy { return .rest(isStalled: false, nil) }
-        if state.machine.isDoneStandingIn {
-            var transition = duty.home
-            if state.machine.isStuck, [.ready, .waiting, .parked].contains(transition.state) {
-                transition = RunTransition(to: .parked, wakeAt: duty.home.wakeAt, note: state.machine.stuckReason)
-            }
-            return .standDown(transition, consuming: duty.held)
+    private func restOfDuty(_ duty: StandInDuty, _ state: inout State, now: Timestamp) -> Step {
+        // If the engine ends, or a message has come, whoever takes the run next goes on where history stands.
+        let isDone = state.machine.isDoneStandingIn, isWanted = state.mustStandDown || services.lead.isOver
+        if state.isBusy || !isDone && !isWanted { return .rest(isStalled: false, nil) }
+        if state.machine.isWatched { return nextAfterSurvival(&state, now: now) }
+        guard isDone else { return .standDown(duty.home, consuming: []) }
+        var transition = duty.home
+        if state.machine.isStuck, [.ready, .waiting, .parked].contains(transition.state) {
+            transition = RunTransition(to: .parked, wakeAt: duty.home.wakeAt, note: state.machine.stuckReason)
         }
-        // The engine ends, or a message has come: whoever takes the run next goes on where history stands.
-        if state.mustStandDown || services.lead.isOver { return .standDown(duty.home, consuming: []) }
-        return .rest(isStalled: false, nil)
+        return .standDown(transition, consuming: duty.held)
     }
 
     /// Turns the facts that have gathered into drafts, in the order of their causes; of several about one operation the first.

@@ -65,7 +65,7 @@ import Testing
         run.append(EventDraft(.stepInDoubt, subject: "a", attributes: ["reason": "probe_failed"]))
         var caretaker = caretaker(of: run)
         caretaker.take([try row(1, .signal, "go"), try row(2, .resolve, "a", Resolution(kind: .didNotHappen))])
-        #expect(caretaker.consumed == [2] && caretaker.hasResolved)
+        #expect(caretaker.consumed.isEmpty && caretaker.held == [2] && caretaker.hasResolved)
         #expect(try caretaker.events.map { try $0.attributes.object()["next"]?.stringValue } == ["failure"])
         let key = BusinessKey(namespace: "default", step: "a", key: "order 7")
         #expect(caretaker.settles == [BusinessKeySettlement(key: key, subject: "a", end: .free)])
