@@ -3,7 +3,7 @@ import PerdureCLI
 import Testing
 
 /// The demo itself, as a child process whose output is one JSON object.
-@Suite(.serialized) struct DemoTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct DemoTests {
     private func demo(_ arguments: String...) async throws -> (status: Int32, report: DemoReport) {
         try await CrashHarness.report(of: ["demo", "--json"] + arguments)
     }

@@ -6,7 +6,7 @@ import PerdurePeer
 import Testing
 
 /// The engine is killed around one step. Real processes, real SIGKILL; what happened is counted at the other side.
-@Suite(.serialized) struct StepCrashTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct StepCrashTests {
     private static let order = Order(number: "order-7", cents: 990)
 
     private func withKeys(_ body: @escaping @Sendable (CrashHarness) async throws -> Void) async throws {

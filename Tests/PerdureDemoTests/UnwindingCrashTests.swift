@@ -6,7 +6,7 @@ import PerdurePeer
 import Testing
 
 /// The engine is killed while a run takes back what it has done.
-@Suite(.serialized) struct UnwindingCrashTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct UnwindingCrashTests {
     private typealias Place = CrashHarness.Place
 
     static let places = [

@@ -7,7 +7,7 @@ import PerdurePeer
 import Testing
 
 /// The engine is killed while a run waits, and while what it waits for arrives.
-@Suite(.serialized) struct WaitCrashTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct WaitCrashTests {
     private static let order = Order(number: "order-7", cents: 990)
     private static let rotation = Rotation(change: "CHG-1", services: ["billing", "search"])
     private static let patient = Reservation(order: order, patience: 3_600_000)

@@ -17,7 +17,8 @@ import Testing
         .init(.kill, after: .stepIntended, "announce"),
         .init(.kill, after: .stepSucceeded, "create[system-02]"),
         .init(.kill, after: .timerStarted, "soak[system-03]"),
-        .init(.outage(.seconds(4 * 3_600)), after: .timerFired, "soak[system-04]"),
+        // While nothing is sent: it begins with the day that is waited for, and lasts four hours longer.
+        .init(.outage(.seconds(86_400 + 4 * 3_600)), after: .timerStarted, "soak[system-04]"),
         .init(.kill, after: .stepAttemptFailed, "create[system-05]"),
         .init(.kill, after: .stepAttemptFailed, "create[system-05]"),
         .init(.kill, after: .statusReported, "status[system-06]"),

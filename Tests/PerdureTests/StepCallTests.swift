@@ -13,7 +13,7 @@ import Testing
         #expect(try await context.read("attempt") { step in step.attempt } == 1)
         #expect(try await context.read("input", id: "a", input: 2, policy: .retry(.never)) { number, _ in number * 2 } == 4)
         let calls = host.record.calls
-        #expect(calls.map(\.name) == ["plain", "attempt", "input"])
+        try #require(calls.map(\.name) == ["plain", "attempt", "input"])
         #expect(calls.allSatisfy { $0.effect == .read && $0.undo == nil && $0.irreversible == nil && $0.probe == nil })
         #expect(calls.allSatisfy { $0.businessKey == nil && $0.approval == nil })
         #expect(calls[0].input is Nothing)

@@ -7,7 +7,7 @@ import PerdureStore
 import Testing
 
 /// What commands say of a store of which something cannot be read, or is wrong.
-@Suite struct DamageCommandTests {
+@Suite(.timeLimit(.minutes(5))) struct DamageCommandTests {
     /// A store with a run that has completed (1) and two that are parked (2 and 3).
     private func withRuns(_ body: (Desk, [String]) async throws -> Void) async throws {
         let desk = try Desk()

@@ -5,7 +5,7 @@ import PerdureHistory
 import PerdureStore
 import Testing
 
-@Suite struct DecisionCommandTests {
+@Suite(.timeLimit(.minutes(5))) struct DecisionCommandTests {
     /// A run that waits for the approval of `charge`.
     private func waiting(_ desk: Desk, _ engine: Engine) async throws -> String {
         let run = try await desk.start(engine, "ship", #"{"item":"book","amount":12}"#)

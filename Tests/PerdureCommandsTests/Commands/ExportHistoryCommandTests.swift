@@ -8,7 +8,7 @@ import PerdureStore
 import Testing
 
 /// Histories that leave their store: `export-history`, and `check --histories` where the store is not.
-@Suite struct ExportHistoryCommandTests {
+@Suite(.timeLimit(.minutes(5))) struct ExportHistoryCommandTests {
     /// Asks for another step than the run has in its history.
     private struct WaitOtherwise: Workflow {
         static let name = "wait"
@@ -38,13 +38,10 @@ import Testing
         let desk = try Desk(), file = desk.folder.appending(path: "histories.jsonl").path
         var run = ""
         let name = type(of: workflow).name
-        let engine = try await Engine(store: desk.store) { TestApp.workflows + [RegisteredWorkflow(Book())] }
-        try await withThrowingTaskGroup { group in
-            group.addTask { try await engine.run() }
+        try await desk.hosting(TestApp.workflows + [RegisteredWorkflow(Book())]) { engine in
             run = try await desk.start(engine, name)
             try await desk.until(run) { record, _ in record.state == .waiting }
             try await desk.untilClosed(try await desk.start(engine, "greet", #"{"name":"A"}"#))
-            group.cancelAll()
         }
         let reply = await desk.type(["export-history", "--out", file, "--json"] + arguments)
         try #require(reply.status == .success, "\(reply.errors)")

@@ -6,7 +6,7 @@ import PerdureStore
 import Testing
 
 /// Commands that follow a run into its children.
-@Suite struct FamilyCommandTests {
+@Suite(.timeLimit(.minutes(5))) struct FamilyCommandTests {
     private let order = #"{"item":"book","amount":12}"#
 
     // Promise: 10

@@ -6,7 +6,7 @@ import PerdureHistory
 import PerdureStore
 import Testing
 
-@Suite struct LookingCommandTests {
+@Suite(.timeLimit(.minutes(5))) struct LookingCommandTests {
     private let unknown = "0193a5b0-0000-7000-8000-00000000dead"
 
     @Test func runsAreListedNewestFirstAndFiltered() async throws {

@@ -5,7 +5,7 @@ import PerdureHistory
 import PerdureStore
 import Testing
 
-@Suite struct MessageCommandTests {
+@Suite(.timeLimit(.minutes(5))) struct MessageCommandTests {
     private let unknown = "0193a5b0-0000-7000-8000-00000000dead"
 
     @Test func aSignalReachesTheRunOnce() async throws {

@@ -6,7 +6,7 @@ import PerdureStore
 import Testing
 
 /// The proofs that `verify` gives of one run.
-@Suite struct ProofCommandTests {
+@Suite(.timeLimit(.minutes(5))) struct ProofCommandTests {
     /// Greets otherwise than the run did.
     private struct GreetOtherwise: Workflow {
         static let name = "greet"
@@ -66,7 +66,7 @@ import Testing
         #expect(reply.status == .success)
         for name in ["replay", "continuity", "chain"] { #expect(proofs[name]?["verdict"] == "proven", "\(reply.output)") }
         let facts = reply.json?["runs"]?.arrayValue?.first?["statement"]?.arrayValue ?? []
-        #expect(facts.map { $0["fact"] } == ["started", "resumed", "decided", "ended"])
+        try #require(facts.map { $0["fact"] } == ["started", "resumed", "decided", "ended"])
         #expect(facts.first?["by"]?["id"] == "shop")
         #expect(facts.dropFirst().first?["clean"] == true)
         #expect(facts.dropFirst().first?["replayed_events"] == .integer((facts[1]["seq"]?.integerValue ?? 0) - 1))
@@ -128,7 +128,7 @@ import Testing
         #expect(proof.continuity.reason?.hasPrefix("event 3: ") == true)
     }
 
-    @Test func retriesDoubtsAndInterventionsAreStatedInTheirOrder() {
+    @Test func retriesDoubtsAndInterventionsAreStatedInTheirOrder() throws {
         var history = HistoryBuilder()
         history.intend("send")
         history.add(.runResumed, ["clean": false, "build": "b", "node": "n"])
@@ -142,7 +142,7 @@ import Testing
         history.add(.runRepinned, ["from": "2.1", "to": "3", "by": HistoryBuilder.who("human", "bob")])
         history.add(.runTerminated, ["by": HistoryBuilder.who("human", "ada")])
         let facts = RunFact.facts(of: history.events)
-        #expect(
+        try #require(
             facts.map(\.kind) == [
                 .started, .resumed, .doubted, .settled, .retried, .intervened, .stood, .intervened, .intervened,
             ])

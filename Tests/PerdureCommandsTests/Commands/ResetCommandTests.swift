@@ -5,7 +5,7 @@ import PerdureHistory
 import PerdureStore
 import Testing
 
-@Suite struct ResetCommandTests {
+@Suite(.timeLimit(.minutes(5))) struct ResetCommandTests {
     @Test func aRunIsShownWhatAResetWouldDoAndThenReset() async throws {
         let desk = try Desk()
         try await desk.hosting { engine in
@@ -29,7 +29,7 @@ import Testing
     }
 }
 
-@Suite struct ForkCommandTests {
+@Suite(.timeLimit(.minutes(5))) struct ForkCommandTests {
     @Test func aRunIsForked() async throws {
         let desk = try Desk()
         try await desk.hosting { engine in

@@ -5,7 +5,7 @@ import PerdureHistory
 import PerdureStore
 import Testing
 
-@Suite struct StandstillCommandTests {
+@Suite(.timeLimit(.minutes(5))) struct StandstillCommandTests {
     private func waiting(_ desk: Desk, _ engine: Engine) async throws -> String {
         let run = try await desk.start(engine, "wait")
         try await desk.until(run) { record, view in record.state == .waiting && view.step("prepare")?.isOver == true }

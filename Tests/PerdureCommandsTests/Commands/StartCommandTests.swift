@@ -8,7 +8,7 @@ import PerdureStore
 import ServiceLifecycle
 import Testing
 
-@Suite struct StartCommandTests {
+@Suite(.timeLimit(.minutes(5))) struct StartCommandTests {
     @Test func aRunIsHostedHereWhereNobodyElseHasTheStore() async throws {
         let desk = try Desk()
         let reply = await desk.type("start", "greet", "--input", #"{"name": "Ada"}"#, "--json")

@@ -5,7 +5,7 @@ import PerdureHistory
 import PerdureStore
 import Testing
 
-@Suite struct StuckCommandTests {
+@Suite(.timeLimit(.minutes(5))) struct StuckCommandTests {
     private func parked(_ desk: Desk, _ engine: Engine, _ workflow: String) async throws -> String {
         let run = try await desk.start(engine, workflow)
         try await desk.until(run) { record, _ in record.state == .parked }

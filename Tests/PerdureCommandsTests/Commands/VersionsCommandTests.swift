@@ -7,7 +7,7 @@ import PerdureStore
 import Testing
 
 /// What is said of versions: `versions` of what is, `check` of what a deployment would make of it.
-@Suite struct VersionsCommandTests {
+@Suite(.timeLimit(.minutes(5))) struct VersionsCommandTests {
     /// The code of a later build: the same name and version, another step.
     private struct WaitOtherwise: Workflow {
         static let name = "wait"

@@ -20,6 +20,8 @@ final class Desk: Sendable {
     let folder: URL
     let path: String
     let clock = ShiftedClock()
+    /// Why the engine that is hosted has ended before its time.
+    private let failure = Mutex<(any Error)?>(nil)
 
     var store: StoreConfiguration { .sqlite(path, clock: { [clock] in clock.now() }) }
     private var engine: EngineConfiguration {
@@ -67,11 +69,19 @@ final class Desk: Sendable {
         return Reply(status: status, output: output.text, errors: errors.text)
     }
 
-    /// Hosts the workflows while the body works.
-    func hosting(_ body: (Engine) async throws -> Void) async throws {
-        let engine = try await Engine(store: store, configuration: engine) { TestApp.workflows }
+    /// Hosts the workflows while the body works. If the engine fails, that is what `until` throws.
+    func hosting(_ workflows: Workflows = TestApp.workflows, _ body: (Engine) async throws -> Void) async throws {
+        let engine = try await Engine(store: store, configuration: engine) { workflows }
+        failure.withLock { $0 = nil }
         try await withThrowingTaskGroup { group in
-            group.addTask { try await engine.run() }
+            group.addTask { [self] in
+                do {
+                    try await engine.run()
+                } catch {
+                    failure.withLock { $0 = error }
+                    throw error
+                }
+            }
             try await body(engine)
             group.cancelAll()
         }
@@ -90,7 +100,11 @@ final class Desk: Sendable {
     func until(_ run: String, _ condition: (RunRecord, RunView) -> Bool) async throws {
         let client = try await Client(store)
         let id = try #require(RunID(run))
-        try await client.wait { condition(try await $0.record(id), try await $0.view(of: id)) }
+        try await client.wait { [self] client in
+            // Nothing comes of waiting for an engine that has failed.
+            if let failure = failure.withLock({ $0 }) { throw failure }
+            return condition(try await client.record(id), try await client.view(of: id))
+        }
         await client.close()
     }
 

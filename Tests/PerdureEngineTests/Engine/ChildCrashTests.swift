@@ -5,7 +5,7 @@ import PerdureStore
 import Testing
 
 /// Parents and children whose process is killed before and after every commit of either.
-@Suite(.timeLimit(.minutes(2))) struct ChildCrashTests {
+@Suite(.timeLimit(.minutes(5))) struct ChildCrashTests {
     private static func crew(_ effects: Effects) -> [RegisteredWorkflow] {
         let work = Work { input, context in
             let made = try await context.step("make", input: input, .idempotent(retention: .forever)) { input, step in
@@ -18,6 +18,18 @@ import Testing
             return made
         }
         return [RegisteredWorkflow(work)]
+    }
+
+    /// Sends a run what takes it to its end, once. From outside, which is no commit of the engine and does not ring: a look that rings
+    /// is followed by the next one, and there would be as many commits as the machine has time for.
+    private static func send(
+        _ kind: InboxKind, to run: RunID, _ harness: EngineHarness, _ send: (Client) async throws -> Void
+    ) async throws {
+        let observer = try await harness.observer(), number = try await harness.record(run).number
+        // What is taken from the inbox is on record by then, so the inbox is looked at first.
+        let isUnread = try await observer.store.inbox(run: number).contains { $0.delivery.kind == kind }
+        let isOnRecord = try await harness.history(run).contains { $0.kind == .runCancelRequested || $0.kind == .runTerminated }
+        if !isUnread, !isOnRecord { try await send(observer) }
     }
 
     // Promise: 1, 10
@@ -64,7 +76,7 @@ import Testing
             guard let late = RunView(try await harness.history(run)).children.first(where: { $0.subject == "work[late]" }),
                 try await harness.count("step.succeeded make", in: late.run) == 1
             else { return }
-            try await harness.engine.client.cancel(run, by: EngineHarness.bob)
+            try await Self.send(.cancel, to: run, harness) { try await $0.cancel(run, by: EngineHarness.bob) }
         } check: { harness, run, number async throws in
             #expect(try await harness.record(run).state == .cancelled, "crash at commit \(number)")
             let late = try await harness.child("work[late]", of: run)
@@ -86,7 +98,7 @@ import Testing
             ]
         } drive: { harness, run in
             guard try await harness.count("child.started work[late]", in: run) == 1 else { return }
-            try await harness.engine.client.terminate(run, by: EngineHarness.bob)
+            try await Self.send(.terminate, to: run, harness) { try await $0.terminate(run, by: EngineHarness.bob) }
         } check: { harness, run, number async throws in
             #expect(try await harness.record(run).state == .terminated, "crash at commit \(number)")
             try await harness.expectSound(run)

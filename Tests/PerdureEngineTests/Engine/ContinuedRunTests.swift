@@ -62,7 +62,7 @@ private enum Restart: Update {
                 by: EngineHarness.ada)
             #expect(try await run.result() == ["3", "2", "1", "0"])
             let chain = try await chain(run.id, harness)
-            #expect(chain.map(\.stateName) == ["continued", "continued", "continued", "completed"])
+            try #require(chain.map(\.stateName) == ["continued", "continued", "continued", "completed"])
             #expect(chain.map(\.key) == [nil, nil, nil, "k"])
             let observer = try await harness.observer()
             let deadline = try await harness.attributes(.runStarted, of: run.id)["deadline"]

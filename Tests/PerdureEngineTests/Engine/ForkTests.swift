@@ -43,6 +43,7 @@ import Testing
             #expect(harness.effects.all == ["one", "two", "two"])
             let started = try await harness.attributes(.runStarted, of: fork)
             let source = try await harness.history(run)
+            try #require(source.count > 1)
             #expect(started["fork"]?["run"]?.stringValue == run.description && started["fork"]?["seq"] == 2)
             #expect(started["fork"]?["hash"]?.stringValue == "\(source[1].hash)")
             #expect(started["build"] == "build-1")
@@ -248,12 +249,13 @@ import Testing
                 try await harness.history(fork).first { $0.kind == .stepSucceeded && $0.subject == "b" }?.seq)
             let again = try await client.fork(fork, at: second, by: EngineHarness.bob)
             let next = try await pokeToTheEnd(again, 2), source = try await pokeToTheEnd(run, 3)
+            try #require(first.count == 3 && next.count == 3 && source.count == 3)
             #expect(first[0] == source[0] && first[1] != source[1] && first[2] != source[2])
             #expect(next[..<2] == first[..<2] && next[2] != first[2] && next[2] != source[2])
             let third = try #require(
                 try await harness.history(again).first { $0.kind == .stepSucceeded && $0.subject == "b" }?.seq)
             let last = try await client.fork(again, at: third, by: EngineHarness.bob)
-            #expect(try await pokeToTheEnd(last, 2)[..<2] == first[..<2])
+            #expect(try await pokeToTheEnd(last, 2).prefix(2) == first[..<2])
             for run in [run, fork, again, last] { #expect(try await Self.sound(harness, run)) }
         }
     }
@@ -350,7 +352,8 @@ import Testing
             #expect(Set(labelled.map(\.id)) == [run, fork])
             let children = RunView(try await harness.history(fork)).children.map(\.run)
             let others = RunView(events).children.map(\.run)
-            #expect(children.count == 2 && children[0] == others[0] && children[1] != others[1])
+            try #require(children.count == 2 && others.count == 2)
+            #expect(children[0] == others[0] && children[1] != others[1])
             for child in [children[1], others[1]] { try await client.signal(child, Poke.self, "go", by: EngineHarness.bob) }
             #expect(try await harness.result(run) == "ab")
             #expect(try await harness.result(fork) == "ab")

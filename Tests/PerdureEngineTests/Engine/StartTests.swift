@@ -110,7 +110,7 @@ import Testing
             let run = try await harness.start("ab")
             _ = try await run.result()
             let events = try await harness.history(run.id)
-            #expect(events.map(\.seq) == [1, 2, 3])
+            try #require(events.map(\.seq) == [1, 2, 3])
             #expect(events[1].input == .inline(Array(#""ab""#.utf8)) && events[1].output == .inline(Array(#""abab""#.utf8)))
             #expect(try events[0].attributes.object()["by"]?.objectValue?["id"]?.stringValue == "ada")
         }

@@ -123,6 +123,7 @@ private struct OtherBook: Step {
     ) async throws {
         for number in 1...commits {
             for fate in [StoreFate.dieBefore, .dieAfter] {
+                try Task.checkCancellation()
                 try await withEngines { harness in
                     let run = try await prepare(harness)
                     let count = Mutex(0)
@@ -134,7 +135,15 @@ private struct OtherBook: Step {
                         }
                     }
                     try await send(harness, run)
-                    try await harness.until { harness.isDead }
+                    try await harness.until {
+                        if harness.isDead { return true }
+                        // All is over: the death does not come any more.
+                        guard try await harness.record(run).owner == nil, try await harness.count(last, in: run) > 0 else {
+                            return false
+                        }
+                        return try await harness.unread(run) == 0
+                    }
+                    #expect(harness.isDead, "there was no commit \(number)")
                     harness.script.set(nil)
                     try await harness.crash()
                     if hasCode { try await harness.open { code(harness) } } else { try await harness.openWithoutCode() }

@@ -39,7 +39,7 @@ import Testing
         }
         run.wake("a", "b")
         let seen = try ids.withLock { $0 }.map { try #require($0) }
-        #expect(seen.count == 4)
+        try #require(seen.count == 4)
         #expect(seen[0] == seen[2])
         #expect(seen[1] == seen[3])
         #expect(seen[0] != seen[1])

@@ -261,7 +261,7 @@ private let unclear = MachineDriver.failure()
         try run.reset(to: 2)
         #expect(run.historyText.last == "child.cancel_requested c")
         try run.playToTheEnd()
-        #expect(run.kinds.contains(.runReset) && run.startedChildren.count == 2)
+        try #require(run.kinds.contains(.runReset) && run.startedChildren.count == 2)
         #expect(run.startedChildren[0].id != run.startedChildren[1].id)
         #expect(run.problems() == [])
     }

@@ -70,6 +70,7 @@ private let lost = MachineDriver.failure(isRetryable: false)
         let run = try MachineDriver(.sequence([.idempotent("a", undo: .idempotent), .fails]))
         try run.end("a", .succeeded(Array("7".utf8)))
         #expect(run.running.first?.attempt.output == Array("7".utf8))
+        try #require(run.calls.count == 2)
         #expect(run.calls[1].key == IdempotencyKey.undo(of: run.calls[0].key))
     }
 

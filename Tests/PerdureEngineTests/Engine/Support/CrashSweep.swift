@@ -36,6 +36,7 @@ struct CrashSweep: Sendable {
         try #require(commits > 1, "nothing is committed but the start")
         for number in 2...commits {
             for dies in [StoreFate.dieBefore, .dieAfter] {
+                try Task.checkCancellation()
                 try await withEngines { harness in
                     let hasDied = Mutex(false)
                     harness.script.set { call in

@@ -34,7 +34,12 @@ final class EngineHarness: Sendable {
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         path = folder.appending(path: "engine.db").path
         let now = { @Sendable [clock] in clock.now() }
-        place = inMemory ? .memory(MemoryDatabase(clock: now)) : .sqlite(path, clock: now)
+        var options = SQLiteOptions()
+        options.clock = now
+        // Both are measured in real time, of which a busy machine may take much.
+        options.transactionLimit = .seconds(60)
+        options.busyLimit = .seconds(120)
+        place = inMemory ? .memory(MemoryDatabase(clock: now)) : .sqlite(path, options: options)
         effects = Effects(pulse)
         logs = LogRecorder(pulse)
     }
