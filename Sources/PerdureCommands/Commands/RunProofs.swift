@@ -51,7 +51,7 @@ enum RunProofs {
     private static func events(of record: RunRecord, _ client: Client) async throws -> [Event] {
         do {
             return try await client.history(of: record.id)
-        } catch let error as PerdureError where error.code == .storeCorrupt {
+        } catch let error as PerdureError where error.isAboutOneHistory {
             return []
         }
     }

@@ -142,7 +142,7 @@ struct VerifyCommand: StoreCommand {
                 guard let source = try await client.store.run(origin.run), source.tombstone == nil else { return nil }
                 return try await client.store.events(of: source.number, after: 0, limit: Int(clamping: origin.seq))
             }
-        } catch let error as PerdureError where error.code == .storeCorrupt {
+        } catch let error as PerdureError where error.isAboutOneHistory {
             // That is told of by itself, where the source is verified.
             return nil
         }

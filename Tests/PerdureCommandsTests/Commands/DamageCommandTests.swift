@@ -81,6 +81,24 @@ import Testing
         }
     }
 
+    @Test func aForkOfAHistoryOfALaterReleaseIsVerifiedByItself() async throws {
+        let desk = try Desk()
+        var run = "", fork = ""
+        try await desk.hosting { engine in
+            run = try await desk.start(engine, "wait")
+            try await desk.until(run) { record, view in record.state == .waiting && view.step("prepare")?.isOver == true }
+            fork = try #require(await desk.type("fork", run, "--at", "2", "--json").json?["fork"]?.stringValue)
+            try await desk.until(fork) { record, view in record.state == .waiting && view.step("prepare")?.isOver == true }
+        }
+        try tamper(desk, Self.laterRelease + "1")
+        let one = await desk.type("verify", fork)
+        #expect(one.status == .success && one.errors.isEmpty, "the source is told of by itself")
+        let source = await desk.type("verify", run, "--json")
+        #expect(source.status == .failed && source.json?["sound"] == false)
+        let all = await desk.type("verify", "--all")
+        #expect(all.status == .failed && all.output.contains("2 runs verified, 1 wrong"))
+    }
+
     @Test(arguments: [unreadableRow + "2", laterRelease + "2"])
     func aSuccessorThatCannotBeReadIsToldOfByItself(damage: String) async throws {
         let desk = try Desk()
