@@ -1,5 +1,3 @@
-import Foundation
-import PerdureProcess
 import PerdureTesting
 import Testing
 
@@ -7,11 +5,7 @@ import Testing
 @Suite(.timeLimit(.minutes(10))) struct ResumabilityTests {
     // Promise: 44
     @Test func `every example workflow survives every interruption at every checkpoint`() async throws {
-        let process = try LineProcess(executable: CrashHarness.executable, ["resumability", "--json"])
-        var text = Data()
-        for await line in process.lines { text += line + Data("\n".utf8) }
-        let status = await process.wait()
-        let reports = try JSONDecoder().decode([ResumabilityReport].self, from: text)
+        let (status, reports): (Int32, [ResumabilityReport]) = try await CrashHarness.report(of: ["resumability", "--json"])
         for report in reports { #expect(report.isResumable, "\(report.story ?? "")") }
         #expect(status == 0)
         #expect(reports.count == 10)

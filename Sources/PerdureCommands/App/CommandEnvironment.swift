@@ -11,7 +11,8 @@ package import ServiceLifecycle
 package struct CommandEnvironment: Sendable {
     /// The name under which the program was called, for the commands that texts suggest.
     package var program: String
-    package var write: @Sendable (String) -> Void
+    /// Standard output. What it throws is what the command ends with.
+    package var write: @Sendable (String) throws -> Void
     package var writeError: @Sendable (String) -> Void
     /// Everything on standard input.
     package var readInput: @Sendable () throws -> Data
@@ -32,9 +33,10 @@ package struct CommandEnvironment: Sendable {
     package var companions: [any Service]
     /// Whether `SIGINT` and `SIGTERM` shut down a hosted engine.
     package var handlesSignals: Bool
+    let lostOutput = LostOutput()
 
     package init(
-        program: String, user: String, write: @escaping @Sendable (String) -> Void,
+        program: String, user: String, write: @escaping @Sendable (String) throws -> Void,
         writeError: @escaping @Sendable (String) -> Void,
         workflows: @escaping @Sendable () async throws -> [RegisteredWorkflow]
     ) {
@@ -58,8 +60,8 @@ package struct CommandEnvironment: Sendable {
     static func process<App: PerdureApp>(_ app: App.Type) -> CommandEnvironment {
         let program = CommandLine.arguments.first.map { URL(fileURLWithPath: $0).lastPathComponent } ?? "perdure"
         var environment = CommandEnvironment(
-            program: program, user: ProcessInfo.processInfo.userName, write: { Self.put($0, to: .standardOutput) },
-            writeError: { Self.put($0, to: .standardError) }, workflows: { try await App.workflows })
+            program: program, user: ProcessInfo.processInfo.userName, write: { try Output.put($0, to: STDOUT_FILENO) },
+            writeError: { try? Output.put($0, to: STDERR_FILENO) }, workflows: { try await App.workflows })
         environment.variables = ProcessInfo.processInfo.environment
         environment.isTerminal = isatty(STDOUT_FILENO) == 1
         environment.engine = App.configuration
@@ -68,19 +70,24 @@ package struct CommandEnvironment: Sendable {
         environment.logger = Logger(label: "perdure") { StreamLogHandler.standardError(label: $0) }
         if isatty(STDIN_FILENO) == 1, isatty(STDERR_FILENO) == 1 {
             environment.ask = { question in
-                Self.put(question, to: .standardError)
+                try? Output.put(question, to: STDERR_FILENO)
                 return readLine()
             }
         }
         return environment
     }
 
-    /// A reader that went away (`app list | head`) is no failure of ours.
-    private static func put(_ text: String, to file: FileHandle) { try? file.write(contentsOf: Data(text.utf8)) }
-
     package var style: Style { Style(isOn: isTerminal && (variables["NO_COLOR"] ?? "").isEmpty && variables["TERM"] != "dumb") }
 
-    func print(_ text: String) { write(text.hasSuffix("\n") ? text : text + "\n") }
+    /// What cannot be printed stops no command in its middle: it is told of at its end.
+    func print(_ text: String) {
+        do {
+            try write(text.hasSuffix("\n") ? text : text + "\n")
+        } catch {
+            lostOutput.note(error)
+        }
+    }
+
     func print(json: JSONValue) { print(json.canonicalText) }
 
     /// What a person reads and a machine does not: where the output is JSON it goes to standard error.

@@ -12,6 +12,13 @@ protocol StoreCommand: ParsableCommand {
 /// The command line of one app, from words to an exit status.
 package enum CommandLineTool<App: PerdureApp> {
     package static func run(_ arguments: [String], _ environment: CommandEnvironment) async -> CommandStatus {
+        let status = await perform(arguments, environment)
+        guard let error = environment.lostOutput.error else { return status }
+        let lost = report(error, environment)
+        return status == .success ? lost : status
+    }
+
+    private static func perform(_ arguments: [String], _ environment: CommandEnvironment) async -> CommandStatus {
         do {
             var command = try Root<App>.parseAsRoot(arguments)
             if let command = command as? any StoreCommand {

@@ -20,7 +20,7 @@ package enum CommandStatus: Int32, Error, Sendable, CaseIterable {
         case .usage: "the command or a value in it makes no sense"
         case .notFound: "there is no such run, workflow, step, approval or question"
         case .conflict: "it is closed, decided already, or not permitted to you"
-        case .store: "the store cannot be used, or a file of histories"
+        case .store: "the store cannot be used, or a file of histories, or the output cannot be written"
         }
     }
 
@@ -35,7 +35,7 @@ package enum CommandStatus: Int32, Error, Sendable, CaseIterable {
             .workflowDuplicate, .stepDuplicate:
             self = .usage
         case .storeNotOurs, .storeTooNew, .storeReadOnly, .storeLocked, .storeCorrupt, .storeUnavailable, .storeMissing,
-            .historyFileInvalid, .historyFileTooNew:
+            .historyFileInvalid, .historyFileTooNew, .outputUnwritable:
             self = .store
         default: self = .failed
         }

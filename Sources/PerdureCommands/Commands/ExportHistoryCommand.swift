@@ -33,7 +33,9 @@ struct ExportHistoryCommand: StoreCommand {
     @Option(help: ArgumentHelp("The file to write; - is standard output.", valueName: "file")) var out: String
     @Option(help: "Only runs of this workflow.") var workflow: String?
     @Option(help: "Only runs on this version.") var version: String?
-    @Option(help: ArgumentHelp("Only runs in this state; may be given several times.", valueName: "state"))
+    @Option(
+        help: ArgumentHelp("Only runs in this state; may be given several times: \(StateArgument.all).", valueName: "state"),
+        transform: StateArgument.read)
     var state: [String] = []
     @Option(help: ArgumentHelp("Only runs with this label; may be given several times.", valueName: "name=value"))
     var label: [LabelArgument] = []
@@ -47,7 +49,6 @@ struct ExportHistoryCommand: StoreCommand {
         for run in runs where RunID(run) == nil { throw ValidationError("'\(run)' is not a run's id.") }
         let hasFilter = workflow != nil || version != nil || !state.isEmpty || !label.isEmpty || open
         if !runs.isEmpty, hasFilter { throw ValidationError("Give either runs, or say which by --workflow, --state and others.") }
-        for state in state where RunState(rawValue: state) == nil { throw ValidationError("'\(state)' is no state.") }
         if open, !state.isEmpty { throw ValidationError("Give either --open or --state.") }
         if json, out == "-" { throw ValidationError("Standard output can hold the histories or the report, not both.") }
     }
@@ -57,7 +58,7 @@ struct ExportHistoryCommand: StoreCommand {
             let file = out == "-" ? nil : try ExportFile(out)
             do {
                 let result = try await export(client) { line in
-                    if let file { try file.write(line) } else { environment.write(String(decoding: line, as: UTF8.self)) }
+                    if let file { try file.write(line) } else { try environment.write(String(decoding: line, as: UTF8.self)) }
                 }
                 try file?.finish()
                 return result
@@ -79,11 +80,11 @@ struct ExportHistoryCommand: StoreCommand {
         var exporter = try await HistoryExporter(client, options, write: write)
         for record in named { try await exporter.export(record) }
         if runs.isEmpty {
-            let states = open ? RunState.allCases.filter { !$0.isFinal } : state.compactMap(RunState.init)
+            let states = open ? RunState.allCases.filter { !$0.isFinal } : StateArgument.states(state)
             var filter = RunFilter(
                 workflow: workflow, version: version, states: states, labels: LabelArgument.dictionary(label), limit: 200)
             while let page = try await client.page(filter), let last = page.last {
-                for record in page { try await exporter.export(record) }
+                for record in page where StateArgument.fits(record, state) { try await exporter.export(record) }
                 filter.before = last.number
             }
         }
@@ -123,7 +124,7 @@ extension Client {
     }
 }
 
-/// A file that takes the place of another one only when it is complete.
+/// A file that takes the place of another one only when it is complete. Throws `PerdureError` with `output_unwritable`.
 private final class ExportFile {
     private let path: String
     private let partial: String
@@ -138,7 +139,7 @@ private final class ExportFile {
         // For the one user alone: what is in it may be personal, or secret.
         guard files.createFile(atPath: partial, contents: nil, attributes: [.posixPermissions: 0o600]),
             let handle = FileHandle(forWritingAtPath: partial)
-        else { throw PerdureError(.usage, "The file '\(path)' cannot be written.") }
+        else { throw PerdureError(.outputUnwritable, "The file '\(path)' cannot be written.") }
         self.handle = handle
     }
 
@@ -153,9 +154,9 @@ private final class ExportFile {
             try handle.synchronize()
             try handle.close()
         } catch {
-            throw PerdureError(.usage, "The file '\(path)' cannot be written.", cause: error)
+            throw PerdureError(.outputUnwritable, "The file '\(path)' cannot be written.", cause: error)
         }
-        guard rename(partial, path) == 0 else { throw PerdureError(.usage, "The file '\(path)' cannot be written.") }
+        guard rename(partial, path) == 0 else { throw PerdureError(.outputUnwritable, "The file '\(path)' cannot be written.") }
     }
 
     func discard() {
@@ -167,7 +168,7 @@ private final class ExportFile {
         do {
             try handle.write(contentsOf: buffer)
         } catch {
-            throw PerdureError(.usage, "The file '\(path)' cannot be written.", cause: error)
+            throw PerdureError(.outputUnwritable, "The file '\(path)' cannot be written.", cause: error)
         }
         buffer.removeAll(keepingCapacity: true)
     }

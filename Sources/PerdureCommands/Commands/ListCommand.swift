@@ -26,23 +26,13 @@ struct ListCommand: StoreCommand {
     @Option(help: "Only runs that are on this version.") var version: String?
     @Flag(help: "Only runs that are not closed, whatever their state.") var open = false
     @Option(
-        help: ArgumentHelp("Only runs in this state; may be given several times: \(Self.states).", valueName: "state"),
-        transform: Self.readState)
+        help: ArgumentHelp("Only runs in this state; may be given several times: \(StateArgument.all).", valueName: "state"),
+        transform: StateArgument.read)
     var state: [String] = []
     @Option(help: ArgumentHelp("Only runs with this label; may be given several times.", valueName: "name=value"))
     var label: [LabelArgument] = []
     @Option(help: "At most this many.") var limit = 50
     @Flag(help: "Print JSON.") var json = false
-
-    private static let continued = "continued"
-    private static let states = (RunState.allCases.map(\.rawValue) + [continued]).joined(separator: ", ")
-
-    private static func readState(_ text: String) throws -> String {
-        guard text == continued || RunState(rawValue: text) != nil else {
-            throw ValidationError("'\(text)' is no state; there are \(states).")
-        }
-        return text
-    }
 
     func validate() throws {
         guard (1...100_000).contains(limit) else { throw ValidationError("--limit has to be from 1 to 100000.") }
@@ -65,13 +55,13 @@ struct ListCommand: StoreCommand {
     }
 
     private func find(_ limit: Int, _ client: Client) async throws -> (runs: [RunRecord], problems: [String]) {
-        let states = open ? RunState.allCases.filter { !$0.isFinal } : state.map { RunState(rawValue: $0) ?? .completed }
+        let states = open ? RunState.allCases.filter { !$0.isFinal } : StateArgument.states(state)
         var filter = RunFilter(
             workflow: workflow, version: version, states: states, labels: LabelArgument.dictionary(label), limit: limit)
         var found: [RunRecord] = [], problems: [String] = []
         while true {
             let page = try await client.readable(filter)
-            found += page.runs.filter { state.isEmpty || state.contains($0.state.rawValue) || state.contains($0.stateName) }
+            found += page.runs.filter { StateArgument.fits($0, state) }
             problems += page.problems
             guard found.count < limit, page.runs.count == filter.limit, let last = page.runs.last else {
                 return (Array(found.prefix(limit)), problems)

@@ -19,6 +19,9 @@ struct ResetCommand: StoreCommand {
             Examples:
               reset RUN --to 12 --dry-run
               reset RUN --to 12 --completed undo --adopt charge --reason "wrong price list"
+
+            With --dry-run, --json prints an object with run, to, dry_run (true) and completed, whose items have name, event, child, \
+            adopted and choice.
             """)
 
     @OptionGroup var store: StoreOptions

@@ -15,10 +15,11 @@ struct ResumabilityCommand: StoreCommand {
 
             Examples:
               resumability
-              resumability rotate-secret --markdown > resumability.md
+              resumability rotate-secrets --markdown > resumability.md
 
             The exit status is 1 if a workflow does not survive. With --json: a list of objects with workflow, version, end, effects,
-            checkpoints, trials, warnings, and error for a workflow that does not come to its end undisturbed.
+            checkpoints (number, is_commit, what), trials (interruption, checkpoint, end, deaths, takeovers, repeated_attempts, decisions,
+            violations, history), warnings, and error for a workflow that does not come to its end undisturbed.
             """)
 
     @Argument(help: "Workflows, by their names. Default: all that the executable gives to be tried.") var workflows: [String] = []

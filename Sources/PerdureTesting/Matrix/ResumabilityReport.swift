@@ -55,10 +55,11 @@ public struct ResumabilityReport: Sendable, Codable {
     /// Whether every interruption was survived.
     public var isResumable: Bool { trials.allSatisfy { $0.violations.isEmpty } }
 
-    /// As JSON with sorted keys.
+    /// As JSON with sorted keys, which are named as in all reports: `repeated_attempts`. A decoder with `convertFromSnakeCase` reads it.
     public var json: Data {
         get throws {
             let encoder = JSONEncoder()
+            encoder.keyEncodingStrategy = .convertToSnakeCase
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
             return try encoder.encode(self)
         }

@@ -5,20 +5,11 @@ import PerdureEngine
 import PerdureHistory
 import PerdureSQLite
 import PerdureStore
+import Synchronization
 import Testing
 
 /// Histories that leave their store: `export-history`, and `check --histories` where the store is not.
 @Suite(.timeLimit(.minutes(5))) struct ExportHistoryCommandTests {
-    /// Asks for another step than the run has in its history.
-    private struct WaitOtherwise: Workflow {
-        static let name = "wait"
-        static let version: WorkflowVersion = "1"
-        func run(_ input: Nothing, _ context: WorkflowContext) async throws -> Int {
-            try await context.act("get ready", input: 1, .idempotent(retention: .forever), irreversible: "it is done") { _, _ in }
-            return try await context.signal(Go.self)
-        }
-    }
-
     /// Draws a number, and works in a transaction of the store.
     private struct Book: Workflow {
         static let name = "book"
@@ -156,6 +147,10 @@ import Testing
             #expect(try await exported("--label", "a=b") == [])
             #expect(await desk.type("export-history", run, "--open", "--out", file).status == .usage)
             #expect(await desk.type("export-history", "--state", "dancing", "--out", file).status == .usage)
+            _ = await desk.type("start", "relay", "--wait")
+            #expect(try await exported("--state", "continued") == ["relay"])
+            #expect(try await exported("--state", "completed") == ["relay", "relay", "greet"])
+            #expect(try await exported("--state", "continued", "--state", "waiting") == ["relay", "wait"])
             #expect(await desk.type("export-history").status == .usage)
             #expect(await desk.type("check", run, "--histories", file).status == .usage)
         }
@@ -170,7 +165,27 @@ import Testing
             #expect(!FileManager.default.fileExists(atPath: file + ".part"))
             let attributes = try FileManager.default.attributesOfItem(atPath: file)
             #expect((attributes[.posixPermissions] as? NSNumber)?.intValue == 0o600)
-            #expect(await desk.type("export-history", "--out", "/nowhere/file").errors.contains("cannot be written"))
+            let refused = await desk.type("export-history", "--out", "/nowhere/file")
+            #expect(refused.status == .store && refused.errors.contains("output_unwritable"))
+            // It takes the place of a file, and of no folder.
+            let folder = desk.folder.appending(path: "folder")
+            try FileManager.default.createDirectory(at: folder.appending(path: "in"), withIntermediateDirectories: true)
+            #expect(await desk.type("export-history", "--out", folder.path).status == .store)
+        }
+    }
+
+    @Test func anExportThatStandardOutputDoesNotTakeFails() async throws {
+        try await withExport { checker, _, _ in
+            let desk = try #require(checker.origin)
+            let lines = Mutex(0)
+            let reply = await desk.type("export-history", "--out", "-") { environment in
+                environment.write = { _ in
+                    lines.withLock { $0 += 1 }
+                    throw PerdureError(.outputUnwritable, "full by plan")
+                }
+            }
+            #expect(reply.status == .store && reply.errors.contains("full by plan"))
+            #expect(lines.withLock { $0 } == 1, "nothing more is tried")
         }
     }
 

@@ -8,16 +8,6 @@ import Testing
 
 /// What is said of versions: `versions` of what is, `check` of what a deployment would make of it.
 @Suite(.timeLimit(.minutes(5))) struct VersionsCommandTests {
-    /// The code of a later build: the same name and version, another step.
-    private struct WaitOtherwise: Workflow {
-        static let name = "wait"
-        static let version: WorkflowVersion = "1"
-        func run(_ input: Nothing, _ context: WorkflowContext) async throws -> Int {
-            try await context.act("get ready", input: 1, .idempotent(retention: .forever), irreversible: "it is done") { _, _ in }
-            return try await context.signal(Go.self)
-        }
-    }
-
     /// Waits for what nobody records.
     private struct WaitForNothing: Workflow {
         static let name = "wait"

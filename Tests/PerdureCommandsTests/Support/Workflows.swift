@@ -51,6 +51,16 @@ struct Wait: Workflow {
     }
 }
 
+/// The code of a later build: the same name and version, another step. A history of `Wait` does not fit it.
+struct WaitOtherwise: Workflow {
+    static let name = "wait"
+    static let version: WorkflowVersion = "1"
+    func run(_ input: Nothing, _ context: WorkflowContext) async throws -> Int {
+        try await context.act("get ready", input: 1, .idempotent(retention: .forever), irreversible: "it is done") { _, _ in }
+        return try await context.signal(Go.self)
+    }
+}
+
 /// Asks a question.
 struct Ask: Workflow {
     static let name = "ask"
