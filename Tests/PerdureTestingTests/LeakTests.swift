@@ -14,11 +14,11 @@ import Testing
     private static func fail(
         _ simulation: Simulation, after action: @escaping @Sendable () -> Void = {},
         _ body: @escaping @Sendable () async throws -> Void
-    ) async -> SimulationFailure? {
-        let world = try? World(simulation)
+    ) async throws -> SimulationFailure? {
+        let world = try World(simulation)
         do {
             _ = try await simulation.run {
-                let engine = try await #require(world).open(simulation.process("node")) {
+                let engine = try await world.open(simulation.process("node")) {
                     Flow { input, context in
                         try await context.read("outside") {
                             try await body()
@@ -32,8 +32,8 @@ import Testing
                 return try await run.result()
             }
             return nil
-        } catch {
-            return error as? SimulationFailure
+        } catch let failure as SimulationFailure {
+            return failure
         }
     }
 
@@ -57,15 +57,15 @@ import Testing
     @Test func `a body that another thread wakes fails the simulation, and is named`() async throws {
         let stranger = Stranger()
         let failure = try #require(
-            await Self.fail(Simulation(), after: stranger.wake) { await stranger.wait() })
+            try await Self.fail(Simulation(), after: stranger.wake) { await stranger.wait() })
         #expect(failure.reason == .outsideWork)
         #expect(failure.message.contains("attempt 1 of 'outside' of run"))
         #expect(failure.message.contains("process 'node'"))
     }
 
-    @Test func `a simulation in which nothing can happen any more says who waits`() async throws {
+    @Test func `a simulation in which nothing can happen any more does not wait for ever`() async throws {
         let failure = try #require(
-            await Self.fail(Simulation(limit: .days(10_000))) {
+            try await Self.fail(Simulation(limit: .days(10_000))) {
                 await withUnsafeContinuation { (_: UnsafeContinuation<Void, Never>) in }
             })
         #expect(failure.reason == .standstill || failure.reason == .timeIsUp)
@@ -73,7 +73,7 @@ import Testing
 
     @Test func `a simulation that waits for bodies gets what they really wait for`() async throws {
         let simulation = Simulation(outside: .awaited(patience: .seconds(60))), start = simulation.now
-        let failure = await Self.fail(simulation) {
+        let failure = try await Self.fail(simulation) {
             let answer = Mutex(false)
             await Task.detached { answer.withLock { $0 = true } }.value
             #expect(answer.withLock { $0 })
@@ -86,7 +86,7 @@ import Testing
 
     @Test func `a failed simulation is over`() async throws {
         let simulation = Simulation(), stranger = Stranger()
-        _ = await Self.fail(simulation, after: stranger.wake) { await stranger.wait() }
+        _ = try await Self.fail(simulation, after: stranger.wake) { await stranger.wait() }
         await #expect(throws: SimulationFailure.self) { try await simulation.run {} }
     }
 

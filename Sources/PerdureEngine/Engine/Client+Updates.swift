@@ -35,6 +35,21 @@ extension Client {
         }
     }
 
+    /// Sends an update and does not wait for its reply. It is taken in once under this id.
+    ///
+    /// - Throws: `PerdureError` with `run_unknown`, `run_closed`, `name_invalid` (the id), `value_not_encodable` or `payload_too_large`.
+    package func send<U: Update>(
+        _ run: RunID, _ type: U.Type, _ payload: U.Payload, id: String, by sender: Principal
+    ) async throws {
+        let bytes: Payload
+        do {
+            bytes = try Payload.encode(payload, what: "the payload of update '\(U.name)'")
+        } catch {
+            throw PerdureError(error)
+        }
+        try await send(try await latest(of: run), .update, name: U.name, payload: bytes.bytes, id: id, by: sender)
+    }
+
     private func update(
         _ run: RunID, name: String, payload: [UInt8], namedBy id: String?, by sender: Principal
     ) async throws -> [UInt8] {

@@ -18,6 +18,8 @@ public struct CrashMatrix: Sendable {
     private let interruptions: [Interruption]
     private let endMayDiffer: Bool
 
+    /// What is tried: one run of a workflow, which `Principal(.human, "starter")` starts with the key `trial`.
+    ///
     /// - Parameters:
     ///   - workflow: Makes the workflow over a world.
     ///   - input: What it is started with.
@@ -27,6 +29,7 @@ public struct CrashMatrix: Sendable {
     ///   - interruptions: What is tried.
     ///   - endMayDiffer: For workflows in which time or a race decides about the end. Then effects, decisions and the result of an interrupted run
     ///     may differ from the undisturbed one's, but no effect may stand more often.
+    ///   - configuration: How the engines work, as in production. Its threads and its clock are not used.
     public init<W: Workflow, World: TestWorld>(
         _ workflow: @escaping @Sendable (World) -> W, input: W.Input, world: @escaping @Sendable () -> World,
         script: [ScriptedEvent] = [], others: @escaping @Sendable (World) -> [RegisteredWorkflow] = { _ in [] },
@@ -51,12 +54,21 @@ public struct CrashMatrix: Sendable {
         self.endMayDiffer = endMayDiffer
     }
 
-    /// - Throws: `TestFailure` if the undisturbed run does not end, or does not keep what interrupted ones have to keep.
+    /// Runs the workflow once undisturbed, then once for each interruption. As many at once as there are cores.
+    ///
+    /// - Throws: `TestFailure` if the undisturbed run does not end, or does not keep what interrupted ones have to keep, and if none of the
+    ///   interruptions can be done to it. `PerdureError` for names that are invalid or registered twice.
     public func run() async throws -> ResumabilityReport {
         let reference = try await undisturbed()
         var plans = self.plans(for: reference)
         let unwinding = try await self.unwinding(after: reference)
         plans += unwinding?.plans ?? []
+        // Nothing tried is nothing shown.
+        guard !plans.isEmpty else {
+            throw TestFailure(
+                "\(workflow) \(version) was not interrupted at all: none of the interruptions that were asked for can be done to it "
+                    + "(\(interruptions.map(\.rawValue).joined(separator: ", "))).")
+        }
         var report = ResumabilityReport(
             workflow: workflow, version: version, end: reference.state, effects: reference.effects,
             checkpoints: reference.watch.checkpoints, trials: [], warnings: [])

@@ -11,17 +11,18 @@ public import PerdureEngine
 ///
 /// - Parameters: As those of ``CrashMatrix/init(_:input:world:script:others:interruptions:endMayDiffer:configuration:)``.
 /// - Returns: What was tried and what came of it.
-/// - Throws: `NotResumable`, whose text tells the first violation as a story, with the history at that point; `TestFailure` if the workflow
-///   does not come to an end even if nothing interrupts it.
+/// - Throws: `NotResumable`, whose text tells the first violation as a story, with the history of that trial; `TestFailure` if the workflow
+///   does not come to an end even if nothing interrupts it, or if none of the interruptions can be done to it.
 @discardableResult
 public func expectResumable<W: Workflow, World: TestWorld>(
     _ workflow: @escaping @Sendable (World) -> W, input: W.Input, world: @escaping @Sendable () -> World,
     script: [ScriptedEvent] = [], others: @escaping @Sendable (World) -> [RegisteredWorkflow] = { _ in [] },
-    interruptions: [Interruption] = Interruption.allCases, endMayDiffer: Bool = false
+    interruptions: [Interruption] = Interruption.allCases, endMayDiffer: Bool = false,
+    configuration: EngineConfiguration = EngineConfiguration()
 ) async throws -> ResumabilityReport {
     let matrix = CrashMatrix(
         workflow, input: input, world: world, script: script, others: others, interruptions: interruptions,
-        endMayDiffer: endMayDiffer)
+        endMayDiffer: endMayDiffer, configuration: configuration)
     let report = try await matrix.run()
     if let story = report.story { throw NotResumable(report: report, description: story) }
     return report

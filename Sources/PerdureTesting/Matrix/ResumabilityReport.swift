@@ -52,7 +52,7 @@ public struct ResumabilityReport: Sendable, Codable {
     /// What looks safe and may not be.
     public var warnings: [String]
 
-    /// Whether every interruption was survived.
+    /// Whether every interruption was survived. A report without any says nothing, and `CrashMatrix` makes none.
     public var isResumable: Bool { trials.allSatisfy { $0.violations.isEmpty } }
 
     /// As JSON with sorted keys, which are named as in all reports: `repeated_attempts`. A decoder with `convertFromSnakeCase` reads it.
@@ -67,7 +67,7 @@ public struct ResumabilityReport: Sendable, Codable {
 
     // MARK: Text
 
-    /// The first violation, told as a story with the history at that point; `nil` if there is none.
+    /// The first violation, told as a story with the history of that trial; `nil` if there is none.
     public var story: String? {
         guard let trial = trials.first(where: { !$0.violations.isEmpty }) else { return nil }
         var lines = [

@@ -41,8 +41,7 @@ final class TrialWatch: Sendable {
         var sequel: Interruption?
         var deaths = 0
         var works: [Work: Knowledge] = [:]
-        /// Work whose outcome is on disk, by run and subject.
-        var settled: Set<String> = []
+        var settled = SettledWork()
         var usedKeys: Set<String> = []
         var undone: Set<String> = []
         var violations: [String] = []
@@ -163,6 +162,7 @@ extension TrialWatch: StoreGate {
 
     private func pass(_ items: [CommitItem], _ base: any Store) async throws(StoreError) -> [CommitResult] {
         guard !items.isEmpty else { return [] }
+        stage.learnFamilies(items)
         let results = try await base.commit(items)
         for (item, result) in zip(items, results) {
             guard case .advance(let advance) = item, case .advanced = result else { continue }
@@ -177,15 +177,8 @@ extension TrialWatch: StoreGate {
         guard let record = try await base.run(number: advance.run) else { return }
         state.withLock { state in
             for event in advance.events {
-                let work = "\(record.id) \(event.subject)"
-                switch event.kind {
-                case .stepSucceeded, .stepFailed, .stepCancelled: state.settled.insert("step \(work)")
-                case .undoSucceeded: state.settled.insert("undo \(work)")
-                case .undoStarted: state.undone.insert(event.subject)
-                // What is done anew after a reset, or after a person's word, is settled anew.
-                case .stepResolved, .runReset: state.settled = state.settled.filter { !$0.contains("\(record.id)") }
-                default: break
-                }
+                state.settled.note(event.kind, event.subject, in: record.id)
+                if event.kind == .undoStarted { state.undone.insert(event.subject) }
             }
         }
     }
@@ -205,7 +198,7 @@ struct TrialBodies: BodyWatch {
             return .failed(AttemptFailure(CancellationError()))
         }
         let outcome: AttemptOutcome
-        if let scripted = watch.scripted(attempt) { outcome = scripted } else { outcome = await body() }
+        if let scripted = watch.scripted(attempt, of: run) { outcome = scripted } else { outcome = await body() }
         if process.isAlive { watch.end(attempt, of: run, outcome) }
         if interruption == .crashAfterEffect, process.isAlive { watch.die(process) }
         return outcome
@@ -223,7 +216,7 @@ extension TrialWatch {
             let what = "\(isUndo ? "undo of " : "")\(attempt.subject)"
             state.checkpoints.append(.init(number: state.bodies, isCommit: false, what: what))
             let work = Work(run: run, subject: attempt.subject, isUndo: isUndo, key: attempt.idempotencyKey)
-            if state.settled.contains("\(isUndo ? "undo" : "step") \(run) \(attempt.subject)") {
+            if state.settled.contains(attempt.subject, isUndo: isUndo, in: run) {
                 state.violations.append("'\(what)' was begun again although its outcome was on disk.")
             }
             var known = state.works[work] ?? Knowledge(effectsBefore: effects)
@@ -240,7 +233,9 @@ extension TrialWatch {
     }
 
     fileprivate func die(_ process: SimulatedProcess) { kill(process) }
-    fileprivate func scripted(_ attempt: Attempt) -> AttemptOutcome? { stage.scriptedOutcome(of: attempt) }
+    fileprivate func scripted(_ attempt: Attempt, of run: RunID) -> AttemptOutcome? {
+        stage.scriptedOutcome(of: attempt, in: run)
+    }
     fileprivate func noteKey(_ subject: String) { state.withLock { _ = $0.usedKeys.insert(subject) } }
 
     /// What is true of a step in doubt: what a person would find out who looks at the other side.

@@ -4,7 +4,7 @@ import PerdureEngine
 import PerdureHistory
 import Synchronization
 
-/// Plays a script to the runs of a simulation. It belongs to no node, so that it goes on when one dies.
+/// Plays a script to one run of a simulation and to those that come of it. It belongs to no node, so that it goes on when one dies.
 final class ScriptPlayer: Sendable {
     private struct Message {
         let id: String
@@ -52,6 +52,9 @@ final class ScriptPlayer: Sendable {
 
     /// What the workflow or the store did not take, and why: of use to somebody whose test waits for ever.
     var refusals: [String] { state.withLock { $0.refusals } }
+
+    /// The run that it plays to, once that is known.
+    var run: RunID? { state.withLock { $0.run } }
 
     // MARK: Messages
 

@@ -29,6 +29,13 @@ public struct ScriptedEvent: Sendable {
         ScriptedEvent(part: .message(delay) { try await $0.signal($1, type, payload, id: $2, by: sender) })
     }
 
+    /// Sends an update so long after the run was started. What the run replies is in its history.
+    public static func update<U: Update>(
+        _ type: U.Type, _ payload: U.Payload, after delay: Duration = .zero, by sender: Principal = person
+    ) -> ScriptedEvent {
+        ScriptedEvent(part: .message(delay) { try await $0.send($1, type, payload, id: $2, by: sender) })
+    }
+
     /// Asks the run to end so long after it was started.
     public static func cancel(after delay: Duration, by sender: Principal = person) -> ScriptedEvent {
         ScriptedEvent(part: .message(delay) { client, run, _ in try await client.cancel(run, by: sender) })

@@ -41,7 +41,7 @@ public final class WorkflowTester: Sendable {
     ///   - patience: How long, in real time, a body may wait for something outside of the test, such as a request over the network.
     ///   - configuration: As in production. Its threads and its build are not used.
     ///   - logger: Where the engine writes; nowhere by default.
-    /// - Throws: `PerdureError` for names that are invalid or registered twice.
+    /// - Throws: `PerdureError` for names that are invalid or registered twice; `TestFailure` if the engine does not come up.
     public init(
         seed: UInt64? = nil, begin: Date = Date(timeIntervalSince1970: 1_767_225_600), patience: Duration = .seconds(30),
         configuration: EngineConfiguration = EngineConfiguration(),
@@ -56,7 +56,7 @@ public final class WorkflowTester: Sendable {
         configuration.verificationRate = 0
         self.configuration = configuration
         stage = TestStage(Simulation(seed: seed, start: Timestamp(begin), outside: .awaited(patience: patience)))
-        try await stage.simulation.run { [self] in try await boot() }
+        try await simulate { [self] in try await boot() }
     }
 
     // MARK: Time
@@ -77,7 +77,8 @@ public final class WorkflowTester: Sendable {
 
     /// Starts a run, plays the script to it, and returns what the workflow returned.
     ///
-    /// - Parameter script: What comes from outside meanwhile.
+    /// - Parameter script: What comes from outside meanwhile, for this run and for those that come of it: its children, theirs, and what they
+    ///   are continued as. Other runs of the tester have scripts of their own.
     /// - Throws: `PerdureError` as `Run.result()` does; `TestFailure` if the run waits for something that nobody will ever do.
     @discardableResult
     public func run<W: Workflow>(
@@ -92,7 +93,9 @@ public final class WorkflowTester: Sendable {
 
     /// Starts a run and returns at once.
     ///
+    /// - Parameter script: As that of ``run(_:input:key:script:by:)``.
     /// - Returns: The run's id. It goes on while time passes: in ``sleep(for:)``, ``perform(_:)`` and ``run(_:input:key:script:by:)``.
+    /// - Throws: `PerdureError` as `Engine.start` does; `TestFailure` if the test cannot go on.
     public func start<W: Workflow>(
         _ type: W.Type, input: W.Input, key: String? = nil, script: [ScriptedEvent] = [],
         by starter: Principal = Principal(.human, "starter")
@@ -111,6 +114,8 @@ public final class WorkflowTester: Sendable {
     }
 
     /// The events of a run as lines, `step.succeeded charge`, in their order: what to compare with in a test.
+    ///
+    /// - Throws: `PerdureError` with `run_unknown`; `TestFailure` if the test cannot go on.
     public func history(of run: RunID) async throws -> [String] {
         try await inside { engine in
             try await engine.client.history(of: run).map {
@@ -123,9 +128,11 @@ public final class WorkflowTester: Sendable {
 
     /// Kills the process of the engine where it stands, as `kill -9` does, and starts it again. Whoever waits for a run in ``run(_:input:key:script:by:)``
     /// meanwhile is told that the engine has stopped; ``start(_:input:key:script:by:)`` is for tests that do this.
+    ///
+    /// - Throws: `TestFailure` if the test cannot go on.
     public func crash() async throws {
         node.withLock { $0 }?.process.crash()
-        try await stage.simulation.run { [self] in try await boot() }
+        try await simulate { [self] in try await boot() }
     }
 
     /// Ends the engine. A tester that is not closed is kept in memory.
@@ -150,17 +157,28 @@ public final class WorkflowTester: Sendable {
     ) async throws -> Run<W.Output> {
         let player = ScriptPlayer(script, stage.simulation, try await stage.client())
         stage.add(player)
-        let run = try await engine.start(type, input: input, key: key, by: starter)
-        player.begin(run.id)
-        return run
+        do {
+            let run = try await engine.start(type, input: input, key: key, by: starter)
+            player.begin(run.id)
+            return run
+        } catch {
+            stage.remove(player)
+            throw error
+        }
     }
 
     private func inside<Value: Sendable>(
         _ body: @escaping @concurrent @Sendable (Engine) async throws -> Value
     ) async throws -> Value {
         guard let engine = node.withLock({ $0?.engine }) else { throw TestFailure("The tester was closed.") }
+        return try await simulate { try await body(engine) }
+    }
+
+    private func simulate<Value: Sendable>(
+        _ body: @escaping @concurrent @Sendable () async throws -> Value
+    ) async throws -> Value {
         do {
-            return try await stage.simulation.run { try await body(engine) }
+            return try await stage.simulation.run(body)
         } catch let failure as SimulationFailure {
             throw TestFailure(failure, whoWaits: try await stage.standing())
         }

@@ -13,7 +13,15 @@ final class TestStage: Sendable {
     let database: MemoryDatabase
     /// Beats when something was committed or somebody has died.
     let pulse = Pulse()
-    private let state = Mutex<(players: [ScriptPlayer], processes: Int)>(([], 0))
+
+    private struct State {
+        var players: [ScriptPlayer] = []
+        var processes = 0
+        /// Of a run that another one started or was continued as: that one, or the first of those that continue each other.
+        var origins: [RunID: RunID] = [:]
+    }
+
+    private let state = Mutex(State())
 
     init(_ simulation: Simulation, ownership: MemoryDatabase.Ownership = .exclusive) {
         self.simulation = simulation
@@ -24,14 +32,38 @@ final class TestStage: Sendable {
     func client() async throws -> Client { try await Client(.memory(database)) }
 
     func add(_ player: ScriptPlayer) { state.withLock { $0.players.append(player) } }
+    func remove(_ player: ScriptPlayer) { state.withLock { $0.players.removeAll { $0 === player } } }
+
+    /// Who plays to a run: the players of the run that it comes of. One that has not heard yet which run is its own plays to those that
+    /// nobody else plays to: bodies may begin before the start of their run has returned.
+    private func players(of run: RunID) -> [ScriptPlayer] {
+        let (players, first) = state.withLock { state in
+            var first = run
+            while let origin = state.origins[first], origin != first { first = origin }
+            return (state.players, first)
+        }
+        let own = players.filter { $0.run == first }
+        return own.isEmpty ? players.filter { $0.run == nil } : own
+    }
+
+    /// Learns which runs come of which. Before they are there: what is theirs may begin at once.
+    func learnFamilies(_ items: [CommitItem]) {
+        for case .advance(let advance) in items {
+            for child in advance.children {
+                guard let parent = RunView(child.events).parent?.run else { continue }
+                state.withLock { $0.origins[child.record.id] = parent }
+            }
+            guard let next = advance.successor?.record, let origin = next.origin?.run else { continue }
+            state.withLock { $0.origins[next.id] = origin }
+        }
+    }
 
     /// What scripts wanted and nobody took, and why.
     var refusals: [String] { state.withLock { $0.players }.flatMap(\.refusals) }
 
     /// What a script has instead of the body.
-    func scriptedOutcome(of attempt: Attempt) -> AttemptOutcome? {
-        let players = state.withLock { $0.players }
-        for player in players {
+    func scriptedOutcome(of attempt: Attempt, in run: RunID) -> AttemptOutcome? {
+        for player in players(of: run) {
             if let outcome = player.outcome(of: attempt) { return outcome }
         }
         return nil
@@ -59,12 +91,11 @@ final class TestStage: Sendable {
 
     /// Tells whoever plays a script what has been committed.
     func note(_ items: [CommitItem], _ results: [CommitResult], _ base: any Store) async throws(StoreError) {
-        let players = state.withLock { $0.players }
-        for (item, result) in zip(items, results) where !players.isEmpty {
+        for (item, result) in zip(items, results) {
             guard case .advance(let advance) = item, case .advanced = result else { continue }
             let events = advance.events.filter { $0.kind == .approvalRequested || $0.kind == .questionAsked }
             guard !events.isEmpty, let record = try await base.run(number: advance.run) else { continue }
-            for player in players { player.note(events, of: record.id) }
+            for player in players(of: record.id) { player.note(events, of: record.id) }
         }
         pulse.beat()
     }
@@ -78,6 +109,7 @@ struct OpenGate: StoreGate {
 
     func commit(_ items: [CommitItem], _ base: any Store, by process: SimulatedProcess) async throws(StoreError) -> [CommitResult]
     {
+        stage.learnFamilies(items)
         let results = try await base.commit(items)
         try await stage.note(items, results, base)
         return results
@@ -89,7 +121,7 @@ struct ScriptedBodies: BodyWatch {
     let stage: TestStage
 
     func attempt(_ attempt: Attempt, of run: RunID, _ body: () async -> AttemptOutcome) async -> AttemptOutcome {
-        if let outcome = stage.scriptedOutcome(of: attempt) { return outcome }
+        if let outcome = stage.scriptedOutcome(of: attempt, in: run) { return outcome }
         return await body()
     }
 

@@ -60,6 +60,36 @@ import Testing
         #expect(other.warnings == ["The undo of 'reserve' was never run by any of these trials."])
     }
 
+    @Test(arguments: [[], [.messageWhileDown]] as [[Interruption]])
+    func `a matrix without an interruption that can be done shows nothing, and says so`(interruptions: [Interruption])
+        async throws
+    {
+        let failure = await #expect(throws: TestFailure.self) {
+            try await expectResumable(
+                { Note(shop: $0) }, input: "tea", world: ShopWorld.init, interruptions: interruptions)
+        }
+        #expect(failure?.description.contains("was not interrupted at all") ?? false, "\(failure?.description ?? "")")
+    }
+
+    @Test func `a scripted update survives every interruption, and is taken in once`() async throws {
+        let report = try await expectResumable(
+            { Counter(shop: $0) }, input: "tea", world: ShopWorld.init,
+            script: [.update(Count.self, -1, after: .hours(1)), .update(Count.self, 3, after: .hours(2))])
+        #expect(report.end == "completed" && report.effects == ["counted 3 tea": 1])
+        #expect(report.trials.contains { $0.interruption == .duplicateDelivery })
+        #expect(report.trials.contains { $0.interruption == .messageWhileDown })
+    }
+
+    @Test func `the engines are configured as it is said`() async throws {
+        var configuration = EngineConfiguration()
+        configuration.payloadLimit = 4
+        let failure = await #expect(throws: TestFailure.self) {
+            try await expectResumable(
+                { Note(shop: $0) }, input: "tea", world: ShopWorld.init, configuration: configuration)
+        }
+        #expect(failure?.description.contains("payload_too_large") ?? false, "\(failure?.description ?? "")")
+    }
+
     @Test func `a workflow that does not end undisturbed is not tried, and what it waits for is said`() async throws {
         let failure = await #expect(throws: TestFailure.self) {
             try await CrashMatrix(

@@ -53,6 +53,33 @@ struct Note: Workflow {
     }
 }
 
+enum Count: Update {
+    static let name = "count"
+    typealias Payload = Int
+    typealias Reply = String
+}
+
+/// Counts once what an update that makes sense says.
+struct Counter: Workflow {
+    static let name = "counter"
+    static let version: WorkflowVersion = "1"
+    let shop: ShopWorld
+
+    func run(_ item: String, _ context: WorkflowContext) async throws -> String {
+        try await context.update(Count.self, validate: { if $0 < 1 { throw BadCount() } }) { [shop] count in
+            try await context.act(
+                "count", input: "\(count) \(item)", .idempotent(retention: .forever), irreversible: "it is known"
+            ) {
+                things, step in
+                shop.ledger.perform("counted \(things)", key: step.idempotencyKey)
+            }
+            return "there are \(count)"
+        }
+    }
+
+    private struct BadCount: Error {}
+}
+
 /// Orders that are wrong in one way each.
 struct BadOrder: Workflow {
     enum Fault: String, Codable, Sendable {

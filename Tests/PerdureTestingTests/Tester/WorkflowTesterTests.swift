@@ -74,6 +74,52 @@ import Testing
         #expect(failure?.description.contains("cannot approve its actions") ?? false, "\(failure?.description ?? "")")
     }
 
+    @Test func `a script is for its own run and that run's children`() async throws {
+        let shop = ShopWorld(), tester = try await tester(shop)
+        let scripted = try await tester.start(
+            Order.self, input: "tea",
+            script: [.signal(Paid.self, "cash"), .approve("ship"), .returns("mail", "scripted")])
+        let waiting = try await tester.start(Order.self, input: "milk", script: [.signal(Paid.self, "cash")])
+        let denied = try await tester.start(Order.self, input: "oil", script: [.signal(Paid.self, "cash"), .deny("ship")])
+        #expect(
+            try await tester.run(Order.self, input: "cake", script: [.signal(Paid.self, "card"), .approve("ship")])
+                == "cake card mailed")
+        let result = try await tester.perform { try await $0.result(of: scripted) }
+        #expect(String(decoding: result, as: UTF8.self) == #""tea cash scripted""#)
+        #expect(try await !tester.history(of: waiting).contains("approval.decided ship"))
+        #expect(try await tester.history(of: denied).last == "run.failed")
+        #expect(shop.effects["mailed tea"] == nil && shop.effects["shipped milk"] == nil && shop.effects["mailed cake"] == 1)
+        await tester.close()
+    }
+
+    @Test func `a run that could not be started leaves no script behind`() async throws {
+        let shop = ShopWorld(), tester = try await tester(shop)
+        let refused = await #expect(throws: PerdureError.self) {
+            try await tester.run(Counter.self, input: "tea", script: [.returns("mail", "scripted")])
+        }
+        #expect(refused?.code == .workflowUnknown)
+        #expect(try await tester.run(Note.self, input: "tea") == "mailed")
+        await tester.close()
+    }
+
+    @Test func `an update is taken in and answered`() async throws {
+        let shop = ShopWorld()
+        let tester = try await WorkflowTester { Counter(shop: shop) }
+        let reply = try await tester.run(
+            Counter.self, input: "tea", script: [.update(Count.self, 0), .update(Count.self, 3, after: .days(1))])
+        #expect(reply == "there are 3" && tester.elapsed >= .days(1))
+        #expect(shop.effects == ["counted 3 tea": 1])
+        await tester.close()
+    }
+
+    @Test func `a test that is over says so in its own words, also of a crash`() async throws {
+        let tester = try await tester()
+        let id = try await tester.start(Order.self, input: "tea")
+        await #expect(throws: TestFailure.self) { try await tester.perform { _ = try await $0.result(of: id) } }
+        await #expect(throws: TestFailure.self) { try await tester.crash() }
+        await #expect(throws: TestFailure.self) { try await tester.history(of: id) }
+    }
+
     @Test(arguments: [1, 2, 3] as [UInt64]) func `a seed decides about the order, and always the same way`(seed: UInt64)
         async throws
     {
