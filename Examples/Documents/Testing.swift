@@ -1,10 +1,17 @@
 // What docs/testing.md shows. Each part between "begin" and "end" stands there word for word.
 
 import Perdure
+import PerdureCommands
 import PerdureEngine
 import PerdureTesting
 
 // begin workflow
+protocol Directory: Sendable {
+    func create(_ person: String, key: String) async throws -> String
+    func remove(_ account: String, key: String) async throws
+    func grant(_ person: String, key: String) async throws
+}
+
 struct GrantAccess: Workflow {
     static let name = "grant-access"
     static let version: WorkflowVersion = "1"
@@ -27,12 +34,6 @@ struct GrantAccess: Workflow {
     }
 }
 // end workflow
-
-protocol Directory: Sendable {
-    func create(_ person: String, key: String) async throws -> String
-    func remove(_ account: String, key: String) async throws
-    func grant(_ person: String, key: String) async throws
-}
 
 // begin world
 /// The directory as the test plays it. It recognises keys, as the real one does.
@@ -73,3 +74,22 @@ func tests() async throws {
     print(report.markdown)
     // end report
 }
+
+struct LiveDirectory: Directory {
+    func create(_ person: String, key: String) async throws -> String { person }
+    func remove(_ account: String, key: String) async throws {}
+    func grant(_ person: String, key: String) async throws {}
+}
+
+// begin app
+struct AccessApp: PerdureApp {
+    static var workflows: Workflows { GrantAccess(directory: LiveDirectory()) }
+    static var resumability: [CrashMatrix] {
+        [
+            CrashMatrix(
+                { GrantAccess(directory: $0) }, input: "ada", world: FakeDirectory.init,
+                script: [.approve("grant-role", after: .days(2))])
+        ]
+    }
+}
+// end app

@@ -106,12 +106,9 @@ extension WorkflowContext {
         _ body: @escaping @Sendable (Input, Store.Connection) throws -> Void,
         undo: @escaping @Sendable (Input, Store.Connection) throws -> Void
     ) async throws {
-        let transaction = TransactionCall(in: Store.self, input) { input, connection in
-            try body(input, connection)
-            return Nothing()
-        }
         var call = StepCall(
-            name: name, id: id, key: key, input: input, policy: policy, approval: approval, returning: Nothing.self, transaction)
+            name: name, id: id, key: key, input: input, policy: policy, approval: approval, returning: Nothing.self,
+            TransactionCall(in: Store.self, acting: input, body))
         call.undo = UndoCall(UndoTransaction(in: Store.self, taking: input, undo), of: name)
         _ = try await host.perform(call, isolation: #isolation, returning: Nothing.self)
     }
@@ -145,12 +142,9 @@ extension WorkflowContext {
         policy: StepPolicy = .default, approval: ApprovalRequirement? = nil, irreversible: String,
         _ body: @escaping @Sendable (Input, Store.Connection) throws -> Void
     ) async throws {
-        let transaction = TransactionCall(in: Store.self, input) { input, connection in
-            try body(input, connection)
-            return Nothing()
-        }
         var call = StepCall(
-            name: name, id: id, key: key, input: input, policy: policy, approval: approval, returning: Nothing.self, transaction)
+            name: name, id: id, key: key, input: input, policy: policy, approval: approval, returning: Nothing.self,
+            TransactionCall(in: Store.self, acting: input, body))
         call.irreversible = irreversible
         _ = try await host.perform(call, isolation: #isolation, returning: Nothing.self)
     }
@@ -166,4 +160,27 @@ extension WorkflowContext {
         policy: StepPolicy = .default, approval: ApprovalRequirement? = nil,
         _ body: @escaping @Sendable (Input, Store.Connection) throws -> Output
     ) async throws -> Output { throw CancellationError() }
+
+    /// Without an undo or a reason why there is none.
+    @available(
+        *, unavailable,
+        message: "an act says how it is undone: 'undo: { … }' after the body or 'irreversible: \"why\"' before it"
+    )
+    public nonisolated(nonsending) func act<Input, Store: TransactionalStore>(
+        _ name: String, id: String? = nil, key: String? = nil, input: Input, _ effect: TransactionalEffect<Store>,
+        policy: StepPolicy = .default, approval: ApprovalRequirement? = nil,
+        _ body: @escaping @Sendable (Input, Store.Connection) throws -> Void
+    ) async throws {}
+}
+
+extension TransactionCall {
+    /// Work without a result.
+    fileprivate init<Input: Sendable, Store: TransactionalStore>(
+        in store: Store.Type, acting input: Input, _ body: @escaping @Sendable (Input, Store.Connection) throws -> Void
+    ) {
+        self.init(in: store, input) { input, connection in
+            try body(input, connection)
+            return Nothing()
+        }
+    }
 }

@@ -58,6 +58,19 @@ extension Snippet {
             }
             """#),
         Snippet(
+            "a step in a transaction without an undo",
+            #"""
+            // expect: 'step(_:id:key:input:_:policy:approval:_:)' is unavailable: a step says how it is undone: 'undo: { … }' after the body or 'irreversible: "why"' before it
+            let total = try await context.step("add", input: 1, transactional()) { number, total in total + number }
+            print(total)
+            """#),
+        Snippet(
+            "an act in a transaction without an undo",
+            #"""
+            // expect: 'act(_:id:key:input:_:policy:approval:_:)' is unavailable: an act says how it is undone: 'undo: { … }' after the body or 'irreversible: "why"' before it
+            try await context.act("add", input: 1, transactional()) { number, total in print(total + number) }
+            """#),
+        Snippet(
             "an act without an effect",
             #"""
             // expect: 'act(_:id:key:input:policy:approval:_:undo:)' is unavailable: an act says what repeating it would do: '.idempotent(retention:)' or '.atMostOnce(inDoubt:)' after 'input:'

@@ -33,5 +33,10 @@ struct Snippet: Sendable {
             func run(_ input: String, _ context: WorkflowContext) async throws -> String { input }
         }
         struct NotCodable: Sendable { var number = 1 }
+        struct Ledger: TransactionalStore {
+            typealias Connection = Int
+            static let name = "ledger"
+        }
+        func transactional() throws -> TransactionalEffect<Ledger> { throw CancellationError() }
         """
 }
