@@ -13,22 +13,11 @@ import Testing
         let effects = harness.effects
         return Flow { input, context in
             let first = try context.uuid("first")
-            for name in ["one", "two"] {
-                try await context.step(
-                    name, input: input, .idempotent(retention: .forever), policy: .plain(),
-                    { _, step -> String in
-                        effects.add(name)
-                        return step.idempotencyKey
-                    }, undo: { _, _ in effects.add("undo \(name)") })
-            }
+            try await context.steps("one", "two", input: input, effects)
             let word = try await context.signal(Poke.self)
             if word == "fail" { throw Hiccup() }
             return "\(first) \(try context.uuid("second"))"
         }
-    }
-
-    private static func sound(_ harness: EngineHarness, _ run: RunID) async throws -> Bool {
-        HistoryVerifier.verify(try await harness.record(run), try await harness.history(run)).problems == []
     }
 
     // Promise: 25
@@ -52,8 +41,8 @@ import Testing
             let (one, other) = (try await harness.result(run), try await harness.result(fork))
             // What was derived by then is the same; what is derived later is each one's own.
             #expect(one.prefix(36) == other.prefix(36) && one.suffix(36) != other.suffix(36))
-            #expect(try await Self.sound(harness, run))
-            #expect(try await Self.sound(harness, fork))
+            #expect(try await harness.problems(run) == [])
+            #expect(try await harness.problems(fork) == [])
         }
     }
 
@@ -74,7 +63,7 @@ import Testing
             try await client.signal(fork, Poke.self, "fail", by: EngineHarness.bob)
             try await harness.until(fork, is: .failed)
             #expect(harness.effects.all == ["one", "two", "two", "undo two"])
-            #expect(try await Self.sound(harness, fork))
+            #expect(try await harness.problems(fork) == [])
             let refused = await #expect(throws: PerdureError.self) { try await client.fork(run, at: 99, by: EngineHarness.bob) }
             #expect(refused?.code == .forkRefused)
         }
@@ -115,8 +104,8 @@ import Testing
             try await approve(late, "two")
             #expect(try await harness.result(late) == "x")
             #expect(effects.all == ["one", "two"])
-            #expect(try await Self.sound(harness, late))
-            #expect(try await Self.sound(harness, early))
+            #expect(try await harness.problems(late) == [])
+            #expect(try await harness.problems(early) == [])
         }
     }
 
@@ -136,7 +125,7 @@ import Testing
             #expect(error?.code == .resetRefused)
             try await client.signal(fork, Poke.self, "s", by: EngineHarness.bob)
             _ = try await harness.result(fork)
-            #expect(try await Self.sound(harness, fork))
+            #expect(try await harness.problems(fork) == [])
         }
     }
 
@@ -195,7 +184,7 @@ import Testing
             #expect(try await harness.count("step.succeeded two", in: fork) == 1)
             #expect(try await harness.count("run.forked", in: fork) == 1)
             #expect(try await harness.record(run).state == .waiting)
-            #expect(try await Self.sound(harness, fork))
+            #expect(try await harness.problems(fork) == [])
         }
     }
 
@@ -256,7 +245,7 @@ import Testing
                 try await harness.history(again).first { $0.kind == .stepSucceeded && $0.subject == "b" }?.seq)
             let last = try await client.fork(again, at: third, by: EngineHarness.bob)
             #expect(try await pokeToTheEnd(last, 2).prefix(2) == first[..<2])
-            for run in [run, fork, again, last] { #expect(try await Self.sound(harness, run)) }
+            for run in [run, fork, again, last] { #expect(try await harness.problems(run) == []) }
         }
     }
 
@@ -284,7 +273,7 @@ import Testing
             let sound = try await later.fork(run, at: 2, by: EngineHarness.bob)
             try await harness.until(sound, is: .waiting)
             #expect(harness.effects.all == ["one", "two", "two"])
-            #expect(try await Self.sound(harness, sound))
+            #expect(try await harness.problems(sound) == [])
         }
     }
 
@@ -313,7 +302,7 @@ import Testing
             let late = try await client.fork(next, at: 1, by: EngineHarness.bob)
             #expect(try await harness.result(late) == "last")
             #expect(effects.all == ["work first", "work last", "work last", "work last"])
-            for run in [fork, late] { #expect(try await Self.sound(harness, run)) }
+            for run in [fork, late] { #expect(try await harness.problems(run) == []) }
             let refused = await #expect(throws: PerdureError.self) {
                 try await client.fork(run, at: Int64(try await harness.history(run).count) + 1, by: EngineHarness.bob)
             }
@@ -324,18 +313,12 @@ import Testing
     @Test func `a fork has the labels that its source has come to, and children of its own`() async throws {
         try await withEngines { harness in
             let effects = harness.effects
-            struct Work: Workflow {
-                static let name = "work"
-                static let version: WorkflowVersion = "1"
-                let effects: Effects
-                func run(_ input: String, _ context: WorkflowContext) async throws -> String {
+            try await harness.open {
+                Work { input, context in
                     effects.add("child \(input)")
                     if input == "b" { _ = try await context.signal(Poke.self) }
                     return input
                 }
-            }
-            try await harness.open {
-                Work(effects: effects)
                 Flow { input, context in
                     try await context.label(["stage": "begun"])
                     let first = try await context.child(Work.self, input: "a", irreversible: "x")
@@ -358,7 +341,7 @@ import Testing
             #expect(try await harness.result(run) == "ab")
             #expect(try await harness.result(fork) == "ab")
             #expect(effects.count("child a") == 1)
-            #expect(try await Self.sound(harness, fork))
+            #expect(try await harness.problems(fork) == [])
         }
     }
 }

@@ -44,8 +44,7 @@ import Testing
             try await client.unpause(run.id, by: EngineHarness.ada)
             #expect(try await run.result() == "x")
             #expect(harness.effects.all == ["one", "two"])
-            let events = try await harness.history(run.id)
-            #expect(HistoryVerifier.verify(try await harness.record(run.id), events).problems == [])
+            #expect(try await harness.problems(run.id) == [])
         }
     }
 

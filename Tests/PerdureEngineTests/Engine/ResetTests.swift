@@ -12,21 +12,10 @@ import Testing
     private static func flow(_ harness: EngineHarness, second: String = "two") -> Flow {
         let effects = harness.effects
         return Flow { input, context in
-            for name in ["one", second] {
-                try await context.step(
-                    name, input: input, .idempotent(retention: .forever), policy: .plain(),
-                    { _, step -> String in
-                        effects.add(name)
-                        return step.idempotencyKey
-                    }, undo: { _, _ in effects.add("undo \(name)") })
-            }
+            try await context.steps("one", second, input: input, effects)
             _ = try await context.signal(Poke.self)
             return second
         }
-    }
-
-    private static func problems(_ harness: EngineHarness, _ run: RunID) async throws -> [HistoryVerifier.Problem] {
-        HistoryVerifier.verify(try await harness.record(run), try await harness.history(run)).problems
     }
 
     // Promise: 24, 25
@@ -45,7 +34,7 @@ import Testing
             try await client.signal(run, Poke.self, "s", by: EngineHarness.bob)
             #expect(try await harness.result(run) == "two")
             #expect(harness.effects.all == ["one", "two"])
-            #expect(try await Self.problems(harness, run) == [])
+            #expect(try await harness.problems(run) == [])
             let error = await #expect(throws: PerdureError.self) {
                 try await client.reset(run, to: 2, by: EngineHarness.bob)
             }
@@ -80,7 +69,7 @@ import Testing
             #expect(try harness.engine.recovery.runsHeldBack == 0)
             let keys = try await harness.history(run).filter { $0.kind == .stepSucceeded && $0.subject == "two" }.map(\.output)
             #expect(keys.count == 2 && keys[0] != keys[1])
-            #expect(try await Self.problems(harness, run) == [])
+            #expect(try await harness.problems(run) == [])
         }
     }
 
@@ -101,7 +90,7 @@ import Testing
             try await client.reset(run, to: 2, by: EngineHarness.bob)
             #expect(try await harness.result(run) == "other")
             #expect(harness.effects.all == ["one", "two", "other"])
-            #expect(try await Self.problems(harness, run) == [])
+            #expect(try await harness.problems(run) == [])
         }
     }
 
@@ -121,7 +110,7 @@ import Testing
             try await client.signal(run, Poke.self, "s", by: EngineHarness.bob)
             #expect(try await harness.result(run) == "two")
             #expect(harness.effects.all == ["one", "two", "one", "two"])
-            #expect(try await Self.problems(harness, run) == [])
+            #expect(try await harness.problems(run) == [])
         }
     }
 
@@ -153,7 +142,7 @@ import Testing
             try await harness.open { flow }
             #expect(try await harness.result(run) == "x")
             #expect(gate.arrivals == 1)
-            #expect(try await Self.problems(harness, run) == [])
+            #expect(try await harness.problems(run) == [])
         }
     }
 
@@ -191,7 +180,7 @@ import Testing
             try await harness.engine.client.signal(run, Poke.self, "c", by: EngineHarness.bob)
             #expect(try await harness.result(run) == "abc")
             #expect(effects.count("look") == 70)
-            #expect(try await Self.problems(harness, run) == [])
+            #expect(try await harness.problems(run) == [])
         }
     }
 

@@ -227,7 +227,7 @@ private struct Elsewhere: TransactionalStore {
             #expect(try bookings(harness) == ["two"])
             #expect(
                 try await harness.lines(run.id).suffix(3) == ["undo.started book[one]", "undo.succeeded book[one]", "run.failed"])
-            #expect(HistoryVerifier.verify(try await harness.record(run.id), try await harness.history(run.id)).problems == [])
+            #expect(try await harness.problems(run.id) == [])
         }
     }
 
@@ -249,8 +249,7 @@ private struct Elsewhere: TransactionalStore {
                 try await harness.lines(run.id).suffix(4) == [
                     "approval.consumed book[one]", "step.intended book[one]", "step.succeeded book[one]", "run.completed",
                 ])
-            let events = try await harness.history(run.id)
-            #expect(HistoryVerifier.verify(try await harness.record(run.id), events).problems == [])
+            #expect(try await harness.problems(run.id) == [])
         }
     }
 

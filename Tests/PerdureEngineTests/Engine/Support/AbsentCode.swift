@@ -133,10 +133,6 @@ extension EngineHarness {
         try await engine.client.resolve(run, step: "hold", .undo(result: Data("\"h\"".utf8)), by: Self.bob)
     }
 
-    func problems(_ run: RunID) async throws -> [HistoryVerifier.Problem] {
-        HistoryVerifier.verify(try await record(run), try await history(run)).problems
-    }
-
     func unread(_ run: RunID) async throws -> Int {
         try await observer().store.inbox(run: try await record(run).number).count
     }

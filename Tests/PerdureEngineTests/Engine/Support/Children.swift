@@ -32,6 +32,11 @@ extension EngineHarness {
         return try #require(children.last { $0.subject == subject }).run
     }
 
+    /// What is wrong with the history of a run, looked at by itself.
+    func problems(_ run: RunID) async throws -> [HistoryVerifier.Problem] {
+        HistoryVerifier.verify(try await record(run), try await history(run)).problems
+    }
+
     /// Whether a run, its children and theirs prove what they are meant to, and say the same of each other.
     func expectSound(_ run: RunID, sourceLocation: SourceLocation = #_sourceLocation) async throws {
         let lineage = try await observer().lineage(of: run)

@@ -46,6 +46,20 @@ extension StepPolicy {
     }
 }
 
+extension WorkflowContext {
+    /// Steps of these names, one after the other, with effects that can be undone.
+    func steps(_ names: String..., input: String, _ effects: Effects) async throws {
+        for name in names {
+            try await step(name, input: input, .idempotent(retention: .forever), policy: .plain()) { _, step -> String in
+                effects.add(name)
+                return step.idempotencyKey
+            } undo: { _, _ in
+                effects.add("undo \(name)")
+            }
+        }
+    }
+}
+
 extension EngineHarness {
     /// Starts a run of `Flow`.
     func start(_ input: String = "x", key: String? = nil) async throws -> Run<String> {
