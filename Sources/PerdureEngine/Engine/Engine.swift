@@ -113,8 +113,17 @@ public final class Engine: Service {
         state = Mutex(EngineState())
         let waiters = RunWaiters(runtime: runtime)
         self.waiters = waiters
-        client = Client(store: self.store, waiters: waiters, random: configuration.random, build: build) {
-            [store = self.store] item in
+        client = Self.client(
+            of: self.store, waiters, bell, journal, random: configuration.random, build: build)
+        self.store.onOutsideDelivery { bell.ring() }
+    }
+
+    /// A client whose messages go through the journal, and are looked for at once.
+    private static func client(
+        of store: any Store, _ waiters: RunWaiters, _ bell: Bell, _ journal: Journal, random: @escaping @Sendable () -> UInt64,
+        build: String
+    ) -> Client {
+        Client(store: store, waiters: waiters, random: random, build: build) { item in
             defer { bell.ring() }
             // Nobody comes for what is in the journal of an engine that does not run yet.
             guard journal.hasBegun else { return try await Client.commit(item, to: store) }
@@ -123,7 +132,6 @@ public final class Engine: Service {
             }
             return result
         }
-        self.store.onOutsideDelivery { bell.ring() }
     }
 
     /// The threads that drain runs. Between two of them a thread sees to what that has left for it.
