@@ -16,8 +16,8 @@ import Testing
     }
 
     /// Two nodes in turn over one file, with many runs that do all kinds of things.
-    private static func record(_ seed: UInt64?) async throws -> Record {
-        let simulation = Simulation(seed: seed), world = try World(simulation)
+    private static func record(_ seed: UInt64?, onDisk: Bool = false) async throws -> Record {
+        let simulation = Simulation(seed: seed), world = onDisk ? try World(onDisk: simulation) : World(simulation)
         let heads = try await simulation.run {
             let first = simulation.process("first")
             var engine = try await world.open(first) { Self.workflows(world.log) }
@@ -70,6 +70,29 @@ import Testing
         #expect(try await Self.record(seed) == first)
     }
 
+    @Test func `a store with threads of its own changes nothing of that`() async throws {
+        let first = try await Self.record(4, onDisk: true)
+        #expect(first.heads.count == 12)
+        #expect(try await Self.record(4, onDisk: true) == first)
+    }
+
+    @Test func `a seed says how long each turn takes`() async throws {
+        func end(_ seed: UInt64, _ length: Duration) async throws -> Timestamp {
+            let simulation = Simulation(seed: seed, turnLength: length), world = World(simulation)
+            return try await simulation.run {
+                let engine = try await world.open(simulation.process("node")) { Flow { input, _ in input } }
+                _ = try await engine.start(Flow.self, input: "", by: World.ada).result()
+                return simulation.now
+            }
+        }
+        let begin = Simulation().now, first = try await end(1, .milliseconds(1))
+        #expect(first > begin)
+        #expect(first < begin + .seconds(1))
+        #expect(try await end(1, .milliseconds(1)) == first)
+        #expect(try await end(2, .milliseconds(1)) != first)
+        #expect(try await end(1, .zero) == begin)
+    }
+
     @Test func `seeds differ in the order of what is done and in the histories that come of it`() async throws {
         var records: [Record] = []
         for seed in 1...4 { records.append(try await Self.record(UInt64(seed))) }
@@ -90,18 +113,18 @@ import Testing
         #expect(record == (try await Self.record(7)))
     }
 
-    @Test func `a thousand sleeps of a week take no time`() async throws {
-        let simulation = Simulation(), world = try World(simulation)
+    @Test func `ten thousand sleeps of a week take no time`() async throws {
+        let simulation = Simulation(), world = World(simulation)
         let start = simulation.now
         try await simulation.run {
             let engine = try await world.open(simulation.process("node")) {
                 Flow { _, context in
-                    for number in 1...1_000 { try await context.sleep(for: .days(7), id: "\(number)") }
+                    for number in 1...10_000 { try await context.sleep(for: .days(7), id: "\(number)") }
                     return "done"
                 }
             }
             #expect(try await engine.start(Flow.self, input: "", by: World.ada).result() == "done")
         }
-        #expect(simulation.now >= start + .days(7_000))
+        #expect(simulation.now >= start + .days(70_000))
     }
 }

@@ -15,7 +15,7 @@ import Testing
         _ simulation: Simulation, after action: @escaping @Sendable () -> Void = {},
         _ body: @escaping @Sendable () async throws -> Void
     ) async throws -> SimulationFailure? {
-        let world = try World(simulation)
+        let world = World(simulation)
         do {
             _ = try await simulation.run {
                 let engine = try await world.open(simulation.process("node")) {
@@ -65,10 +65,35 @@ import Testing
 
     @Test func `a simulation in which nothing can happen any more does not wait for ever`() async throws {
         let failure = try #require(
-            try await Self.fail(Simulation(limit: .days(10_000))) {
+            try await Self.fail(Simulation()) {
                 await withUnsafeContinuation { (_: UnsafeContinuation<Void, Never>) in }
             })
-        #expect(failure.reason == .standstill || failure.reason == .timeIsUp)
+        #expect(failure.reason == .standstill)
+        #expect(failure.message.contains("attempt 1 of 'outside' of run"))
+    }
+
+    @Test func `housekeeping alone keeps no simulation going`() async throws {
+        let simulation = Simulation(), world = World(simulation)
+        let failure = await #expect(throws: SimulationFailure.self) {
+            try await simulation.run {
+                let engine = try await world.open(simulation.process("node")) { configuration in
+                    configuration.verificationRate = 1_000
+                    configuration.retention = .days(1)
+                } workflows: {
+                    Flow { _, context in try await context.signal(Poke.self) }
+                }
+                return try await engine.start(Flow.self, input: "", by: World.ada).result()
+            }
+        }
+        #expect(failure?.reason == .standstill)
+    }
+
+    @Test func `a simulation ends when its time is up`() async throws {
+        let failure = await #expect(throws: SimulationFailure.self) {
+            let simulation = Simulation(limit: .days(2))
+            try await simulation.run { try await simulation.sleep(for: .days(3)) }
+        }
+        #expect(failure?.reason == .timeIsUp)
     }
 
     @Test func `a simulation that waits for bodies gets what they really wait for`() async throws {

@@ -7,7 +7,7 @@ import Testing
 /// Engines that run in a simulation, without any thread of their own.
 @Suite(.timeLimit(.minutes(5))) struct SimulationTests {
     @Test(arguments: [nil, 1, 2]) func `a workflow waits for three weeks in no time`(seed: UInt64?) async throws {
-        let simulation = Simulation(seed: seed), world = try World(simulation), start = simulation.now
+        let simulation = Simulation(seed: seed), world = World(simulation), start = simulation.now
         let result = try await simulation.run {
             let engine = try await world.open(simulation.process("node")) {
                 Flow { input, context in
@@ -28,7 +28,7 @@ import Testing
     }
 
     @Test(arguments: [nil, 3, 4]) func `children, signals, races and retries work in a simulation`(seed: UInt64?) async throws {
-        let simulation = Simulation(seed: seed), world = try World(simulation)
+        let simulation = Simulation(seed: seed), world = World(simulation)
         let lines = try await simulation.run {
             let engine = try await world.open(simulation.process("node")) { Self.busy() }
             let run = try await engine.start(Flow.self, input: "x", by: World.ada)

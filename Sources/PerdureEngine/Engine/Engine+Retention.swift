@@ -50,7 +50,7 @@ extension Engine {
     /// Waits, whatever the clock is set to. Returns whether the task goes on: cancelled, it ends at once.
     func pause(_ duration: Duration) async -> Bool {
         let bell = Bell()
-        scheduler.schedule(after: duration) { bell.ring() }
+        scheduler.schedule(afterRest: duration) { bell.ring() }
         var rings = bell.rings.makeAsyncIterator()
         return await rings.next() != nil && !Task.isCancelled
     }

@@ -72,9 +72,13 @@ package protocol EngineClock: Sendable {
     func onChange(_ handler: @escaping @Sendable () -> Void)
     /// Calls the action, on any thread, when so much time has passed, whatever the clock on the wall was set to meanwhile.
     func after(_ duration: Duration, _ action: @escaping @Sendable () -> Void)
+    /// The same for housekeeping: nobody waits for it, and it comes again and again.
+    func afterRest(_ duration: Duration, _ action: @escaping @Sendable () -> Void)
 }
 
 extension EngineClock {
+    package func afterRest(_ duration: Duration, _ action: @escaping @Sendable () -> Void) { after(duration, action) }
+
     package func after(_ duration: Duration, _ action: @escaping @Sendable () -> Void) {
         let microseconds = Int(clamping: min(max(duration.microseconds, 0), 365 * 86_400 * 1_000_000))
         DispatchQueue.global().asyncAfter(deadline: .now() + .microseconds(microseconds), execute: action)

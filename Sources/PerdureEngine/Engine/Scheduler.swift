@@ -142,7 +142,16 @@ package final class Scheduler: Sendable {
 
     /// Calls the action when so much time has passed, whatever the clock is set to meanwhile; not after `stop`. It must not block.
     package func schedule(after duration: Duration, _ action: @escaping @Sendable () -> Void) {
-        clock.after(duration) { [weak self] in
+        clock.after(duration, unlessStopped(action))
+    }
+
+    /// The same for housekeeping, which comes again and again.
+    package func schedule(afterRest duration: Duration, _ action: @escaping @Sendable () -> Void) {
+        clock.afterRest(duration, unlessStopped(action))
+    }
+
+    private func unlessStopped(_ action: @escaping @Sendable () -> Void) -> @Sendable () -> Void {
+        { [weak self] in
             guard let self, !state.withLock({ $0.isStopped }) else { return }
             action()
         }

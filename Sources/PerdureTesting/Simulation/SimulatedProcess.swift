@@ -48,6 +48,8 @@ package final class SimulatedProcess: TurnQueue {
     /// - Parameter isThreaded: For a store that answers from threads of its own. The simulation stands still until it has.
     package func store(_ base: StoreConfiguration, isThreaded: Bool = false) -> StoreConfiguration {
         StoreConfiguration { [self] role in
+            // What a process that has just died had open is closed first.
+            await turn()
             let store = SimulatedStore(
                 try await SimulatedStore.open(base, role, isThreaded: isThreaded), process: self, isThreaded: isThreaded)
             state.withLock { $0.doors.append(store) }
@@ -163,6 +165,9 @@ private struct SimulatedClock: EngineClock {
     func now() -> Timestamp { loop.time(of: process) + skew }
     func onChange(_ handler: @escaping @Sendable () -> Void) {}
     func after(_ duration: Duration, _ action: @escaping @Sendable () -> Void) { loop.add(after: duration, of: process, action) }
+    func afterRest(_ duration: Duration, _ action: @escaping @Sendable () -> Void) {
+        loop.add(after: duration, of: process, isChore: true, action)
+    }
 }
 
 /// One sleep, which ends once.

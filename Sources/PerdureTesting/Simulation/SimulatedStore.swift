@@ -256,10 +256,13 @@ private final class HeldAnswer<Value: Sendable>: Sendable {
 
     static func wait(for body: @escaping @concurrent @Sendable () async -> Value) -> Value {
         let answer = HeldAnswer()
-        Task.detached {
-            let value = await body()
-            answer.value.withLock { $0 = value }
-            answer.isThere.signal()
+        // By way of another thread: this one hands nothing to the pool, so that whatever it does hand there is a mistake.
+        DispatchQueue.global().async {
+            Task.detached {
+                let value = await body()
+                answer.value.withLock { $0 = value }
+                answer.isThere.signal()
+            }
         }
         while true {
             answer.isThere.wait()

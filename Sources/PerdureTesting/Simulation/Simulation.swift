@@ -26,12 +26,16 @@ package final class Simulation: Sendable {
     package let tests: SimulatedProcess
     let loop: TurnLoop
 
+    /// - Parameters:
+    ///   - turnLength: How long a turn takes at most: so much time passes also while there is something to do. Only with a seed, which says
+    ///     how long each of them takes.
+    ///   - limit: How much time may pass in all.
     package init(
-        seed: UInt64? = nil, start: Timestamp = Timestamp(microseconds: 1_767_225_600_000_000), outside: OutsideWork = .refused,
-        limit: Duration = .seconds(1_000 * 365 * 86_400)
+        seed: UInt64? = nil, start: Timestamp = Timestamp(microseconds: 1_767_225_600_000_000), turnLength: Duration = .zero,
+        outside: OutsideWork = .refused, limit: Duration = .seconds(1_000 * 365 * 86_400)
     ) {
         self.seed = seed
-        loop = TurnLoop(seed: seed, start: start, outside: outside, limit: limit)
+        loop = TurnLoop(seed: seed, start: start, turnLength: turnLength, outside: outside, limit: limit)
         tests = SimulatedProcess("tests", number: loop.addProcess("tests"), loop: loop, skew: .zero)
     }
 

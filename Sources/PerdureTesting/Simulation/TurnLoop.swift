@@ -42,10 +42,10 @@ final class TurnLoop: Sendable {
     private let handler = Mutex<Handler?>(nil)
     private let isWatched = Atomic<Bool>(false)
 
-    init(seed: UInt64?, start: Timestamp, outside: OutsideWork, limit: Duration) {
+    init(seed: UInt64?, start: Timestamp, turnLength: Duration, outside: OutsideWork, limit: Duration) {
         self.outside = outside
         isSeeded = seed != nil
-        state = Mutex(TurnState(seed: seed, start: start, end: start + limit))
+        state = Mutex(TurnState(seed: seed, start: start, turnLength: turnLength, end: start + limit))
     }
 
     var isOnThread: Bool { thread.load(ordering: .relaxed) == ThreadIdentity.current }
@@ -74,12 +74,14 @@ final class TurnLoop: Sendable {
     }
 
     /// Does the work when so much time has passed.
-    func add(after duration: Duration, of process: Int, _ action: @escaping @Sendable () -> Void) {
+    ///
+    /// - Parameter isChore: Whether it is housekeeping: what is left to do when everything else is at rest.
+    func add(after duration: Duration, of process: Int, isChore: Bool = false, _ action: @escaping @Sendable () -> Void) {
         let isOutside = !isOnThread
         let stranger = isOutside ? Self.callerDescription : nil
         state.withLock { state in
             if let stranger { state.noteOutsideWork(.time, of: process, body: nil, from: stranger) }
-            state.add(after: duration, of: process, action)
+            state.add(after: duration, of: process, isChore: isChore, action)
         }
         if isOutside { arrivals.signal() }
     }
@@ -173,7 +175,7 @@ final class TurnLoop: Sendable {
         while true {
             switch state.withLock({ next(&$0) }) {
             case .run(let item, let turn):
-                if let turn { handler.withLock { $0 }?.tell(turn) }
+                if let turn, !tell(turn, of: item) { continue }
                 run(item.work)
             case .wait(let patience):
                 let time = DispatchTime.now() + .microseconds(Int(clamping: patience.microseconds))
@@ -184,6 +186,15 @@ final class TurnLoop: Sendable {
                 for main in mains { main(failure) }
             }
         }
+    }
+
+    /// Returns whether the turn is still to be taken: who was told may have ended or stopped the process.
+    private func tell(_ turn: Turn, of item: Item) -> Bool {
+        guard let handler = handler.withLock({ $0 }) else { return true }
+        handler.tell(turn)
+        let (goesOn, dropped) = state.withLock { $0.goesOn(with: item) }
+        _ = dropped
+        return goesOn
     }
 
     private func run(_ work: Work) {
@@ -208,9 +219,7 @@ final class TurnLoop: Sendable {
                 return .run(item, isWatched.load(ordering: .relaxed) ? state.turn(item) : nil)
             }
             if case .awaited(let patience) = outside, state.mayBeWoken { return .wait(patience: patience) }
-            guard let due = state.nextDue else { return .fail(state.standstill) }
-            guard due <= state.end else { return .fail(state.timeIsUp) }
-            state.now = due
+            guard state.moveTime() else { return .fail(state.now > state.end ? state.timeIsUp : state.standstill) }
         }
     }
 

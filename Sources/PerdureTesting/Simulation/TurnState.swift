@@ -12,6 +12,7 @@ struct TurnState {
         let at: Timestamp
         let order: UInt64
         let process: Int
+        let isChore: Bool
         let action: @Sendable () -> Void
         static func < (left: Timer, right: Timer) -> Bool { (left.at, left.order) < (right.at, right.order) }
         static func == (left: Timer, right: Timer) -> Bool { left.order == right.order }
@@ -43,6 +44,8 @@ struct TurnState {
 
     /// More than a dead engine needs to come to its end.
     private static let ghostLimit = 1_000_000
+    /// So often time moves on for housekeeping only. What comes of that would have come by then.
+    private static let choreLimit = 1_000
 
     var processes: [Process] = []
     var bodies: [UInt64: Body] = [:]
@@ -63,8 +66,14 @@ struct TurnState {
     private var ghosts = Deque<Item>()
     private var timers = Heap<Timer>()
     private var lastNumber: UInt64 = 0
+    private let turnLength: UInt64
+    /// How many of the timers are not housekeeping.
+    private var waiting = 0
+    /// How often in a row time has moved on for housekeeping only.
+    private var chores = 0
 
-    init(seed: UInt64?, start: Timestamp, end: Timestamp) {
+    init(seed: UInt64?, start: Timestamp, turnLength: Duration, end: Timestamp) {
+        self.turnLength = UInt64(clamping: turnLength.microseconds)
         self.seed = seed ?? 0
         generator = seed.map { DerivedGenerator(state: $0) }
         now = start
@@ -101,16 +110,31 @@ struct TurnState {
         return nil
     }
 
-    mutating func add(after duration: Duration, of process: Int, _ action: @escaping @Sendable () -> Void) {
-        let timer = Timer(at: time(of: process) + max(.zero, duration), order: nextNumber(), process: process, action: action)
+    mutating func add(
+        after duration: Duration, of process: Int, isChore: Bool = false, _ action: @escaping @Sendable () -> Void
+    ) {
+        let timer = Timer(
+            at: time(of: process) + max(.zero, duration), order: nextNumber(), process: process, isChore: isChore, action: action)
         if processes[process].isBuried { return }
-        if processes[process].isDead { processes[process].timers.insert(timer) } else { timers.insert(timer) }
+        if processes[process].isDead {
+            processes[process].timers.insert(timer)
+        } else {
+            timers.insert(timer)
+            if !isChore { waiting += 1 }
+        }
+    }
+
+    /// Whether what was taken can be done although something has happened since. Otherwise it goes where it belongs now.
+    mutating func goesOn(with item: Item) -> (Bool, dropped: Work?) {
+        guard processes[item.process].isDead || processes[item.process].frozenUntil != nil else { return (true, nil) }
+        return (false, add(item.kind, of: item.process, body: item.body, item.work))
     }
 
     /// What is done next, if anything can be done at this time.
     mutating func take() -> Item? {
         while let timer = timers.min, timer.at <= now {
             timers.removeMin()
+            if !timer.isChore { waiting -= 1 }
             _ = add(.time, of: timer.process, body: nil, .closure(timer.action))
         }
         guard !ready.isEmpty else { return nil }
@@ -118,10 +142,18 @@ struct TurnState {
             ready.swapAt(0, Int(truncatingIfNeeded: number % UInt64(ready.count)))
         }
         running = ready.popFirst()
+        if turnLength > 0, let number = generator?.next() { now = now + .microseconds(Int64(number % (turnLength + 1))) }
         return running
     }
 
-    var nextDue: Timestamp? { timers.min?.at }
+    /// Nothing can be done at this time. Returns whether there is a later one that is worth waiting for.
+    mutating func moveTime() -> Bool {
+        guard let due = timers.min?.at else { return false }
+        chores = waiting > 0 ? 0 : chores + 1
+        guard chores <= Self.choreLimit else { return false }
+        now = due
+        return now <= end
+    }
 
     func turn(_ item: Item) -> Turn {
         Turn(number: item.number, process: processes[item.process].name, kind: item.kind, at: now)
@@ -174,6 +206,7 @@ struct TurnState {
         processes[process].frozenUntil = nil
         let own = timers.unordered.filter { $0.process == process }
         if !own.isEmpty { timers = Heap(timers.unordered.filter { $0.process != process }) }
+        waiting -= own.count { !$0.isChore }
         processes[process].timers = Heap(own)
         bodies = bodies.filter { $0.value.process != process }
         ghosts.append(contentsOf: items.filter { $0.kind != .body })

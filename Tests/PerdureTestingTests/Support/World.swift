@@ -3,32 +3,50 @@ import Logging
 import Perdure
 import PerdureEngine
 import PerdureHistory
+import PerdureMemory
 import PerdureSQLite
 import PerdureStore
 import PerdureTesting
 import Synchronization
 import Testing
 
-/// A simulation over a file of its own, with whoever uses it.
+/// A simulation over a store of its own, with whoever uses it.
 final class World: Sendable {
     let simulation: Simulation
-    let folder: URL
+    private let database: MemoryDatabase
+    /// Where the store is a file.
+    private let folder: URL?
     let log = Lines()
+    /// What engines warn of.
+    let complaints = Lines()
 
-    init(_ simulation: Simulation) throws {
+    init(_ simulation: Simulation, ownership: MemoryDatabase.Ownership = .exclusive) {
         self.simulation = simulation
+        database = MemoryDatabase(ownership: ownership) { simulation.now }
+        folder = nil
+    }
+
+    /// Over a file.
+    init(onDisk simulation: Simulation) throws {
+        self.simulation = simulation
+        database = MemoryDatabase { simulation.now }
         // In memory where the system has such a place: what is asked here is not whether a disk keeps its promise.
         let memory = URL(filePath: "/dev/shm")
         let base = FileManager.default.isWritableFile(atPath: memory.path) ? memory : FileManager.default.temporaryDirectory
-        folder = base.appending(path: "perdure-simulation-\(UUID())")
+        let folder = base.appending(path: "perdure-simulation-\(UUID())")
+        self.folder = folder
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     }
 
-    deinit { try? FileManager.default.removeItem(at: folder) }
+    deinit { if let folder { try? FileManager.default.removeItem(at: folder) } }
 
     static let ada = Principal(.human, "ada")
 
-    var file: StoreConfiguration { .sqlite(folder.appending(path: "engine.db").path) { [simulation] in simulation.now } }
+    private func store(of process: SimulatedProcess) -> StoreConfiguration {
+        guard let folder else { return process.store(.memory(database)) }
+        let file = StoreConfiguration.sqlite(folder.appending(path: "engine.db").path) { [simulation] in simulation.now }
+        return process.store(file, isThreaded: true)
+    }
 
     /// An engine in this process, which runs.
     func open(
@@ -38,9 +56,11 @@ final class World: Sendable {
         var configuration = process.configured()
         configuration.verificationRate = 0
         configure(&configuration)
+        let complaints = complaints
         let engine = try await Engine(
-            store: process.store(file, isThreaded: true), configuration: configuration,
-            logger: process.logger(Logger(label: "perdure.test") { _ in SwiftLogNoOpLogHandler() }), workflows: workflows)
+            store: store(of: process), configuration: configuration,
+            logger: process.logger(Logger(label: "perdure.test") { _ in ComplaintHandler(lines: complaints) }),
+            workflows: workflows)
         process.start(engine)
         return engine
     }
@@ -67,6 +87,20 @@ final class Lines: Sendable {
     private let lines = Mutex<[String]>([])
     func add(_ line: String) { lines.withLock { $0.append(line) } }
     var all: [String] { lines.withLock { $0 } }
+}
+
+/// Writes down warnings and what is worse.
+private struct ComplaintHandler: LogHandler {
+    let lines: Lines
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.warning
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) { lines.add("\(event.message)") }
 }
 
 struct Flow: Workflow {
