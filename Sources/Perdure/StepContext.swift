@@ -16,7 +16,7 @@ public struct StepContext: Sendable {
     /// Grows with everything that is sent for the run, whatever attempt of whatever step, undo or probe it is, so that the other side
     /// can refuse an older sender.
     public let fencingToken: FencingToken
-    /// When the engine stops waiting for this attempt and cancels its task.
+    /// When the engine stops waiting for this attempt and cancels its task, on the clock of this machine.
     public let deadline: Date
     /// A logger that carries the names of the run and the step.
     public var logger: Logger { makeLogger() }

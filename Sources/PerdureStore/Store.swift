@@ -15,7 +15,8 @@ import Synchronization
 package protocol Store: Sendable {
     /// The store's own name, made with it: tells two stores apart in exports and messages.
     var identity: String { get }
-    /// The clock that stamps events and deliveries.
+    /// The clock that stamps events and deliveries, and by which runs are due. Engines take it for theirs. Where the store is elsewhere it may
+    /// be an estimate.
     func now() -> Timestamp
 
     /// Registers this process as a node. Nodes that are known to be dead at that moment lose their runs. Where nodes have leases, the

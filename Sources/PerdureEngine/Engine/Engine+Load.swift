@@ -53,7 +53,7 @@ extension Engine {
 
     private func readInbox(_ run: Int64, _ begun: BegunReading?) async throws(StoreError) -> ReadInbox {
         if let begun { return ReadInbox(begun.beginning.inbox, at: begun.at) }
-        let now = configuration.clock.now()
+        let now = clock.now()
         return ReadInbox(try await store.inbox(run: run, after: 0), at: now)
     }
 

@@ -38,7 +38,7 @@ extension Engine {
                 "a run was owned by processes that died; it is restarted alone",
                 metadata: ["run": "\(claim.record.id)", "deaths": "\(deaths)", "delay": "\(delay)"])
         }
-        giveBack(claim, to: RunTransition(to: .waiting, wakeAt: configuration.clock.now() + delay), rings: false)
+        giveBack(claim, to: RunTransition(to: .waiting, wakeAt: clock.now() + delay), rings: false)
         return false
     }
 

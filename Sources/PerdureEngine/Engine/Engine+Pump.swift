@@ -16,7 +16,7 @@ extension Engine {
         ActivationServices(
             store: store, journal: journal, registry: registry, runtime: configuration.runtime, threads: threads,
             watchdog: watchdog, scheduler: scheduler,
-            resources: resources, clock: configuration.clock,
+            resources: resources, clock: clock,
             random: configuration.random, node: node, build: build, payloadLimit: configuration.payloadLimit, logger: logger,
             metrics: metrics, bodies: bodies, bodyExecutor: bodyExecutor,
             bodyWatch: configuration.bodyWatch, recovery: recovering, lead: lead, inboxes: inboxes,
@@ -39,8 +39,8 @@ extension Engine {
                 do {
                     // In this order: a run that is given up between the two is found by the claim, message and all.
                     try await readInboxes()
-                    try await claimAll(services, into: &group)
-                    try await schedulePump()
+                    let hasClaimed = try await claimAll(services, into: &group)
+                    try await schedulePump(hasClaimed: hasClaimed)
                 } catch {
                     logger.error("the store cannot be asked for work; asking again", metadata: ["error": "\(error)"])
                     scheduler.schedule(after: .milliseconds(200)) { [bell] in bell.ring() }
@@ -49,7 +49,11 @@ extension Engine {
         }
     }
 
-    private func claimAll(_ services: ActivationServices, into group: inout DiscardingTaskGroup) async throws(StoreError) {
+    /// Returns whether there was anything.
+    private func claimAll(
+        _ services: ActivationServices, into group: inout DiscardingTaskGroup
+    ) async throws(StoreError) -> Bool {
+        var hasClaimed = false
         while true {
             let (limit, ahead) = state.withLock { state in
                 let room = configuration.activeRuns - state.table.ownedCount - state.loading
@@ -62,13 +66,18 @@ extension Engine {
                 return (min(Self.claimLimit, room), state.claimsAhead ? lead.span : .zero)
             }
             defer { state.withLock { $0.loading -= max(0, limit) } }
-            guard limit > 0, !Task.isCancelled else { return }
+            guard limit > 0, !Task.isCancelled else { return hasClaimed }
             let claimed = try await store.claim(
                 ClaimRequest(node: node, build: build, hosted: hosted, limit: limit, ahead: ahead))
             for run in claimed.setAside { wasSetAside(run.id, run.reason) }
             let unread = claimed.runs.filter { claim in !takeResident(claim) }
             load(unread, services, into: &group)
-            if claimed.runs.count + claimed.setAside.count < limit { return recovering.foundAll() }
+            let count = claimed.runs.count + claimed.setAside.count
+            if count > 0 { hasClaimed = true }
+            if count < limit {
+                recovering.foundAll()
+                return hasClaimed
+            }
         }
     }
 
@@ -105,7 +114,7 @@ extension Engine {
         for start in stride(from: 0, to: short.count, by: Self.readTogether) {
             let batch = Array(short[start..<min(start + Self.readTogether, short.count)])
             group.addTask { [self] in
-                let now = configuration.clock.now()
+                let now = clock.now()
                 // What cannot be read together is read alone, and its error told then.
                 let read = try? await store.beginnings(of: batch.map(\.record.number), limit: Int(most))
                 for claim in batch {
@@ -186,16 +195,44 @@ extension Engine {
 
     // MARK: Time
 
-    private func schedulePump() async throws(StoreError) {
+    private func schedulePump(hasClaimed: Bool) async throws(StoreError) {
         // What is due cannot be taken now; whatever leaves memory rings.
         if state.withLock({ $0.isSaturated }) { return }
-        if let next = try await store.nextWake(hosted: hosted) { ringLater(at: next) }
+        let next = try await store.nextWake(hosted: hosted), now = clock.now()
+        let pause = state.withLock { state -> Duration? in
+            guard let next, !hasClaimed, lookTime(for: next, ahead: state.claimsAhead) <= now else {
+                state.vainLooks = 0
+                return nil
+            }
+            state.vainLooks += 1
+            return min(.seconds(1), .milliseconds(10 << min(state.vainLooks - 1, 7)))
+        }
+        if let pause { lookAgain(after: pause) } else if let next { ringLater(at: next) }
     }
 
-    /// Has the pump look for what is due at that time, half a lead before: with it comes what is due in the other half, in one claim.
+    /// Something is due and was not there to be claimed: the store decides by a time that is behind the one that it tells here, or somebody
+    /// has just given it up. It is looked for without haste, or the store would be asked as fast as it can answer.
+    private func lookAgain(after pause: Duration) {
+        let isFirst = state.withLock { state in
+            defer { state.isLookingAgain = true }
+            return !state.isLookingAgain
+        }
+        guard isFirst else { return }
+        scheduler.schedule(after: pause) { [weak self] in
+            self?.state.withLock { $0.isLookingAgain = false }
+            self?.bell.ring()
+        }
+    }
+
+    /// Half a lead before it is due: with it comes what is due in the other half, in one claim.
+    private func lookTime(for due: Timestamp, ahead: Bool) -> Timestamp {
+        ahead ? due - lead.span / 2 : due
+    }
+
+    /// Has the pump look for what is due at that time.
     func ringLater(at due: Timestamp) {
         state.withLock { state in
-            let time = state.claimsAhead ? due - lead.span / 2 : due
+            let time = lookTime(for: due, ahead: state.claimsAhead)
             if let scheduled = state.scheduledPump, scheduled <= time { return }
             state.scheduledPump = time
             // Set under the lock: of two threads that are here at once, the later time must not be the last to be set.

@@ -98,7 +98,7 @@ extension Engine {
             return clearSuspect(claim.record.number)
         }
         if standing.isSuspect { watch(activation, deaths: deaths) }
-        let inbox = ReadInbox(InboxPage(rows: [], hasMore: false), at: configuration.clock.now())
+        let inbox = ReadInbox(InboxPage(rows: [], hasMore: false), at: clock.now())
         try await replay(claim, activation, inbox, late: late)
     }
 

@@ -28,6 +28,8 @@ public final class Engine: Service {
     let steps: StepRegistry
     let logger: Logger
     let journal: Journal
+    /// The store's time. That of the configuration only measures how long something takes.
+    let clock: StoreClock
     let scheduler: Scheduler
     let resources: Resources
     let pumpAlarm: Scheduler.Alarm
@@ -73,8 +75,7 @@ public final class Engine: Service {
         // It takes as long as opening the store, so both are done at once.
         let runtime = configuration.runtime
         let fingerprint = runtime.spawn { configuration.build ?? BuildFingerprint.current }
-        let clock = configuration.clock
-        let now = clock.now()
+        let now = configuration.clock.now()
         node = NodeID(
             rawValue: RunID(milliseconds: now.microseconds / 1_000, random: (configuration.random(), configuration.random()))
                 .description)
@@ -89,7 +90,10 @@ public final class Engine: Service {
         } catch let error as StoreError {
             throw error.publicError
         }
-        recovering = Recovery(clock: clock, since: now, logger: logger, metrics: metrics)
+        // Before the store is open its time is not known.
+        recovering = Recovery(clock: configuration.clock, since: now, logger: logger, metrics: metrics)
+        let clock = StoreClock(self.store, machine: configuration.clock)
+        self.clock = clock
         scheduler = Scheduler(clock: clock, runtime: runtime)
         resources = Resources(
             configuration.resources, clock: clock, random: configuration.random, scheduler: scheduler, logger: logger,
@@ -273,6 +277,9 @@ struct EngineState {
     /// Messages for runs that this node owns and that are still being read from the store.
     var rowsForLoading: [Int64: LateRows] = [:]
     var scheduledPump: Timestamp?
+    /// How often in a row something was said to be due and not there to be claimed.
+    var vainLooks = 0
+    var isLookingAgain = false
     /// Whether runs are claimed a little before they are due.
     var claimsAhead = true
     /// Whether work was left in the store because too much was in memory.

@@ -1,3 +1,4 @@
+import Foundation
 import Perdure
 import PerdureHistory
 import PerdureStore
@@ -7,7 +8,7 @@ import PerdureStore
 struct NoStore: Store {
     var identity: String { "" }
     var transactions: (any TransactionalStore.Type)? { nil }
-    func now() -> Timestamp { .epoch }
+    func now() -> Timestamp { Timestamp(Date()) }
 
     private func none() throws(StoreError) -> Never { throw .closed }
 

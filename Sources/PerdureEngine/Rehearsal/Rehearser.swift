@@ -45,20 +45,21 @@ package final class Rehearser: Sendable {
         _ store: any Store, _ registry: WorkflowRegistry, _ build: String, _ configuration: EngineConfiguration
     ) -> ActivationServices {
         let logger = Logger(label: "perdure") { _ in SwiftLogNoOpLogHandler() }
-        let scheduler = Scheduler(clock: configuration.clock), metrics = EngineMetrics()
+        let clock = StoreClock(store, machine: configuration.clock), scheduler = Scheduler(clock: clock),
+            metrics = EngineMetrics()
         return ActivationServices(
             store: store, journal: Journal(store: store, logger: logger) { _, _ in }, registry: registry,
             runtime: .threads, threads: EngineThreads(count: 1, name: "perdure-check"),
             watchdog: Watchdog(limit: configuration.watchdogLimit, now: { .now }) { _ in }, scheduler: scheduler,
             resources: Resources(
-                [:], clock: configuration.clock, random: configuration.random, scheduler: scheduler, logger: logger,
+                [:], clock: clock, random: configuration.random, scheduler: scheduler, logger: logger,
                 metrics: metrics),
-            clock: configuration.clock, random: configuration.random, node: NodeID(rawValue: "rehearsal"), build: build,
+            clock: clock, random: configuration.random, node: NodeID(rawValue: "rehearsal"), build: build,
             payloadLimit: configuration.payloadLimit, logger: logger, metrics: metrics, bodies: BodyCounter(),
             bodyExecutor: BodyExecutor(lends: false), bodyWatch: nil,
-            recovery: Recovery(clock: configuration.clock, since: configuration.clock.now(), logger: logger, metrics: metrics),
+            recovery: Recovery(clock: clock, since: clock.now(), logger: logger, metrics: metrics),
             lead: Lead(.zero),
-            inboxes: InboxLook(store: store, clock: configuration.clock, scheduler: scheduler, runtime: .threads, logger: logger),
+            inboxes: InboxLook(store: store, clock: clock, scheduler: scheduler, runtime: .threads, logger: logger),
             report: EventReport(logger: logger, metrics: metrics), observe: { _, _ in })
     }
 

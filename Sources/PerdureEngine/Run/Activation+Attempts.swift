@@ -49,7 +49,8 @@ extension Activation {
         let watched = services.bodyWatch.map { (watch: $0, attempt: attempt) }
         let context = StepContext(
             runID: run, step: attempt.subject, idempotencyKey: Self.key(key, watched, run), attempt: attempt.number,
-            fencingToken: FencingToken(epoch: epoch, sequence: number), deadline: attempt.deadline.date,
+            fencingToken: FencingToken(epoch: epoch, sequence: number),
+            deadline: services.clock.machineTime(of: attempt.deadline).date,
             logger: Self.bodyLogger(logger, run: run, step: key.subject, attempt: attempt.number),
             host: host)
         // From here on the body answers for what its resource has allowed.

@@ -14,7 +14,7 @@ package struct ActivationServices: Sendable {
     let watchdog: Watchdog
     let scheduler: Scheduler
     let resources: Resources
-    let clock: any EngineClock
+    let clock: StoreClock
     let random: @Sendable () -> UInt64
     let node: NodeID
     let build: String

@@ -8,6 +8,8 @@ import Synchronization
 /// One process of a simulation: an engine, its clock and its store, which live and die together.
 package final class SimulatedProcess: TurnQueue {
     private struct State {
+        /// How far its clock is ahead.
+        var skew: Duration
         var doors: [SimulatedStore] = []
         var running: Task<Void, Never>?
         var failure: (any Error)?
@@ -16,19 +18,25 @@ package final class SimulatedProcess: TurnQueue {
 
     package let name: String
     package let tasks: any TaskExecutor
-    package let clock: any EngineClock
+    package var clock: any EngineClock { SimulatedClock(process: self) }
+    /// How far the time that it takes for its store's is ahead of that.
+    let misjudgement: Duration
     let number: Int
     let loop: TurnLoop
     let gate: (any StoreGate)?
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
-    init(_ name: String, number: Int, loop: TurnLoop, skew: Duration, gate: (any StoreGate)? = nil) {
+    init(
+        _ name: String, number: Int, loop: TurnLoop, skew: Duration = .zero, misjudgement: Duration = .zero,
+        gate: (any StoreGate)? = nil
+    ) {
+        state = Mutex(State(skew: skew))
+        self.misjudgement = misjudgement
         self.gate = gate
         self.name = name
         self.number = number
         self.loop = loop
         tasks = TurnExecutor(loop, process: number, kind: .task)
-        clock = SimulatedClock(loop: loop, process: number, skew: skew)
     }
 
     // MARK: What an engine is made with
@@ -114,6 +122,14 @@ package final class SimulatedProcess: TurnQueue {
     /// Stops the process for a while, as a paused virtual machine is stopped: afterwards it goes on as if nothing had happened.
     package func freeze(for duration: Duration) { loop.freeze(number, for: duration) }
 
+    /// Sets its clock. What it has begun to wait for takes as long as before.
+    package func setClock(ahead skew: Duration) { state.withLock { $0.skew = skew } }
+
+    /// How much time has passed for it alone.
+    var timeSinceDeath: Duration { max(.zero, loop.time(of: number).duration(since: loop.now)) }
+
+    fileprivate var time: Timestamp { loop.time(of: number) + state.withLock { $0.skew } }
+
     /// Lets time pass. For bodies of steps too.
     package func sleep(for duration: Duration) async throws {
         let nap = Nap(), body = loop.runningBody
@@ -158,15 +174,15 @@ package final class SimulatedProcess: TurnQueue {
 
 /// The time of a simulation as one process sees it.
 private struct SimulatedClock: EngineClock {
-    let loop: TurnLoop
-    let process: Int
-    let skew: Duration
+    let process: SimulatedProcess
 
-    func now() -> Timestamp { loop.time(of: process) + skew }
+    func now() -> Timestamp { process.time }
     func onChange(_ handler: @escaping @Sendable () -> Void) {}
-    func after(_ duration: Duration, _ action: @escaping @Sendable () -> Void) { loop.add(after: duration, of: process, action) }
+    func after(_ duration: Duration, _ action: @escaping @Sendable () -> Void) {
+        process.loop.add(after: duration, of: process.number, action)
+    }
     func afterRest(_ duration: Duration, _ action: @escaping @Sendable () -> Void) {
-        loop.add(after: duration, of: process, isChore: true, action)
+        process.loop.add(after: duration, of: process.number, isChore: true, action)
     }
 }
 

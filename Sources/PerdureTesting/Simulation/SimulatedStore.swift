@@ -90,7 +90,11 @@ final class SimulatedStore: Store {
     // MARK: The calls
 
     var identity: String { base.identity }
-    func now() -> Timestamp { base.now() }
+    func now() -> Timestamp {
+        let now = base.now() + process.misjudgement
+        // What a dead engine waits for ends at once, in a time of its own.
+        return isDead.load(ordering: .relaxed) ? now + process.timeSinceDeath : now
+    }
     var transactions: (any TransactionalStore.Type)? { base.transactions }
     var leaseLength: Duration? { base.leaseLength }
 

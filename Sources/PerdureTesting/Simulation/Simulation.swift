@@ -36,7 +36,7 @@ package final class Simulation: Sendable {
     ) {
         self.seed = seed
         loop = TurnLoop(seed: seed, start: start, turnLength: turnLength, outside: outside, limit: limit)
-        tests = SimulatedProcess("tests", number: loop.addProcess("tests"), loop: loop, skew: .zero)
+        tests = SimulatedProcess("tests", number: loop.addProcess("tests"), loop: loop)
     }
 
     /// A process that can host one engine, die and be stopped for a while.
@@ -44,9 +44,12 @@ package final class Simulation: Sendable {
     /// - Parameters:
     ///   - name: Says to people which one it is.
     ///   - skew: How far its clock is ahead.
+    ///   - misjudgement: How far the time that it takes for its store's is ahead of that.
     ///   - gate: Sees the calls of its store, and may change what becomes of them.
-    package func process(_ name: String, skew: Duration = .zero, gate: (any StoreGate)? = nil) -> SimulatedProcess {
-        SimulatedProcess(name, number: loop.addProcess(name), loop: loop, skew: skew, gate: gate)
+    package func process(
+        _ name: String, skew: Duration = .zero, misjudgement: Duration = .zero, gate: (any StoreGate)? = nil
+    ) -> SimulatedProcess {
+        SimulatedProcess(name, number: loop.addProcess(name), loop: loop, skew: skew, misjudgement: misjudgement, gate: gate)
     }
 
     /// Starts something that belongs to no engine, for code in ``run(_:)``.

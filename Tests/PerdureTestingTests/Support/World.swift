@@ -17,18 +17,22 @@ final class World: Sendable {
     /// Where the store is a file.
     private let folder: URL?
     let log = Lines()
+    private let ahead: Shift
     /// What engines warn of.
     let complaints = Lines()
 
     init(_ simulation: Simulation, ownership: MemoryDatabase.Ownership = .exclusive) {
         self.simulation = simulation
-        database = MemoryDatabase(ownership: ownership) { simulation.now }
+        let ahead = Shift()
+        self.ahead = ahead
+        database = MemoryDatabase(ownership: ownership) { simulation.now + ahead.value }
         folder = nil
     }
 
     /// Over a file.
     init(onDisk simulation: Simulation) throws {
         self.simulation = simulation
+        ahead = Shift()
         database = MemoryDatabase { simulation.now }
         // In memory where the system has such a place: what is asked here is not whether a disk keeps its promise.
         let memory = URL(filePath: "/dev/shm")
@@ -37,6 +41,9 @@ final class World: Sendable {
         self.folder = folder
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     }
+
+    /// Sets the clock of the store in memory.
+    func setClock(ahead shift: Duration) { ahead.set(shift) }
 
     deinit { if let folder { try? FileManager.default.removeItem(at: folder) } }
 
@@ -80,6 +87,13 @@ final class World: Sendable {
             $0.subject.isEmpty ? $0.kind.rawValue : "\($0.kind.rawValue) \($0.subject)"
         }
     }
+}
+
+/// How far a clock is ahead.
+private final class Shift: Sendable {
+    private let state = Mutex(Duration.zero)
+    var value: Duration { state.withLock { $0 } }
+    func set(_ value: Duration) { state.withLock { $0 = value } }
 }
 
 /// What several tasks write down.

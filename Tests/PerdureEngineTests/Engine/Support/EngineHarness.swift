@@ -69,7 +69,7 @@ final class EngineHarness: Sendable {
         let processClock = ProcessClock(clock), pulse = pulse, script = script, place = place
         let opened = Mutex<WatchedStore?>(nil)
         let store = StoreConfiguration { role in
-            let store = WatchedStore(try await place.open(role), pulse: pulse, script: script)
+            let store = WatchedStore(try await place.open(role), clock: processClock, pulse: pulse, script: script)
             opened.withLock { $0 = store }
             return store
         }

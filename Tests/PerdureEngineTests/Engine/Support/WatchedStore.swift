@@ -55,12 +55,14 @@ final class WatchedStore: Store {
     }
 
     private let base: any Store
+    private let clock: ProcessClock?
     private let pulse: Pulse
     private let script: StoreScript
     private let state = Mutex(State())
 
-    init(_ base: any Store, pulse: Pulse, script: StoreScript) {
+    init(_ base: any Store, clock: ProcessClock? = nil, pulse: Pulse, script: StoreScript) {
         self.base = base
+        self.clock = clock
         self.pulse = pulse
         self.script = script
     }
@@ -109,7 +111,8 @@ final class WatchedStore: Store {
     }
 
     var identity: String { base.identity }
-    func now() -> Timestamp { base.now() }
+    /// As long as the process lives, the store's time; when it is dead, all time is over.
+    func now() -> Timestamp { clock?.now() ?? base.now() }
 
     func commit(_ items: [CommitItem]) async throws(StoreError) -> [CommitResult] {
         let number = state.withLock { state in
