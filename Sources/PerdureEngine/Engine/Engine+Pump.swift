@@ -19,7 +19,7 @@ extension Engine {
             resources: resources, clock: clock,
             random: configuration.random, node: node, build: build, payloadLimit: configuration.payloadLimit, logger: logger,
             metrics: metrics, bodies: bodies, bodyExecutor: bodyExecutor,
-            bodyWatch: configuration.bodyWatch, recovery: recovering, lead: lead, inboxes: inboxes,
+            bodyWatch: configuration.bodyWatch, recovery: recovering, lease: lease, lead: lead, inboxes: inboxes,
             report: report,
             observe: { [weak self] activation, event in self?.observe(activation, event) })
     }

@@ -30,6 +30,8 @@ public final class Engine: Service {
     let journal: Journal
     /// The store's time. That of the configuration only measures how long something takes.
     let clock: StoreClock
+    /// Where several nodes share the store.
+    let lease: NodeLease?
     let scheduler: Scheduler
     let resources: Resources
     let pumpAlarm: Scheduler.Alarm
@@ -79,9 +81,11 @@ public final class Engine: Service {
         node = NodeID(
             rawValue: RunID(milliseconds: now.microseconds / 1_000, random: (configuration.random(), configuration.random()))
                 .description)
+        let registered: Duration
         do {
             self.store = try await store.open(.engine)
             build = await fingerprint.value
+            registered = configuration.clock.elapsed
             let process = ProcessInfo.processInfo
             try await self.store.register(
                 NodeRegistration(
@@ -94,6 +98,7 @@ public final class Engine: Service {
         recovering = Recovery(clock: configuration.clock, since: now, logger: logger, metrics: metrics)
         let clock = StoreClock(self.store, machine: configuration.clock)
         self.clock = clock
+        lease = self.store.leaseLength.map { NodeLease(length: $0, since: registered, clock: clock) }
         scheduler = Scheduler(clock: clock, runtime: runtime)
         resources = Resources(
             configuration.resources, clock: clock, random: configuration.random, scheduler: scheduler, logger: logger,
@@ -191,7 +196,7 @@ public final class Engine: Service {
     /// Takes work in, and hands it over at the end. The lease is kept until that is done.
     private func hostRuns() async throws {
         try await withThrowingTaskGroup { group in
-            if let length = store.leaseLength { group.addTask { [self] in try await keepLease(length) } }
+            if let lease { group.addTask { [self] in try await keepLease(lease) } }
             group.addTask { [self] in
                 await untilShutdown()
                 await drain()

@@ -15,6 +15,7 @@ struct StoreClock: EngineClock {
     }
 
     func now() -> Timestamp { store.now() }
+    var elapsed: Duration { machine.elapsed }
     func onChange(_ handler: @escaping @Sendable () -> Void) { machine.onChange(handler) }
     func after(_ duration: Duration, _ action: @escaping @Sendable () -> Void) { machine.after(duration, action) }
     func afterRest(_ duration: Duration, _ action: @escaping @Sendable () -> Void) { machine.afterRest(duration, action) }

@@ -110,6 +110,8 @@ package struct Attempt: Sendable, Hashable {
     package var output: [UInt8]
     /// Whether an owner before this one has begun it, or may have.
     package var isRepeated = false
+    /// Whether it is begun only where nobody else can have the run.
+    package var needsLease = false
     /// How long its body may go without a heartbeat. A probe may for ever.
     package var heartbeatTimeout: Duration?
 }

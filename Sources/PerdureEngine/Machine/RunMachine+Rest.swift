@@ -24,6 +24,8 @@ extension RunMachine {
         // A second owner that began nothing is no proof that the first did not.
         attempt.isRepeated = step.isInherited || (step.failedAttempts == 0 && (step.mayHaveRun || step.earlierMayHaveRun))
         attempt.heartbeatTimeout = step.request.policy.heartbeatTimeout
+        // What others would do as well is done again under the same key; the store itself sees to its transactions.
+        attempt.needsLease = step.isAtMostOnce || (step.request.approval != nil && !step.isTransaction)
         return attempt
     }
 

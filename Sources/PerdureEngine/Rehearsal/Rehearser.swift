@@ -58,7 +58,7 @@ package final class Rehearser: Sendable {
             payloadLimit: configuration.payloadLimit, logger: logger, metrics: metrics, bodies: BodyCounter(),
             bodyExecutor: BodyExecutor(lends: false), bodyWatch: nil,
             recovery: Recovery(clock: clock, since: clock.now(), logger: logger, metrics: metrics),
-            lead: Lead(.zero),
+            lease: nil, lead: Lead(.zero),
             inboxes: InboxLook(store: store, clock: clock, scheduler: scheduler, runtime: .threads, logger: logger),
             report: EventReport(logger: logger, metrics: metrics), observe: { _, _ in })
     }

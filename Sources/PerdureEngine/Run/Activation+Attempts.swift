@@ -80,7 +80,9 @@ extension Activation {
             var outcome: AttemptOutcome
             do throws(StoreError) {
                 try await host.recall()
-                if let watch = services.bodyWatch {
+                if await !mayBegin(attempt) {
+                    outcome = .failed(.notBegun)
+                } else if let watch = services.bodyWatch {
                     outcome = await watch.attempt(attempt, of: identity.id) { await call.run(attempt, context, limit: limit) }
                 } else {
                     outcome = await call.run(attempt, context, limit: limit)
@@ -107,6 +109,13 @@ extension Activation {
                 attempt.operation,
                 await watch.probe(attempt, of: identity.id) { await call.probe(attempt, context, limit: limit) })
         }
+    }
+
+    /// What must not be done twice is begun only while nobody else can have the run. Asked last: the process may stand still at any moment, and
+    /// the less there is between this and the body the better.
+    private func mayBegin(_ attempt: Attempt) async -> Bool {
+        guard attempt.needsLease, let lease = services.lease, !lease.isHeld else { return true }
+        return await lease.untilHeld() && services.clock.now() < attempt.deadline
     }
 
     private static func key(

@@ -25,6 +25,8 @@ package struct ActivationServices: Sendable {
     let bodyExecutor: BodyExecutor
     let bodyWatch: (any BodyWatch)?
     let recovery: Recovery
+    /// Where several nodes share the store.
+    let lease: NodeLease?
     let lead: Lead
     let inboxes: InboxLook
     let report: EventReport

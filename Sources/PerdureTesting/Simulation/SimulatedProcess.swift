@@ -177,6 +177,7 @@ private struct SimulatedClock: EngineClock {
     let process: SimulatedProcess
 
     func now() -> Timestamp { process.time }
+    var elapsed: Duration { process.loop.time(of: process.number).duration(since: .epoch) }
     func onChange(_ handler: @escaping @Sendable () -> Void) {}
     func after(_ duration: Duration, _ action: @escaping @Sendable () -> Void) {
         process.loop.add(after: duration, of: process.number, action)

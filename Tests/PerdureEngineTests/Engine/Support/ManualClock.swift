@@ -46,6 +46,7 @@ final class ProcessClock: EngineClock {
     }
 
     func now() -> Timestamp { clock.now() + state.withLock { $0.passed } }
+    var elapsed: Duration { clock.passed + state.withLock { $0.passed } }
 
     func onChange(_ handler: @escaping @Sendable () -> Void) {
         state.withLock { $0.handlers.append(handler) }
