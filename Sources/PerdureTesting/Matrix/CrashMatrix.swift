@@ -14,9 +14,10 @@ public struct CrashMatrix: Sendable {
     public let workflow: String
     /// Its version.
     public let version: String
-    private let subject: TrialSubject
+    private var subject: TrialSubject
     private let interruptions: [Interruption]
     private let endMayDiffer: Bool
+    private var wayMayDiffer = false
 
     /// What is tried: one run of a workflow, which `Principal(.human, "starter")` starts with the key `trial`.
     ///
@@ -52,6 +53,22 @@ public struct CrashMatrix: Sendable {
             script: script, configuration: configuration)
         self.interruptions = interruptions
         self.endMayDiffer = endMayDiffer
+    }
+
+    /// The same, with a person who has something to say about steps that cannot go on by themselves.
+    ///
+    /// - Parameters:
+    ///   - turnLimit: How much may be done in a trial at one time.
+    ///   - commitTime: How long a commit takes.
+    ///   - wayMayDiffer: Whether an interrupted run may come to the same end on another way.
+    package func with(
+        turnLimit: Int, commitTime: Duration = .zero, wayMayDiffer: Bool = false,
+        person: @escaping @Sendable (RunView.Step) -> PersonsWord? = { _ in nil }
+    ) -> CrashMatrix {
+        var matrix = self
+        (matrix.subject.turnLimit, matrix.subject.commitTime, matrix.subject.person) = (turnLimit, commitTime, person)
+        matrix.wayMayDiffer = wayMayDiffer
+        return matrix
     }
 
     /// Runs the workflow once undisturbed, then once for each interruption. As many at once as there are cores.
@@ -183,6 +200,7 @@ public struct CrashMatrix: Sendable {
                 "In the world stand \(ResumabilityReport.list(end.effects)); undisturbed \(ResumabilityReport.list(model.effects))."
             )
         }
+        if wayMayDiffer { return differences }
         let more = end.decisionsOfCode.removing(model.decisionsOfCode), less = model.decisionsOfCode.removing(end.decisionsOfCode)
         if !more.isEmpty {
             differences.append("Its history has what the undisturbed one has not: \(more.joined(separator: ", ")).")

@@ -1,7 +1,7 @@
 import Foundation
 import Logging
 import Perdure
-import PerdureEngine
+package import PerdureEngine
 import PerdureHistory
 import PerdureMemory
 import PerdureStore
@@ -19,6 +19,18 @@ struct TrialSubject: Sendable {
     let start: @Sendable (Engine) async throws -> RunID
     let script: [ScriptedEvent]
     let configuration: EngineConfiguration
+    /// What a person says of a step that only a person can move; nil for the truth about one in doubt, and nothing about a dead letter.
+    var person: @Sendable (RunView.Step) -> PersonsWord? = { _ in nil }
+    /// How much may be done in a trial at one time: what has no end is not waited for.
+    var turnLimit = 1_000_000
+    /// How long a commit takes.
+    var commitTime = Duration.zero
+}
+
+/// What a person says of a step that cannot go on by itself.
+package enum PersonsWord: Sendable {
+    case retry
+    case resolve(StepResolution)
 }
 
 /// How one trial ended.
@@ -49,8 +61,9 @@ struct Trial: Sendable {
     func run() async throws -> TrialEnd {
         let cast = try subject.cast(), before = cast.effects()
         let stage = TestStage(
-            Simulation(outside: .refused), ownership: plan?.interruption == .lostLease ? .leases(.seconds(5)) : .exclusive)
-        let watch = TrialWatch(plan, stage, effects: cast.effects)
+            Simulation(outside: .refused, turnLimit: subject.turnLimit),
+            ownership: plan?.interruption == .lostLease ? .leases(.seconds(5)) : .exclusive)
+        let watch = TrialWatch(plan, stage, commitTime: subject.commitTime, effects: cast.effects)
         let life = TrialLife(subject, stage, watch, cast)
         var violations: [String] = []
         do {
@@ -88,6 +101,12 @@ struct Trial: Sendable {
             end.violations += verdict.problems.map { "\(record.workflow), event \($0.seq ?? 0): \($0.message)" }
             if record.state == .blocked || record.state == .quarantined {
                 end.violations.append("\(record.workflow) is \(record.state.rawValue): \(record.note ?? "")")
+            }
+            if record.state.isFinal, record.state != .terminated {
+                let open = view.steps.filter { $0.approval?.isOpen == true }
+                end.violations += open.map {
+                    "\(record.workflow) has ended, and the approval of '\($0.subject)' is still asked for."
+                }
             }
             end.history += events.map { "\(record.workflow) \($0.seq) \($0.kind.rawValue) \($0.subject)" }
             end.steps += view.steps

@@ -123,25 +123,37 @@ final class TrialLife: Sendable {
         return isOver
     }
 
-    /// Says of every step in doubt what is true.
+    /// Says of every step that cannot go on by itself what is to become of it: of one in doubt, what is true.
     ///
     /// - Returns: Whether there was one; otherwise nothing will move the run.
     private func decide(on record: RunRecord, _ client: Client) async throws -> Bool {
-        let steps = try await client.view(of: record.id).steps.filter(\.isInDoubt)
+        let steps = try await client.view(of: record.id).steps.filter(\.isStuck)
+        var isHeard = false
         for step in steps {
+            let word = subject.person(step)
+            guard word != nil || step.isInDoubt else { continue }
+            isHeard = true
             let place = "\(record.id) \(step.subject) \(step.isUndo) \(step.lastSeq)"
             guard state.withLock({ $0.said.insert(place).inserted }) else { continue }
-            let truth = watch.truth(of: step.subject, isUndo: step.isUndo, in: record.id)
             if let quiet = step.quietAfter, stage.simulation.now < quiet {
                 try await stage.simulation.sleep(for: quiet.duration(since: stage.simulation.now) + .milliseconds(1))
             }
-            state.withLock {
-                $0.decisions.append(
-                    "Whether \(step.isUndo ? "the undo of " : "")'\(step.subject)' happened: \(step.doubt ?? "nobody knows").")
+            let what = "\(step.isUndo ? "the undo of " : "")'\(step.subject)'"
+            // Whoever looks at the other side does so when nothing can happen there any more.
+            switch word ?? .resolve(truth(of: step, record)) {
+            case .retry:
+                state.withLock { $0.decisions.append("Whether \(what) is tried again: \(step.message ?? "it cannot go on").") }
+                try await client.retry(record.id, step: step.subject, by: ScriptedEvent.person)
+            case .resolve(let resolution):
+                state.withLock { $0.decisions.append("Whether \(what) happened: \(step.doubt ?? "nobody knows").") }
+                try await client.resolve(
+                    record.id, step: step.subject, resolution, reason: "looked at the other side", by: ScriptedEvent.person)
             }
-            try await client.resolve(
-                record.id, step: step.subject, truth, reason: "looked at the other side", by: ScriptedEvent.person)
         }
-        return !steps.isEmpty
+        return isHeard
+    }
+
+    private func truth(of step: RunView.Step, _ record: RunRecord) -> StepResolution {
+        watch.truth(of: step.subject, isUndo: step.isUndo, in: record.id)
     }
 }

@@ -30,6 +30,14 @@ final class TrialWatch: Sendable {
         /// What the last attempt that came to an end has come to.
         var outcome: AttemptOutcome?
         var effectsBefore: [String: Int] = [:]
+
+        var mayHaveHappened: Bool {
+            switch outcome {
+            case nil: true
+            case .failed(let failure)?: !failure.isDefinite
+            case .succeeded?, .unrecordable?: false
+            }
+        }
     }
 
     struct State {
@@ -42,21 +50,29 @@ final class TrialWatch: Sendable {
         var deaths = 0
         var works: [Work: Knowledge] = [:]
         var settled = SettledWork()
+        /// When the next attempt is to be made, by run and subject.
+        var nextAttempts: [String: Timestamp] = [:]
         var usedKeys: Set<String> = []
         var undone: Set<String> = []
         var violations: [String] = []
         var repeated = 0
         var wantsCancel = false
         var standsStill = false
+        /// The process that has stood still. It goes on with what it was about to do before it can know that the run is another's.
+        var sleeper: String?
     }
 
     let plan: Plan?
     private let stage: TestStage
+    private let commitTime: Duration
     private let effects: @Sendable () -> [String: Int]
     private let state = Mutex(State())
 
-    init(_ plan: Plan?, _ stage: TestStage, effects: @escaping @Sendable () -> [String: Int]) {
+    init(
+        _ plan: Plan?, _ stage: TestStage, commitTime: Duration = .zero, effects: @escaping @Sendable () -> [String: Int]
+    ) {
         self.plan = plan
+        self.commitTime = commitTime
         self.stage = stage
         self.effects = effects
     }
@@ -113,6 +129,10 @@ extension TrialWatch: StoreGate {
         _ items: [CommitItem], _ base: any Store, by process: SimulatedProcess
     ) async throws(StoreError) -> [CommitResult] {
         guard items.contains(where: \.isCheckpoint) else { return try await pass(items, base) }
+        if commitTime > .zero {
+            try? await process.sleep(for: commitTime)
+            guard process.isAlive else { throw .closed }
+        }
         let (interruption, dies, cancels) = state.withLock { state in
             state.commits += 1
             state.checkpoints.append(.init(number: state.commits, isCommit: true, what: items.summary))
@@ -149,7 +169,7 @@ extension TrialWatch: StoreGate {
             _ = try await pass(items, base)
             throw .outcomeUnknown("the answer was lost")
         case .lostLease:
-            state.withLock { $0.standsStill = true }
+            state.withLock { ($0.standsStill, $0.sleeper) = (true, process.name) }
             process.freeze(for: .seconds(60))
             stage.pulse.beat()
             await process.turn()
@@ -179,6 +199,12 @@ extension TrialWatch: StoreGate {
             for event in advance.events {
                 state.settled.note(event.kind, event.subject, in: record.id)
                 if event.kind == .undoStarted { state.undone.insert(event.subject) }
+                let work = "\(record.id) \(event.subject)"
+                if event.kind.rawValue.contains(".attempt_failed") {
+                    state.nextAttempts[work] = try? event.attributes.timestamp("next_at")
+                } else if !event.subject.isEmpty {
+                    state.nextAttempts[work] = nil
+                }
             }
         }
     }
@@ -192,7 +218,7 @@ struct TrialBodies: BodyWatch {
     let process: SimulatedProcess
 
     func attempt(_ attempt: Attempt, of run: RunID, _ body: () async -> AttemptOutcome) async -> AttemptOutcome {
-        let interruption = watch.begin(attempt, of: run)
+        let interruption = watch.begin(attempt, of: run, in: process)
         if interruption == .crashBeforeDispatch {
             watch.die(process)
             return .failed(AttemptFailure(CancellationError()))
@@ -209,19 +235,25 @@ struct TrialBodies: BodyWatch {
 }
 
 extension TrialWatch {
-    fileprivate func begin(_ attempt: Attempt, of run: RunID) -> Interruption? {
+    fileprivate func begin(_ attempt: Attempt, of run: RunID, in process: SimulatedProcess) -> Interruption? {
         let effects = effects(), isUndo = attempt.body == .undo
         return state.withLock { state in
             state.bodies += 1
             let what = "\(isUndo ? "undo of " : "")\(attempt.subject)"
             state.checkpoints.append(.init(number: state.bodies, isCommit: false, what: what))
             let work = Work(run: run, subject: attempt.subject, isUndo: isUndo, key: attempt.idempotencyKey)
-            if state.settled.contains(attempt.subject, isUndo: isUndo, in: run) {
+            if state.settled.contains(attempt.subject, isUndo: isUndo, in: run), state.sleeper != process.name {
                 state.violations.append("'\(what)' was begun again although its outcome was on disk.")
+            }
+            if let next = state.nextAttempts["\(run) \(attempt.subject)"], stage.simulation.now < next {
+                state.violations.append(
+                    "'\(what)' was tried again at \(stage.simulation.now), before its time, which is \(next).")
             }
             var known = state.works[work] ?? Knowledge(effectsBefore: effects)
             if known.begun > 0, attempt.isRepeated { state.repeated += 1 }
             known.begun += 1
+            // What an earlier attempt failed with says nothing about this one.
+            if case .failed? = known.outcome { known.outcome = nil }
             state.works[work] = known
             return isDue(.dispatch, state.bodies, &state)
         }
@@ -247,8 +279,8 @@ extension TrialWatch {
         for knowledge in known {
             if case .succeeded(let output)? = knowledge.outcome { return .happened(result: Data(output)) }
         }
-        // It was cut off in its middle: what stands at the other side tells.
-        let changed = known.contains { $0.begun > 0 && $0.outcome == nil && $0.effectsBefore != effects }
+        // It was cut off in its middle, or does not know: what stands at the other side tells.
+        let changed = known.contains { $0.begun > 0 && $0.mayHaveHappened && $0.effectsBefore != effects }
         return changed ? .happened(result: nil) : .didNotHappen
     }
 }

@@ -30,12 +30,14 @@ package final class Simulation: Sendable {
     ///   - turnLength: How long a turn takes at most: so much time passes also while there is something to do. Only with a seed, which says
     ///     how long each of them takes.
     ///   - limit: How much time may pass in all.
+    ///   - turnLimit: How many things may be done at one time, and a twentieth of how many may be done in all.
     package init(
         seed: UInt64? = nil, start: Timestamp = Timestamp(microseconds: 1_767_225_600_000_000), turnLength: Duration = .zero,
-        outside: OutsideWork = .refused, limit: Duration = .seconds(1_000 * 365 * 86_400)
+        outside: OutsideWork = .refused, limit: Duration = .seconds(1_000 * 365 * 86_400), turnLimit: Int = .max
     ) {
         self.seed = seed
-        loop = TurnLoop(seed: seed, start: start, turnLength: turnLength, outside: outside, limit: limit)
+        loop = TurnLoop(
+            seed: seed, start: start, turnLength: turnLength, outside: outside, limit: limit, turnLimit: turnLimit)
         tests = SimulatedProcess("tests", number: loop.addProcess("tests"), loop: loop)
     }
 
@@ -142,6 +144,8 @@ package struct SimulationFailure: Error, Sendable, CustomStringConvertible {
         case standstill
         /// More time has passed than the simulation was given.
         case timeIsUp
+        /// More was done than the simulation was given.
+        case endless
     }
 
     package let reason: Reason

@@ -30,6 +30,7 @@ final class TurnLoop: Sendable {
     }
 
     let outside: OutsideWork
+    let turnLimit: Int
     let isSeeded: Bool
     let bells = Bells()
     private let state: Mutex<TurnState>
@@ -42,8 +43,11 @@ final class TurnLoop: Sendable {
     private let handler = Mutex<Handler?>(nil)
     private let isWatched = Atomic<Bool>(false)
 
-    init(seed: UInt64?, start: Timestamp, turnLength: Duration, outside: OutsideWork, limit: Duration) {
+    init(
+        seed: UInt64?, start: Timestamp, turnLength: Duration, outside: OutsideWork, limit: Duration, turnLimit: Int
+    ) {
         self.outside = outside
+        self.turnLimit = turnLimit
         isSeeded = seed != nil
         state = Mutex(TurnState(seed: seed, start: start, turnLength: turnLength, end: start + limit))
     }
@@ -213,6 +217,9 @@ final class TurnLoop: Sendable {
         }
         if let ghost = state.takeGhost() { return .run(ghost, nil) }
         if outside == .refused, let first = state.outsideWork.first { return .fail(Self.refusal(of: first)) }
+        if state.trace.turns - state.turnsBefore >= turnLimit || state.trace.turns / 20 >= turnLimit {
+            return .fail(state.endless)
+        }
         while true {
             if let item = state.take() {
                 state.trace.add(item.number, item.process, item.kind, state.now)
@@ -220,6 +227,7 @@ final class TurnLoop: Sendable {
             }
             if case .awaited(let patience) = outside, state.mayBeWoken { return .wait(patience: patience) }
             guard state.moveTime() else { return .fail(state.now > state.end ? state.timeIsUp : state.standstill) }
+            state.turnsBefore = state.trace.turns
         }
     }
 

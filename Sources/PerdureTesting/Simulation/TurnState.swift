@@ -52,6 +52,8 @@ struct TurnState {
     var now: Timestamp
     let end: Timestamp
     var trace = Trace()
+    /// How much was done when time passed last.
+    var turnsBefore = 0
     /// Those who wait outside, and how to tell them that it came to nothing.
     var mains: [UInt64: @Sendable (any Error) -> Void] = [:]
     var isDriven = false
@@ -280,6 +282,10 @@ struct TurnState {
         return SimulationFailure(
             reason: .standstill,
             message: "Nothing is left to do and nothing is due at \(now), and yet the simulation was not to end. \(under)")
+    }
+
+    var endless: SimulationFailure {
+        SimulationFailure(reason: .endless, message: "\(trace.turns) things were done until \(now), and there is no end to it.")
     }
 
     var timeIsUp: SimulationFailure {

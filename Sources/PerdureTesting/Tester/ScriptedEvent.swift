@@ -2,6 +2,7 @@ import Foundation
 public import Perdure
 import PerdureEngine
 import PerdureHistory
+import PerdureStore
 
 /// Something that comes from outside while a workflow is tested: a message, a person's decision, or the outcome of a step in the place of its
 /// body.
@@ -55,6 +56,16 @@ public struct ScriptedEvent: Sendable {
         _ step: String, after delay: Duration = .zero, reason: String? = nil, by approver: Principal = person
     ) -> ScriptedEvent {
         ScriptedEvent(part: .decision(step: step, isApproved: false, reason: reason, delay, approver))
+    }
+
+    /// Approves something else than what is shown, so long after the run was started: as whoever was shown another call would.
+    package static func approveAnother(_ step: String, after delay: Duration) -> ScriptedEvent {
+        ScriptedEvent(
+            part: .message(delay) { client, run, id in
+                let payload = Array(#"{"isApproved":true,"viewDigest":"00"}"#.utf8)
+                let decision = Delivery(to: run, id: id, kind: .decision, name: step, payload: payload, sender: person)
+                _ = try await client.guarded { try await client.store.commit([.deliver(decision)]) }
+            })
     }
 
     /// Answers every question of this name so long after it was asked.

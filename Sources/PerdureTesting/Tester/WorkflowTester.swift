@@ -196,7 +196,7 @@ public struct TestFailure: Error, Sendable, CustomStringConvertible {
         let reason =
             switch failure.reason {
             case .standstill: "Nothing is left to do and nothing is due: what the test waits for will never come."
-            case .timeIsUp, .outsideWork: failure.message
+            case .timeIsUp, .endless, .outsideWork: failure.message
             }
         description = ([reason] + runs).joined(separator: "\n")
     }
