@@ -20,7 +20,7 @@ export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 16
 
 LINTED = Package.swift Sources Tests Examples
 
-.PHONY: help run test core-test check lint strict-build strict-test release-test bench swarm house format clean
+.PHONY: help run test core-test check lint strict-build strict-test release-test bench swarm mutants house format clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,14 @@ swarm: ## Let 10,000 runs of random shapes pass over ten minutes of kills (relea
 	PERDURE_CORE=1 swift build -c release --scratch-path .build-release --product perdure
 	.build-release/release/perdure swarm $(SWARM)
 
+# The names of mutants must be nowhere in a build that is used for anything else: the optimiser has taken away every place.
+mutants: ## Break the engine in one way after the other: the crash matrix or the simulation has to find each (release builds of the core)
+	@Scripts/prepare.sh build
+	PERDURE_CORE=1 swift build -c release --scratch-path .build-release --product perdure
+	@! grep -qaE 'PERDURE_MUTANT|acknowledge before the commit|step: ' .build-release/release/perdure
+	PERDURE_CORE=1 PERDURE_MUTANTS=1 swift build -c release --scratch-path .build-mutants --product perdure
+	.build-mutants/release/perdure mutants $(MUTANTS)
+
 house: ## Run only the tests of the house rules: sizes, layers, documentation
 	@Scripts/prepare.sh test
 	swift test --filter HouseTests
@@ -76,4 +84,4 @@ format: ## Format all sources in place
 	swift format format --in-place --recursive --parallel $(LINTED)
 
 clean: ## Remove everything that was built
-	rm -rf .build .build-core .build-release .build-tools
+	rm -rf .build .build-core .build-release .build-mutants .build-tools

@@ -4,8 +4,10 @@ import PackageDescription
 // The layers of docs/architecture.md, one target each: the compiler keeps the direction of the arrows.
 // PERDURE_CORE=1 leaves out what needs an HTTP server or client, so that the core builds in about a minute.
 // PERDURE_STRICT=1 turns warnings into errors; `make check` sets it.
+// PERDURE_MUTANTS=1 puts in the faults that `make mutants` switches on. No build that is used for anything else has them.
 let coreOnly = Context.environment["PERDURE_CORE"] == "1"
 let strict = Context.environment["PERDURE_STRICT"] == "1"
+let mutants = Context.environment["PERDURE_MUTANTS"] == "1"
 
 let settings: [SwiftSetting] =
     [
@@ -13,7 +15,7 @@ let settings: [SwiftSetting] =
         .enableUpcomingFeature("InternalImportsByDefault"),
         .enableUpcomingFeature("ExistentialAny"),
         .enableUpcomingFeature("MemberImportVisibility"),
-    ] + (strict ? [.treatAllWarnings(as: .error)] : [])
+    ] + (strict ? [.treatAllWarnings(as: .error)] : []) + (mutants ? [.define("PERDURE_MUTANTS")] : [])
 
 let log = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics: [Target.Dependency] = ["Metrics", "CoreMetrics"].map { .product(name: $0, package: "swift-metrics") }
@@ -74,7 +76,7 @@ var targets: [Target] = [
     tests(
         "PerdureTestingTests", ["PerdureTesting", "PerdureMemory", "PerdureEngine", "PerdureSQLite", "PerdureStoreConformance"]),
     tests("PerdureCommandsTests", ["PerdureCommands"] + grdb),
-    tests("PerdureBenchTests", ["PerdureCLI"]),
+    tests("PerdureBenchTests", ["PerdureCLI", "PerdureProcess"]),
     .executableTarget(
         name: "Quickstart", dependencies: ["Perdure", "PerdureEngine", "PerdureSQLite"], path: "Examples/Quickstart",
         swiftSettings: settings),
@@ -89,7 +91,7 @@ var targets: [Target] = [
         ], path: "Examples/Documents", swiftSettings: settings),
     tests(
         "HouseTests",
-        ["Perdure", "PerdureEngine", "PerdureSQLite", "Quickstart", "GettingStarted", "DocumentedExamples"]),
+        ["Perdure", "PerdureHistory", "PerdureEngine", "PerdureSQLite", "Quickstart", "GettingStarted", "DocumentedExamples"]),
 ]
 
 if coreOnly {
@@ -117,7 +119,7 @@ if coreOnly {
             name: "PerdureCLI",
             dependencies: [
                 "PerdureCommands", "PerdureBench", "PerdureEngine", "PerdureSQLite", "PerdureProcess", "PerdureExamples",
-                "PerdurePeer",
+                "PerdurePeer", "PerdureTesting",
                 httpClient, argumentParser,
             ],
             swiftSettings: settings),

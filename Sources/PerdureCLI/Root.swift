@@ -20,14 +20,20 @@ struct Tools: AsyncParsableCommand {
         commandName: "perdure", abstract: "Workflows that outlive their processes.", subcommands: subcommands)
 
     #if PERDURE_CORE
-        private static let subcommands: [any ParsableCommand.Type] = [
-            BenchCommand.self, BenchWorkerCommand.self, SwarmCommand.self, SwarmWorkerCommand.self,
+        private static let tools: [any ParsableCommand.Type] = [
+            BenchCommand.self, BenchWorkerCommand.self, SwarmCommand.self, SwarmWorkerCommand.self, TourCommand.self,
         ]
     #else
-        private static let subcommands: [any ParsableCommand.Type] = [
+        private static let tools: [any ParsableCommand.Type] = [
             DemoCommand.self, DemoEngineCommand.self, BenchCommand.self, BenchWorkerCommand.self, SwarmCommand.self,
-            SwarmWorkerCommand.self,
+            SwarmWorkerCommand.self, TourCommand.self,
         ]
+    #endif
+
+    #if PERDURE_MUTANTS
+        private static let subcommands = tools + [MutantsCommand.self as any ParsableCommand.Type]
+    #else
+        private static let subcommands = tools
     #endif
 
     static let names = subcommands.compactMap { $0.configuration.commandName }

@@ -74,6 +74,9 @@ package struct ChildTransition: Hashable, Sendable, CustomStringConvertible {
 
     package var description: String { "\(from) → \(to)" }
 
+    /// Where it leads. A mutant of it leads nowhere.
+    var destination: ChildPhase { Mutant.isOn("child: \(self)") ? from : to }
+
     package var isLegal: Bool { Self.all.contains(self) }
 
     /// Every transition that exists. A move outside this list is a bug of the machine.

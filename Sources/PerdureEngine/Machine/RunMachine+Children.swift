@@ -39,14 +39,14 @@ extension RunMachine {
         let transition = ChildTransition(from, phase)
         assert(transition.isLegal, "the child machine has no transition \(transition)")
         childTrace?.insert(transition)
-        children[id]?.phase = phase
+        children[id]?.phase = transition.destination
     }
 
     /// Ends a child and gives the code its answer, if it still waits.
     mutating func endChild(_ id: OperationID, with answer: Answer?) {
         let wasAnswered = children[id]?.phase == .abandoned
         moveChild(id, to: .ended)
-        guard let child = children.removeValue(forKey: id) else { return }
+        guard children[id]?.phase == .ended, let child = children.removeValue(forKey: id) else { return }
         if childIDs[child.request.subject] == id { childIDs[child.request.subject] = nil }
         if let answer, !wasAnswered { answers.append((id, answer)) }
     }

@@ -232,7 +232,7 @@ extension RunMachine {
             settleKey(of: step, happenedWith: output, into: &drafts)
         case .didNotHappen:
             // Believed only once the earlier attempt cannot act any more.
-            if let quiet = step.quietAfter, now < quiet {
+            if let quiet = step.quietAfter, now < quiet, !Mutant.isOn("believe a probe too early") {
                 probeLater(step, at: quiet)
             } else {
                 let next = afterNothingHappened(to: step, isPerson: false, now: now, random: random)
@@ -288,7 +288,7 @@ extension RunMachine {
             steps[step.id]?.keyGeneration = holder.generation
             stopAwaitingKey(step)
             enqueue(step.id)
-        } else if holder.inputDigest != digest {
+        } else if holder.inputDigest != digest, !Mutant.isOn("ignore the digest of a key's input") {
             let message =
                 "the key '\(holder.key.key)' of step '\(holder.key.step)' was used by run \(holder.holder) with another input; "
                 + "use another key, or the same input"

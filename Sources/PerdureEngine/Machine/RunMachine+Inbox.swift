@@ -53,7 +53,9 @@ extension RunMachine {
         }
         switch delivery.kind {
         case .signal:
+            if Mutant.isOn("drop a delivery") { return }
             let isHeard = mayHearMessages || rewinding != nil
+            if Mutant.isOn("deliver twice") { drafts.events.append(row.signal(.signalReceived)) }
             drafts.events.append(row.signal(isHeard ? .signalReceived : .signalUndelivered))
         case .update:
             drafts.events.append(received(row))
@@ -119,7 +121,7 @@ extension RunMachine {
             return row.refusal(.approvalMismatch, "the decision cannot be read")
         }
         if let expires = step.due, row.at > expires { return row.refusal(.approvalClosed, "the approval had expired") }
-        guard decision.viewDigest == step.approvalDigest else {
+        guard decision.viewDigest == step.approvalDigest || Mutant.isOn("ignore the digest of a decision") else {
             return row.refusal(.approvalMismatch, "the decision names another view than the one that was shown")
         }
         if decision.isApproved, let starter, starter.mayBe(delivery.sender) {

@@ -83,7 +83,7 @@ extension RunMachine {
         case .released:
             if step.request.approval != nil, !step.isApprovalConsumed {
                 plan.drafts.events.append(approvalRequest(step, now: now))
-            } else if step.needsIntent, !isForgotten(step, at: now) {
+            } else if step.needsIntent, !isForgotten(step, at: now), !Mutant.isOn("skip an intent") {
                 if isAdmitted(step, now: now, into: &plan) { planIntent(step, now: now, into: &plan) }
             } else {
                 planResend(step, now: now, into: &plan)
@@ -173,7 +173,7 @@ extension RunMachine {
                 plan.deferred.insert(step.id)
                 return
             }
-            plan.drafts.takes.append(take)
+            if !Mutant.isOn("take no business key") { plan.drafts.takes.append(take) }
         }
         // From here on nobody else may take its outcome for one that lasts.
         if step.family == .undo, !step.hasIntent { settleKey(of: step, .undoing, into: &plan.drafts) }

@@ -46,9 +46,11 @@ extension RunMachine {
     }
 
     private func attempt(_ step: StepOperation, _ body: Attempt.Body, deadline: Timestamp) -> Attempt {
-        Attempt(
+        var source = keySource(of: step)
+        if Mutant.isOn("another key for each attempt") { source.subject += " \(step.nextAttempt) \(node)" }
+        return Attempt(
             operation: step.id, source: step.source, body: body, subject: step.request.subject, number: step.nextAttempt,
-            keySource: keySource(of: step), deadline: deadline, output: step.undoneOutput)
+            keySource: source, deadline: deadline, output: step.undoneOutput)
     }
 
     // MARK: At rest

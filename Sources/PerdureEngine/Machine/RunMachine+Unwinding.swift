@@ -6,7 +6,9 @@ extension RunMachine {
     /// Undoes the newest step of the scope that is left, or ends the unwinding.
     mutating func continueUnwinding(_ id: OperationID) {
         guard let unwinding = unwindings[id] else { return }
-        guard let index = completed.lastIndex(where: { !$0.isBeingUndone && $0.request.scope.isInside(unwinding.scope) }) else {
+        let isLeft = { (step: CompletedStep) in !step.isBeingUndone && step.request.scope.isInside(unwinding.scope) }
+        let isBackwards = Mutant.isOn("unwind in the wrong order")
+        guard let index = isBackwards ? completed.firstIndex(where: isLeft) : completed.lastIndex(where: isLeft) else {
             unwindings[id] = nil
             if unwinding.isAwaited { answers.append((id, .done)) }
             return

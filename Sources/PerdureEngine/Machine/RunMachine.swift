@@ -254,7 +254,7 @@ extension RunMachine {
         isReplaying = false
         for id in steps.keys.sorted() {
             guard let step = steps[id] else { continue }
-            if step.wasPerhapsSent(by: now, isTakeover: isTakeover) {
+            if step.wasPerhapsSent(by: now, isTakeover: isTakeover), !Mutant.isOn("forget what was under way") {
                 steps[id]?.mayHaveRun = true
                 steps[id]?.isInherited = true
                 steps[id]?.isIntentUnsent = false
@@ -271,7 +271,7 @@ extension RunMachine {
 
     mutating func move(_ id: OperationID, to phase: StepPhase) {
         guard let from = steps[id]?.phase else { return }
-        let transition = StepTransition(from, phase)
+        let transition = StepTransition(from, phase), phase = transition.destination
         assert(transition.isLegal, "the step machine has no transition \(transition)")
         trace?.insert(transition)
         let wasBusy = from == .running || from == .probing, isBusy = phase == .running || phase == .probing
@@ -290,7 +290,7 @@ extension RunMachine {
     mutating func end(_ id: OperationID, with answer: Answer?) {
         let wasRunning = steps[id]?.phase == .running
         move(id, to: .ended)
-        guard let step = steps.removeValue(forKey: id) else { return }
+        guard steps[id]?.phase == .ended, let step = steps.removeValue(forKey: id) else { return }
         if wasRunning, step.isCancelled, !step.bodyWasToldToStop { bodiesToStop.append(id) }
         switch step.family {
         case .step: stepIDs[step.request.subject] = nil

@@ -45,6 +45,9 @@ package struct StepTransition: Hashable, Sendable, CustomStringConvertible {
 
     package var description: String { "\(from) → \(to)" }
 
+    /// Where it leads. A mutant of it leads nowhere, or astray where it leads back.
+    var destination: StepPhase { Mutant.isOn("step: \(self)") ? (from == to ? .abandoned : from) : to }
+
     /// Whether the step machine has this transition.
     package var isLegal: Bool { Self.table[Int(from.rawValue)] & (1 << UInt16(to.rawValue)) != 0 }
 

@@ -219,8 +219,12 @@ extension Activation {
     }
 
     private func submit(_ advance: RunAdvance) {
+        let isEarly = Mutant.isOn("acknowledge before the commit")
+        if isEarly { post(.committed(.advanced)) }
         // This thread comes by the journal between two runs.
-        services.journal.submit(.advance(advance), wakesWriter: false) { [self] result in post(.committed(result)) }
+        services.journal.submit(.advance(advance), wakesWriter: false) { [self] result in
+            if !isEarly { post(.committed(result)) }
+        }
     }
 
     // MARK: Coming back from the store

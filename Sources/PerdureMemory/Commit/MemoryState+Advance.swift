@@ -40,6 +40,7 @@ extension MemoryState {
     }
 
     private func gate(_ index: Int, _ advance: RunAdvance, by node: NodeID?) -> Gate {
+        if Mutant.isOn("forget a fence") { return .open }
         guard let node, runs[index].record.owner == node, runs[index].record.epoch == advance.epoch,
             let last = runs[index].events.last, last.seq == advance.head.seq, last.hash == advance.head.hash
         else { return .shut }

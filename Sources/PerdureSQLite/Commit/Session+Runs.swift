@@ -42,7 +42,7 @@ extension Session {
             // Null if nobody owns the run.
             guard try row.optionalInteger(0) == 1,
                 try row.withBytes(1, { stored in head.hash.withUnsafeBytes { stored.elementsEqual($0) } })
-            else { return .shut }
+            else { return Mutant.isOn("forget a fence") ? .open : .shut }
             return try row.integer(2) == 1 ? .openAfterEnd : .open
         } ?? .runUnknown
     }
