@@ -7,6 +7,7 @@ struct Parcel: Codable { var item: String }
 struct Ship: Workflow {
     static let name = "ship"
     static let version: WorkflowVersion = "1"
+    static let owner = "shop"
     func run(_ parcel: Parcel, _ context: WorkflowContext) async throws -> String { parcel.item }
 }
 
@@ -55,6 +56,7 @@ enum Feed {
 struct Watch: Workflow {
     static let name = "watch"
     static let version: WorkflowVersion = "1"
+    static let owner = "shop"
 
     func run(_ last: Int, _ context: WorkflowContext) async throws -> Nothing {
         let entries = try await context.read("entries", input: last) { last, _ in try await Feed.entries(after: last) }

@@ -131,10 +131,23 @@ extension InsufficientFunds: ClassifiedError {
 
 struct Release: Codable { var name: String }
 
+// begin owner
+struct Wipe: Workflow {
+    static let name = "wipe"
+    static let version: WorkflowVersion = "1"
+    static let owner = "platform"  // who is asked when a run waits for a decision
+    // end owner
+    func run(_ host: Host, _ context: WorkflowContext) async throws {
+        try await context.act("wipe", input: host, .atMostOnce(inDoubt: .askPerson), irreversible: "the disk is empty") { _, _ in
+        }
+    }
+}
+
 // begin scope
 struct Provision: Workflow {
     static let name = "provision"
     static let version: WorkflowVersion = "1"
+    static let owner = "platform"
 
     func run(_ host: Host, _ context: WorkflowContext) async throws -> Bool {
         do {

@@ -13,6 +13,7 @@ struct Order: Codable { var id: String, cents: Int }
 struct Purchase: Workflow {
     static let name = "purchase"
     static let version: WorkflowVersion = "1"
+    static let owner = "shop"
     func run(_ order: Order, _ context: WorkflowContext) async throws -> String { order.id }
 }
 

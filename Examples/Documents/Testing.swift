@@ -15,6 +15,7 @@ protocol Directory: Sendable {
 struct GrantAccess: Workflow {
     static let name = "grant-access"
     static let version: WorkflowVersion = "1"
+    static let owner = "identity"
     let directory: any Directory
 
     func run(_ person: String, _ context: WorkflowContext) async throws -> String {
@@ -73,6 +74,11 @@ func tests() async throws {
     ).run()
     print(report.markdown)
     // end report
+
+    // begin inventory
+    let inventory = WorkflowInventory(reports: [report]) { GrantAccess(directory: FakeDirectory()) }
+    assert(!inventory.stopsRuns && inventory.isClean, inventory.markdown)
+    // end inventory
 }
 
 struct LiveDirectory: Directory {

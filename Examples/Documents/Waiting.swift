@@ -21,6 +21,7 @@ struct Address: Update {
 struct Delivery: Workflow {
     static let name = "delivery"
     static let version: WorkflowVersion = "1"
+    static let owner = "shop"
 
     func run(_ parcel: String, _ context: WorkflowContext) async throws -> String {
         // begin notes

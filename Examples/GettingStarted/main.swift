@@ -15,6 +15,7 @@ struct Paid: Signal {
 struct Dunning: Workflow {
     static let name = "dunning"
     static let version: WorkflowVersion = "1"
+    static let owner = "billing"
 
     func run(_ invoice: Invoice, _ context: WorkflowContext) async throws -> String {
         let mail = try await context.step(

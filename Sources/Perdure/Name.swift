@@ -30,6 +30,12 @@ package enum Name {
         return String(name.prefix { $0 != "[" && $0 != "#" })
     }
 
+    /// What a subject has in common with every other use of its name: scopes and name, without ids and occurrences.
+    package static func ofPlace(_ subject: String) -> String {
+        subject.unicodeScalars.split(separator: "/", omittingEmptySubsequences: false)
+            .map { String($0.prefix { $0 != "[" && $0 != "#" }) }.joined(separator: "/")
+    }
+
     static func isWordByte(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),

@@ -70,6 +70,7 @@ extension PerdureError.Code {
     public static let contextMisused = Self(rawValue: "context_misused")
     public static let foreignWait = Self(rawValue: "foreign_wait")
     public static let keyConflict = Self(rawValue: "key_conflict")
+    public static let ownerMissing = Self(rawValue: "owner_missing")
     // People
     public static let approvalUnknown = Self(rawValue: "approval_unknown")
     public static let approvalClosed = Self(rawValue: "approval_closed")

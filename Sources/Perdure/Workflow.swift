@@ -13,8 +13,19 @@ public protocol Workflow: Sendable {
     /// The version of this code. A run stays with the version it was started on.
     static var version: WorkflowVersion { get }
 
+    /// Who answers for its runs: a team or a person, by the name under which they are reached; at most 256 bytes. Default: empty, nobody.
+    ///
+    /// A workflow with steps that may have to wait for a person's word (at most once, or with an approval) has to have one: without it a run
+    /// is blocked at the first of them that has not begun, until a build comes that names an owner.
+    static var owner: String { get }
+
     /// The workflow itself. An error thrown from here fails the run, after its completed steps were undone in reverse order.
     func run(_ input: Input, _ context: WorkflowContext) async throws -> Output
+}
+
+extension Workflow {
+    // Not an optional: `static let owner = "payments"` would not be taken for one, and the default would stand in its place.
+    public static var owner: String { "" }
 }
 
 /// The version of a workflow: numbers separated by dots, compared number by number, so that `1.10` comes after `1.9`. A part that is

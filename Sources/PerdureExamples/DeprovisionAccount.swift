@@ -7,6 +7,7 @@ public import Perdure
 public struct DeprovisionAccount: Workflow {
     public static let name = "deprovision-account"
     public static let version: WorkflowVersion = "1"
+    public static let owner = "identity-platform"
 
     /// What was taken, in this order.
     public struct Taken: Codable, Hashable, Sendable {

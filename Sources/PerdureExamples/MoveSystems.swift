@@ -21,6 +21,7 @@ public struct Move: Codable, Hashable, Sendable {
 public struct MoveSystems: Workflow {
     public static let name = "move-systems"
     public static let version: WorkflowVersion = "1"
+    public static let owner = "identity-platform"
 
     let peer: PeerClient
     let policy: StepPolicy

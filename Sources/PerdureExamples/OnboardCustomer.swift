@@ -24,6 +24,7 @@ public struct Customer: Codable, Hashable, Sendable {
 public struct OnboardCustomer: Workflow {
     public static let name = "onboard-customer"
     public static let version: WorkflowVersion = "1"
+    public static let owner = "customer-success"
 
     let peer: PeerClient
     let policy: StepPolicy

@@ -20,6 +20,7 @@ public struct Order: Codable, Hashable, Sendable {
 public struct TakePayment: Workflow {
     public static let name = "take-payment"
     public static let version: WorkflowVersion = "1"
+    public static let owner = "payments"
 
     let peer: PeerClient
     let policy: StepPolicy
@@ -59,6 +60,7 @@ public struct TakePayment: Workflow {
 public struct TakePaymentWithoutKeys: Workflow {
     public static let name = "take-payment-without-keys"
     public static let version: WorkflowVersion = "1"
+    public static let owner = "payments"
 
     let bank: PeerClient
     let policy: StepPolicy
@@ -92,6 +94,7 @@ public struct TakePaymentWithoutKeys: Workflow {
 public struct TakePaymentByHand: Workflow {
     public static let name = "take-payment-by-hand"
     public static let version: WorkflowVersion = "1"
+    public static let owner = "payments"
 
     let bank: PeerClient
     let policy: StepPolicy

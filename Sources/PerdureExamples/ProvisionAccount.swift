@@ -21,6 +21,7 @@ public struct ServiceAccount: Codable, Hashable, Sendable {
 public struct ProvisionAccount: Workflow {
     public static let name = "provision-account"
     public static let version: WorkflowVersion = "1"
+    public static let owner = "identity-platform"
 
     /// What there is in the end.
     public struct Provisioned: Codable, Hashable, Sendable {

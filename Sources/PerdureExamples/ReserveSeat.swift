@@ -28,6 +28,7 @@ public struct Reservation: Codable, Hashable, Sendable {
 public struct ReserveSeat: Workflow {
     public static let name = "reserve-seat"
     public static let version: WorkflowVersion = "1"
+    public static let owner = "bookings"
 
     /// What the race came to.
     public enum Ending: Codable, Hashable, Sendable {

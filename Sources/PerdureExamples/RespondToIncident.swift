@@ -21,6 +21,7 @@ public struct Incident: Codable, Hashable, Sendable {
 public struct RespondToIncident: Workflow {
     public static let name = "respond-to-incident"
     public static let version: WorkflowVersion = "1"
+    public static let owner = "incident-response"
 
     /// What was found, and what could not be.
     public struct Report: Codable, Hashable, Sendable {

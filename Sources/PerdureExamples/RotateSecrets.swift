@@ -22,6 +22,7 @@ public struct Rotation: Codable, Hashable, Sendable {
 public struct RotateSecrets: Workflow {
     public static let name = "rotate-secrets"
     public static let version: WorkflowVersion = "1"
+    public static let owner = "secops"
 
     /// A service and the key it is going to use.
     public struct Switch: Codable, Hashable, Sendable {

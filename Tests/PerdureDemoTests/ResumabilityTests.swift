@@ -1,3 +1,4 @@
+import PerdureEngine
 import PerdureTesting
 import Testing
 
@@ -5,7 +6,11 @@ import Testing
 @Suite(.timeLimit(.minutes(10))) struct ResumabilityTests {
     // Promise: 44
     @Test func `every example workflow survives every interruption at every checkpoint`() async throws {
-        let (status, reports): (Int32, [ResumabilityReport]) = try await CrashHarness.report(of: ["resumability", "--json"])
+        struct Answer: Decodable { let reports: [ResumabilityReport], inventory: WorkflowInventory }
+        let (status, answer): (Int32, Answer) = try await CrashHarness.report(of: ["resumability", "--json"])
+        let reports = answer.reports
+        #expect(answer.inventory.entries.count == 10 && answer.inventory.entries.allSatisfy { $0.owner != nil && $0.isTried })
+        #expect(!answer.inventory.stopsRuns)
         for report in reports { #expect(report.isResumable, "\(report.story ?? "")") }
         #expect(status == 0)
         #expect(reports.count == 10)

@@ -10,6 +10,7 @@ enum Ship {
     struct V1: Workflow {
         static let name = "ship"
         static let version: WorkflowVersion = "1"
+        static let owner = "billing"
         let world = World()
 
         func run(_ parcel: String, _ context: WorkflowContext) async throws -> String {
@@ -25,6 +26,7 @@ enum Ship {
     struct V2: Workflow {
         static let name = "ship"
         static let version: WorkflowVersion = "2"
+        static let owner = "billing"
 
         func run(_ parcel: String, _ context: WorkflowContext) async throws -> String {
             _ = try await context.signal(Go.self)
@@ -37,6 +39,7 @@ enum Ship {
 struct Renew: Workflow {
     static let name = "renew"
     static let version: WorkflowVersion = "1"
+    static let owner = "billing"
     let world = World()
 
     func run(_ contract: String, _ context: WorkflowContext) async throws -> String {
@@ -54,6 +57,7 @@ struct Renew: Workflow {
 struct Settle: Workflow {
     static let name = "settle"
     static let version: WorkflowVersion = "1"
+    static let owner = "billing"
     let world = World()
 
     func run(_ account: String, _ context: WorkflowContext) async throws -> String {
@@ -68,6 +72,7 @@ struct Settle: Workflow {
 struct Notice: Workflow {
     static let name = "notice"
     static let version: WorkflowVersion = "1"
+    static let owner = "billing"
 
     func run(_ text: String, _ context: WorkflowContext) async throws -> String {
         _ = try await context.signal(Go.self)
@@ -79,6 +84,7 @@ struct Notice: Workflow {
 struct Bill: Workflow {
     static let name = "bill"
     static let version: WorkflowVersion = "1"
+    static let owner = "billing"
 
     func run(_ customer: String, _ context: WorkflowContext) async throws -> String {
         let sum =

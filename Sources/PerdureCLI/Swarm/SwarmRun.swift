@@ -5,6 +5,7 @@ import Perdure
 struct SwarmRun: Workflow {
     static let name = "swarm"
     static let version: WorkflowVersion = "1"
+    static let owner = "perdure"
 
     struct Order: Codable, Sendable { var shape: Shape }
 

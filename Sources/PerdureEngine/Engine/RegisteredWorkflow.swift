@@ -5,6 +5,8 @@ package import PerdureHistory
 public struct RegisteredWorkflow: Sendable {
     package let name: String
     package let version: WorkflowVersion
+    /// Who answers for its runs; nil if nobody does.
+    package let owner: String?
     /// Checks that the bytes can be read as the workflow's input.
     package let checkInput: @Sendable (Payload) throws -> Void
     /// Runs the workflow on the input that it was made with and returns its encoded output.
@@ -16,6 +18,7 @@ public struct RegisteredWorkflow: Sendable {
     public init<W: Workflow>(_ workflow: W) {
         name = W.name
         version = W.version
+        owner = W.owner.isEmpty ? nil : Name.normalized(W.owner)
         checkInput = { _ = try Self.input($0, of: W.self) }
         code = { payload in
             let input = try Self.input(payload, of: W.self)
@@ -30,6 +33,7 @@ public struct RegisteredWorkflow: Sendable {
     init(absent name: String, _ version: String) {
         self.name = name
         self.version = WorkflowVersion(version)
+        owner = nil
         let problem = PerdureError(.workflowUnknown, "The code of workflow '\(name)' is not here.")
         checkInput = { _ in throw problem }
         code = { _ in throw problem }
@@ -68,6 +72,12 @@ package struct WorkflowRegistry: Sendable {
                 throw PerdureError(
                     .nameInvalid,
                     "'\(workflow.version)' cannot be a version of workflow '\(workflow.name)': use dot-separated letters and digits, such as \"1.2\"."
+                )
+            }
+            if let owner = workflow.owner, !Name.isKey(owner) {
+                throw PerdureError(
+                    .nameInvalid,
+                    "The owner of workflow '\(workflow.name)' cannot be shown: use 1 to 256 bytes of text without control characters."
                 )
             }
             if workflows[..<index].contains(where: { $0.name == workflow.name && $0.version == workflow.version }) {

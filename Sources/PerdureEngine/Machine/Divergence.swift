@@ -18,6 +18,8 @@ package struct Divergence: Error, Sendable, Hashable, CustomStringConvertible {
         case valueRefused = "value_refused"
         /// A child's workflow that nobody here hosts.
         case workflowUnknown = "workflow_unknown"
+        /// A step that may have to wait for a person's word, of a workflow that nobody answers for.
+        case ownerMissing = "owner_missing"
         /// A recorded event cannot be understood.
         case unreadable = "event_unreadable"
     }

@@ -79,6 +79,12 @@ package struct StepRequest: Sendable {
     var needsIntent: Bool {
         effect == .atMostOnce || approval != nil || businessKey != nil || (policy.intent == .always && effect != .read)
     }
+
+    /// Whether it, or its undo, may have to wait for a person's word, so that somebody has to answer for the workflow.
+    var needsOwner: Bool {
+        if case .atMostOnce? = undo { return true }
+        return effect == .atMostOnce || approval != nil
+    }
 }
 
 /// A question as the code asks it.

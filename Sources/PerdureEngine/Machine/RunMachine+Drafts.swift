@@ -18,6 +18,7 @@ extension RunMachine {
             ("business_key", step.request.businessKey.map(JSONValue.string)),
             ("input_digest", .string(SaltedDigest.hex(salt: identity.salt, canonicalBytes: step.request.input))),
             ("deadline", JSONValue(deadline)), ("quiet_after", JSONValue(deadline + step.request.policy.grace)),
+            ("probe", JSONValue.bool(step.request.hasProbe).when(step.isAtMostOnce)),
             ("irreversible", step.request.irreversible.map(JSONValue.string)), ("step_type", firstType(of: step)),
             ("build", .string(build)),
             ("replaces_unsent", JSONValue.bool(true).when(replacesUnsent)))

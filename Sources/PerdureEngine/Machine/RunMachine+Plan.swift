@@ -81,7 +81,11 @@ extension RunMachine {
         if step.isCancelled, planCancelled(step, into: &plan) { return }
         switch step.phase {
         case .released:
-            if step.request.approval != nil, !step.isApprovalConsumed {
+            if let refusal = ownerMissing(for: step) {
+                // It stays in the queue: everything else is recorded first.
+                plan.deferred.insert(step.id)
+                plan.obstacle = refusal
+            } else if step.request.approval != nil, !step.isApprovalConsumed {
                 plan.drafts.events.append(approvalRequest(step, now: now))
             } else if step.needsIntent, !isForgotten(step, at: now), !Mutant.isOn("skip an intent") {
                 if isAdmitted(step, now: now, into: &plan) { planIntent(step, now: now, into: &plan) }

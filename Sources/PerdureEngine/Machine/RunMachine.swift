@@ -79,6 +79,8 @@ package struct RunMachine: Sendable {
     /// The seq of the last event fed, and of the last one that was stored when this activation began.
     var lastSeq: Int64 = 0
     let storedSeq: Int64
+    /// Somebody answers for the workflow.
+    let hasOwner: Bool
     /// Nobody has owned the run before.
     let isFirstOwner: Bool
     /// Which changes of the code the run follows, as far as has been asked or is recorded.
@@ -132,10 +134,11 @@ package struct RunMachine: Sendable {
     ///   - storedSeq: The last event of the stored history; 0 for a run that begins here.
     ///   - patches: The subjects of the `version.patched` events in it.
     ///   - resets: What its resets pass over.
+    ///   - hasOwner: Whether the workflow names who answers for it.
     ///   - standIn: Given where the code is not here and something is to be undone.
     package init(
         identity: RunIdentity, build: String, node: String, storedSeq: Int64 = 0, isFirstOwner: Bool = true,
-        patches: [String] = [], resets: [ResetSpan] = [], standIn: StandIn? = nil
+        patches: [String] = [], resets: [ResetSpan] = [], hasOwner: Bool = true, standIn: StandIn? = nil
     ) {
         self.identity = identity
         firstOfChain = identity.id
@@ -145,6 +148,7 @@ package struct RunMachine: Sendable {
         self.node = node
         self.storedSeq = storedSeq
         self.isFirstOwner = isFirstOwner
+        self.hasOwner = hasOwner
         self.patches = Dictionary(patches.map { ($0, true) }) { first, _ in first }
     }
 

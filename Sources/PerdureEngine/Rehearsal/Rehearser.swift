@@ -139,6 +139,7 @@ package final class Rehearser: Sendable {
         if let code {
             if fits { fits = !code.isStalled }
             if !fits { rehearsal.verdict = .blocks(code.failure ?? Self.stall) }
+            if fits, final == nil, let refusal = code.refusal { rehearsal.verdict = .blocks(refusal) }
             if fits, let final { rehearsal.otherEnd = code.otherEnd(than: final) }
         }
         if isOrphaned, owner != build {
@@ -203,6 +204,8 @@ extension Activation {
     /// Why the code cannot go on, if it cannot.
     var failure: Divergence? { state.withLock { $0.failure } }
     var isStalled: Bool { state.withLock { $0.machine.isStalled } }
+    /// Why what the code asks for next would not be begun here.
+    fileprivate var refusal: Divergence? { state.withLock { $0.machine.unownedStep } }
     /// How the code ends otherwise than with this event, which closed the run. A terminated run is not asked how it would have ended.
     fileprivate func otherEnd(than final: Event) -> String? {
         guard final.kind != .runTerminated else { return nil }

@@ -162,7 +162,8 @@ package final class Activation: Sendable {
         alarm = services.scheduler.makeAlarm()
         let machine = RunMachine(
             identity: identity, build: services.build, node: services.node.rawValue, storedSeq: claim.head.seq,
-            isFirstOwner: record.epoch == 1, patches: patches, resets: resets, standIn: duty.map { StandIn(steps: $0.steps) })
+            isFirstOwner: record.epoch == 1, patches: patches, resets: resets, hasOwner: workflow.owner != nil,
+            standIn: duty.map { StandIn(steps: $0.steps) })
         state = Mutex(State(machine: machine, head: claim.head, epoch: record.epoch, isOwned: isOwned))
         // Nobody has run a run of the first epoch before: nothing of it is a repetition.
         if record.epoch == 1, isOwned { quiet.turn(on: true) }

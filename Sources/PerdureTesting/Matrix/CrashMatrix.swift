@@ -88,14 +88,17 @@ public struct CrashMatrix: Sendable {
         }
         var report = ResumabilityReport(
             workflow: workflow, version: version, end: reference.state, effects: reference.effects,
-            checkpoints: reference.watch.checkpoints, trials: [], warnings: [])
-        var usedKeys = reference.watch.usedKeys, undone = reference.watch.undone
+            checkpoints: reference.watch.checkpoints, trials: [], warnings: [], sightings: [])
+        var usedKeys = reference.watch.usedKeys, undone = reference.watch.undone, survey = reference.survey
+        if let unwinding { survey.add(unwinding.reference.survey) }
         for (plan, end) in zip(plans, try await ends(of: plans)) {
             usedKeys.formUnion(end.watch.usedKeys)
             undone.formUnion(end.watch.undone)
+            survey.add(end.survey)
             let model = plan.interruption.place == .unwinding ? unwinding?.reference ?? reference : reference
             report.trials.append(verdict(plan, end, model))
         }
+        report.sightings = survey.sightings
         report.warnings = warnings(reference, usedKeys: usedKeys, undone: undone)
         return report
     }

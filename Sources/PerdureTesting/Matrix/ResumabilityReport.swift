@@ -1,4 +1,5 @@
 public import Foundation
+public import PerdureEngine
 
 /// What came of interrupting a workflow at every one of its checkpoints.
 public struct ResumabilityReport: Sendable, Codable {
@@ -51,6 +52,8 @@ public struct ResumabilityReport: Sendable, Codable {
     public var trials: [Trial]
     /// What looks safe and may not be.
     public var warnings: [String]
+    /// What the histories of all trials tell of steps, for a `WorkflowInventory`: of the workflow, and of its children.
+    public var sightings: [WorkflowInventory.Sighting]
 
     /// Whether every interruption was survived. A report without any says nothing, and `CrashMatrix` makes none.
     public var isResumable: Bool { trials.allSatisfy { $0.violations.isEmpty } }

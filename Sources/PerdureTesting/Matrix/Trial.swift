@@ -43,6 +43,7 @@ struct TrialEnd: Sendable {
     var effectsBefore: [String: Int] = [:]
     var history: [String] = []
     var steps: [RunView.Step] = []
+    var survey = WorkflowInventory.Survey()
     /// How often a run was taken over from a process that had died or lost its lease.
     var takeovers = 0
     var decisions: [String] = []
@@ -110,6 +111,7 @@ struct Trial: Sendable {
             }
             end.history += events.map { "\(record.workflow) \($0.seq) \($0.kind.rawValue) \($0.subject)" }
             end.steps += view.steps
+            end.survey.add(events, workflow: record.workflow, version: record.version)
             end.takeovers += view.takeovers
             end.decisionsOfCode += Self.decisions(events).map { "\(record.workflow): \($0)" }
             guard index == 0 else { continue }

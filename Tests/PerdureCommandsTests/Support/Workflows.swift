@@ -22,6 +22,7 @@ struct Greet: Workflow {
 struct Ship: Workflow {
     static let name = "ship"
     static let version: WorkflowVersion = "2.1"
+    static let owner = "tests"
     func run(_ order: Order, _ context: WorkflowContext) async throws -> String {
         try await context.act("reserve", input: order.item, .idempotent(retention: .forever)) { _, _ in
         } undo: { _, _ in
@@ -74,6 +75,7 @@ struct Ask: Workflow {
 struct Doubt: Workflow {
     static let name = "doubt"
     static let version: WorkflowVersion = "1"
+    static let owner = "tests"
     struct NoAnswer: Error {}
     func run(_ input: Nothing, _ context: WorkflowContext) async throws -> String {
         try await context.step(
@@ -89,6 +91,7 @@ struct Doubt: Workflow {
 struct Stuck: Workflow {
     static let name = "stuck"
     static let version: WorkflowVersion = "1"
+    static let owner = "tests"
     struct Busy: ClassifiedError { var isDefinite: Bool { true } }
     func run(_ input: Nothing, _ context: WorkflowContext) async throws -> Int {
         try await context.step(
@@ -145,6 +148,7 @@ struct Fail: Workflow {
 struct Deliver: Workflow {
     static let name = "deliver"
     static let version: WorkflowVersion = "1"
+    static let owner = "tests"
     func run(_ order: Order, _ context: WorkflowContext) async throws -> String {
         let greeting = try await context.child(Greet.self, input: Greet.Input(name: order.item), irreversible: "it was said")
         try await context.startChild(Wait.self, input: Nothing(), irreversible: "it waits for others")

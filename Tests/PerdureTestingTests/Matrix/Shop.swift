@@ -17,6 +17,7 @@ enum Paid: Signal {
 struct Order: Workflow {
     static let name = "order"
     static let version: WorkflowVersion = "1"
+    static let owner = "shop"
     let shop: ShopWorld
 
     func run(_ item: String, _ context: WorkflowContext) async throws -> String {
@@ -43,6 +44,7 @@ struct Order: Workflow {
 struct Note: Workflow {
     static let name = "note"
     static let version: WorkflowVersion = "1"
+    static let owner = "shop"
     let shop: ShopWorld
 
     func run(_ item: String, _ context: WorkflowContext) async throws -> String {
@@ -93,6 +95,7 @@ struct BadOrder: Workflow {
 
     static let name = "bad-order"
     static let version: WorkflowVersion = "1"
+    static let owner = "shop"
     let shop: ShopWorld
 
     func run(_ fault: Fault, _ context: WorkflowContext) async throws -> String {

@@ -120,6 +120,7 @@ private struct ComplaintHandler: LogHandler {
 struct Flow: Workflow {
     static let name = "flow"
     static let version: WorkflowVersion = "1"
+    static let owner = "tests"
     let body: @Sendable (String, WorkflowContext) async throws -> String
 
     init(_ body: @escaping @Sendable (String, WorkflowContext) async throws -> String) { self.body = body }
@@ -129,6 +130,7 @@ struct Flow: Workflow {
 struct Part: Workflow {
     static let name = "part"
     static let version: WorkflowVersion = "1"
+    static let owner = "tests"
     let body: @Sendable (String, WorkflowContext) async throws -> String
 
     init(_ body: @escaping @Sendable (String, WorkflowContext) async throws -> String) { self.body = body }

@@ -8,6 +8,7 @@ import Testing
 struct Work: Workflow {
     static let name = "work"
     static let version: WorkflowVersion = "1"
+    static let owner = "tests"
     let body: @Sendable (String, WorkflowContext) async throws -> String
 
     init(_ body: @escaping @Sendable (String, WorkflowContext) async throws -> String) { self.body = body }
@@ -18,6 +19,7 @@ struct Work: Workflow {
 struct Detail: Workflow {
     static let name = "detail"
     static let version: WorkflowVersion = "1"
+    static let owner = "tests"
     let body: @Sendable (String, WorkflowContext) async throws -> String
 
     init(_ body: @escaping @Sendable (String, WorkflowContext) async throws -> String) { self.body = body }

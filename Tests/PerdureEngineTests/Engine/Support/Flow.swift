@@ -6,6 +6,7 @@ import PerdureEngine
 struct Flow: Workflow {
     static let name = "flow"
     static let version: WorkflowVersion = "1"
+    static let owner = "tests"
     let body: @Sendable (String, WorkflowContext) async throws -> String
 
     init(_ body: @escaping @Sendable (String, WorkflowContext) async throws -> String) { self.body = body }
@@ -16,6 +17,7 @@ struct Flow: Workflow {
 struct NewerFlow: Workflow {
     static let name = "flow"
     static let version: WorkflowVersion = "2"
+    static let owner = "tests"
     let body: @Sendable (String, WorkflowContext) async throws -> String
 
     init(_ body: @escaping @Sendable (String, WorkflowContext) async throws -> String) { self.body = body }

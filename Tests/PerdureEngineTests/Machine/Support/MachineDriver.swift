@@ -62,15 +62,17 @@ final class MachineDriver {
     private(set) var obstacle: Divergence?
     /// What the code had seen when its process was lost: the next one has to see the same.
     private var seenLive: [String]?
+    /// Whether somebody answers for the workflow.
+    private let hasOwner: Bool
     private(set) var epoch = 1
     private(set) var build: String
     private(set) var node = "node-1"
 
     convenience init(
         _ code: Code, build: String = "build-a", keys: [BusinessKeyRecord] = [], deadline: Duration? = nil,
-        parent: ParentLink? = nil
+        parent: ParentLink? = nil, hasOwner: Bool = true
     ) throws {
-        self.init(code, build: build, history: [], calls: [])
+        self.init(code, build: build, history: [], calls: [], hasOwner: hasOwner)
         for record in keys { self.keys[record.key] = record }
         try commit(
             Drafts(events: [
@@ -88,8 +90,9 @@ final class MachineDriver {
     /// A run that somebody else has brought this far, and that is not in memory.
     init(
         _ code: Code, build: String, history: [Event], calls: [Call],
-        id: RunID = RunID(milliseconds: 1_750_000_000_000, random: (1, 2))
+        id: RunID = RunID(milliseconds: 1_750_000_000_000, random: (1, 2)), hasOwner: Bool = true
     ) {
+        self.hasOwner = hasOwner
         identity = RunIdentity(
             id: id, namespace: "default", workflow: "test", version: "1", salt: Array(repeating: 7, count: 16))
         self.code = code
@@ -98,7 +101,8 @@ final class MachineDriver {
         self.calls = calls
         head = history.last.map(ChainHead.init) ?? .start(namespace: "default", run: id.description)
         now = max(now, head.at)
-        machine = RunMachine(identity: identity, build: build, node: node, resets: Self.resets(in: history))
+        machine = RunMachine(
+            identity: identity, build: build, node: node, resets: Self.resets(in: history), hasOwner: hasOwner)
         machine.trace = []
         machine.childTrace = []
         script = Script(self)
@@ -316,7 +320,8 @@ final class MachineDriver {
         let resets = Self.resets(in: history)
         machine = RunMachine(
             identity: identity, build: self.build, node: node, storedSeq: Int64(history.count), isFirstOwner: isFirstOwner,
-            patches: history.filter { $0.kind == .versionPatched && !resets.passesOver($0.seq) }.map(\.subject), resets: resets)
+            patches: history.filter { $0.kind == .versionPatched && !resets.passesOver($0.seq) }.map(\.subject), resets: resets,
+            hasOwner: hasOwner)
         machine.trace = []
         machine.childTrace = []
         script = Script(self)

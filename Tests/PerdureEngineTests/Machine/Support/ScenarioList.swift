@@ -12,6 +12,7 @@ enum ScenarioList {
         try child()
         try fork()
         try note()
+        try owner()
         try person()
         try reset()
         try repeatedReset()
@@ -45,6 +46,19 @@ enum ScenarioList {
         try scenarios.`of what the store has said of a key the last counts`()
         try scenarios.`a step that waits for a key and is given up is cancelled`()
         try scenarios.`an undo that a person gives up leaves the key with its outcome`()
+    }
+
+    private static func owner() throws {
+        let scenarios = MachineOwnerScenarios()
+        for code in MachineOwnerScenarios.needy {
+            try scenarios.`a step that may wait for a person is not begun without an owner`(code)
+        }
+        try scenarios.`what nobody has to be asked about needs no owner`()
+        try scenarios.`what runs beside a step without an owner comes to its end first`()
+        try scenarios.`a step that has begun goes on without an owner`()
+        try scenarios.`an approval that was asked for goes on without an owner`()
+        try scenarios.`a step that is given up needs no owner`()
+        try scenarios.`an intent says whether there is a probe`()
     }
 
     private static func cancellation() throws {
