@@ -91,7 +91,7 @@ public struct CrashMatrix: Sendable {
             checkpoints: reference.watch.checkpoints, trials: [], warnings: [], sightings: [])
         var usedKeys = reference.watch.usedKeys, undone = reference.watch.undone, survey = reference.survey
         if let unwinding { survey.add(unwinding.reference.survey) }
-        for (plan, end) in zip(plans, try await ends(of: plans)) {
+        for (plan, end) in zip(plans, try await ends(of: plans, lease: Trial.lease(for: reference.elapsed))) {
             usedKeys.formUnion(end.watch.usedKeys)
             undone.formUnion(end.watch.undone)
             survey.add(end.survey)
@@ -104,7 +104,7 @@ public struct CrashMatrix: Sendable {
     }
 
     /// Each trial has a thread of its own, so as many as there are cores go on at once.
-    private func ends(of plans: [TrialWatch.Plan]) async throws -> [TrialEnd] {
+    private func ends(of plans: [TrialWatch.Plan], lease: Duration) async throws -> [TrialEnd] {
         let subject = subject
         return try await withThrowingTaskGroup(of: (Int, TrialEnd).self) { group in
             var ends: [TrialEnd?] = Array(repeating: nil, count: plans.count), next = 0
@@ -112,7 +112,7 @@ public struct CrashMatrix: Sendable {
                 guard next < plans.count else { return }
                 let index = next, plan = plans[index]
                 next += 1
-                group.addTask { (index, try await Trial(subject: subject, plan: plan).run()) }
+                group.addTask { (index, try await Trial(subject: subject, plan: plan, lease: lease).run()) }
             }
             for _ in 0..<ProcessInfo.processInfo.activeProcessorCount { begin() }
             while let (index, end) = try await group.next() {

@@ -44,6 +44,8 @@ struct TrialEnd: Sendable {
     var history: [String] = []
     var steps: [RunView.Step] = []
     var survey = WorkflowInventory.Survey()
+    /// How much time has passed in it.
+    var elapsed = Duration.zero
     /// How often a run was taken over from a process that had died or lost its lease.
     var takeovers = 0
     var decisions: [String] = []
@@ -58,14 +60,26 @@ struct TrialEnd: Sendable {
 struct Trial: Sendable {
     let subject: TrialSubject
     let plan: TrialWatch.Plan?
+    /// How long nodes live without renewing, where several share the store.
+    var lease = Self.shortestLease
+
+    static let shortestLease = Duration.seconds(5)
+
+    /// A lease that is renewed some thousand times in a run that takes so long. Over weeks of waiting the shortest one would be renewed a
+    /// million times, which is nearly all that a trial would do.
+    static func lease(for elapsed: Duration) -> Duration { max(shortestLease, elapsed / 500) }
+
+    /// Long enough for another node to have seen the lease unrenewed for its full length.
+    private var standstill: Duration { max(.seconds(60), lease * 3) }
 
     func run() async throws -> TrialEnd {
         let cast = try subject.cast(), before = cast.effects()
         let stage = TestStage(
             Simulation(outside: .refused, turnLimit: subject.turnLimit),
-            ownership: plan?.interruption == .lostLease ? .leases(.seconds(5)) : .exclusive)
-        let watch = TrialWatch(plan, stage, commitTime: subject.commitTime, effects: cast.effects)
-        let life = TrialLife(subject, stage, watch, cast)
+            ownership: plan?.interruption == .lostLease ? .leases(lease) : .exclusive)
+        let watch = TrialWatch(
+            plan, stage, standstill: standstill, commitTime: subject.commitTime, effects: cast.effects)
+        let begin = stage.simulation.now, life = TrialLife(subject, stage, watch, cast)
         var violations: [String] = []
         do {
             try await stage.simulation.run { try await life.live() }
@@ -77,6 +91,7 @@ struct Trial: Sendable {
         }
         var end = try await look(stage, watch, cast, life.decisions, violations)
         end.effectsBefore = before
+        end.elapsed = stage.simulation.now.duration(since: begin)
         return end
     }
 

@@ -64,16 +64,20 @@ final class TrialWatch: Sendable {
 
     let plan: Plan?
     private let stage: TestStage
+    private let standstill: Duration
     private let commitTime: Duration
     private let effects: @Sendable () -> [String: Int]
     private let state = Mutex(State())
 
+    /// - Parameter standstill: How long a process stands still that loses its lease.
     init(
-        _ plan: Plan?, _ stage: TestStage, commitTime: Duration = .zero, effects: @escaping @Sendable () -> [String: Int]
+        _ plan: Plan?, _ stage: TestStage, standstill: Duration, commitTime: Duration = .zero,
+        effects: @escaping @Sendable () -> [String: Int]
     ) {
         self.plan = plan
         self.commitTime = commitTime
         self.stage = stage
+        self.standstill = standstill
         self.effects = effects
     }
 
@@ -170,7 +174,7 @@ extension TrialWatch: StoreGate {
             throw .outcomeUnknown("the answer was lost")
         case .lostLease:
             state.withLock { ($0.standsStill, $0.sleeper) = (true, process.name) }
-            process.freeze(for: .seconds(60))
+            process.freeze(for: standstill)
             stage.pulse.beat()
             await process.turn()
             return try await pass(items, base)
