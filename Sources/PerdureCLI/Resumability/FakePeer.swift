@@ -1,10 +1,36 @@
 import Foundation
-import PerdureExamples
+package import PerdureExamples
 import PerdureTesting
 import Synchronization
 
-/// The other side of the example workflows in memory: the part of `PerdurePeer` that they use, without HTTP and without failures of its own.
-final class FakePeer: PeerTransport, TestWorld {
+/// The other side of the example workflows in memory: the part of `PerdurePeer` that they use, without HTTP, and with the misfortunes that it
+/// is told to have.
+package final class FakePeer: PeerTransport, TestWorld {
+    /// What goes wrong with requests to one place, until it has gone wrong often enough.
+    package struct Trouble: Sendable {
+        package enum Kind: Sendable {
+            /// Nothing is done, and there is no answer.
+            case isDown
+            /// It is done, and there is no answer.
+            case losesAnswer
+            /// Nothing is done, for good.
+            case refuses
+            /// Nothing is done, and the request ends when nobody waits for it any more.
+            case hangs
+        }
+
+        let kind: Kind
+        let path: String
+        var times: Int
+
+        /// - Parameter path: How the paths of the requests begin.
+        package init(_ kind: Kind, at path: String, times: Int = .max) {
+            self.kind = kind
+            self.path = path
+            self.times = times
+        }
+    }
+
     private struct Charge {
         let order: String
         var isRefunded = false
@@ -23,6 +49,25 @@ final class FakePeer: PeerTransport, TestWorld {
         var active: [String: String] = [:]
         var accounts: [String: AccountRow] = [:]
         var mails: [String: Int] = [:]
+        var troubles: [Trouble] = []
+        /// What changed something, in order.
+        var changes: [String] = []
+
+        /// What goes wrong with this request, if anything does.
+        mutating func trouble(at path: String, _ method: String) -> Trouble.Kind? {
+            // Who only asks is answered unless the place is down or hangs.
+            let place = troubles.firstIndex { trouble in
+                let isMeant: Bool =
+                    switch trouble.kind {
+                    case .isDown, .hangs: true
+                    case .losesAnswer, .refuses: method != "GET"
+                    }
+                return isMeant && trouble.times > 0 && path.hasPrefix(trouble.path)
+            }
+            guard let place else { return nil }
+            if troubles[place].times != .max { troubles[place].times -= 1 }
+            return troubles[place].kind
+        }
 
         mutating func id(_ prefix: String) -> String {
             last += 1
@@ -36,7 +81,8 @@ final class FakePeer: PeerTransport, TestWorld {
     /// - Parameters:
     ///   - knowsKeys: Whether a request with the key of an earlier one gets the earlier one's answer.
     ///   - service: A service account that is there already, with two roles and a token.
-    init(knowsKeys: Bool = true, service: String? = nil) {
+    ///   - troubles: What goes wrong, the first one that fits a request first.
+    package init(knowsKeys: Bool = true, service: String? = nil, troubles: [Trouble] = []) {
         self.knowsKeys = knowsKeys
         var state = State()
         if let service {
@@ -44,13 +90,20 @@ final class FakePeer: PeerTransport, TestWorld {
             state.keys["k0"] = service
             state.active[service] = "k0"
         }
+        state.troubles = troubles
         self.state = Mutex(state)
     }
 
     /// A client of this other side.
-    var client: PeerClient { PeerClient(address: "memory", transport: self) }
+    package var client: PeerClient { PeerClient(address: "memory", transport: self) }
 
-    var effects: [String: Int] {
+    /// Every request that changed something, in the order in which that happened.
+    package var changes: [String] { state.withLock { $0.changes } }
+
+    /// Has these things go wrong from now on, and nothing else.
+    package func suffer(_ troubles: Trouble...) { state.withLock { $0.troubles = troubles } }
+
+    package var effects: [String: Int] {
         state.withLock { state in
             var effects = state.mails
             for charge in state.charges.values where !charge.isRefunded { effects["charge of \(charge.order)", default: 0] += 1 }
@@ -64,7 +117,32 @@ final class FakePeer: PeerTransport, TestWorld {
         }
     }
 
-    func send(_ call: PeerCall, to address: String) async throws -> PeerReply {
+    package func send(_ call: PeerCall, to address: String) async throws -> PeerReply {
+        let trouble = state.withLock { $0.trouble(at: call.path, call.method) }
+        switch trouble {
+        case .isDown: throw NoAnswer()
+        case .refuses: return PeerReply(status: 403)
+        case .hangs:
+            try await Self.hang()
+            throw NoAnswer()
+        case .losesAnswer, nil: break
+        }
+        let reply = try answer(call)
+        if trouble != nil { throw NoAnswer() }
+        return reply
+    }
+
+    private struct NoAnswer: Error {}
+
+    /// Returns when the task is cancelled.
+    private static func hang() async throws {
+        let (never, source) = AsyncStream.makeStream(of: Void.self)
+        for await _ in never {}
+        source.finish()
+        try Task.checkCancellation()
+    }
+
+    private func answer(_ call: PeerCall) throws -> PeerReply {
         let parts = call.path.split(separator: "?", maxSplits: 1)
         let path = (parts.first ?? "").split(separator: "/").map { $0.removingPercentEncoding ?? String($0) }
         let query =
@@ -75,6 +153,7 @@ final class FakePeer: PeerTransport, TestWorld {
             if let key, let known = state.replies[key] { return known }
             let reply = try Self.answer(call.method, path, query ?? "", body.mapValues(\.text), &state)
             if let key { state.replies[key] = reply }
+            if call.method != "GET", reply.status == 200 { state.changes.append("\(call.method) \(call.path)") }
             return reply
         }
     }

@@ -27,9 +27,14 @@ public final class WorkflowTester: Sendable {
     }
 
     private let stage: TestStage
-    private let configuration: EngineConfiguration
+    /// What the next process is started with.
+    private struct Program {
+        var configuration: EngineConfiguration
+        var workflows: [RegisteredWorkflow]
+    }
+
     private let logger: Logger
-    private let workflows: [RegisteredWorkflow]
+    private let program: Mutex<Program>
     private let begin: Date
     private let node = Mutex<Node?>(nil)
 
@@ -50,11 +55,10 @@ public final class WorkflowTester: Sendable {
     ) async throws {
         self.begin = begin
         self.logger = logger
-        self.workflows = try workflows()
         var configuration = configuration
         // Nobody changes a history in memory behind the engine's back.
         configuration.verificationRate = 0
-        self.configuration = configuration
+        program = Mutex(Program(configuration: configuration, workflows: try workflows()))
         stage = TestStage(Simulation(seed: seed, start: Timestamp(begin), outside: .awaited(patience: patience)))
         try await simulate { [self] in try await boot() }
     }
@@ -135,6 +139,25 @@ public final class WorkflowTester: Sendable {
         try await simulate { [self] in try await boot() }
     }
 
+    /// Ends the engine in order, as a deploy does, and starts another program in its place. Runs go on where they were.
+    ///
+    /// Whoever waits for a run in ``run(_:input:key:script:by:)`` meanwhile is told that the engine has stopped.
+    ///
+    /// - Parameter build: Names the program in histories. Runs that the program before could not go on with are tried anew by one of another
+    ///   name.
+    /// - Throws: `PerdureError` for names that are invalid or registered twice; then no engine runs.
+    public func deploy(build: String, @WorkflowBuilder workflows: () throws -> [RegisteredWorkflow]) async throws {
+        let next = try workflows(), last = node.withLock { $0.take() }
+        program.withLock { program in
+            program.workflows = next
+            program.configuration.build = build
+        }
+        try await stage.simulation.run { [self] in
+            await last?.process.shutDown()
+            try await boot()
+        }
+    }
+
     /// Ends the engine. A tester that is not closed is kept in memory.
     public func close() async {
         let last = node.withLock { $0.take() }
@@ -145,9 +168,9 @@ public final class WorkflowTester: Sendable {
     // MARK: Parts
 
     private func boot() async throws {
-        let process = stage.process(gate: OpenGate(stage: stage))
+        let process = stage.process(gate: OpenGate(stage: stage)), program = program.withLock { $0 }
         let engine = try await stage.engine(
-            in: process, configuration, logger: logger, watch: ScriptedBodies(stage: stage), workflows)
+            in: process, program.configuration, logger: logger, watch: ScriptedBodies(stage: stage), program.workflows)
         process.start(engine)
         node.withLock { $0 = Node(process: process, engine: engine) }
     }
