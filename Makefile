@@ -20,7 +20,7 @@ export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 16
 
 LINTED = Package.swift Sources Tests Examples
 
-.PHONY: help run test core-test check lint strict-build strict-test release-test bench swarm mutants house format clean
+.PHONY: help run test core-test check lint strict-build strict-test release-test bench swarm simulate mutants house format clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,13 @@ swarm: ## Let 10,000 runs of random shapes pass over ten minutes of kills (relea
 	@Scripts/prepare.sh build
 	PERDURE_CORE=1 swift build -c release --scratch-path .build-release --product perdure
 	.build-release/release/perdure swarm $(SWARM)
+
+SEEDS = 10000
+
+simulate: ## Let SEEDS=10000 whole clusters live and die in virtual time (release build of the core); SIMULATE="--seed 7" to replay one
+	@Scripts/prepare.sh build
+	PERDURE_CORE=1 swift build -c release --scratch-path .build-release --product perdure
+	.build-release/release/perdure simulate --seeds $(SEEDS) $(SIMULATE)
 
 # The names of mutants must be nowhere in a build that is used for anything else: the optimiser has taken away every place.
 mutants: ## Break the engine in one way after the other: the crash matrix or the simulation has to find each (release builds of the core)

@@ -100,8 +100,8 @@ if coreOnly {
         .executableTarget(
             name: "PerdureCLI",
             dependencies: [
-                "PerdureCommands", "PerdureBench", "PerdureEngine", "PerdureSQLite", "PerdureTesting", "PerdureProcess", log,
-                argumentParser,
+                "PerdureCommands", "PerdureBench", "PerdureEngine", "PerdureSQLite", "PerdureTesting", "PerdureProcess",
+                "PerdureMemory", log, argumentParser,
             ],
             exclude: ["Demo", "Resumability", "Examples.swift"], swiftSettings: settings + [.define("PERDURE_CORE")])
     ]
@@ -119,7 +119,7 @@ if coreOnly {
             name: "PerdureCLI",
             dependencies: [
                 "PerdureCommands", "PerdureBench", "PerdureEngine", "PerdureSQLite", "PerdureProcess", "PerdureExamples",
-                "PerdurePeer", "PerdureTesting",
+                "PerdurePeer", "PerdureMemory", "PerdureTesting", log,
                 httpClient, argumentParser,
             ],
             swiftSettings: settings),

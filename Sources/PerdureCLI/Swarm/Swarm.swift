@@ -110,7 +110,10 @@ final class Swarm {
         report.recognised = counts.recognised
         report.unanswered = counts.unanswered
         report.probes = counts.probes
-        try await SwarmAudit(client, ledger.entries, settings, signals).look(&report)
+        try await SwarmAudit(
+            client, ledger.entries, runs: settings.runs,
+            shape: { [settings] in ShapeMaker.shape(of: $0, seed: settings.seed) }, signals.mapValues { $0...$0 }
+        ).look(&report)
         report.seconds = Self.seconds(ContinuousClock.now - begin)
         await client.close()
         return report

@@ -9,13 +9,20 @@ import PerdureStore
 struct SwarmAudit {
     private let client: Client
     private let entries: [String: SwarmLedger.Entry]
-    private let settings: SwarmSettings
-    private let signals: [RunID: Int]
+    /// How many runs were to be started, and the shape of each.
+    private let runs: Int
+    private let shape: (Int) -> Shape
+    /// How many signals a run was sent. Where an answer was lost nobody knows the number.
+    private let signals: [RunID: ClosedRange<Int>]
 
-    init(_ client: Client, _ entries: [String: SwarmLedger.Entry], _ settings: SwarmSettings, _ signals: [RunID: Int]) {
+    init(
+        _ client: Client, _ entries: [String: SwarmLedger.Entry], runs: Int, shape: @escaping (Int) -> Shape,
+        _ signals: [RunID: ClosedRange<Int>]
+    ) {
         self.client = client
         self.entries = entries
-        self.settings = settings
+        self.runs = runs
+        self.shape = shape
         self.signals = signals
     }
 
@@ -78,9 +85,8 @@ struct SwarmAudit {
         if !record.state.isFinal { report.note(\.lost, "\(record.id) is \(record.state.rawValue): \(record.note ?? "")") }
         var signals = 0
         for event in events { take(event, into: &story, &signals, &report) }
-        if signals != self.signals[record.id, default: 0] {
-            report.note(\.lost, "\(record.id) was sent \(self.signals[record.id, default: 0]) signals and has \(signals)")
-        }
+        let sent = self.signals[record.id, default: 0...0]
+        if !sent.contains(signals) { report.note(\.lost, "\(record.id) was sent \(sent) signals and has \(signals)") }
         return story
     }
 
@@ -115,8 +121,8 @@ struct SwarmAudit {
         let roots = stories.values.filter { $0.parent == nil }
         report.children = stories.count - roots.count
         let keys = Set(roots.compactMap(\.record.key))
-        if roots.count != settings.runs || keys.count != settings.runs {
-            report.note(\.lost, "\(settings.runs) runs were to be started, there are \(roots.count) with \(keys.count) keys")
+        if roots.count != runs || keys.count != runs {
+            report.note(\.lost, "\(runs) runs were to be started, there are \(roots.count) with \(keys.count) keys")
         }
         let adopted = Set(stories.values.flatMap { $0.view.children.map(\.run) })
         for (id, story) in stories where story.parent != nil && !adopted.contains(id) {
@@ -146,6 +152,8 @@ struct SwarmAudit {
         _ id: RunID, _ story: Story, _ own: [(key: String, value: SwarmLedger.Entry)], _ stories: [RunID: Story],
         _ report: inout SwarmReport
     ) {
+        // Nothing is taken back of what somebody has ended by force.
+        guard story.record.state != .terminated else { return }
         let done = Set(story.outcome?.done ?? [])
         for (name, entry) in own where entry.effects - entry.undos != (done.contains(name) ? 1 : 0) {
             report.note(
@@ -172,7 +180,7 @@ struct SwarmAudit {
     /// Where neither time nor a person decides, the shape alone says what has to come of a run.
     private func compareWithShape(_ id: RunID, _ story: Story, _ done: Set<String>, _ report: inout SwarmReport) {
         guard let key = story.record.key, let number = Int(key.dropFirst("run-".count)), story.record.state != .cancelled,
-            let wanted = ShapeMaker.shape(of: number, seed: settings.seed).outcome()
+            let wanted = shape(number).outcome()
         else { return }
         switch wanted {
         case .fails:

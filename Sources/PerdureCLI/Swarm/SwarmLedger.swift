@@ -29,6 +29,11 @@ final class SwarmLedger: Sendable {
         let deadline: Int64
         let resource: String
 
+        init(_ kind: Kind, _ resource: String, key: String?, deadline: Int64) {
+            (self.kind, self.resource, self.key, self.deadline) = (kind, resource, key, deadline)
+            number = 0
+        }
+
         init?(_ words: [Substring]) {
             guard let kind = words.first.flatMap({ Kind(rawValue: String($0)) }), words.count == (kind == .probe ? 3 : 5),
                 let number = Int(words[1])
@@ -65,15 +70,19 @@ final class SwarmLedger: Sendable {
                 Int.random(in: 0..<100, using: &state.random), Int.random(in: 0..<2_000, using: &state.random) == 0
             )
         }
-        guard delay > 0 else { return answer(perform(request, fate), isMoment) }
+        guard delay > 0 else { return answer(perform(request, fate, now: Self.now), isMoment) }
         DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(delay)) { [self] in
-            answer(perform(request, fate), isMoment)
+            answer(perform(request, fate, now: Self.now), isMoment)
         }
     }
 
-    private func perform(_ request: Request, _ fate: Int) -> String? {
-        let now = Int64(Date().timeIntervalSince1970 * 1_000_000)
-        return state.withLock { state in
+    private static var now: Int64 { Int64(Date().timeIntervalSince1970 * 1_000_000) }
+
+    /// - Parameters:
+    ///   - fate: From 0 to 99: whether it is done, and whether it is said so.
+    ///   - now: In microseconds since 1970.
+    func perform(_ request: Request, _ fate: Int, now: Int64) -> String? {
+        state.withLock { state in
             state.counts.requests += 1
             if request.kind == .probe {
                 state.counts.probes += 1

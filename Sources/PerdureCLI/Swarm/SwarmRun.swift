@@ -24,8 +24,9 @@ struct SwarmRun: Workflow {
     /// The code's own failure.
     struct Mishap: Error, Codable { var place: Int }
 
-    let wire: Wire
+    let wire: any SwarmWire
     let defence: SwarmDefence?
+    var policy = SwarmRun.policy
 
     func run(_ order: Order, _ context: WorkflowContext) async throws -> Outcome {
         let done = try await play(order.shape, "", context)
@@ -37,10 +38,10 @@ struct SwarmRun: Workflow {
         case .keyed(let number): return [try await keyed(Self.resource(number, path, context), "\(number)\(path)", context)]
         case .once(let number): return [try await once(Self.resource(number, path, context), "\(number)\(path)", context)]
         case .look(let number):
-            _ = try await context.read("look", id: "\(number)\(path)", input: number, policy: Self.policy) { number, _ in number }
+            _ = try await context.read("look", id: "\(number)\(path)", input: number, policy: policy) { number, _ in number }
         case .refused(let number):
             try await context.act(
-                "refused", id: "\(number)\(path)", input: number, .idempotent(retention: .forever), policy: Self.policy,
+                "refused", id: "\(number)\(path)", input: number, .idempotent(retention: .forever), policy: policy,
                 irreversible: "it never happens"
             ) { _, _ in throw SwarmRefusal() }
         case .pause(let number, let milliseconds):
@@ -85,9 +86,9 @@ struct SwarmRun: Workflow {
     // MARK: Steps
 
     private func keyed(_ resource: String, _ id: String, _ context: WorkflowContext) async throws -> String {
-        try await context.step("keyed", id: id, input: resource, .idempotent(retention: .forever), policy: Self.policy) {
+        try await context.step("keyed", id: id, input: resource, .idempotent(retention: .forever), policy: policy) {
             resource, step in
-            let key = defence == .keys ? UUID().uuidString : step.idempotencyKey
+            let key = defence == .keys ? nil : step.idempotencyKey
             return try await wire.effect(on: resource, key: key, until: step.deadline)
         } undo: { resource, step in
             try await wire.undo(resource, key: step.idempotencyKey, until: step.deadline)
@@ -103,7 +104,7 @@ struct SwarmRun: Workflow {
                     if defence == .probes { return .didNotHappen }
                     return try await wire.hasHappened(resource) ? .happened(resource) : .didNotHappen
                 })
-        return try await context.step("once", id: id, input: resource, effect, policy: Self.policy) { resource, step in
+        return try await context.step("once", id: id, input: resource, effect, policy: policy) { resource, step in
             try await wire.effect(on: resource, key: nil, until: step.deadline)
         } undo: { resource, step in
             try await wire.undo(resource, key: step.idempotencyKey, until: step.deadline)

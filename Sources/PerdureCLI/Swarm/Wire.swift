@@ -2,29 +2,37 @@ import Foundation
 import Perdure
 import Synchronization
 
-/// The way from a worker to the other side and back: lines over the process's own pipes. What was written before the process died
+/// The way from a run to the other side and back.
+protocol SwarmWire: Sendable {
+    /// Has an effect, once for each key; without one, once for each request. Nothing is done after the deadline.
+    func effect(on resource: String, key: String?, until deadline: Date) async throws -> String
+    /// Takes an effect back.
+    func undo(_ resource: String, key: String, until deadline: Date) async throws
+    /// - Throws: If the other side does not say.
+    func hasHappened(_ resource: String) async throws -> Bool
+}
+
+/// Nobody knows whether it was done.
+struct NoAnswer: Error {}
+
+/// The way of a worker: lines over the process's own pipes. What was written before the process died
 /// still arrives.
-final class Wire: Sendable {
+final class Wire: SwarmWire {
     private struct State {
         var last = 0
         var waiting: [Int: CheckedContinuation<String?, Never>] = [:]
     }
-
-    /// Nobody knows whether it was done.
-    struct NoAnswer: Error {}
 
     private let state = Mutex(State())
     private let output = Mutex(())
 
     // MARK: Asking
 
-    /// Has an effect, once for each key; without one, once for each request.
     func effect(on resource: String, key: String?, until deadline: Date) async throws -> String {
         try await done(ask("e", "\(key ?? "-") \(Self.microseconds(deadline)) \(resource)"))
         return resource
     }
 
-    /// Takes an effect back.
     func undo(_ resource: String, key: String, until deadline: Date) async throws {
         try await done(ask("u", "\(key) \(Self.microseconds(deadline)) \(resource)"))
     }

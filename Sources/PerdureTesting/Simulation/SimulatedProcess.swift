@@ -152,7 +152,7 @@ package final class SimulatedProcess: TurnQueue {
     }
 
     /// Waits for the process to have a turn: where it is stopped, until it goes on.
-    func turn() async {
+    package func turn() async {
         await withUnsafeContinuation { continuation in submit { continuation.resume() } }
     }
 

@@ -39,7 +39,7 @@ import Testing
             "PerdureCLI",
             [
                 "Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", "PerdureCommands",
-                "PerdureTesting", "PerdureBench", "PerdureProcess", "PerdureExamples", "PerdurePeer",
+                "PerdureTesting", "PerdureBench", "PerdureProcess", "PerdureExamples", "PerdurePeer", "PerdureMemory",
             ],
             ["ArgumentParser", "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOFoundationCompat", "Logging", "ServiceLifecycle"]
         ),

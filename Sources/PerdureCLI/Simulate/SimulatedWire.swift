@@ -1,0 +1,129 @@
+import Foundation
+import Perdure
+import PerdureEngine
+import PerdureHistory
+import PerdureTesting
+import Synchronization
+
+/// The other side of a simulation, which no process takes with it when it dies.
+final class SimulatedPeer: Sendable {
+    let ledger: SwarmLedger
+    private let simulation: Simulation
+    private let misfortune: Int
+    private let random: Mutex<SeededGenerator>
+
+    init(_ plan: SimulationPlan, _ simulation: Simulation) {
+        ledger = SwarmLedger(seed: plan.seed)
+        self.simulation = simulation
+        misfortune = plan.misfortune
+        random = Mutex(SeededGenerator(seed: ~plan.seed))
+    }
+
+    /// Deals with a request, after its way through the network.
+    ///
+    /// - Parameter answer: Called, on the time of the other side, with what is said, if anything is.
+    func take(_ request: SwarmLedger.Request, _ answer: @escaping @Sendable (String) -> Void) {
+        let (ways, fate, isTwice) = random.withLock { random in
+            let isUnlucky = Int.random(in: 0..<100, using: &random) < misfortune
+            return (
+                (0..<3).map { _ in Int.random(in: 0..<10, using: &random) < 3 ? Int.random(in: 1...400, using: &random) : 0 },
+                isUnlucky ? Int.random(in: 0..<8, using: &random) : 99, Int.random(in: 0..<20, using: &random) == 0
+            )
+        }
+        arrive(request, fate, after: ways[0], answersAfter: ways[1], answer)
+        // The network may bring a request twice. One that is not recognised by its key is never sent so.
+        if isTwice, request.key != nil { arrive(request, 99, after: ways[2], answersAfter: ways[1], answer) }
+    }
+
+    private func arrive(
+        _ request: SwarmLedger.Request, _ fate: Int, after way: Int, answersAfter wayBack: Int,
+        _ answer: @escaping @Sendable (String) -> Void
+    ) {
+        let clock = simulation.tests.clock
+        clock.after(.milliseconds(way)) { [self] in
+            // One that is asked and does not know says so.
+            if request.kind == .probe, fate < 8 { return answer("unsure") }
+            guard let words = ledger.perform(request, fate, now: simulation.now.microseconds) else { return }
+            clock.after(.milliseconds(wayBack)) { answer(words) }
+        }
+    }
+}
+
+/// The way from a process of a simulation to the other side and back, in the time of the simulation.
+struct SimulatedWire: SwarmWire {
+    let peer: SimulatedPeer
+    let simulation: Simulation
+    let process: SimulatedProcess
+
+    /// How long somebody waits for an answer who has set no limit.
+    private static let patience = Duration.seconds(2)
+
+    func effect(on resource: String, key: String?, until deadline: Date) async throws -> String {
+        try await done(ask(.init(.effect, resource, key: key, deadline: there(deadline))))
+        return resource
+    }
+
+    func undo(_ resource: String, key: String, until deadline: Date) async throws {
+        try await done(ask(.init(.undo, resource, key: key, deadline: there(deadline))))
+    }
+
+    func hasHappened(_ resource: String) async throws -> Bool {
+        switch try await ask(.init(.probe, resource, key: nil, deadline: .max)) {
+        case "yes": true
+        case "no": false
+        default: throw NoAnswer()
+        }
+    }
+
+    private func done(_ answer: String) throws {
+        guard answer == "ok" else { throw NoAnswer() }
+    }
+
+    /// The deadline on the clock of the other side: requests say how much time is left.
+    private func there(_ deadline: Date) -> Int64 {
+        (simulation.now + Timestamp(deadline).duration(since: process.clock.now())).microseconds
+    }
+
+    private func ask(_ request: SwarmLedger.Request) async throws -> String {
+        let reply = Reply()
+        let answer = await withTaskCancellationHandler {
+            await withUnsafeContinuation { continuation in
+                guard reply.begin(continuation) else { return }
+                let clock = process.clock
+                peer.take(request) { words in clock.after(.zero) { reply.give(words) } }
+                clock.after(Self.patience) { reply.give("late") }
+            }
+        } onCancel: {
+            reply.give(nil)
+        }
+        guard let answer else { throw CancellationError() }
+        return answer
+    }
+}
+
+/// One answer, of which the first counts.
+private final class Reply: Sendable {
+    private struct State {
+        var waiter: UnsafeContinuation<String?, Never>?
+        var isOver = false
+    }
+
+    private let state = Mutex(State())
+
+    /// - Returns: False if nobody waits any more.
+    func begin(_ waiter: UnsafeContinuation<String?, Never>) -> Bool {
+        let isOver = state.withLock { state in
+            if !state.isOver { state.waiter = waiter }
+            return state.isOver
+        }
+        if isOver { waiter.resume(returning: nil) }
+        return !isOver
+    }
+
+    func give(_ words: String?) {
+        state.withLock { state in
+            state.isOver = true
+            return state.waiter.take()
+        }?.resume(returning: words)
+    }
+}

@@ -1,0 +1,171 @@
+import Foundation
+import PerdureHistory
+
+/// What can go wrong in a simulation, at a commit, around a body, or at any other call of the store.
+enum FaultKind: String, Codable, CaseIterable, Sendable {
+    /// The store says no; nothing was changed.
+    case refused
+    /// It was done, and nobody says so.
+    case unanswered
+    /// It was not done, and nobody knows.
+    case unheard
+    /// The process dies when half of what shares the commit is durable.
+    case torn
+    case slow
+    case slowAnswer = "slow_answer"
+    case crashBefore = "crash_before"
+    case crashAfter = "crash_after"
+    /// The process stands still, mostly for longer than its lease, and goes on as if nothing had happened.
+    case freezeBefore = "freeze_before"
+    case freezeAfter = "freeze_after"
+    /// The process's clock jumps.
+    case clockJump = "clock_jump"
+
+    static let ofCommits: [FaultKind] = allCases.filter { $0 != .clockJump }
+    static let ofBodies: [FaultKind] = [.crashBefore, .crashAfter, .freezeBefore, .freezeAfter]
+    /// Whether the store makes it, rather than the process: it can meet those who are no engine too.
+    var isStores: Bool { [.refused, .unanswered, .unheard, .slow, .slowAnswer].contains(self) }
+}
+
+/// One thing that goes wrong, at the first place from there on where it can.
+struct Fault: Codable, Sendable {
+    enum Place: Codable, Sendable, Hashable {
+        /// The n-th commit of all processes together.
+        case commit(Int)
+        /// The n-th time that an event of this kind is about to be committed, or another thing by its name.
+        case event(String, Int)
+        /// The n-th attempt, undo or probe.
+        case body(Int)
+        /// The n-th call of the store, whichever it is.
+        case call(Int)
+    }
+
+    var place: Place
+    var kind: FaultKind
+    /// How long, or how far.
+    var milliseconds: Int
+}
+
+extension Fault: CustomStringConvertible {
+    var description: String {
+        let site =
+            switch place {
+            case .commit(let number): "commit \(number)"
+            case .event(let kind, let number): "\(kind), \(number)"
+            case .body(let number): "body \(number)"
+            case .call(let number): "call \(number) of the store"
+            }
+        return "\(kind.rawValue) (\(milliseconds) ms) at \(site)"
+    }
+}
+
+/// Everything that a seed decides, before anything happens: it can be made smaller without changing the rest.
+struct SimulationPlan: Codable, Sendable {
+    struct Order: Codable, Sendable {
+        /// Names it: its key is the same however much is left out.
+        var number: Int
+        var shape: Shape
+        var startsAfter = 0
+        /// When each signal is sent, in milliseconds after the run has begun.
+        var signals: [Int] = []
+        /// Each is sent as often.
+        var deliveries = 1
+        var cancelledAfter: Int?
+        var terminatedAfter: Int?
+    }
+
+    struct Node: Codable, Sendable {
+        /// How far its clock is ahead, in milliseconds.
+        var skew: Int
+        var cachedRuns: Int
+        var activeRuns: Int
+        var historyPage: Int
+        /// How long it takes to come back.
+        var restart: Int
+    }
+
+    var seed: UInt64
+    var nodes: [Node]
+    /// In milliseconds; nil for a store that one engine has to itself.
+    var lease: Int?
+    var orders: [Order]
+    var faults: [Fault]
+    /// Of a hundred requests to the other side so many go wrong in one way or another.
+    var misfortune: Int
+    var without: SwarmDefence?
+}
+
+extension SimulationPlan {
+    /// Clocks differ by less than what steps wait before they believe that nothing will happen any more.
+    static let grace = 5_000
+
+    /// - Parameter skew: How far clocks may be from the store's time, in milliseconds. They jump then as well.
+    init(seed: UInt64, skew: Int = 0, without: SwarmDefence? = nil) {
+        var random = SeededGenerator(seed: seed &* 0x9E37_79B9_7F4A_7C15 ^ 0x51)
+        func pick<Value>(_ values: [Value]) -> Value { values[Int.random(in: 0..<values.count, using: &random)] }
+        self.seed = seed
+        self.without = without
+        let count = Int.random(in: 1...3, using: &random)
+        lease = count == 1 && Bool.random(using: &random) ? nil : Int.random(in: 800...4_000, using: &random)
+        let isSkewed = Int.random(in: 0..<3, using: &random) == 0
+        nodes = (0..<count).map { _ in
+            Node(
+                skew: isSkewed ? Int.random(in: -skew...skew, using: &random) : 0,
+                cachedRuns: pick([0, 2, 1_000]), activeRuns: pick([1, 3, 1_000]), historyPage: pick([5, 1_000]),
+                restart: Int.random(in: 0...3_000, using: &random))
+        }
+        misfortune = pick([0, 10, 25])
+        orders = []
+        for number in 0..<Int.random(in: 1...4, using: &random) { orders.append(Self.order(number, seed, &random)) }
+        faults = []
+        for _ in 0..<Int.random(in: 0...10, using: &random) {
+            faults.append(Self.fault(lease: lease ?? 1_000, skew, &random))
+        }
+    }
+
+    private static func order(_ number: Int, _ seed: UInt64, _ random: inout SeededGenerator) -> Order {
+        var order = Order(number: number, shape: ShapeMaker.shape(of: number, seed: seed))
+        order.startsAfter = Int.random(in: 0...600, using: &random)
+        order.signals = (0..<order.shape.signals).map { _ in Int.random(in: 0...2_000, using: &random) }
+        order.deliveries = Int.random(in: 0..<4, using: &random) == 0 ? 2 : 1
+        switch Int.random(in: 0..<100, using: &random) {
+        case 0..<15: order.cancelledAfter = Int.random(in: 0...3_000, using: &random)
+        case 15..<19: order.terminatedAfter = Int.random(in: 0...3_000, using: &random)
+        default: break
+        }
+        return order
+    }
+
+    private static func fault(lease: Int, _ skew: Int, _ random: inout SeededGenerator) -> Fault {
+        let place: Fault.Place, kinds: [FaultKind], jumps: [FaultKind] = skew > 0 ? [.clockJump] : []
+        switch Int.random(in: 0..<100, using: &random) {
+        case 0..<50:
+            let rows = FaultTable.rows
+            let row = rows[Int.random(in: 0..<rows.count, using: &random)]
+            place = .event(row, Int.random(in: 1...3, using: &random))
+            kinds = FaultKind.ofCommits + jumps
+        case 50..<70: (place, kinds) = (.commit(Int.random(in: 1...60, using: &random)), FaultKind.ofCommits + jumps)
+        case 70..<90: (place, kinds) = (.body(Int.random(in: 1...25, using: &random)), FaultKind.ofBodies + jumps)
+        default: (place, kinds) = (.call(Int.random(in: 1...300, using: &random)), [.crashBefore, .freezeAfter] + jumps)
+        }
+        let kind = kinds[Int.random(in: 0..<kinds.count, using: &random)]
+        let length =
+            switch kind {
+            case .clockJump: Int.random(in: -skew...skew, using: &random)
+            case .slow, .slowAnswer: Int.random(in: 1...lease, using: &random)
+            default: Int.random(in: 1...lease * 3, using: &random)
+            }
+        return Fault(place: place, kind: kind, milliseconds: length)
+    }
+
+    var story: [String] {
+        var lines = [
+            "seed \(seed): \(nodes.count) nodes, \(lease.map { "leases of \($0) ms" } ?? "one engine at a time"), "
+                + "misfortune \(misfortune)"
+        ]
+        lines += nodes.enumerated().map { "  node \($0 + 1): \($1)" }
+        lines += orders.map { "  run \($0.number): \($0)" }
+        lines += faults.map { "  fault: \($0)" }
+        return lines
+    }
+}
