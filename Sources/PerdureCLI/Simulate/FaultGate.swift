@@ -8,17 +8,29 @@ import Synchronization
 
 /// Sees every call of the store and every body of a simulation, has go wrong what the plan says, and writes down what happened.
 final class FaultGate: Sendable {
+    /// One commit that a run asks for.
+    private struct Asked: Hashable {
+        let process: String
+        let run: Int64
+        let seq: Int64
+    }
+
     private struct State {
         var pending: [Fault]
+        /// What machines will go through because of commits that were asked for.
+        var foreseen: [Asked: [String]] = [:]
         var commits = 0
         var bodies = 0
         var calls = 0
+        var lastCalls: [String] = []
         var seen: [String: Int] = [:]
         var table = FaultTable()
         var crashes = 0
         var freezes = 0
         var lines: [String] = []
     }
+
+    private static let rememberedCalls = 8
 
     private let simulation: Simulation
     private let tells: Bool
@@ -39,6 +51,8 @@ final class FaultGate: Sendable {
     var crashes: Int { state.withLock { $0.crashes } }
     var freezes: Int { state.withLock { $0.freezes } }
     var lines: [String] { state.withLock { $0.lines } }
+    /// What the store was called for last.
+    var lastCalls: String { state.withLock { $0.lastCalls.joined(separator: ", ") } }
 
     func tell(_ words: @autoclosure () -> String) {
         guard tells else { return }
@@ -87,6 +101,8 @@ extension FaultGate: StoreGate {
     func willCall(_ call: StaticString, by process: SimulatedProcess) {
         let fault = state.withLock { state in
             state.calls += 1
+            if state.lastCalls.count == Self.rememberedCalls { state.lastCalls.removeFirst() }
+            state.lastCalls.append("\(call) by \(process.name)")
             return take(process, &state) { place, state in
                 if case .call(let number) = place { number <= state.calls } else { false }
             }
@@ -103,9 +119,9 @@ extension FaultGate: StoreGate {
     func commit(
         _ items: [CommitItem], _ base: any Store, by process: SimulatedProcess
     ) async throws(StoreError) -> [CommitResult] {
-        let rows = items.flatMap(\.faultRows)
-        let fault = state.withLock { state -> Fault? in
+        let (rows, fault) = state.withLock { state -> ([String], Fault?) in
             state.commits += 1
+            let rows = items.flatMap { $0.faultRows + foreseen($0, process, state) }
             for row in rows {
                 state.seen[row, default: 0] += 1
                 state.table.saw(row)
@@ -118,11 +134,16 @@ extension FaultGate: StoreGate {
                 }
             }
             if let fault { for row in Set(rows) { state.table.note(fault.kind, at: row) } }
-            return fault
+            return (rows, fault)
         }
         guard let fault else { return try await pass(items, base, process) }
         tell("\(process.name) \(fault.kind.rawValue) at: \(rows.joined(separator: ", "))")
         return try await spoil(items, base, process, fault)
+    }
+
+    private func foreseen(_ item: CommitItem, _ process: SimulatedProcess, _ state: State) -> [String] {
+        guard case .advance(let advance) = item, let first = advance.events.first else { return [] }
+        return state.foreseen[Asked(process: process.name, run: advance.run, seq: first.seq)] ?? []
     }
 
     private func spoil(
@@ -185,31 +206,47 @@ struct FaultyBodies: BodyWatch {
 
     func attempt(_ attempt: Attempt, of run: RunID, _ body: () async -> AttemptOutcome) async -> AttemptOutcome {
         let row = attempt.body == .undo ? "undo" : "attempt"
-        let outcome = await gate.around(row, "\(run) \(attempt.subject)", process, body)
+        let outcome = await gate.around([row, Self.begin(attempt, .running)], "\(run) \(attempt.subject)", process, body)
         return outcome ?? .failed(AttemptFailure(CancellationError()))
     }
 
     func probe(_ attempt: Attempt, of run: RunID, _ body: () async -> ProbeOutcome) async -> ProbeOutcome {
-        await gate.around("probe", "\(run) \(attempt.subject)", process, body) ?? .unknown("dead")
+        await gate.around(["probe", Self.begin(attempt, .probing)], "\(run) \(attempt.subject)", process, body)
+            ?? .unknown("dead")
+    }
+
+    private static func begin(_ attempt: Attempt, _ phase: StepPhase) -> String {
+        StepTransition(attempt.begunFrom, phase).row
     }
 
     func usesKey(_ attempt: Attempt, of run: RunID) {}
+
+    func willCommit(_ advance: RunAdvance, _ transitions: () -> MachineTransitions) {
+        let transitions = transitions()
+        gate.foresee(transitions.steps.map(\.row).sorted() + transitions.children.map(\.row).sorted(), of: advance, by: process)
+    }
 }
 
 extension FaultGate {
+    fileprivate func foresee(_ rows: [String], of advance: RunAdvance, by process: SimulatedProcess) {
+        guard let first = advance.events.first else { return }
+        state.withLock { $0.foreseen[Asked(process: process.name, run: advance.run, seq: first.seq)] = rows }
+    }
+
     /// - Returns: nil if the process is dead.
     fileprivate func around<Outcome>(
-        _ row: String, _ what: String, _ process: SimulatedProcess, _ body: () async -> Outcome
+        _ rows: [String], _ what: String, _ process: SimulatedProcess, _ body: () async -> Outcome
     ) async -> Outcome? {
         let fault = state.withLock { state -> Fault? in
             state.bodies += 1
-            state.table.saw(row)
+            for row in rows { state.table.saw(row) }
             let fault = take(process, &state) { place, state in
                 if case .body(let number) = place { number <= state.bodies } else { false }
             }
-            if let fault { state.table.note(fault.kind, at: row) }
+            if let fault { for row in rows { state.table.note(fault.kind, at: row) } }
             return fault
         }
+        let row = rows[0]
         tell("\(process.name) begins \(row) of \(what)")
         switch fault?.kind {
         case .crashBefore:

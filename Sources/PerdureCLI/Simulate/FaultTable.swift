@@ -1,21 +1,27 @@
 import Foundation
+import PerdureEngine
 import PerdureHistory
 
 /// How often each thing that can become durable, or be done, met each fault.
 struct FaultTable: Sendable {
-    static let bodies = ["attempt", "undo", "probe"]
-
     /// What runs of the swarm's shapes can bring into a commit.
     static let kinds: [EventKind] = [
         .runStarted, .runResumed, .runParked, .runUnparked, .runCancelRequested, .runCompleted, .runFailed, .runCancelled,
         .runTerminated, .stepIntended, .stepAttemptFailed, .stepSucceeded, .stepFailed, .stepCancelled, .stepInDoubt,
-        .stepResolved, .timerStarted, .timerFired, .timerCancelled, .signalReceived, .signalUndelivered, .childStarted,
-        .childCancelRequested, .childCompleted, .childFailed, .childCancelled, .undoStarted, .undoAttemptFailed, .undoSucceeded,
-        .undoInDoubt, .undoResolved,
+        .stepResolved, .timerStarted, .timerFired, .timerCancelled, .signalReceived, .signalUndelivered, .approvalRequested,
+        .approvalDecided, .approvalExpired, .approvalConsumed, .approvalCancelled, .childStarted, .childCancelRequested,
+        .childCompleted, .childFailed, .childCancelled, .undoStarted, .undoAttemptFailed, .undoSucceeded, .undoFailed,
+        .undoInDoubt, .undoResolved, .operatorAction,
     ]
     /// What becomes durable without an event of its own.
     static let others = ["message", "rest"]
-    static let rows = kinds.map(\.rawValue) + others
+    /// What the machine goes through when a commit is durable.
+    static let transitions = StepTransition.all.filter { !$0.beginsBody }.map(\.row) + ChildTransition.all.map(\.row)
+    static let rows = kinds.map(\.rawValue) + others + transitions
+    /// What happens beside commits: bodies, and what the machine goes through when they begin.
+    static let bodies = ["attempt", "undo", "probe"] + StepTransition.all.filter(\.beginsBody).map(\.row)
+    /// At which a fault can be aimed.
+    static let aims = rows.filter { row in FaultKind.ofCommits.contains { excuse(row, $0) == nil } }
 
     private(set) var counts: [String: [FaultKind: Int]] = [:]
     /// How often each was there, with a fault or without.
@@ -30,10 +36,13 @@ struct FaultTable: Sendable {
     }
 
     /// Pairs that can occur and did not.
-    var missing: [String] {
+    ///
+    /// - Parameter withClocks: Whether clocks may jump.
+    func missing(withClocks: Bool) -> [String] {
         let commits = Self.rows.flatMap { row in FaultKind.ofCommits.map { (row, $0) } }
         let bodies = Self.bodies.flatMap { row in FaultKind.ofBodies.map { (row, $0) } }
-        return (commits + bodies).filter { counts[$0.0]?[$0.1] == nil && Self.excuse($0.0, $0.1) == nil }
+        return (commits + bodies).filter { $0.1 != .clockJump || withClocks }
+            .filter { counts[$0.0]?[$0.1] == nil && Self.excuse($0.0, $0.1) == nil }
             .map { "\($0.0) × \($0.1.rawValue)" }
     }
 
@@ -43,7 +52,7 @@ struct FaultTable: Sendable {
     var text: [String] {
         let names = FaultKind.allCases.map(\.rawValue)
         func line(_ first: String, _ cells: [String]) -> String {
-            first.padding(toLength: 24, withPad: " ", startingAt: 0)
+            first.padding(toLength: 34, withPad: " ", startingAt: 0)
                 + zip(cells, names).map { cell, name in
                     String(repeating: " ", count: max(1, name.count + 2 - cell.count)) + cell
                 }.joined()
@@ -55,4 +64,13 @@ struct FaultTable: Sendable {
         }
         return lines
     }
+}
+
+extension StepTransition {
+    var row: String { "step \(self)" }
+    fileprivate var beginsBody: Bool { to == .running || to == .probing }
+}
+
+extension ChildTransition {
+    var row: String { "child \(self)" }
 }

@@ -14,6 +14,7 @@ struct SeedVerdict: Sendable {
     var crashes = 0
     var freezes = 0
     var decisions = 0
+    var stops = 0
     var table = FaultTable()
     /// What was done and what came of it: the same for the same plan.
     var digest = ""
@@ -43,6 +44,7 @@ struct SeedVerdict: Sendable {
         verdict.crashes = world.gate.crashes
         verdict.freezes = world.gate.freezes
         verdict.decisions = world.decisions
+        verdict.stops = world.stops
         verdict.table = world.gate.table
         verdict.digest = try await digest(world.simulation.trace, auditor)
         verdict.story = world.gate.lines
@@ -63,19 +65,20 @@ struct SeedVerdict: Sendable {
 /// Makes a plan smaller for as long as it still goes wrong.
 struct Shrinker {
     /// How many plans are tried.
-    var left = 400
+    var left = 300
 
     mutating func shrink(_ plan: SimulationPlan) async throws -> SimulationPlan {
-        var best = plan
-        var isSmaller = true
-        while isSmaller {
-            isSmaller = false
-            for candidate in Self.candidates(best) {
-                guard left > 0 else { return best }
-                left -= 1
-                guard try await !SeedVerdict.of(candidate).violations.isEmpty else { continue }
-                (best, isSmaller) = (candidate, true)
-                break
+        var best = plan, candidates = Self.candidates(plan)
+        // Whatever did not help before seldom helps after the next thing did: it goes on from there, round and round.
+        var next = 0, inVain = 0
+        while left > 0, inVain < candidates.count {
+            left -= 1
+            let candidate = candidates[next % candidates.count]
+            if try await SeedVerdict.of(candidate).violations.isEmpty {
+                next += 1
+                inVain += 1
+            } else {
+                (best, candidates, inVain) = (candidate, Self.candidates(candidate), 0)
             }
         }
         return best
@@ -93,6 +96,8 @@ struct Shrinker {
         for index in plan.faults.indices { add { $0.faults.remove(at: index) } }
         if plan.nodes.count > 1, plan.lease != nil { for index in plan.nodes.indices { add { $0.nodes.remove(at: index) } } }
         if plan.misfortune > 0 { add { $0.misfortune = 0 } }
+        if plan.lies > 0 { add { $0.lies = 0 } }
+        for (index, node) in plan.nodes.enumerated() where !node.stops.isEmpty { add { $0.nodes[index].stops = [] } }
         if plan.nodes.contains(where: { $0.skew != 0 }) { add { for index in $0.nodes.indices { $0.nodes[index].skew = 0 } } }
         for (index, order) in plan.orders.enumerated() {
             if order.cancelledAfter != nil { add { $0.orders[index].cancelledAfter = nil } }
@@ -124,7 +129,7 @@ extension Shape {
             return (parts.count > 1 ? without : []) + within
         }
         return switch self {
-        case .keyed, .once, .look, .refused, .pause, .signal, .failure: []
+        case .keyed, .once, .look, .refused, .stubborn, .approved, .shared, .pause, .signal, .failure: []
         case .sequence(let parts): (parts.count == 1 ? parts : []) + less(parts) { .sequence($0) }
         case .together(let number, let parts): parts + less(parts) { .together(number, $0) }
         case .race(let number, let parts): parts + less(parts) { .race(number, $0) }

@@ -22,17 +22,20 @@ struct SimulateCommand: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp("Take out a defence, to see that the counting works: keys, intents or probes.", visibility: .hidden))
     var without: String?
-    @Option(help: "How many milliseconds the nodes' clocks may be off, and jump.") var skew = 0
+    @Option(help: "How many milliseconds the nodes' clocks may be behind the store's time, and jump back.") var behind = 0
+    @Option(help: "How many milliseconds they may be ahead, and jump forward.") var ahead = 0
     @Flag(help: "Print the JSON object and nothing else.") var json = false
 
     func validate() throws {
-        guard (0...2_000).contains(skew) else { throw ValidationError("--skew has to be from 0 to 2000.") }
+        for (name, value) in [("behind", behind), ("ahead", ahead)] where !(0...2_000).contains(value) {
+            throw ValidationError("--\(name) has to be from 0 to 2000.")
+        }
         guard (1...100_000_000).contains(seeds) else { throw ValidationError("--seeds has to be from 1 to 100000000.") }
         if let without, SwarmDefence(rawValue: without) == nil { throw ValidationError("'\(without)' is no defence.") }
     }
 
     private func plan(_ seed: UInt64) -> SimulationPlan {
-        SimulationPlan(seed: seed, skew: skew, without: without.flatMap(SwarmDefence.init))
+        SimulationPlan(seed: seed, skew: -behind...ahead, without: without.flatMap(SwarmDefence.init))
     }
 
     func run() async throws {
@@ -42,7 +45,7 @@ struct SimulateCommand: AsyncParsableCommand {
             for line in tally.table.text { print(line) }
             for verdict in tally.wrong.prefix(3) { try await tell(verdict) }
         }
-        let missing = seeds >= Self.enough ? tally.table.missing : []
+        let missing = seeds >= Self.enough ? tally.table.missing(withClocks: behind + ahead > 0) : []
         if !json, !missing.isEmpty { print("These never came together: \(missing.joined(separator: ", ")).") }
         print(tally.json)
         guard tally.wrong.isEmpty, missing.isEmpty else { throw ExitCode(1) }
@@ -114,6 +117,7 @@ struct SimulationTally {
     var crashes = 0
     var freezes = 0
     var decisions = 0
+    var stops = 0
     var seconds = 0.0
     var table = FaultTable()
     var wrong: [SeedVerdict] = []
@@ -126,6 +130,7 @@ struct SimulationTally {
         crashes += verdict.crashes
         freezes += verdict.freezes
         decisions += verdict.decisions
+        stops += verdict.stops
         table.add(verdict.table)
         if !verdict.violations.isEmpty { wrong.append(verdict) }
     }
@@ -133,7 +138,7 @@ struct SimulationTally {
     var json: String {
         """
         {"seeds":\(seeds),"violations":\(violations),"runs":\(runs),"events":\(events),"crashes":\(crashes),"freezes":\(freezes),\
-        "decisions":\(decisions),"seconds":\((seconds * 10).rounded() / 10)}
+        "stops":\(stops),"decisions":\(decisions),"seconds":\((seconds * 10).rounded() / 10)}
         """
     }
 }

@@ -10,12 +10,14 @@ final class SimulatedPeer: Sendable {
     let ledger: SwarmLedger
     private let simulation: Simulation
     private let misfortune: Int
+    private let lies: Int
     private let random: Mutex<SeededGenerator>
 
     init(_ plan: SimulationPlan, _ simulation: Simulation) {
         ledger = SwarmLedger(seed: plan.seed)
         self.simulation = simulation
         misfortune = plan.misfortune
+        lies = plan.lies
         random = Mutex(SeededGenerator(seed: ~plan.seed))
     }
 
@@ -23,27 +25,33 @@ final class SimulatedPeer: Sendable {
     ///
     /// - Parameter answer: Called, on the time of the other side, with what is said, if anything is.
     func take(_ request: SwarmLedger.Request, _ answer: @escaping @Sendable (String) -> Void) {
-        let (ways, fate, isTwice) = random.withLock { random in
+        let (ways, fate, isTwice, lie) = random.withLock { random in
             let isUnlucky = Int.random(in: 0..<100, using: &random) < misfortune
             return (
                 (0..<3).map { _ in Int.random(in: 0..<10, using: &random) < 3 ? Int.random(in: 1...400, using: &random) : 0 },
-                isUnlucky ? Int.random(in: 0..<8, using: &random) : 99, Int.random(in: 0..<20, using: &random) == 0
+                isUnlucky ? Int.random(in: 0..<8, using: &random) : 99, Int.random(in: 0..<20, using: &random) == 0,
+                lies > 0 && Int.random(in: 0..<100, using: &random) < lies
+                    ? SwarmLedger.Lie.allCases.randomElement(using: &random) : nil
             )
         }
-        arrive(request, fate, after: ways[0], answersAfter: ways[1], answer)
-        // The network may bring a request twice. One that is not recognised by its key is never sent so.
-        if isTwice, request.key != nil { arrive(request, 99, after: ways[2], answersAfter: ways[1], answer) }
+        // A lie about what all runs share would say nothing about any of them.
+        let isShared = request.resource.hasPrefix(SwarmLedger.shared)
+        arrive(request, fate, isShared ? nil : lie, after: ways[0], answersAfter: ways[1], answer)
+        // The network may bring a request twice. One that is not recognised by its key is never sent so, nor one that is put off: whoever
+        // says that something was not done means every copy of the request.
+        guard isTwice, request.key != nil, !request.isPutOff else { return }
+        arrive(request, 99, nil, after: ways[2], answersAfter: ways[1], answer)
     }
 
     private func arrive(
-        _ request: SwarmLedger.Request, _ fate: Int, after way: Int, answersAfter wayBack: Int,
+        _ request: SwarmLedger.Request, _ fate: Int, _ lie: SwarmLedger.Lie?, after way: Int, answersAfter wayBack: Int,
         _ answer: @escaping @Sendable (String) -> Void
     ) {
         let clock = simulation.tests.clock
         clock.after(.milliseconds(way)) { [self] in
             // One that is asked and does not know says so.
             if request.kind == .probe, fate < 8 { return answer("unsure") }
-            guard let words = ledger.perform(request, fate, now: simulation.now.microseconds) else { return }
+            guard let words = ledger.perform(request, fate, lie, now: simulation.now.microseconds) else { return }
             clock.after(.milliseconds(wayBack)) { answer(words) }
         }
     }
@@ -59,12 +67,12 @@ struct SimulatedWire: SwarmWire {
     private static let patience = Duration.seconds(2)
 
     func effect(on resource: String, key: String?, until deadline: Date) async throws -> String {
-        try await done(ask(.init(.effect, resource, key: key, deadline: there(deadline))))
+        try Self.done(await ask(.init(.effect, resource, key: key, deadline: there(deadline))))
         return resource
     }
 
     func undo(_ resource: String, key: String, until deadline: Date) async throws {
-        try await done(ask(.init(.undo, resource, key: key, deadline: there(deadline))))
+        try Self.done(await ask(.init(.undo, resource, key: key, deadline: there(deadline))))
     }
 
     func hasHappened(_ resource: String) async throws -> Bool {
@@ -73,10 +81,6 @@ struct SimulatedWire: SwarmWire {
         case "no": false
         default: throw NoAnswer()
         }
-    }
-
-    private func done(_ answer: String) throws {
-        guard answer == "ok" else { throw NoAnswer() }
     }
 
     /// The deadline on the clock of the other side: requests say how much time is left.

@@ -16,10 +16,12 @@ final class SimulatedWorld: Sendable {
     private static let limit = Duration.seconds(1_200)
     /// What is still on its way when all has closed arrives in this time.
     private static let quiet = Duration.seconds(30)
-    private static let turnLimit = 100_000
-    private static let person = Principal(.human, "simulation")
+    private static let turnLimit = 20_000
+    static let person = Principal(.human, "simulation")
+    /// Whoever has started a run may not approve its actions.
+    static let approver = Principal(.human, "approver")
 
-    private struct State {
+    struct State {
         var started: [Int: RunID] = [:]
         /// Signals that were taken by the store, and those of which nobody knows.
         var signals: [RunID: (sure: Int, unsure: Int)] = [:]
@@ -28,6 +30,9 @@ final class SimulatedWorld: Sendable {
         var errands = 0
         var violations: [String] = []
         var decisions = 0
+        var stops = 0
+        /// What people make of what they are asked.
+        var mood: SeededGenerator
         var processes: [SimulatedProcess] = []
         /// How much was done since time has passed.
         var turns = 0
@@ -40,10 +45,12 @@ final class SimulatedWorld: Sendable {
         var process: SimulatedProcess?
         var lives = 0
         var bootsAt: Timestamp
+        var stops: [Timestamp]
 
         init(_ node: SimulationPlan.Node, _ now: Timestamp) {
             self.node = node
             bootsAt = now
+            stops = node.stops.sorted().map { now + .milliseconds($0) }
         }
     }
 
@@ -53,10 +60,11 @@ final class SimulatedWorld: Sendable {
     let peer: SimulatedPeer
     private let database: MemoryDatabase
     private let begin: Timestamp
-    private let state = Mutex(State())
+    let state: Mutex<State>
 
     init(_ plan: SimulationPlan, tells: Bool) {
         self.plan = plan
+        state = Mutex(State(mood: SeededGenerator(seed: plan.seed ^ 0x9D)))
         let simulation = Simulation(seed: plan.seed, limit: .seconds(86_400))
         self.simulation = simulation
         gate = FaultGate(plan, simulation, people: Self.people, tells: tells)
@@ -67,6 +75,7 @@ final class SimulatedWorld: Sendable {
 
     var violations: [String] { state.withLock { $0.violations } }
     var decisions: Int { state.withLock { $0.decisions } }
+    var stops: Int { state.withLock { $0.stops } }
     var signals: [RunID: ClosedRange<Int>] { state.withLock { $0.signals.mapValues { $0.sure...($0.sure + $0.unsure) } } }
 
     /// A client that nothing happens to.
@@ -79,7 +88,8 @@ final class SimulatedWorld: Sendable {
             state.time = turn.at
             guard state.turns == Self.turnLimit else { return [] }
             state.violations.append(
-                "\(Self.turnLimit) things were done at the same time, the last by \(turn.process): there is no end to it")
+                "\(Self.turnLimit) things were done at the same time, the last by \(turn.process): there is no end to it; "
+                    + "the store was called for \(gate.lastCalls)")
             defer { state.processes = [] }
             return state.processes
         }
@@ -119,12 +129,17 @@ final class SimulatedWorld: Sendable {
         for problem in try await auditor.guarded({ try await auditor.store.audit() }) { violated("the store: \(problem)") }
         var isOver = state.withLock { $0.errands == 0 && $0.started.count == plan.orders.count }
         let records = try await auditor.guarded { try await auditor.store.runs(RunFilter(limit: 1_000)) }
+        try await approve(auditor, client)
         for record in records {
             switch record.state {
             case .parked:
                 isOver = false
-                try await decide(record, auditor, client)
-            case .terminated: if try await decide(record, auditor, client) { isOver = false }
+                try await help(record, auditor, client)
+            case .waiting, .running:
+                isOver = false
+                // Somebody looks now and then at what may still get on by itself.
+                if state.withLock({ Int.random(in: 0..<8, using: &$0.mood) == 0 }) { try await help(record, auditor, client) }
+            case .terminated: if try await help(record, auditor, client) { isOver = false }
             default: if !record.state.isFinal { isOver = false }
             }
         }
@@ -147,7 +162,7 @@ final class SimulatedWorld: Sendable {
 
     private func look(after slot: Slot, _ index: Int) async throws {
         if let process = slot.process {
-            guard !process.isAlive || process.hasEnded else { return }
+            guard !process.isAlive || process.hasEnded else { return stopIfDue(slot, process) }
             if process.isAlive {
                 gate.tell("\(process.name) has ended: \(process.failure.map { "\($0)" } ?? "by itself")")
                 process.crash()
@@ -162,6 +177,15 @@ final class SimulatedWorld: Sendable {
         slot.process = process
         state.withLock { $0.processes.append(process) }
         boot(process, slot.node)
+    }
+
+    /// Asks a process to end in order, as a deployment does.
+    private func stopIfDue(_ slot: Slot, _ process: SimulatedProcess) {
+        guard let due = slot.stops.first, due <= simulation.now else { return }
+        slot.stops.removeFirst()
+        state.withLock { $0.stops += 1 }
+        gate.tell("\(process.name) is asked to end")
+        Task(executorPreference: simulation.tests.tasks) { await process.shutDown() }
     }
 
     private func end(_ slot: Slot) async {
@@ -222,89 +246,5 @@ final class SimulatedWorld: Sendable {
                 }
             }
         }
-    }
-
-    // MARK: People
-
-    private func plan(errands order: SimulationPlan.Order, to run: RunID, _ client: Client) {
-        for (number, delay) in order.signals.enumerated() {
-            errand(after: delay) { [self] in
-                for _ in 0..<order.deliveries { await signal(run, "nudge-\(number)", client) }
-            }
-        }
-        if let delay = order.cancelledAfter {
-            errand(after: delay) { [self] in await insist { try await client.cancel(run, by: Self.person) } }
-        }
-        if let delay = order.terminatedAfter {
-            errand(after: delay) { [self] in await insist { try await client.terminate(run, by: Self.person) } }
-        }
-    }
-
-    private func errand(after delay: Int, _ work: @escaping @concurrent @Sendable () async -> Void) {
-        state.withLock { $0.errands += 1 }
-        Task(executorPreference: simulation.tests.tasks) { [self] in
-            try? await simulation.sleep(for: .milliseconds(delay))
-            await work()
-            state.withLock { $0.errands -= 1 }
-        }
-    }
-
-    /// Repeats what may not have been heard.
-    ///
-    /// - Returns: How often nobody knew whether it was taken, and whether it was at last.
-    @discardableResult
-    private func insist(_ send: @concurrent @Sendable () async throws -> Void) async -> (unsure: Int, isTaken: Bool) {
-        var unsure = 0
-        while true {
-            do {
-                try await send()
-                return (unsure, true)
-            } catch let error as PerdureError where error.code == .storeUnavailable {
-                unsure += 1
-                try? await simulation.sleep(for: .milliseconds(20))
-            } catch {
-                gate.tell("people are refused: \(error)")
-                return (unsure, false)
-            }
-        }
-    }
-
-    private func signal(_ run: RunID, _ id: String, _ client: Client) async {
-        let told = await insist { try await client.signal(run, SwarmRun.Nudge.self, 1, id: id, by: Self.person) }
-        state.withLock { state in
-            // The second of two with the same id says nothing.
-            guard state.said.insert("\(run) \(id)").inserted else { return }
-            if told.isTaken { state.signals[run, default: (0, 0)].sure += 1 }
-            if !told.isTaken, told.unsure > 0 { state.signals[run, default: (0, 0)].unsure += 1 }
-        }
-    }
-
-    /// Says of every step in doubt what is true.
-    ///
-    /// - Returns: Whether there was one.
-    @discardableResult
-    private func decide(_ record: RunRecord, _ auditor: Client, _ client: Client) async throws -> Bool {
-        let events = try await auditor.history(of: record.id)
-        let steps = RunView(events).steps.filter(\.isInDoubt)
-        for step in steps {
-            if let quiet = step.quietAfter, simulation.now < quiet { continue }
-            guard state.withLock({ $0.said.insert("\(record.id) \(step.subject) \(step.lastSeq)").inserted }) else { continue }
-            let truth = truth(of: step, events)
-            gate.tell("a person says of \(step.subject) of \(record.id): \(truth)")
-            state.withLock { $0.decisions += 1 }
-            errand(after: 0) { [self] in
-                await insist { try await client.resolve(record.id, step: step.subject, truth, reason: "looked", by: Self.person) }
-            }
-        }
-        return !steps.isEmpty
-    }
-
-    /// What a person finds out who looks at the other side.
-    private func truth(of step: RunView.Step, _ events: [Event]) -> StepResolution {
-        let inputs = events.filter { $0.subject == step.subject }.compactMap(\.input)
-        guard case .inline(let bytes)? = inputs.last, let resource = try? JSONDecoder().decode(String.self, from: Data(bytes)),
-            let entry = peer.ledger.entries[resource]
-        else { return .didNotHappen }
-        return (step.isUndo ? entry.undos : entry.effects) > 0 ? .happened(result: Data(bytes)) : .didNotHappen
     }
 }

@@ -21,8 +21,8 @@ enum FaultKind: String, Codable, CaseIterable, Sendable {
     /// The process's clock jumps.
     case clockJump = "clock_jump"
 
-    static let ofCommits: [FaultKind] = allCases.filter { $0 != .clockJump }
-    static let ofBodies: [FaultKind] = [.crashBefore, .crashAfter, .freezeBefore, .freezeAfter]
+    static let ofCommits = allCases
+    static let ofBodies: [FaultKind] = [.crashBefore, .crashAfter, .freezeBefore, .freezeAfter, .clockJump]
     /// Whether the store makes it, rather than the process: it can meet those who are no engine too.
     var isStores: Bool { [.refused, .unanswered, .unheard, .slow, .slowAnswer].contains(self) }
 }
@@ -82,6 +82,8 @@ struct SimulationPlan: Codable, Sendable {
         var historyPage: Int
         /// How long it takes to come back.
         var restart: Int
+        /// When it is asked to end, in milliseconds after the beginning. It comes back then too.
+        var stops: [Int]
     }
 
     var seed: UInt64
@@ -92,6 +94,8 @@ struct SimulationPlan: Codable, Sendable {
     var faults: [Fault]
     /// Of a hundred requests to the other side so many go wrong in one way or another.
     var misfortune: Int
+    /// Of a hundred answers of the other side so many are lies.
+    var lies: Int
     var without: SwarmDefence?
 }
 
@@ -99,8 +103,8 @@ extension SimulationPlan {
     /// Clocks differ by less than what steps wait before they believe that nothing will happen any more.
     static let grace = 5_000
 
-    /// - Parameter skew: How far clocks may be from the store's time, in milliseconds. They jump then as well.
-    init(seed: UInt64, skew: Int = 0, without: SwarmDefence? = nil) {
+    /// - Parameter skew: How far clocks may be ahead of the store's time, in milliseconds, and where they may jump to.
+    init(seed: UInt64, skew: ClosedRange<Int>, without: SwarmDefence? = nil) {
         var random = SeededGenerator(seed: seed &* 0x9E37_79B9_7F4A_7C15 ^ 0x51)
         func pick<Value>(_ values: [Value]) -> Value { values[Int.random(in: 0..<values.count, using: &random)] }
         self.seed = seed
@@ -110,11 +114,13 @@ extension SimulationPlan {
         let isSkewed = Int.random(in: 0..<3, using: &random) == 0
         nodes = (0..<count).map { _ in
             Node(
-                skew: isSkewed ? Int.random(in: -skew...skew, using: &random) : 0,
+                skew: isSkewed ? Int.random(in: skew, using: &random) : 0,
                 cachedRuns: pick([0, 2, 1_000]), activeRuns: pick([1, 3, 1_000]), historyPage: pick([5, 1_000]),
-                restart: Int.random(in: 0...3_000, using: &random))
+                restart: Int.random(in: 0...3_000, using: &random),
+                stops: Int.random(in: 0..<4, using: &random) == 0 ? [Int.random(in: 100...3_000, using: &random)] : [])
         }
         misfortune = pick([0, 10, 25])
+        lies = Int.random(in: 0..<10, using: &random) == 0 ? pick([5, 30]) : 0
         orders = []
         for number in 0..<Int.random(in: 1...4, using: &random) { orders.append(Self.order(number, seed, &random)) }
         faults = []
@@ -124,7 +130,7 @@ extension SimulationPlan {
     }
 
     private static func order(_ number: Int, _ seed: UInt64, _ random: inout SeededGenerator) -> Order {
-        var order = Order(number: number, shape: ShapeMaker.shape(of: number, seed: seed))
+        var order = Order(number: number, shape: ShapeMaker.shape(of: number, seed: seed, hasPeople: true))
         order.startsAfter = Int.random(in: 0...600, using: &random)
         order.signals = (0..<order.shape.signals).map { _ in Int.random(in: 0...2_000, using: &random) }
         order.deliveries = Int.random(in: 0..<4, using: &random) == 0 ? 2 : 1
@@ -136,22 +142,24 @@ extension SimulationPlan {
         return order
     }
 
-    private static func fault(lease: Int, _ skew: Int, _ random: inout SeededGenerator) -> Fault {
-        let place: Fault.Place, kinds: [FaultKind], jumps: [FaultKind] = skew > 0 ? [.clockJump] : []
+    private static func fault(lease: Int, _ skew: ClosedRange<Int>, _ random: inout SeededGenerator) -> Fault {
+        let place: Fault.Place, isSteady = skew == 0...0
+        var kinds: [FaultKind]
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<50:
-            let rows = FaultTable.rows
+            let rows = FaultTable.aims
             let row = rows[Int.random(in: 0..<rows.count, using: &random)]
-            place = .event(row, Int.random(in: 1...3, using: &random))
-            kinds = FaultKind.ofCommits + jumps
-        case 50..<70: (place, kinds) = (.commit(Int.random(in: 1...60, using: &random)), FaultKind.ofCommits + jumps)
-        case 70..<90: (place, kinds) = (.body(Int.random(in: 1...25, using: &random)), FaultKind.ofBodies + jumps)
-        default: (place, kinds) = (.call(Int.random(in: 1...300, using: &random)), [.crashBefore, .freezeAfter] + jumps)
+            place = .event(row, Int.random(in: 0..<3, using: &random) > 0 ? 1 : Int.random(in: 2...4, using: &random))
+            kinds = FaultKind.ofCommits
+        case 50..<70: (place, kinds) = (.commit(Int.random(in: 1...60, using: &random)), FaultKind.ofCommits)
+        case 70..<90: (place, kinds) = (.body(Int.random(in: 1...25, using: &random)), FaultKind.ofBodies)
+        default: (place, kinds) = (.call(Int.random(in: 1...300, using: &random)), [.crashBefore, .freezeAfter, .clockJump])
         }
+        if isSteady { kinds.removeAll { $0 == .clockJump } }
         let kind = kinds[Int.random(in: 0..<kinds.count, using: &random)]
         let length =
             switch kind {
-            case .clockJump: Int.random(in: -skew...skew, using: &random)
+            case .clockJump: Int.random(in: skew, using: &random)
             case .slow, .slowAnswer: Int.random(in: 1...lease, using: &random)
             default: Int.random(in: 1...lease * 3, using: &random)
             }
@@ -161,7 +169,7 @@ extension SimulationPlan {
     var story: [String] {
         var lines = [
             "seed \(seed): \(nodes.count) nodes, \(lease.map { "leases of \($0) ms" } ?? "one engine at a time"), "
-                + "misfortune \(misfortune)"
+                + "misfortune \(misfortune), lies \(lies)"
         ]
         lines += nodes.enumerated().map { "  node \($0 + 1): \($1)" }
         lines += orders.map { "  run \($0.number): \($0)" }

@@ -7,6 +7,12 @@ indirect enum Shape: Codable, Sendable {
     case look(Int)
     /// A step that the other side refuses for good.
     case refused(Int)
+    /// A step that the other side does not want to do at first, until nobody but a person tries it again; its undo is like that too.
+    case stubborn(Int)
+    /// A step that somebody has to approve.
+    case approved(Int, milliseconds: Int)
+    /// A step that is done once for all runs, whichever comes first.
+    case shared(Int)
     case pause(Int, milliseconds: Int)
     /// Waits for a signal.
     case signal(Int)
@@ -30,7 +36,7 @@ extension Shape {
     /// How many signals a run of this shape may wait for.
     var signals: Int {
         switch self {
-        case .keyed, .once, .look, .refused, .pause, .failure, .child, .detached: 0
+        case .keyed, .once, .look, .refused, .stubborn, .approved, .shared, .pause, .failure, .child, .detached: 0
         case .signal: 1
         case .sequence(let parts), .together(_, let parts), .race(_, let parts): parts.map(\.signals).reduce(0, +)
         case .loop(_, let times, let part): times * part.signals
@@ -48,12 +54,12 @@ extension Shape {
     func outcome(at path: String = "") -> Outcome? {
         switch self {
         case .keyed(let number), .once(let number): .done(["\(number)\(path)"])
-        case .look, .pause, .signal, .detached: .done([])
+        case .look, .shared, .pause, .signal, .detached: .done([])
         case .refused, .failure: .fails
         case .sequence(let parts): Self.all(parts.map { $0.outcome(at: path) })
         case .loop(_, let times, let part): Self.all((0..<times).map { part.outcome(at: "\(path).\($0)") })
         case .together(_, let parts): Self.all(parts.map { $0.outcome(at: path) })
-        case .race, .timeout: nil
+        case .race, .timeout, .stubborn, .approved: nil
         case .scope(_, let part): part.outcome(at: path).map { $0 == .fails ? .done([]) : $0 }
         // The places of a child are its own.
         case .child(_, let part): part.outcome().map { $0 == .fails ? .fails : .done([]) }
@@ -78,10 +84,19 @@ struct ShapeMaker {
     private var random: SeededGenerator
     private var last = 0
     private var isChild = false
+    private let hasPeople: Bool
+
+    private init(random: SeededGenerator, hasPeople: Bool) {
+        self.random = random
+        self.hasPeople = hasPeople
+    }
 
     /// The shape of the run with this number.
-    static func shape(of run: Int, seed: UInt64) -> Shape {
-        var maker = ShapeMaker(random: SeededGenerator(seed: seed &* 0x2545_F491_4F6C_DD1D &+ UInt64(run)))
+    ///
+    /// - Parameter hasPeople: Whether there is somebody who approves, and who moves what is stuck.
+    static func shape(of run: Int, seed: UInt64, hasPeople: Bool = false) -> Shape {
+        let random = SeededGenerator(seed: seed &* 0x2545_F491_4F6C_DD1D &+ UInt64(run))
+        var maker = ShapeMaker(random: random, hasPeople: hasPeople)
         let count = Int.random(in: 1...4, using: &maker.random)
         return .sequence((0..<count).map { _ in maker.shape(depth: 0) })
     }
@@ -124,7 +139,14 @@ struct ShapeMaker {
     }
 
     private mutating func leaf() -> Shape {
-        switch Int.random(in: 0..<100, using: &random) {
+        if hasPeople, chance(20) {
+            switch Int.random(in: 0..<3, using: &random) {
+            case 0: return .stubborn(number())
+            case 1: return .approved(number(), milliseconds: Int.random(in: 200...2_000, using: &random))
+            default: return .shared(number())
+            }
+        }
+        return switch Int.random(in: 0..<100, using: &random) {
         case 0..<38: .keyed(number())
         case 38..<62: .once(number())
         case 62..<70: .look(number())

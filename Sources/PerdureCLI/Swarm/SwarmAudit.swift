@@ -45,6 +45,7 @@ struct SwarmAudit {
         for (name, entry) in entries {
             report.effects += entry.effects
             report.undone += entry.undos
+            if entry.isLiedAbout { continue }
             if entry.effects > 1 { report.note(\.duplicates, "\(name) happened \(entry.effects) times") }
             if entry.undos > 1 { report.note(\.duplicates, "\(name) was taken back \(entry.undos) times") }
         }
@@ -57,8 +58,10 @@ struct SwarmAudit {
             filter.before = last.number
         }
         lookAtStarts(stories, &report)
+        lookAtShared(stories, &report)
+        let doubtful = liedTo(stories)
         let own = Dictionary(grouping: entries.filter { $0.key.contains(":") }) { RunID(String($0.key.prefix { $0 != ":" })) }
-        for (id, story) in stories {
+        for (id, story) in stories where !doubtful.contains(id) {
             compareWithHistory(id, story, own[id] ?? [], &report)
             compareWithResult(id, story, own[id] ?? [], stories, &report)
         }
@@ -99,7 +102,9 @@ struct SwarmAudit {
         case .stepSucceeded: Self.text(event.output).map { _ = story.happened.insert($0) }
         case .stepResolved where attributes["resolution"] == "happened":
             Self.text(event.output).map { _ = story.happened.insert($0) }
-        case .undoSucceeded, .undoResolved: story.undone.insert(event.subject)
+        case .undoSucceeded where !event.subject.contains(SwarmLedger.shared): story.undone.insert(event.subject)
+        case .undoResolved where attributes["resolution"] == "happened" && !event.subject.contains(SwarmLedger.shared):
+            story.undone.insert(event.subject)
         case .runCompleted:
             if case .inline(let bytes)? = event.output {
                 story.outcome = try? JSONDecoder().decode(SwarmRun.Outcome.self, from: Data(bytes))
@@ -135,7 +140,7 @@ struct SwarmAudit {
         _ id: RunID, _ story: Story, _ own: [(key: String, value: SwarmLedger.Entry)], _ report: inout SwarmReport
     ) {
         let counted = Set(own.filter { $0.value.effects > 0 }.map(\.key))
-        for name in story.happened.subtracting(counted) {
+        for name in story.happened.subtracting(counted) where !name.hasPrefix(SwarmLedger.shared) {
             report.note(\.lost, "\(name) stands in the history and never happened")
         }
         for name in counted.subtracting(story.happened) {
@@ -144,6 +149,33 @@ struct SwarmAudit {
         let taken = own.filter { $0.value.undos > 0 }.count + story.view.children.count { (entries["\($0.run)"]?.undos ?? 0) > 0 }
         if taken != story.undone.count {
             report.note(\.wrong, "\(id) has \(story.undone.count) undos in its history, and \(taken) at the other side")
+        }
+    }
+
+    /// Runs of which nobody can say what they should have come to: the other side has lied to them, or to a child of theirs.
+    private func liedTo(_ stories: [RunID: Story]) -> Set<RunID> {
+        var all = Set(entries.filter(\.value.isLiedAbout).compactMap { RunID(String($0.key.prefix { $0 != ":" })) })
+        var next = all
+        while !next.isEmpty {
+            next = Set(next.compactMap { stories[$0]?.parent }).subtracting(all)
+            all.formUnion(next)
+        }
+        return all
+    }
+
+    /// What is done once for all runs is known to one of them, and stands once at most at any time.
+    private func lookAtShared(_ stories: [RunID: Story], _ report: inout SwarmReport) {
+        let things = entries.filter { $0.key.hasPrefix(SwarmLedger.shared) }
+        let told = Set(stories.values.flatMap(\.happened).filter { $0.hasPrefix(SwarmLedger.shared) })
+        for name in told where (things[name]?.effects ?? 0) == 0 {
+            report.note(\.lost, "\(name) stands in a history and never happened")
+        }
+        for (name, entry) in things where entry.effects > 0 && !told.contains(name) {
+            report.note(\.wrong, "\(name) happened and no history says so")
+        }
+        for key in SwarmRun.sharedKeys {
+            let standing = things.count { $0.key.hasPrefix(SwarmLedger.sharedThing(key)) && $0.value.effects > $0.value.undos }
+            if standing > 1 { report.note(\.duplicates, "what is done under the key '\(key)' stands \(standing) times") }
         }
     }
 

@@ -7,7 +7,28 @@ final class SwarmLedger: Sendable {
     struct Entry: Sendable {
         var effects = 0
         var undos = 0
+        /// Nobody can know what has become of it from what was said.
+        var isLiedAbout = false
     }
+
+    /// What the other side may say against better knowledge.
+    enum Lie: CaseIterable, Sendable {
+        /// That it is done, without doing anything; that something happened or did not, the other way round.
+        case opposite
+        /// That it surely was not done, after doing it.
+        case refusal
+        /// That a key is not known, and does it again.
+        case oblivion
+        /// Something that nobody understands.
+        case nonsense
+    }
+
+    /// At the end of the name of a thing that is put off again and again at first, and so is its undo.
+    static let stubborn = "!"
+    /// At the beginning of the name of a thing that belongs to no run.
+    static let shared = "shared"
+    /// What all runs share, without what tells one time from the next.
+    static func sharedThing(_ key: String) -> String { "\(shared)-\(key)-" }
 
     struct Counts: Sendable {
         var requests = 0
@@ -28,6 +49,9 @@ final class SwarmLedger: Sendable {
         /// Nothing is done after it.
         let deadline: Int64
         let resource: String
+
+        /// Whether it is put off at first.
+        var isPutOff: Bool { kind != .probe && resource.hasSuffix(stubborn) }
 
         init(_ kind: Kind, _ resource: String, key: String?, deadline: Int64) {
             (self.kind, self.resource, self.key, self.deadline) = (kind, resource, key, deadline)
@@ -50,7 +74,17 @@ final class SwarmLedger: Sendable {
         var random: SeededGenerator
         var entries: [String: Entry] = [:]
         var keys: Set<String> = []
+        /// How often a thing, or its undo, was put off.
+        var delays: [String: Int] = [:]
         var counts = Counts()
+
+        /// - Returns: What is said; nil if it has been put off often enough.
+        mutating func putOff(_ request: Request) -> String? {
+            let delays = delays[request.kind.rawValue + request.resource, default: 0]
+            guard delays < (request.kind == .undo ? 1 : 3) else { return nil }
+            self.delays[request.kind.rawValue + request.resource] = delays + 1
+            return request.kind == .undo ? "refused" : "busy"
+        }
     }
 
     private let state: Mutex<State>
@@ -81,17 +115,22 @@ final class SwarmLedger: Sendable {
     /// - Parameters:
     ///   - fate: From 0 to 99: whether it is done, and whether it is said so.
     ///   - now: In microseconds since 1970.
-    func perform(_ request: Request, _ fate: Int, now: Int64) -> String? {
+    func perform(_ request: Request, _ fate: Int, _ lie: Lie? = nil, now: Int64) -> String? {
         state.withLock { state in
             state.counts.requests += 1
+            if lie != nil { state.entries[request.resource, default: Entry()].isLiedAbout = true }
             if request.kind == .probe {
                 state.counts.probes += 1
-                return (state.entries[request.resource]?.effects ?? 0) > 0 ? "yes" : "no"
+                if lie == .nonsense { return "perhaps" }
+                return ((state.entries[request.resource]?.effects ?? 0) > 0) == (lie != .opposite) ? "yes" : "no"
             }
             if fate < 3 || now > request.deadline {
                 state.counts.refused += 1
                 return "down"
             }
+            if lie == .opposite { return "ok" }
+            if request.isPutOff, let delay = state.putOff(request) { return delay }
+            if lie == .oblivion, let key = request.key { state.keys.remove(key) }
             if let key = request.key, !state.keys.insert(key).inserted {
                 state.counts.recognised += 1
             } else if request.kind == .effect {
@@ -99,6 +138,8 @@ final class SwarmLedger: Sendable {
             } else {
                 state.entries[request.resource, default: Entry()].undos += 1
             }
+            if lie == .refusal { return "refused" }
+            if lie == .nonsense { return "certainly" }
             switch fate {
             case 3..<6:
                 return "failed"

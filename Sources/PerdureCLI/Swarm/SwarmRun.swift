@@ -44,6 +44,11 @@ struct SwarmRun: Workflow {
                 "refused", id: "\(number)\(path)", input: number, .idempotent(retention: .forever), policy: policy,
                 irreversible: "it never happens"
             ) { _, _ in throw SwarmRefusal() }
+        case .stubborn(let number): return [try await stubborn(Self.resource(number, path, context), "\(number)\(path)", context)]
+        case .approved(let number, let milliseconds):
+            let limit = Duration.milliseconds(milliseconds)
+            return [try await approved(Self.resource(number, path, context), "\(number)\(path)", within: limit, context)]
+        case .shared(let number): try await shared(number, "\(number)\(path)", context)
         case .pause(let number, let milliseconds):
             try await context.sleep(for: .milliseconds(milliseconds), name: "pause", id: "\(number)\(path)")
         case .signal: _ = try await context.signal(Nudge.self)
@@ -108,6 +113,46 @@ struct SwarmRun: Workflow {
             try await wire.effect(on: resource, key: nil, until: step.deadline)
         } undo: { resource, step in
             try await wire.undo(resource, key: step.idempotencyKey, until: step.deadline)
+        }
+    }
+
+    private func stubborn(_ resource: String, _ id: String, _ context: WorkflowContext) async throws -> String {
+        var policy = policy
+        (policy.retry.maximumAttempts, policy.retry.exhaustion) = (2, .park)
+        let name = resource + SwarmLedger.stubborn
+        return try await context.step("stubborn", id: id, input: name, .idempotent(retention: .forever), policy: policy) {
+            name, step in
+            try await wire.effect(on: name, key: step.idempotencyKey, until: step.deadline)
+        } undo: { name, step in
+            try await wire.undo(name, key: step.idempotencyKey, until: step.deadline)
+        }
+    }
+
+    private func approved(
+        _ resource: String, _ id: String, within limit: Duration, _ context: WorkflowContext
+    ) async throws -> String {
+        try await context.step(
+            "approved", id: id, input: resource, .idempotent(retention: .forever), policy: policy,
+            approval: .required(by: .anyone, within: limit)
+        ) { resource, step in
+            try await wire.effect(on: resource, key: step.idempotencyKey, until: step.deadline)
+        } undo: { resource, step in
+            try await wire.undo(resource, key: step.idempotencyKey, until: step.deadline)
+        }
+    }
+
+    static let sharedKeys = ["first", "second"]
+
+    /// Each time that the key is free again the thing is another one.
+    private func shared(_ number: Int, _ id: String, _ context: WorkflowContext) async throws {
+        let key = Self.sharedKeys[number % Self.sharedKeys.count]
+        _ = try await context.step(
+            SwarmLedger.shared, id: id, key: key, input: key, .idempotent(retention: .forever), policy: policy
+        ) { key, step in
+            try await wire.effect(
+                on: SwarmLedger.sharedThing(key) + step.idempotencyKey, key: step.idempotencyKey, until: step.deadline)
+        } undo: { name, step in
+            try await wire.undo(name, key: step.idempotencyKey, until: step.deadline)
         }
     }
 
@@ -176,6 +221,11 @@ enum SwarmDefence: String, Codable, CaseIterable, Sendable {
     case intents
     /// Whoever asks the other side believes what it says.
     case probes
+}
+
+/// The other side says that it has not done it, and that it may be asked again.
+struct SwarmDelay: ClassifiedError, Codable {
+    var isDefinite: Bool { true }
 }
 
 /// The other side says no, for good.

@@ -12,6 +12,18 @@ protocol SwarmWire: Sendable {
     func hasHappened(_ resource: String) async throws -> Bool
 }
 
+extension SwarmWire {
+    /// What the other side says of an effect.
+    static func done(_ answer: String) throws {
+        switch answer {
+        case "ok": return
+        case "busy": throw SwarmDelay()
+        case "refused": throw SwarmRefusal()
+        default: throw NoAnswer()
+        }
+    }
+}
+
 /// Nobody knows whether it was done.
 struct NoAnswer: Error {}
 
@@ -29,12 +41,12 @@ final class Wire: SwarmWire {
     // MARK: Asking
 
     func effect(on resource: String, key: String?, until deadline: Date) async throws -> String {
-        try await done(ask("e", "\(key ?? "-") \(Self.microseconds(deadline)) \(resource)"))
+        try Self.done(await ask("e", "\(key ?? "-") \(Self.microseconds(deadline)) \(resource)"))
         return resource
     }
 
     func undo(_ resource: String, key: String, until deadline: Date) async throws {
-        try await done(ask("u", "\(key) \(Self.microseconds(deadline)) \(resource)"))
+        try Self.done(await ask("u", "\(key) \(Self.microseconds(deadline)) \(resource)"))
     }
 
     func hasHappened(_ resource: String) async throws -> Bool {
@@ -43,10 +55,6 @@ final class Wire: SwarmWire {
         case "no": false
         default: throw NoAnswer()
         }
-    }
-
-    private func done(_ answer: String) throws {
-        guard answer == "ok" else { throw NoAnswer() }
     }
 
     private static func microseconds(_ date: Date) -> Int64 { Int64(date.timeIntervalSince1970 * 1_000_000) }

@@ -112,6 +112,8 @@ package struct Attempt: Sendable, Hashable {
     package var isRepeated = false
     /// Whether it is begun only where nobody else can have the run.
     package var needsLease = false
+    /// Where the step stood when this began.
+    package var begunFrom: StepPhase
     /// How long its body may go without a heartbeat. A probe may for ever.
     package var heartbeatTimeout: Duration?
 }

@@ -50,7 +50,7 @@ extension RunMachine {
         if Mutant.isOn("another key for each attempt") { source.subject += " \(step.nextAttempt) \(node)" }
         return Attempt(
             operation: step.id, source: step.source, body: body, subject: step.request.subject, number: step.nextAttempt,
-            keySource: source, deadline: deadline, output: step.undoneOutput)
+            keySource: source, deadline: deadline, output: step.undoneOutput, begunFrom: step.phase)
     }
 
     // MARK: At rest

@@ -219,12 +219,23 @@ extension Activation {
     }
 
     private func submit(_ advance: RunAdvance) {
+        services.bodyWatch?.willCommit(advance) { transitions(of: advance.events) }
         let isEarly = Mutant.isOn("acknowledge before the commit")
         if isEarly { post(.committed(.advanced)) }
         // This thread comes by the journal between two runs.
         services.journal.submit(.advance(advance), wakesWriter: false) { [self] result in
             if !isEarly { post(.committed(result)) }
         }
+    }
+
+    /// What the machine will go through because of these, which nobody has fed yet.
+    private func transitions(of events: [Event]) -> MachineTransitions {
+        var machine = state.withLock { $0.machine }
+        (machine.trace, machine.childTrace) = ([], [])
+        for event in events {
+            do throws(Divergence) { try machine.feed(event) } catch { break }
+        }
+        return MachineTransitions(steps: machine.trace ?? [], children: machine.childTrace ?? [])
     }
 
     // MARK: Coming back from the store
