@@ -70,9 +70,20 @@ extension Engine {
             // It may have been claimed and brought in anew meanwhile.
             state.withLock({ $0.table[record.number] == nil })
         else { return bell.ring() }
+        try await confirmLease()
         let claim = ClaimedRun(record: record, previous: record.state, head: head, isTakeover: true)
         try await load(claim, services)
         noteRecovery(of: claim)
+    }
+
+    /// A node that has ended still stands in the rows of its runs until others take them, and nothing it commits for them is taken. It
+    /// would read them again without end.
+    ///
+    /// - Throws: `StoreError.leaseLost`.
+    private func confirmLease() async throws(StoreError) {
+        guard store.leaseLength != nil else { return }
+        // Nodes that have ended meanwhile have left runs behind.
+        if try await !store.renew(node).isEmpty { bell.ring() }
     }
 
     private func head(of record: RunRecord) async throws(StoreError) -> ChainHead? {

@@ -479,7 +479,9 @@ extension Activation.State {
     /// history.
     var needsInbox: Bool {
         if isReadingInbox || isClosed || !isOwned { return false }
-        return hasMoreRows ? facts.isEmpty && heldFacts.isEmpty && inFlight == nil : !heldDues.isEmpty
+        // What is due and was read for waits for the commit that is under way, not for the inbox.
+        return hasMoreRows
+            ? facts.isEmpty && heldFacts.isEmpty && inFlight == nil : heldDues.contains { $0.at > inboxReadAt }
     }
 
     /// Takes what has come due. What the inbox may have something to say about is held back until it was read after that time.
