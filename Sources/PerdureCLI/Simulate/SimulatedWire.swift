@@ -50,7 +50,7 @@ final class SimulatedPeer: Sendable {
         let clock = simulation.tests.clock
         clock.after(.milliseconds(way)) { [self] in
             // One that is asked and does not know says so.
-            if request.kind == .probe, fate < 8 { return answer("unsure") }
+            if request.kind.isProbe, fate < 8 { return answer("unsure") }
             guard let words = ledger.perform(request, fate, lie, now: simulation.now.microseconds) else { return }
             clock.after(.milliseconds(wayBack)) { answer(words) }
         }
@@ -71,16 +71,16 @@ struct SimulatedWire: SwarmWire {
         return resource
     }
 
-    func undo(_ resource: String, key: String, until deadline: Date) async throws {
+    func undo(_ resource: String, key: String?, until deadline: Date) async throws {
         try Self.done(await ask(.init(.undo, resource, key: key, deadline: there(deadline))))
     }
 
     func hasHappened(_ resource: String) async throws -> Bool {
-        switch try await ask(.init(.probe, resource, key: nil, deadline: .max)) {
-        case "yes": true
-        case "no": false
-        default: throw NoAnswer()
-        }
+        try Self.yes(await ask(.init(.probe, resource, key: nil, deadline: .max)))
+    }
+
+    func isUndone(_ resource: String) async throws -> Bool {
+        try Self.yes(await ask(.init(.undoProbe, resource, key: nil, deadline: .max)))
     }
 
     /// The deadline on the clock of the other side: requests say how much time is left.

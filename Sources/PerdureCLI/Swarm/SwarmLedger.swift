@@ -40,7 +40,10 @@ final class SwarmLedger: Sendable {
 
     /// One line from a worker.
     struct Request: Sendable {
-        enum Kind: String { case effect = "e", undo = "u", probe = "p" }
+        enum Kind: String {
+            case effect = "e", undo = "u", probe = "p", undoProbe = "q"
+            var isProbe: Bool { self == .probe || self == .undoProbe }
+        }
 
         let kind: Kind
         let number: Int
@@ -51,7 +54,7 @@ final class SwarmLedger: Sendable {
         let resource: String
 
         /// Whether it is put off at first.
-        var isPutOff: Bool { kind != .probe && resource.hasSuffix(stubborn) }
+        var isPutOff: Bool { !kind.isProbe && resource.hasSuffix(stubborn) }
 
         init(_ kind: Kind, _ resource: String, key: String?, deadline: Int64) {
             (self.kind, self.resource, self.key, self.deadline) = (kind, resource, key, deadline)
@@ -59,14 +62,14 @@ final class SwarmLedger: Sendable {
         }
 
         init?(_ words: [Substring]) {
-            guard let kind = words.first.flatMap({ Kind(rawValue: String($0)) }), words.count == (kind == .probe ? 3 : 5),
+            guard let kind = words.first.flatMap({ Kind(rawValue: String($0)) }), words.count == (kind.isProbe ? 3 : 5),
                 let number = Int(words[1])
             else { return nil }
             self.kind = kind
             self.number = number
             resource = String(words[words.count - 1])
-            key = kind == .probe || words[2] == "-" ? nil : String(words[2])
-            deadline = kind == .probe ? .max : Int64(words[3]) ?? 0
+            key = kind.isProbe || words[2] == "-" ? nil : String(words[2])
+            deadline = kind.isProbe ? .max : Int64(words[3]) ?? 0
         }
     }
 
@@ -119,10 +122,11 @@ final class SwarmLedger: Sendable {
         state.withLock { state in
             state.counts.requests += 1
             if lie != nil { state.entries[request.resource, default: Entry()].isLiedAbout = true }
-            if request.kind == .probe {
+            if request.kind.isProbe {
                 state.counts.probes += 1
                 if lie == .nonsense { return "perhaps" }
-                return ((state.entries[request.resource]?.effects ?? 0) > 0) == (lie != .opposite) ? "yes" : "no"
+                let entry = state.entries[request.resource], count = request.kind == .probe ? entry?.effects : entry?.undos
+                return ((count ?? 0) > 0) == (lie != .opposite) ? "yes" : "no"
             }
             if fate < 3 || now > request.deadline {
                 state.counts.refused += 1

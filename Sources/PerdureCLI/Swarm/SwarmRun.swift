@@ -109,10 +109,14 @@ struct SwarmRun: Workflow {
                     if defence == .probes { return .didNotHappen }
                     return try await wire.hasHappened(resource) ? .happened(resource) : .didNotHappen
                 })
-        return try await context.step("once", id: id, input: resource, effect, policy: policy) { resource, step in
+        // What the other side knows no keys for it does not take back by a key either.
+        let undoing = UndoEffect<String>.atMostOnce(
+            inDoubt: .probe { resource, _ in try await wire.isUndone(resource) ? .happened(()) : .didNotHappen })
+        return try await context.step("once", id: id, input: resource, effect, policy: policy, undoing: undoing) {
+            resource, step in
             try await wire.effect(on: resource, key: nil, until: step.deadline)
         } undo: { resource, step in
-            try await wire.undo(resource, key: step.idempotencyKey, until: step.deadline)
+            try await wire.undo(resource, key: nil, until: step.deadline)
         }
     }
 

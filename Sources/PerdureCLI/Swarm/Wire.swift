@@ -6,13 +6,24 @@ import Synchronization
 protocol SwarmWire: Sendable {
     /// Has an effect, once for each key; without one, once for each request. Nothing is done after the deadline.
     func effect(on resource: String, key: String?, until deadline: Date) async throws -> String
-    /// Takes an effect back.
-    func undo(_ resource: String, key: String, until deadline: Date) async throws
+    /// Takes an effect back, once for each key; without one, once for each request.
+    func undo(_ resource: String, key: String?, until deadline: Date) async throws
     /// - Throws: If the other side does not say.
     func hasHappened(_ resource: String) async throws -> Bool
+    /// - Throws: If the other side does not say.
+    func isUndone(_ resource: String) async throws -> Bool
 }
 
 extension SwarmWire {
+    /// What the other side says to a question.
+    static func yes(_ answer: String) throws -> Bool {
+        switch answer {
+        case "yes": true
+        case "no": false
+        default: throw NoAnswer()
+        }
+    }
+
     /// What the other side says of an effect.
     static func done(_ answer: String) throws {
         switch answer {
@@ -45,17 +56,12 @@ final class Wire: SwarmWire {
         return resource
     }
 
-    func undo(_ resource: String, key: String, until deadline: Date) async throws {
-        try Self.done(await ask("u", "\(key) \(Self.microseconds(deadline)) \(resource)"))
+    func undo(_ resource: String, key: String?, until deadline: Date) async throws {
+        try Self.done(await ask("u", "\(key ?? "-") \(Self.microseconds(deadline)) \(resource)"))
     }
 
-    func hasHappened(_ resource: String) async throws -> Bool {
-        switch try await ask("p", resource) {
-        case "yes": true
-        case "no": false
-        default: throw NoAnswer()
-        }
-    }
+    func hasHappened(_ resource: String) async throws -> Bool { try Self.yes(await ask("p", resource)) }
+    func isUndone(_ resource: String) async throws -> Bool { try Self.yes(await ask("q", resource)) }
 
     private static func microseconds(_ date: Date) -> Int64 { Int64(date.timeIntervalSince1970 * 1_000_000) }
 
