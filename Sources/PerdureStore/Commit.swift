@@ -87,6 +87,9 @@ package struct RunAdvance: Sendable {
 }
 
 extension RunAdvance {
+    /// The last event of the run's history when this is durable.
+    package var lastSeq: Int64 { events.last?.seq ?? head.seq }
+
     /// Why it cannot be applied to a run that was terminated: what has ended stays ended. `nil` if it can.
     package var refusalAfterEnd: CommitRefusal? {
         guard transition?.state == .terminated else {

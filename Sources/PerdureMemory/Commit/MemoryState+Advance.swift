@@ -30,7 +30,7 @@ extension MemoryState {
         } else if !advance.consumed.isEmpty, runs[index].anyoneAt != nil || runs[index].hostAt != nil {
             change(index) { $0.renewWake() }
         }
-        for settlement in advance.settles { settle(settlement, holder: holder, now: now) }
+        for settlement in advance.settles { settle(settlement, holder: holder, at: advance.lastSeq, now: now) }
         if let successor = advance.successor { start(successor, after: index) }
         // What is addressed to a run that is gone has nobody to be told to; it does not undo the sender's own progress.
         for child in advance.children where self.index(of: child.record.id) == nil { insert(child) }

@@ -69,7 +69,9 @@ extension MemoryState {
     }
 
     /// Ends the holding and tells everybody who waits. Done again, or by a step that is not the holder, it changes nothing.
-    mutating func settle(_ settlement: BusinessKeySettlement, holder: RunID, now: Timestamp) {
+    ///
+    /// - Parameter seq: Where the holder's history stands then.
+    mutating func settle(_ settlement: BusinessKeySettlement, holder: RunID, at seq: Int64, now: Timestamp) {
         guard let number = businessKey(settlement.key) else { return }
         let record = businessKeys[number].record
         guard record.holder == holder, ByteText(record.subject) == ByteText(settlement.subject) else { return }
@@ -83,18 +85,18 @@ extension MemoryState {
             businessKeys[number].record.outcome = .free
             businessKeys[number].record.generation += 1
         }
-        tellWaiters(of: number, generation: record.generation, now: now)
+        tellWaiters(of: number, "\(holder)/\(seq)", now: now)
     }
 
-    private mutating func tellWaiters(of number: Int, generation: Int, now: Timestamp) {
+    private mutating func tellWaiters(of number: Int, _ commit: String, now: Timestamp) {
         let waiters = businessKeys[number].waiters.elements
         businessKeys[number].waiters = OrderedIndex()
         for waiter in waiters {
             guard let index = index(of: waiter.run) else { continue }
             runs[index].waits.removeAll { $0.key == number && $0.subject == waiter.subject }
             let subject = waiter.subject.text
-            // Derived, so that a settlement that is repeated tells once. The key's number is unique in this store.
-            let id = "key_settled/\(number + 1)/\(generation)/\(subject)"
+            // Derived from the commit: one key may settle several times in a generation, and whoever waits again is told again.
+            let id = "key_settled/\(number + 1)/\(commit)/\(subject)"
             let sender = Principal(.system, "store", authentication: "internal")
             // One that has closed meanwhile no longer wants to know.
             _ = deliver(Delivery(to: runs[index].record.id, id: id, kind: .keySettled, name: subject, sender: sender), now: now)

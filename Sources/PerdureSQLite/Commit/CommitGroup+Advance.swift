@@ -32,7 +32,9 @@ extension CommitGroup {
             try session.renewWakeIfAny(of: advance.run)
         }
         if let holder {
-            for settlement in advance.settles { try session.settle(settlement, holder: holder, now: now) }
+            for settlement in advance.settles {
+                try session.settle(settlement, holder: holder, at: advance.lastSeq, now: now)
+            }
         }
         if let successor = advance.successor { try start(successor, after: advance.run, session) }
         // What is addressed to a run that is gone has nobody to be told to; it does not undo the sender's own progress.

@@ -62,7 +62,9 @@ extension Session {
     }
 
     /// Ends the holding and tells everybody who waits. Done again, or by a step that is not the holder, it changes nothing.
-    func settle(_ settlement: BusinessKeySettlement, holder: RunID, now: Timestamp) throws {
+    ///
+    /// - Parameter seq: Where the holder's history stands then.
+    func settle(_ settlement: BusinessKeySettlement, holder: RunID, at seq: Int64, now: Timestamp) throws {
         guard let row = try businessKey(settlement.key), row.record.holder == holder, row.record.subject == settlement.subject
         else { return }
         switch (settlement.end, row.record.outcome) {
@@ -73,18 +75,18 @@ extension Session {
         case (.happened(let output), .open): try execute(Self.settleKey, row.number, Readable(bytes: output))
         case (.free, .open), (.free, .happened): try execute(Self.freeKey, row.number)
         }
-        try tellWaiters(row, now: now)
+        try tellWaiters(row, "\(holder)/\(seq)", now: now)
     }
 
-    private func tellWaiters(_ row: BusinessKeyRow, now: Timestamp) throws {
+    private func tellWaiters(_ row: BusinessKeyRow, _ commit: String, now: Timestamp) throws {
         let key = row.record.key
         let waiting = try all(Self.waiters, row.number) { (try $0.text(0), try $0.text(1)) }
         for (id, subject) in waiting {
             guard let run = RunID(id) else {
                 throw BadRow("a waiter of the business key '\(key.key)': its id '\(id)' is not a UUID")
             }
-            // Derived, so that a settlement that is repeated tells once. The key's number is unique in this store.
-            let deliveryID = "key_settled/\(row.number)/\(row.record.generation)/\(subject)"
+            // Derived from the commit: one key may settle several times in a generation, and whoever waits again is told again.
+            let deliveryID = "key_settled/\(row.number)/\(commit)/\(subject)"
             let sender = Principal(.system, "store", authentication: "internal")
             // One that has closed meanwhile no longer wants to know.
             _ = try deliver(Delivery(to: run, id: deliveryID, kind: .keySettled, name: subject, sender: sender), now: now)
