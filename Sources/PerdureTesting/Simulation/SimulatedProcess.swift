@@ -14,6 +14,8 @@ package final class SimulatedProcess: TurnQueue {
         var running: Task<Void, Never>?
         var failure: (any Error)?
         var hasEnded = false
+        /// What a dead process had open is closed.
+        var isClosed = false
     }
 
     package let name: String
@@ -88,8 +90,11 @@ package final class SimulatedProcess: TurnQueue {
             } catch {
                 state.withLock { $0.failure = error }
             }
-            state.withLock { $0.hasEnded = true }
-            if !isAlive { loop.bury(number) }
+            let isClosed = state.withLock { state in
+                state.hasEnded = true
+                return state.isClosed
+            }
+            if !isAlive, isClosed { loop.bury(number) }
         }
         state.withLock { $0.running = task }
     }
@@ -111,10 +116,14 @@ package final class SimulatedProcess: TurnQueue {
         }
         for door in doors { door.die() }
         loop.bells.forget(number)
-        Task(executorPreference: tasks) { [loop, number] in
+        Task(executorPreference: tasks) { [self] in
             for door in doors { await door.closeBase() }
+            let hasEnded = state.withLock { state in
+                state.isClosed = true
+                return state.hasEnded
+            }
             // Otherwise the engine says when it has ended.
-            if task == nil { loop.bury(number) }
+            if task == nil || hasEnded { loop.bury(number) }
         }
         task?.cancel()
     }
