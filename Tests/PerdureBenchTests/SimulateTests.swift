@@ -30,7 +30,7 @@ import Testing
 
     @Test(arguments: ["keys", "intents", "probes"]) func `without a defence some seed goes wrong`(_ defence: String) async throws
     {
-        let (status, tally, _) = try await simulate("--seeds", "60", "--without", defence, "--json")
+        let (status, tally, _) = try await simulate("--seeds", "40", "--without", defence, "--json")
         #expect(status == 1 && tally.violations > 0)
     }
 

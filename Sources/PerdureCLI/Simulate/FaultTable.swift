@@ -47,7 +47,44 @@ struct FaultTable: Sendable {
     }
 
     /// Why a pair cannot occur.
-    static func excuse(_ row: String, _ fault: FaultKind) -> String? { nil }
+    static func excuse(_ row: String, _ fault: FaultKind) -> String? {
+        if row == "message", !fault.isStores { return "messages come from people, who have no process" }
+        return excuses[row]
+    }
+
+    private static let unrecorded = "it is taken between two events, while the code runs or comes to rest: no commit brings it"
+    private static let byKey = "it is taken because of what the store says of a key, and recorded by nothing"
+    private static let onReplay = "only a replay takes it: live, whoever commits the event has run the body or the probe itself"
+
+    /// Why a transition cannot be met by any fault.
+    private static let excuses: [String: String] = [
+        "step requested → released": unrecorded, "step requested → ended": unrecorded, "child requested → released": unrecorded,
+        "child requested → ended": unrecorded, "step released → abandoned": unrecorded,
+        "step awaitingApproval → abandoned": unrecorded, "step approved → abandoned": unrecorded,
+        "step awaitingKey → abandoned": unrecorded, "child released → abandoned": unrecorded,
+        "child started → abandoned": unrecorded,
+        "step released → awaitingKey": byKey, "step approved → awaitingKey": byKey, "step awaitingKey → released": byKey,
+        "step awaitingKey → approved": byKey,
+        "step released → backingOff": onReplay, "step released → deadLetter": onReplay, "step released → undoing": onReplay,
+        "step intended → backingOff": onReplay, "step intended → deadLetter": onReplay, "step intended → undoing": onReplay,
+        "step backingOff → backingOff": onReplay, "step backingOff → deadLetter": onReplay, "step backingOff → undoing": onReplay,
+        "step inDoubt → backingOff": onReplay, "step inDoubt → deadLetter": onReplay,
+        "step abandoned → intended": "the code gives the step up while the commit is under way, and a fault has met it by then",
+        "step deadLetter → undoing": "nobody who says the truth has undone what surely has not happened",
+    ]
+
+    /// Few seeds come by these, so that in most of them a fault waits for each.
+    static let rare = [
+        "run.terminated", "signal.undelivered", "undo.in_doubt", "undo.resolved", "undo.failed", "child.failed",
+        "child.cancelled",
+        "child.cancel_requested", "approval.expired", "step released → inDoubt", "step approved → ended",
+        "step awaitingKey → ended", "step intended → intended", "step intended → ended", "step intended → inDoubt",
+        "step backingOff → intended", "step backingOff → inDoubt", "step backingOff → ended", "step inDoubt → released",
+        "step inDoubt → undoing", "step inDoubt → ended", "step probing → inDoubt", "step probing → released",
+        "step probing → backingOff", "step probing → deadLetter", "step deadLetter → ended", "child started → cancelling",
+        "child started → undoing", "child cancelling → undoing", "child cancelling → ended", "child undoing → ended",
+        "child abandoned → ended",
+    ]
 
     var text: [String] {
         let names = FaultKind.allCases.map(\.rawValue)

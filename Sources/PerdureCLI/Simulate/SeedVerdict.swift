@@ -93,6 +93,11 @@ struct Shrinker {
             all.append(candidate)
         }
         for index in plan.orders.indices where plan.orders.count > 1 { add { $0.orders.remove(at: index) } }
+        let half = plan.faults.count / 2
+        if half > 1 {
+            add { $0.faults.removeFirst(half) }
+            add { $0.faults.removeLast(half) }
+        }
         for index in plan.faults.indices { add { $0.faults.remove(at: index) } }
         if plan.nodes.count > 1, plan.lease != nil { for index in plan.nodes.indices { add { $0.nodes.remove(at: index) } } }
         if plan.misfortune > 0 { add { $0.misfortune = 0 } }

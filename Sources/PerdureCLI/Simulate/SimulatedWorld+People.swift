@@ -84,17 +84,19 @@ extension SimulatedWorld {
     @discardableResult
     func help(_ record: RunRecord, _ auditor: Client, _ client: Client) async throws -> Bool {
         let events = try await auditor.history(of: record.id)
-        let steps = RunView(events).steps.filter { record.state.isFinal ? $0.isInDoubt : $0.isStuck }
+        let view = RunView(events), steps = view.steps.filter { record.state.isFinal ? $0.isInDoubt : $0.isStuck }
         for step in steps {
             if let quiet = step.quietAfter, simulation.now < quiet { continue }
-            let word = "\(record.id) \(step.subject) \(step.lastSeq)"
+            // Whoever was refused, because the run was just being ended, says it again.
+            let refusals = events.count { $0.kind == .operatorAction && $0.subject == step.subject }
+            let word = "\(record.id) \(step.subject) \(step.lastSeq) \(refusals)"
             let mood = state.withLock { state -> Int? in
                 guard state.said.insert(word).inserted else { return nil }
                 state.decisions += 1
                 return Int.random(in: 0..<100, using: &state.mood)
             }
             guard let mood else { continue }
-            let answer = step.isInDoubt ? truth(of: step, events) : Self.way(out: step, mood)
+            let answer = step.isInDoubt ? truth(of: step, events, view.children) : Self.way(out: step, mood)
             gate.tell("a person says of \(step.subject) of \(record.id): \(answer.map { "\($0)" } ?? "try again")")
             errand(after: 0) { [self] in
                 let told = await insist {
@@ -121,22 +123,23 @@ extension SimulatedWorld {
     }
 
     /// What a person finds out who looks at the other side.
-    private func truth(of step: RunView.Step, _ events: [Event]) -> StepResolution {
-        let inputs = events.filter { $0.subject == step.subject }.compactMap(\.input)
-        guard case .inline(let bytes)? = inputs.last, let name = resource(Data(bytes), step) else { return .didNotHappen }
+    private func truth(of step: RunView.Step, _ events: [Event], _ children: [RunView.Child]) -> StepResolution {
+        let child = children.first { $0.subject == step.subject }?.run.description
+        guard let name = child ?? thing(of: step, events) else { return .didNotHappen }
         let entry = peer.ledger.entries[name]
         guard (step.isUndo ? entry?.undos : entry?.effects) ?? 0 > 0 else { return .didNotHappen }
         return .happened(result: step.isUndo ? nil : try? JSONEncoder().encode(name))
     }
 
-    /// The name of the thing: of what all runs share, that which stands, or is taken back.
-    private func resource(_ input: Data, _ step: RunView.Step) -> String? {
-        guard let input = try? JSONDecoder().decode(String.self, from: input) else {
-            // The undo of a child has what the child came to.
-            return (try? JSONDecoder().decode(SwarmRun.Outcome.self, from: input))?.run
+    /// The name of what a step does, or its undo takes back.
+    private func thing(of step: RunView.Step, _ events: [Event]) -> String? {
+        let own = events.filter { $0.subject == step.subject }
+        if step.isUndo { return own.compactMap { SwarmAudit.text($0.output) }.last }
+        guard let input = own.compactMap({ SwarmAudit.text($0.input) }).last, SwarmRun.sharedKeys.contains(input) else {
+            return own.compactMap { SwarmAudit.text($0.input) }.last
         }
-        guard !step.isUndo, SwarmRun.sharedKeys.contains(input) else { return input }
-        let thing = SwarmLedger.sharedThing(input)
-        return peer.ledger.entries.filter { $0.key.hasPrefix(thing) && $0.value.effects > $0.value.undos }.keys.sorted().first
+        // Of what all runs share, that which stands: nobody else can have done it meanwhile.
+        let shared = SwarmLedger.sharedThing(input)
+        return peer.ledger.entries.filter { $0.key.hasPrefix(shared) && $0.value.effects > $0.value.undos }.keys.sorted().first
     }
 }

@@ -125,7 +125,11 @@ extension SimulationPlan {
         for number in 0..<Int.random(in: 1...4, using: &random) { orders.append(Self.order(number, seed, &random)) }
         faults = []
         for _ in 0..<Int.random(in: 0...10, using: &random) {
-            faults.append(Self.fault(lease: lease ?? 1_000, skew, &random))
+            faults.append(Self.fault(at: Self.place(&random), lease: lease ?? 1_000, skew, &random))
+        }
+        guard Int.random(in: 0..<4, using: &random) > 0 else { return }
+        for row in FaultTable.rare {
+            faults.append(Self.fault(at: .event(row, 1), lease: lease ?? 1_000, skew, &random))
         }
     }
 
@@ -135,27 +139,34 @@ extension SimulationPlan {
         order.signals = (0..<order.shape.signals).map { _ in Int.random(in: 0...2_000, using: &random) }
         order.deliveries = Int.random(in: 0..<4, using: &random) == 0 ? 2 : 1
         switch Int.random(in: 0..<100, using: &random) {
-        case 0..<15: order.cancelledAfter = Int.random(in: 0...3_000, using: &random)
-        case 15..<19: order.terminatedAfter = Int.random(in: 0...3_000, using: &random)
+        case 0..<25: order.cancelledAfter = Int.random(in: 0...3_000, using: &random)
+        case 25..<31: order.terminatedAfter = Int.random(in: 0...3_000, using: &random)
         default: break
         }
         return order
     }
 
-    private static func fault(lease: Int, _ skew: ClosedRange<Int>, _ random: inout SeededGenerator) -> Fault {
-        let place: Fault.Place, isSteady = skew == 0...0
-        var kinds: [FaultKind]
+    private static func place(_ random: inout SeededGenerator) -> Fault.Place {
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<50:
-            let rows = FaultTable.aims
-            let row = rows[Int.random(in: 0..<rows.count, using: &random)]
-            place = .event(row, Int.random(in: 0..<3, using: &random) > 0 ? 1 : Int.random(in: 2...4, using: &random))
-            kinds = FaultKind.ofCommits
-        case 50..<70: (place, kinds) = (.commit(Int.random(in: 1...60, using: &random)), FaultKind.ofCommits)
-        case 70..<90: (place, kinds) = (.body(Int.random(in: 1...25, using: &random)), FaultKind.ofBodies)
-        default: (place, kinds) = (.call(Int.random(in: 1...300, using: &random)), [.crashBefore, .freezeAfter, .clockJump])
+            let row = FaultTable.aims[Int.random(in: 0..<FaultTable.aims.count, using: &random)]
+            return .event(row, Int.random(in: 0..<3, using: &random) > 0 ? 1 : Int.random(in: 2...4, using: &random))
+        case 50..<70: return .commit(Int.random(in: 1...60, using: &random))
+        case 70..<90: return .body(Int.random(in: 1...25, using: &random))
+        default: return .call(Int.random(in: 1...300, using: &random))
         }
-        if isSteady { kinds.removeAll { $0 == .clockJump } }
+    }
+
+    private static func fault(
+        at place: Fault.Place, lease: Int, _ skew: ClosedRange<Int>, _ random: inout SeededGenerator
+    ) -> Fault {
+        var kinds: [FaultKind] =
+            switch place {
+            case .event, .commit: FaultKind.ofCommits
+            case .body: FaultKind.ofBodies
+            case .call: [.crashBefore, .freezeAfter, .clockJump]
+            }
+        if skew == 0...0 { kinds.removeAll { $0 == .clockJump } }
         let kind = kinds[Int.random(in: 0..<kinds.count, using: &random)]
         let length =
             switch kind {

@@ -114,7 +114,7 @@ struct SwarmAudit {
     }
 
     /// The name of a thing that a step returned; reads return numbers.
-    private static func text(_ value: StoredValue?) -> String? {
+    static func text(_ value: StoredValue?) -> String? {
         guard case .inline(let bytes)? = value else { return nil }
         return try? JSONDecoder().decode(String.self, from: Data(bytes))
     }

@@ -44,7 +44,9 @@ struct SwarmRun: Workflow {
                 "refused", id: "\(number)\(path)", input: number, .idempotent(retention: .forever), policy: policy,
                 irreversible: "it never happens"
             ) { _, _ in throw SwarmRefusal() }
-        case .stubborn(let number): return [try await stubborn(Self.resource(number, path, context), "\(number)\(path)", context)]
+        case .stubborn(let number):
+            let name = Self.resource(number, path, context) + SwarmLedger.stubborn, id = "\(number)\(path)"
+            return [try await stubborn(name, id, knowsKeys: number.isMultiple(of: 2), context)]
         case .approved(let number, let milliseconds):
             let limit = Duration.milliseconds(milliseconds)
             return [try await approved(Self.resource(number, path, context), "\(number)\(path)", within: limit, context)]
@@ -120,13 +122,18 @@ struct SwarmRun: Workflow {
         }
     }
 
-    private func stubborn(_ resource: String, _ id: String, _ context: WorkflowContext) async throws -> String {
+    private func stubborn(
+        _ name: String, _ id: String, knowsKeys: Bool, _ context: WorkflowContext
+    ) async throws -> String {
         var policy = policy
         (policy.retry.maximumAttempts, policy.retry.exhaustion) = (2, .park)
-        let name = resource + SwarmLedger.stubborn
-        return try await context.step("stubborn", id: id, input: name, .idempotent(retention: .forever), policy: policy) {
-            name, step in
-            try await wire.effect(on: name, key: step.idempotencyKey, until: step.deadline)
+        let effect: Effect<String, String> =
+            knowsKeys
+            ? .idempotent(retention: .forever)
+            : .atMostOnce(
+                inDoubt: .probe { name, _ in try await wire.hasHappened(name) ? .happened(name) : .didNotHappen })
+        return try await context.step("stubborn", id: id, input: name, effect, policy: policy) { name, step in
+            try await wire.effect(on: name, key: knowsKeys ? step.idempotencyKey : nil, until: step.deadline)
         } undo: { name, step in
             try await wire.undo(name, key: step.idempotencyKey, until: step.deadline)
         }
