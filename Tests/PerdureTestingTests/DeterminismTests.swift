@@ -113,13 +113,13 @@ import Testing
         #expect(record == (try await Self.record(7)))
     }
 
-    @Test func `ten thousand sleeps of a week take no time`() async throws {
+    @Test func `a thousand sleeps of ten weeks take no time`() async throws {
         let simulation = Simulation(), world = World(simulation)
         let start = simulation.now
         try await simulation.run {
             let engine = try await world.open(simulation.process("node")) {
                 Flow { _, context in
-                    for number in 1...10_000 { try await context.sleep(for: .days(7), id: "\(number)") }
+                    for number in 1...1_000 { try await context.sleep(for: .days(70), id: "\(number)") }
                     return "done"
                 }
             }

@@ -12,9 +12,9 @@ import Testing
     /// Sees when an intent becomes durable.
     private final class Gate: StoreGate {
         private let simulation: Simulation
-        private let intended = Mutex<Int?>(nil)
-        /// So many turns had been taken by then.
-        var intendedAt: Int? { intended.withLock { $0 } }
+        private let intended = Mutex<(turn: Int, process: String)?>(nil)
+        /// So many turns had been taken by then, and by whom it was committed.
+        var intent: (turn: Int, process: String)? { intended.withLock { $0 } }
 
         init(_ simulation: Simulation) { self.simulation = simulation }
 
@@ -27,7 +27,7 @@ import Testing
             let isIntent = items.contains { item in
                 if case .advance(let advance) = item { advance.events.contains { $0.kind == .stepIntended } } else { false }
             }
-            if isIntent { intended.withLock { $0 = $0 ?? simulation.trace.turns } }
+            if isIntent { intended.withLock { $0 = $0 ?? (simulation.trace.turns, process.name) } }
             return results
         }
     }
@@ -57,6 +57,8 @@ import Testing
     /// A run of which one node dispatches a step, and which the other one may take over.
     private struct Life {
         var intendedAt: Int?
+        /// Who dispatches it undisturbed.
+        var dispatcher: String?
         /// Which node has charged, in which turn.
         var charges: [String] = []
         var kinds: [EventKind] = []
@@ -64,15 +66,16 @@ import Testing
     }
 
     /// - Parameters:
-    ///   - turn: Before this turn the first node stops for so long.
+    ///   - name: The node that stops, before this turn and for so long.
     ///   - hasHeir: Whether there is another node.
     private static func live(
-        _ privilege: Privilege, seed: UInt64, stopsAt turn: Int?, for time: Duration = .seconds(60),
+        _ privilege: Privilege, seed: UInt64, stopping name: String? = nil, at turn: Int = 0, for time: Duration = .seconds(60),
         timeout: Duration = .seconds(10), hasHeir: Bool = true
     ) async throws -> Life {
         let simulation = Simulation(seed: seed), world = World(simulation, ownership: .leases(.seconds(6)))
-        let gate = Gate(simulation), first = simulation.process("first", gate: gate), second = simulation.process("second")
-        simulation.onTurn { _ in if let turn, simulation.trace.turns == turn { first.freeze(for: time) } }
+        let gate = Gate(simulation), first = simulation.process("first", gate: gate)
+        let second = simulation.process("second", gate: gate), stopped = name == "second" ? second : first
+        simulation.onTurn { _ in if name != nil, simulation.trace.turns == turn { stopped.freeze(for: time) } }
         return try await simulation.run {
             let engine = try await world.open(first) { Self.workflows(privilege, timeout: timeout, world, first) }
             var heir = engine
@@ -80,15 +83,16 @@ import Testing
                 heir = try await world.open(second) { Self.workflows(privilege, timeout: timeout, world, second) }
             }
             let run = try await engine.start(Flow.self, input: "a", by: World.ada)
-            let client = heir.client
             if privilege == .approved {
                 try await simulation.sleep(for: .seconds(1))
-                let approval = try #require(try await client.pendingApprovals(of: run.id).first)
-                try await client.decide(approval, approve: true, by: Principal(.human, "bob"))
+                let approval = try #require(try await heir.client.pendingApprovals(of: run.id).first)
+                try await heir.client.decide(approval, approve: true, by: Principal(.human, "bob"))
             }
             // Both have taken their time by then, also the one that stood still.
             try await simulation.sleep(for: .seconds(180))
-            var life = Life(intendedAt: gate.intendedAt, charges: world.log.all, nodeEnded: first.hasEnded)
+            if name == "second" { heir = engine }
+            let client = heir.client
+            var life = Life(intendedAt: gate.intent?.turn, dispatcher: gate.intent?.process, nodeEnded: stopped.hasEnded)
             life.kinds = try await client.history(of: run.id).map(\.kind)
             if life.kinds.contains(.stepInDoubt) {
                 try await client.resolve(run.id, step: "charge", .didNotHappen, by: Principal(.human, "bob"))
@@ -101,11 +105,13 @@ import Testing
     }
 
     /// The turns between the commit of the intent and the effect, in which the node may stop before the effect.
-    private static func window(_ privilege: Privilege, seed: UInt64) async throws -> ClosedRange<Int> {
-        let calm = try await live(privilege, seed: seed, stopsAt: nil)
-        #expect(calm.charges.count == 1 && calm.charges[0].hasPrefix("first"))
+    private static func window(
+        _ privilege: Privilege, seed: UInt64, hasHeir: Bool = true
+    ) async throws -> (turns: ClosedRange<Int>, node: String) {
+        let calm = try await live(privilege, seed: seed, hasHeir: hasHeir), node = try #require(calm.dispatcher)
+        #expect(calm.charges.count == 1 && calm.charges[0].hasPrefix(node))
         let effect = try #require(calm.charges[0].split(separator: " ").last.flatMap { Int($0) })
-        return try #require(calm.intendedAt) + 1...effect
+        return (try #require(calm.intendedAt) + 1...effect, node)
     }
 
     // Promise: 14
@@ -113,11 +119,11 @@ import Testing
     func `a node that stood still until others had its run does not begin what must not be done twice`(
         privilege: Privilege, seed: UInt64
     ) async throws {
-        let window = try await Self.window(privilege, seed: seed)
-        #expect(window.count > 2)
-        for turn in window {
-            let life = try await Self.live(privilege, seed: seed, stopsAt: turn)
-            #expect(life.charges.count == 1 && life.charges[0].hasPrefix("second"), "stopped at turn \(turn): \(life.charges)")
+        let (turns, node) = try await Self.window(privilege, seed: seed), other = node == "first" ? "second" : "first"
+        #expect(turns.count > 2)
+        for turn in turns {
+            let life = try await Self.live(privilege, seed: seed, stopping: node, at: turn)
+            #expect(life.charges.count == 1 && life.charges[0].hasPrefix(other), "stopped at turn \(turn): \(life.charges)")
             #expect(life.kinds.contains(.stepInDoubt) == (privilege == .atMostOnce))
             #expect(life.kinds.contains(.runResumed))
             #expect(life.nodeEnded)
@@ -126,11 +132,11 @@ import Testing
 
     @Test(arguments: [Duration.seconds(10), .seconds(60)])
     func `a node that stood still and kept its runs begins when it knows that it has`(timeout: Duration) async throws {
-        let window = try await Self.window(.atMostOnce, seed: 1)
-        for turn in window {
+        let (turns, node) = try await Self.window(.atMostOnce, seed: 1, hasHeir: false)
+        for turn in turns {
             let life = try await Self.live(
-                .atMostOnce, seed: 1, stopsAt: turn, for: .seconds(20), timeout: timeout, hasHeir: false)
-            #expect(life.charges.count == 1 && life.charges[0].hasPrefix("first"), "stopped at turn \(turn): \(life.charges)")
+                .atMostOnce, seed: 1, stopping: node, at: turn, for: .seconds(20), timeout: timeout, hasHeir: false)
+            #expect(life.charges.count == 1 && life.charges[0].hasPrefix(node), "stopped at turn \(turn): \(life.charges)")
             #expect(!life.kinds.contains(.stepInDoubt))
             // An intent whose time is up is not used.
             #expect(life.kinds.count { $0 == .stepIntended } == (timeout > .seconds(20) ? 1 : 2))

@@ -39,8 +39,9 @@ extension Engine {
                 do {
                     // In this order: a run that is given up between the two is found by the claim, message and all.
                     try await readInboxes()
+                    let begin = clock.now()
                     let hasClaimed = try await claimAll(services, into: &group)
-                    try await schedulePump(hasClaimed: hasClaimed)
+                    try await schedulePump(afterVainLookAt: hasClaimed ? nil : begin)
                 } catch {
                     logger.error("the store cannot be asked for work; asking again", metadata: ["error": "\(error)"])
                     scheduler.schedule(after: .milliseconds(200)) { [bell] in bell.ring() }
@@ -195,12 +196,13 @@ extension Engine {
 
     // MARK: Time
 
-    private func schedulePump(hasClaimed: Bool) async throws(StoreError) {
+    /// - Parameter look: When it was looked for work, if there was none.
+    private func schedulePump(afterVainLookAt look: Timestamp?) async throws(StoreError) {
         // What is due cannot be taken now; whatever leaves memory rings.
         if state.withLock({ $0.isSaturated }) { return }
-        let next = try await store.nextWake(hosted: hosted), now = clock.now()
+        let next = try await store.nextWake(hosted: hosted)
         let pause = state.withLock { state -> Duration? in
-            guard let next, !hasClaimed, lookTime(for: next, ahead: state.claimsAhead) <= now else {
+            guard let next, let look, lookTime(for: next, ahead: state.claimsAhead) <= look else {
                 state.vainLooks = 0
                 return nil
             }
@@ -210,7 +212,7 @@ extension Engine {
         if let pause { lookAgain(after: pause) } else if let next { ringLater(at: next) }
     }
 
-    /// Something is due and was not there to be claimed: the store decides by a time that is behind the one that it tells here, or somebody
+    /// Something was due and not there to be claimed: the store decides by a time that is behind the one that it tells here, or somebody
     /// has just given it up. It is looked for without haste, or the store would be asked as fast as it can answer.
     private func lookAgain(after pause: Duration) {
         let isFirst = state.withLock { state in

@@ -49,6 +49,7 @@ import Testing
 
     @Test func `every row of the semantics names a test that exists`() throws {
         let names = try tests(in: "Scenarios.swift").union(tests(in: "Tests.swift")).union(tests(in: "Tests.swift", of: "Engine"))
+            .union(tests(in: "Tests.swift", of: "../PerdureTestingTests"))
         var rows = 0
         for line in try document("semantics.md") where line.hasPrefix("| ") && !line.hasPrefix("| situation") {
             rows += 1
