@@ -205,7 +205,8 @@ extension TrialWatch: StoreGate {
                 if event.kind == .undoStarted { state.undone.insert(event.subject) }
                 let work = "\(record.id) \(event.subject)"
                 if event.kind.rawValue.contains(".attempt_failed") {
-                    state.nextAttempts[work] = try? event.attributes.timestamp("next_at")
+                    let next = (try? event.attributes.object())?["next_at"]?.integerValue
+                    state.nextAttempts[work] = next.map(Timestamp.init(microseconds:))
                 } else if !event.subject.isEmpty {
                     state.nextAttempts[work] = nil
                 }
