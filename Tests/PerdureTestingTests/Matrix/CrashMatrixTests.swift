@@ -27,6 +27,19 @@ import Testing
         #expect(lost.count { $0.takeovers > 0 } > lost.count / 2)
     }
 
+    @Test func `a report as JSON has the names that all reports have, and can be read again`() async throws {
+        let report = try await CrashMatrix(
+            { Note(shop: $0) }, input: "tea", world: ShopWorld.init, interruptions: [.crashAfterEffect]
+        ).run()
+        let json = String(decoding: try report.json, as: UTF8.self)
+        #expect(
+            json.contains(#""repeated_attempts""#) && json.contains(#""is_commit""#) && json.contains(#""mailed tea""#))
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        let again = try decoder.decode(ResumabilityReport.self, from: try report.json)
+        #expect(again.trials.map(\.repeatedAttempts) == report.trials.map(\.repeatedAttempts) && again.effects == report.effects)
+    }
+
     // Promise: 44
     @Test(arguments: [
         (BadOrder.Fault.noKey, Interruption.crashAfterEffect, "charged × 2"),
