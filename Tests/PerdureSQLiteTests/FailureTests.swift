@@ -98,6 +98,57 @@ struct FailureTests {
         }
     }
 
+    @Test(
+        "A file that is not where it was takes nothing more, whoever writes to it, and loses nothing",
+        arguments: ["perdure.db", "perdure.db-wal"], [true, false])
+    func moved(_ name: String, isReplaced: Bool) async throws {
+        let files = FileManager.default, path = harness.folder + "/" + name
+        let store = try await harness.open(.engine), client = try await harness.open(.client)
+        try await store.register(SQLiteHarness.node)
+        _ = try await store.commit([SampleRun().creation])
+        _ = try await client.commit([SampleRun().creation])
+        let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+        try files.moveItem(atPath: path, toPath: path + ".away")
+        if isReplaced { try bytes.write(to: URL(fileURLWithPath: path)) }
+        for store in [store, client] {
+            let error = try await refusal { _ = try await store.commit([SampleRun().creation]) }
+            #expect(error.code == .storeMissing && error.description.contains(path))
+        }
+        #expect(try await refusal { _ = try await store.claim(Self.claim) }.code == .storeMissing)
+        if isReplaced { try files.removeItem(atPath: path) }
+        try files.moveItem(atPath: path + ".away", toPath: path)
+        #expect(try await store.commit([SampleRun().creation]).count == 1)
+        await client.close()
+        await store.close()
+        #expect(try await harness.withStore { try await $0.counts(namespace: nil) } == [.ready: 3])
+    }
+
+    private static let claim = ClaimRequest(
+        node: SQLiteHarness.node.id, build: "b1", hosted: [.init(workflow: "greeting", version: "1")], limit: 1)
+
+    @Test("The work of a step in a file that is not where it was leaves nothing")
+    func movedUnderTransaction() async throws {
+        let store = try await harness.open(.engine)
+        try await store.register(SQLiteHarness.node)
+        var run = SampleRun(owner: SQLiteHarness.node.id)
+        guard case .created(let record)? = try await store.commit([run.creation]).first else { throw CannotGoOn() }
+        run.record = record
+        let advance = run.advance([EventDraft(.stepSucceeded, subject: "a")])
+        try FileManager.default.moveItem(atPath: harness.path, toPath: harness.path + ".away")
+        let transaction = StoreTransaction(limit: .seconds(1)) { _ in
+            []
+        } record: { _ in
+            advance
+        }
+        let error = try await refusal { _ = try await store.transact(transaction) }
+        // Its connection is opened only now.
+        #expect(error.code == .storeMissing)
+        try? FileManager.default.removeItem(atPath: harness.path)
+        try FileManager.default.moveItem(atPath: harness.path + ".away", toPath: harness.path)
+        #expect(try await store.events(of: run.number, after: 0, limit: 10).count == 1)
+        await store.close()
+    }
+
     @Test("A write lock that another process keeps is unavailable after the limit, and nothing is lost")
     func busy() async throws {
         try await harness.withStore {

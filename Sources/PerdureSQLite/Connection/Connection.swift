@@ -8,8 +8,11 @@ internal import PerdureStore
 final class Connection: @unchecked Sendable {
     private let queue: DatabaseQueue
     private var session: Session?
+    /// Where the file is that is written to; nil if it is only read.
+    let place: FilePlace?
 
-    init(path: String, readOnly: Bool, busyLimit: Duration) throws {
+    /// - Parameter place: where the file was when another connection opened it.
+    init(path: String, readOnly: Bool, busyLimit: Duration, place: FilePlace? = nil) throws {
         var configuration = Configuration()
         configuration.label = readOnly ? "perdure.sqlite.reader" : "perdure.sqlite.writer"
         configuration.readonly = readOnly
@@ -18,6 +21,7 @@ final class Connection: @unchecked Sendable {
         // GRDB would stop the process over a rollback that the disk refused.
         configuration.allowsUnsafeTransactions = true
         queue = try DatabaseQueue(path: path, configuration: configuration)
+        self.place = readOnly ? nil : place ?? FilePlace(path)
     }
 
     func perform<Result: Sendable>(_ work: @escaping @Sendable (Session) throws -> Result) async throws(StoreError) -> Result {
@@ -53,7 +57,7 @@ final class Connection: @unchecked Sendable {
 
     private func attempt<Result>(_ work: (Session) throws -> Result, on database: Database) -> Swift.Result<Result, StoreError> {
         guard let handle = database.sqliteConnection else { return .failure(.closed) }
-        let session = self.session ?? Session(handle)
+        let session = self.session ?? Session(handle, place)
         self.session = session
         do {
             return .success(try work(session))

@@ -14,7 +14,13 @@ final class Session {
 
     private var authorGuard: AuthorGuard?
 
-    init(_ handle: OpaquePointer) { self.handle = handle }
+    private let place: FilePlace?
+
+    /// - Parameter place: has to be where it was whenever something is committed.
+    init(_ handle: OpaquePointer, _ place: FilePlace? = nil) {
+        self.handle = handle
+        self.place = place
+    }
 
     deinit { if authorGuard != nil { AuthorGuard.remove(from: handle) } }
 
@@ -142,6 +148,7 @@ final class Session {
         do {
             result = try body()
             try beforeCommit()
+            try place?.check()
         } catch {
             rollBack()
             throw error

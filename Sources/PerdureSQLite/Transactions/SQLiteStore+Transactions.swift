@@ -23,7 +23,9 @@ extension SQLiteStore {
         do {
             return try transactionConnection.withLock { connection in
                 if let connection { return connection }
-                let made = try Connection(path: path, readOnly: false, busyLimit: options.busyLimit)
+                // Opening a file that is gone would make another.
+                try writer.place?.check()
+                let made = try Connection(path: path, readOnly: false, busyLimit: options.busyLimit, place: writer.place)
                 connection = made
                 return made
             }
