@@ -83,14 +83,21 @@ public final class Engine: Service {
                 .description)
         let registered: Duration
         do {
-            self.store = try await store.open(.engine)
+            let opened = try await store.open(.engine)
+            self.store = opened
             build = await fingerprint.value
             registered = configuration.clock.elapsed
             let process = ProcessInfo.processInfo
-            try await self.store.register(
-                NodeRegistration(
-                    id: node, build: build, host: process.hostName, processID: process.processIdentifier,
-                    hosted: registry.all.map { .init(workflow: $0.name, version: $0.version.description) }))
+            let registration = NodeRegistration(
+                id: node, build: build, host: process.hostName, processID: process.processIdentifier,
+                hosted: registry.all.map { .init(workflow: $0.name, version: $0.version.description) })
+            do throws(StoreError) {
+                try await opened.register(registration)
+            } catch {
+                // Whoever tries again must not find the store taken by an engine that has never been.
+                await opened.close()
+                throw error
+            }
         } catch let error as StoreError {
             throw error.publicError
         }
