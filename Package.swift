@@ -91,7 +91,7 @@ var targets: [Target] = [
         ], path: "Examples/Documents", swiftSettings: settings),
     tests(
         "HouseTests",
-        ["Perdure", "PerdureHistory", "PerdureEngine", "PerdureSQLite", "Quickstart", "GettingStarted", "DocumentedExamples"]),
+        ["Perdure", "PerdureEngine", "PerdureSQLite", "Quickstart", "GettingStarted", "DocumentedExamples"]),
 ]
 
 if coreOnly {

@@ -1,14 +1,12 @@
 #if PERDURE_MUTANTS
     import Foundation
     import Synchronization
-#endif
 
-/// Faults that are put into the engine on purpose, to see that the crash matrix and the simulation find them.
-///
-/// `make mutants` builds with `PERDURE_MUTANTS` and switches on one after the other, by its name in the environment. In every other build
-/// each place where a fault could be is a constant `false`, which the optimiser takes away together with the name.
-package enum Mutant {
-    #if PERDURE_MUTANTS
+    /// Faults that are put into the engine on purpose, to see that the crash matrix and the simulation find them.
+    ///
+    /// `make mutants` builds with `PERDURE_MUTANTS` and switches on one after the other, by its name in the environment. In every other build
+    /// each target has a `Mutant` of its own, for which nothing is ever on: the optimiser takes away every place, and its name with it.
+    package enum Mutant {
         /// The environment variable that names the fault of this process.
         package static let variable = "PERDURE_MUTANT"
         package static let active = ProcessInfo.processInfo.environment[variable]
@@ -31,7 +29,5 @@ package enum Mutant {
             }
             return active == name()
         }
-    #else
-        @inlinable package static func isOn(_ name: @autoclosure () -> String) -> Bool { false }
-    #endif
-}
+    }
+#endif
