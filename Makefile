@@ -76,7 +76,7 @@ simulate: ## Let SEEDS=10000 whole clusters live and die in virtual time (releas
 	.build-release/release/perdure simulate --seeds $(SEEDS) $(SIMULATE)
 
 # The names of mutants must be nowhere in a build that is used for anything else: the optimiser has taken away every place.
-mutants: ## Break the engine in one way after the other: the crash matrix or the simulation has to find each (release builds of the core)
+mutants: ## Break the engine in one way after the other: the crash matrix has to find each (release builds of the core)
 	@Scripts/prepare.sh build
 	PERDURE_CORE=1 swift build -c release --scratch-path .build-release --product perdure
 	@! grep -qaE 'PERDURE_MUTANT|acknowledge before the commit|step: ' .build-release/release/perdure

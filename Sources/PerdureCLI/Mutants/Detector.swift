@@ -2,7 +2,7 @@
     import Foundation
     import PerdureHistory
 
-    /// Something that has to find the faults: a place of the tour with its crash matrix, or seeds of the simulation.
+    /// Something that has to find the faults: a place of the tour with its crash matrix.
     struct Detector: Sendable {
         let name: String
         /// What is wrong, first things first.

@@ -4,7 +4,7 @@
     import PerdureHistory
     import PerdureProcess
 
-    /// Breaks the engine in one way after the other, and looks whether the crash matrix or the simulation finds it.
+    /// Breaks the engine in one way after the other, and looks whether the crash matrix finds it.
     struct MutantsCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "mutants", abstract: "Breaks the engine in one way after the other, and sees whether that is found.",

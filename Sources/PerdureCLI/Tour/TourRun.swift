@@ -15,7 +15,7 @@ enum TourPlace: String, Codable, CaseIterable, Sendable {
     /// Those that are tried by themselves.
     static let stops = allCases.filter { !parts.contains($0) }
     private static let parts: Set<TourPlace> = [
-        .holder, .freeingHolder, .slowHolder, .patientChild, .promptChild, .stubbornChild, .napping,
+        .holder, .freeingHolder, .slowHolder, .patientChild, .promptChild, .stubbornChild, .diligentChild, .napping,
     ]
 }
 
