@@ -137,9 +137,10 @@ struct Wipe: Workflow {
     static let version: WorkflowVersion = "1"
     static let owner = "platform"  // who is asked when a run waits for a decision
     // end owner
-    func run(_ host: Host, _ context: WorkflowContext) async throws {
+    func run(_ host: Host, _ context: WorkflowContext) async throws -> String {
         try await context.act("wipe", input: host, .atMostOnce(inDoubt: .askPerson), irreversible: "the disk is empty") { _, _ in
         }
+        return host.name
     }
 }
 

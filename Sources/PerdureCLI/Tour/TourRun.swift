@@ -22,6 +22,7 @@ enum TourPlace: String, Codable, CaseIterable, Sendable {
 /// Plays a place.
 struct TourRun: Workflow {
     static let name = "tour"
+    static let owner = "tour"
     static let version: WorkflowVersion = "1"
 
     enum Nudge: Signal {

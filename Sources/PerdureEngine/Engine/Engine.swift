@@ -87,17 +87,7 @@ public final class Engine: Service {
             self.store = opened
             build = await fingerprint.value
             registered = configuration.clock.elapsed
-            let process = ProcessInfo.processInfo
-            let registration = NodeRegistration(
-                id: node, build: build, host: process.hostName, processID: process.processIdentifier,
-                hosted: registry.all.map { .init(workflow: $0.name, version: $0.version.description) })
-            do throws(StoreError) {
-                try await opened.register(registration)
-            } catch {
-                // Whoever tries again must not find the store taken by an engine that has never been.
-                await opened.close()
-                throw error
-            }
+            try await Self.register(node, build, registry, with: opened)
         } catch let error as StoreError {
             throw error.publicError
         }
@@ -114,11 +104,7 @@ public final class Engine: Service {
         lead = Lead(configuration.lead)
         inboxes = InboxLook(store: self.store, clock: clock, scheduler: scheduler, runtime: runtime, logger: logger)
         bodyExecutor = BodyExecutor(lends: configuration.threads > 1, runtime: runtime)
-        watchdog = Watchdog(limit: configuration.watchdogLimit, now: { .now }) { report in
-            logger.warning(
-                "workflow code has not come to rest; work that takes long belongs in a step",
-                metadata: ["run": "\(report.label)", "for": "\(report.duration)"])
-        }
+        watchdog = Self.watchdog(configuration.watchdogLimit, logger)
         let scheduler = scheduler
         journal = Journal(store: self.store, logger: logger, runtime: runtime) { duration, action in
             scheduler.schedule(after: duration, action)
@@ -132,6 +118,30 @@ public final class Engine: Service {
         client = Self.client(
             of: self.store, waiters, bell, journal, random: configuration.random, build: build)
         self.store.onOutsideDelivery { bell.ring() }
+    }
+
+    /// Whoever tries again after an error must not find the store taken by an engine that has never been.
+    private static func register(
+        _ node: NodeID, _ build: String, _ registry: WorkflowRegistry, with store: any Store
+    ) async throws(StoreError) {
+        let process = ProcessInfo.processInfo
+        let registration = NodeRegistration(
+            id: node, build: build, host: process.hostName, processID: process.processIdentifier,
+            hosted: registry.all.map { .init(workflow: $0.name, version: $0.version.description) })
+        do throws(StoreError) {
+            try await store.register(registration)
+        } catch {
+            await store.close()
+            throw error
+        }
+    }
+
+    private static func watchdog(_ limit: Duration, _ logger: Logger) -> Watchdog {
+        Watchdog(limit: limit, now: { .now }) { report in
+            logger.warning(
+                "workflow code has not come to rest; work that takes long belongs in a step",
+                metadata: ["run": "\(report.label)", "for": "\(report.duration)"])
+        }
     }
 
     /// A client whose messages go through the journal, and are looked for at once.

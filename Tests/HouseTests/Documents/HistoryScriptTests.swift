@@ -168,6 +168,7 @@ private struct Refused: ClassifiedError, Codable {
 /// Asks for a little of everything.
 private struct Sampler: Workflow {
     static let name = "sampler"
+    static let owner = "tests"
     static let version: WorkflowVersion = "1"
 
     func run(_ sample: Sample, _ context: WorkflowContext) async throws -> String {

@@ -10,6 +10,7 @@ import Testing
     /// Greets otherwise than the run did.
     private struct GreetOtherwise: Workflow {
         static let name = "greet"
+        static let owner = "tests"
         static let version: WorkflowVersion = "1"
         func run(_ input: Greet.Input, _ context: WorkflowContext) async throws -> String {
             try await context.read("look-up", input: input.name) { name, _ in "Hello, \(name)" } + "!"
@@ -19,6 +20,7 @@ import Testing
     /// Throws what the run was not failed with.
     private struct GreetNobody: Workflow {
         static let name = "greet"
+        static let owner = "tests"
         static let version: WorkflowVersion = "1"
         func run(_ input: Greet.Input, _ context: WorkflowContext) async throws -> String {
             _ = try await context.read("look-up", input: input.name) { name, _ in "Hello, \(name)" }
@@ -29,6 +31,7 @@ import Testing
     /// Has more to do.
     private struct GreetTwice: Workflow {
         static let name = "greet"
+        static let owner = "tests"
         static let version: WorkflowVersion = "1"
         func run(_ input: Greet.Input, _ context: WorkflowContext) async throws -> String {
             let first = try await context.read("look-up", input: input.name) { name, _ in "Hello, \(name)" }

@@ -96,6 +96,7 @@ enum Poke: Signal {
 
 private struct Part: Workflow {
     static let name = "part"
+    static let owner = "tests"
     static let version: WorkflowVersion = "1"
 
     func run(_ input: String, _ context: WorkflowContext) async throws -> String {
@@ -106,6 +107,7 @@ private struct Part: Workflow {
 
 private struct Ways: Workflow {
     static let name = "ways"
+    static let owner = "tests"
     static let version: WorkflowVersion = "1"
 
     func run(_ input: String, _ context: WorkflowContext) async throws -> String {

@@ -11,6 +11,7 @@ struct Order: Codable, Sendable {
 /// Completes at once.
 struct Greet: Workflow {
     static let name = "greet"
+    static let owner = "tests"
     static let version: WorkflowVersion = "1"
     struct Input: Codable, Sendable { var name: String }
     func run(_ input: Input, _ context: WorkflowContext) async throws -> String {
@@ -43,6 +44,7 @@ struct Go: Signal {
 /// Waits for a signal.
 struct Wait: Workflow {
     static let name = "wait"
+    static let owner = "tests"
     static let version: WorkflowVersion = "1"
     func run(_ input: Nothing, _ context: WorkflowContext) async throws -> Int {
         try await context.act("prepare", input: 1, .idempotent(retention: .forever)) { _, _ in
@@ -55,6 +57,7 @@ struct Wait: Workflow {
 /// The code of a later build: the same name and version, another step. A history of `Wait` does not fit it.
 struct WaitOtherwise: Workflow {
     static let name = "wait"
+    static let owner = "tests"
     static let version: WorkflowVersion = "1"
     func run(_ input: Nothing, _ context: WorkflowContext) async throws -> Int {
         try await context.act("get ready", input: 1, .idempotent(retention: .forever), irreversible: "it is done") { _, _ in }
@@ -65,6 +68,7 @@ struct WaitOtherwise: Workflow {
 /// Asks a question.
 struct Ask: Workflow {
     static let name = "ask"
+    static let owner = "tests"
     static let version: WorkflowVersion = "1"
     func run(_ input: Nothing, _ context: WorkflowContext) async throws -> String {
         try await context.ask("region", "Which region?", of: .role("ops"), within: .days(1))
@@ -113,6 +117,7 @@ struct SetLimit: Update {
 /// Waits for an update that makes sense.
 struct Limited: Workflow {
     static let name = "limited"
+    static let owner = "tests"
     static let version: WorkflowVersion = "1"
     func run(_ input: Nothing, _ context: WorkflowContext) async throws -> String {
         try await context.update(
@@ -126,6 +131,7 @@ struct Limited: Workflow {
 /// Goes on once as another run.
 struct Relay: Workflow {
     static let name = "relay"
+    static let owner = "tests"
     static let version: WorkflowVersion = "1"
     struct Input: Codable, Sendable { var isLast: Bool? }
     func run(_ input: Input, _ context: WorkflowContext) async throws -> String {
@@ -138,6 +144,7 @@ struct Relay: Workflow {
 /// Fails.
 struct Fail: Workflow {
     static let name = "fail"
+    static let owner = "tests"
     static let version: WorkflowVersion = "1"
     func run(_ input: Nothing, _ context: WorkflowContext) async throws -> Int {
         try await context.read("refused", input: 1) { _, _ -> Int in throw Rejected("the other side says no") }

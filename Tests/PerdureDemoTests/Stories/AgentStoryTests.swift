@@ -91,12 +91,12 @@ import Testing
                         try await context.child(Inspect.self, id: host, input: host, irreversible: "the ticket stays")
                     }
                 }
-                return try await group.reduce(into: []) { $0.append($1) }.sorted()
+                return try await group.reduce(into: [String]()) { $0.append($1) }.sorted()
             }
         }
     }
 
-    // Promise: 10, 37
+    // Promise: 10
     @Test func `child agents whose process dies come back as the same runs, and their lineage is shown`() async throws {
         let side = EffectLedger()
         let tester = try await WorkflowTester {

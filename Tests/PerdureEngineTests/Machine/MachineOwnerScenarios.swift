@@ -1,8 +1,11 @@
 import Perdure
 import PerdureHistory
+import PerdureStore
 import Testing
 
 @testable import PerdureEngine
+
+private let refused = MachineDriver.failure(isDefinite: true)
 
 /// Workflows that nobody answers for.
 @Suite struct MachineOwnerScenarios {

@@ -64,6 +64,7 @@ enum Count: Update {
 /// Counts once what an update that makes sense says.
 struct Counter: Workflow {
     static let name = "counter"
+    static let owner = "tests"
     static let version: WorkflowVersion = "1"
     let shop: ShopWorld
 

@@ -67,7 +67,8 @@ import Testing
 
     private func report(_ part: Part) async throws -> ResumabilityReport {
         try await CrashMatrix(
-            { (_: EffectLedger) in Deed() }, input: part, world: EffectLedger.init, script: [.approve("wipe")], interruptions: []
+            { (_: EffectLedger) in Deed() }, input: part, world: EffectLedger.init, script: [.approve("wipe")],
+            interruptions: [.crashBeforeCommit]
         ).run()
     }
 
