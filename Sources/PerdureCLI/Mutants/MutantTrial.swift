@@ -47,7 +47,9 @@
                 return true
             }
             var found: Detector.Catch?
-            for await line in process.lines { found = try? JSONDecoder().decode(Detector.Catch.self, from: line) }
+            for await line in process.lines {
+                if let finding = try? JSONDecoder().decode(Detector.Catch.self, from: line) { found = finding }
+            }
             let status = await process.wait()
             patience.cancel()
             let wasKilled = (try? await patience.value) ?? false
@@ -59,6 +61,8 @@
                     mutant: mutant, outcome: .found, what: "\(found.detector): \(first.prefix(140))", finding: found.finding)
             }
             if wasKilled { return End(mutant: mutant, outcome: .hung, what: "hung, and was killed") }
+            // The command line was not understood, so nothing was looked at: that says nothing of the mutant.
+            if status == EX_USAGE { return End(mutant: mutant, outcome: .survived, what: "its process was called wrongly") }
             if status != 0 { return End(mutant: mutant, outcome: .died, what: "its process died with status \(status)") }
             return End(mutant: mutant, outcome: .survived, what: "\(detectors.count) detectors pass its place and find nothing")
         }

@@ -9,12 +9,7 @@ import PerdureTesting
 struct SeedVerdict: Sendable {
     let plan: SimulationPlan
     var violations: [String] = []
-    var runs = 0
-    var events = 0
-    var crashes = 0
-    var freezes = 0
-    var decisions = 0
-    var stops = 0
+    var counts = SimulationCounts()
     var table = FaultTable()
     /// What was done and what came of it: the same for the same plan.
     var digest = ""
@@ -39,12 +34,9 @@ struct SeedVerdict: Sendable {
             shape: { shapes[$0] ?? .sequence([]) }, world.signals
         ).look(&report)
         verdict.violations += world.violations + report.findings
-        verdict.runs = report.runs
-        verdict.events = report.events
-        verdict.crashes = world.gate.crashes
-        verdict.freezes = world.gate.freezes
-        verdict.decisions = world.decisions
-        verdict.stops = world.stops
+        verdict.counts = SimulationCounts(
+            runs: report.runs, events: report.events, crashes: world.gate.crashes, freezes: world.gate.freezes,
+            decisions: world.decisions, stops: world.stops)
         verdict.table = world.gate.table
         verdict.digest = try await digest(world.simulation.trace, auditor)
         verdict.story = world.gate.lines
@@ -59,6 +51,27 @@ struct SeedVerdict: Sendable {
                 " \(record.id):" + events.map { "\($0.kind.rawValue) \($0.subject) \($0.at.microseconds)" }.joined(separator: ",")
         }
         return words
+    }
+}
+
+/// How much happened.
+struct SimulationCounts: Sendable {
+    var runs = 0
+    var events = 0
+    var crashes = 0
+    var freezes = 0
+    /// The times that one of several tasks had to be chosen.
+    var decisions = 0
+    /// The times that a node was stopped in good order.
+    var stops = 0
+
+    static func += (total: inout Self, other: Self) {
+        total.runs += other.runs
+        total.events += other.events
+        total.crashes += other.crashes
+        total.freezes += other.freezes
+        total.decisions += other.decisions
+        total.stops += other.stops
     }
 }
 

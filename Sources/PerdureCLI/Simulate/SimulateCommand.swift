@@ -112,12 +112,7 @@ struct SimulateCommand: AsyncParsableCommand {
 struct SimulationTally {
     var seeds = 0
     var violations = 0
-    var runs = 0
-    var events = 0
-    var crashes = 0
-    var freezes = 0
-    var decisions = 0
-    var stops = 0
+    var counts = SimulationCounts()
     var seconds = 0.0
     var table = FaultTable()
     var wrong: [SeedVerdict] = []
@@ -125,20 +120,16 @@ struct SimulationTally {
     mutating func add(_ verdict: SeedVerdict) {
         seeds += 1
         violations += verdict.violations.count
-        runs += verdict.runs
-        events += verdict.events
-        crashes += verdict.crashes
-        freezes += verdict.freezes
-        decisions += verdict.decisions
-        stops += verdict.stops
+        counts += verdict.counts
         table.add(verdict.table)
         if !verdict.violations.isEmpty { wrong.append(verdict) }
     }
 
     var json: String {
         """
-        {"seeds":\(seeds),"violations":\(violations),"runs":\(runs),"events":\(events),"crashes":\(crashes),"freezes":\(freezes),\
-        "stops":\(stops),"decisions":\(decisions),"seconds":\((seconds * 10).rounded() / 10)}
+        {"seeds":\(seeds),"violations":\(violations),"runs":\(counts.runs),"events":\(counts.events),"crashes":\(counts.crashes),\
+        "freezes":\(counts.freezes),"stops":\(counts.stops),"decisions":\(counts.decisions),\
+        "seconds":\((seconds * 10).rounded() / 10)}
         """
     }
 }

@@ -29,7 +29,7 @@ final class FilePlace: Sendable {
         file = Identity(path)
     }
 
-    /// Called before each commit: costs two system calls, a microsecond.
+    /// Called before each commit: costs two system calls.
     func check() throws(StoreError) {
         guard file != nil, Identity(path) == file else { throw Self.moved(path) }
         let now = Identity(path + "-wal")
