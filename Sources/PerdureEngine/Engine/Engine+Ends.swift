@@ -102,8 +102,8 @@ extension Engine {
         lead.end()
         for activation in state.withLock({ $0.table.owned }) { activation.post(.wake) }
         if !isIdle {
-            logger.info("engine drains", metadata: ["grace": "\(configuration.shutdownGrace)"])
             scheduler.schedule(after: configuration.shutdownGrace) { [weak self] in self?.endGrace() }
+            logger.info("engine drains", metadata: ["grace": "\(configuration.shutdownGrace)"])
             await withCheckedContinuation { continuation in
                 let isDone = state.withLock { state in
                     if state.isDrained { return true }

@@ -24,7 +24,7 @@ public struct WorkflowInventory: Sendable, Codable, Hashable {
 
         /// Whether it or its undo may have to wait for a person's word.
         var needsOwner: Bool {
-            let atMostOnce = "at_most_once"
+            let atMostOnce = EffectKind.atMostOnce.name
             return effect == atMostOnce || undoEffect == atMostOnce || hasApproval
         }
     }
@@ -139,7 +139,7 @@ extension WorkflowInventory.Entry {
         var findings: [WorkflowInventory.Finding] = []
         if isRegistered, owner == nil { findings.append(noOwner(refused)) }
         for step in steps {
-            if step.effect == "at_most_once", step.hasProbe == false {
+            if step.effect == EffectKind.atMostOnce.name, step.hasProbe == false {
                 findings.append(
                     .init(
                         kind: .noProbe, step: step.name, stopsRuns: false,
@@ -147,7 +147,7 @@ extension WorkflowInventory.Entry {
                             "'\(step.name)' is sent at most once and has no probe: cut off in its middle, it waits until a person "
                             + "has found out whether it happened."))
             }
-            if step.undoEffect == "at_most_once", step.undoHasProbe == false {
+            if step.undoEffect == EffectKind.atMostOnce.name, step.undoHasProbe == false {
                 findings.append(
                     .init(
                         kind: .noProbeOfUndo, step: step.name, stopsRuns: false,
@@ -190,7 +190,7 @@ extension [WorkflowInventory.Step] {
     mutating func add(_ step: WorkflowInventory.Step) {
         guard let index = firstIndex(where: { $0.name == step.name }) else { return append(step) }
         func both(_ first: Bool?, _ second: Bool?) -> Bool? { first.map { $0 && second ?? true } ?? second }
-        if self[index].effect.isEmpty || step.effect == "at_most_once" { self[index].effect = step.effect }
+        if self[index].effect.isEmpty || step.effect == EffectKind.atMostOnce.name { self[index].effect = step.effect }
         self[index].hasProbe = both(self[index].hasProbe, step.hasProbe)
         self[index].hasApproval = self[index].hasApproval && step.hasApproval
         self[index].irreversible = self[index].irreversible ?? step.irreversible

@@ -47,7 +47,8 @@ extension Activation {
             release(transition, consuming: rows, standsDown: true)
         case .rest(_, nil):
             noteRecovery()
-            scheduleWake()
+            // A message that is kept for later is out of the way now: the run can be handed over.
+            if !handOver(now: now) { scheduleWake() }
         case .block(let divergence):
             block(divergence)
         }

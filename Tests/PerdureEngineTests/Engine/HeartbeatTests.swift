@@ -37,7 +37,8 @@ import Testing
             try await harness.until { gate.arrivals == 1 }
             // The first one is written at once, the next one when a second has passed.
             try await harness.until { try await details(run.id, harness) == ["1"] }
-            try await harness.advanceUntil(by: .seconds(1)) { try await details(run.id, harness) == ["2"] }
+            harness.clock.advance(by: .seconds(1))
+            try await harness.until { try await details(run.id, harness) == ["2"] }
             try await harness.crash()
             try await harness.open { flow }
             #expect(try await harness.result(run.id) == "x")

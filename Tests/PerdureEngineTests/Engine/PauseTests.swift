@@ -192,11 +192,50 @@ import Testing
             let client = try harness.engine.client
             try await client.pause(run.id, by: EngineHarness.bob)
             try await client.signal(run.id, Poke.self, "s", by: EngineHarness.bob)
-            try harness.beginStop()
-            try await harness.advanceUntilEnded(by: .seconds(1))
+            try await harness.stop(after: .seconds(6))
             #expect(try await harness.lines(run.id).last == "step.intended one")
             try await harness.open { Self.flow(harness, gate) }
             try await harness.until(run.id, is: .paused)
         }
     }
+
+    @Test func `a message that comes together with the end of the grace does not keep a run that is to stand still`() async throws
+    {
+        try await withEngines { harness in
+            let gate = harness.gate(), effects = harness.effects, thread = Barrier()
+            defer { thread.open() }
+            try await harness.open(configure: { configuration in
+                configuration.shutdownGrace = .seconds(5)
+                configuration.threads = 1
+            }) {
+                Self.flow(harness, gate)
+                Work { input, _ in
+                    effects.add("in the way")
+                    thread.wait()
+                    return input
+                }
+            }
+            let run = try await harness.start()
+            try await harness.until { gate.arrivals == 1 }
+            let client = try harness.engine.client
+            try await client.pause(run.id, by: EngineHarness.bob)
+            // The only thread is taken until both have come.
+            _ = try await harness.engine.start(Work.self, input: "x", by: EngineHarness.ada)
+            try await harness.until { effects.count("in the way") == 1 }
+            try await client.signal(run.id, Poke.self, "s", by: EngineHarness.bob)
+            try harness.beginStop()
+            try await harness.until { harness.logs.lines.contains("engine drains") }
+            harness.clock.advance(by: .seconds(6))
+            thread.open()
+            _ = try await harness.untilEnded()
+            #expect(try await harness.lines(run.id).last == "step.intended one")
+        }
+    }
+}
+
+/// Keeps a thread until it is opened.
+private final class Barrier: Sendable {
+    private let semaphore = DispatchSemaphore(value: 0)
+    func wait() { semaphore.wait() }
+    func open() { semaphore.signal() }
 }

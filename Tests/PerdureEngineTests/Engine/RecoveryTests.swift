@@ -59,8 +59,7 @@ import Testing
             try await harness.open { hanging(harness, gate, isDeaf: true) }
             let first = try await harness.start("1"), second = try await harness.start("2")
             try await harness.until { gate.arrivals == 2 }
-            try harness.beginStop()
-            try await harness.advanceUntilEnded(by: .seconds(31))
+            try await harness.stop(after: .seconds(31))
             try await harness.open { hanging(harness, gate, isDeaf: true) }
             try await harness.until(first.id, is: .completed)
             try await harness.until(second.id, is: .completed)

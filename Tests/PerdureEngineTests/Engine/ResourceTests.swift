@@ -73,7 +73,7 @@ import Testing
             let failed = try await harness.count("step.attempt_failed pay", in: runs[19].id)
             #expect(failed == 0)
             isDown.withLock { $0 = false }
-            try await harness.advanceUntil(by: .seconds(20)) {
+            try await harness.advance(by: .seconds(20), whileWaiting: runs.map(\.id)) {
                 for run in runs where try await !harness.record(run.id).state.isFinal { return false }
                 return true
             }

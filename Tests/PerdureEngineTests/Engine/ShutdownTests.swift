@@ -52,9 +52,7 @@ import Testing
             try await harness.open { flow }
             let run = try await harness.start()
             try await harness.until { gate.arrivals == 1 }
-            try harness.beginStop()
-            try await harness.until { harness.logs.lines.contains("engine drains") }
-            try await harness.advanceUntilEnded(by: .seconds(31))
+            try await harness.stop(after: .seconds(31))
             #expect(try await harness.record(run.id).state == .ready)
             #expect(try await harness.lines(run.id) == ["run.started", "step.intended slow"])
             try await harness.open { flow }

@@ -243,15 +243,15 @@ private struct OtherBook: Step {
             let run = try await harness.booked { _ in throw Hiccup() }
             try await harness.engine.client.reset(run, to: 2, completed: .undo, by: EngineHarness.bob)
             try await harness.until(run, has: "undo.attempt_failed book#2")
-            try await harness.advanceUntil(by: .seconds(1)) {
-                try await harness.count("undo.attempt_failed book#2", in: run) >= 2
-            }
+            harness.clock.advance(by: .seconds(5))
+            try await harness.until(run, has: "undo.attempt_failed book#2", times: 2)
             // The engine that ends does not wait for the next attempt.
             try await harness.stop()
             #expect(try await harness.record(run).owner == nil)
             let attempts = try await harness.count("undo.attempt_failed book#2", in: run)
             try await harness.openWithoutCode()
-            try await harness.advanceUntil(by: .seconds(1)) { try await harness.count("run.reset", in: run) == 1 }
+            harness.clock.advance(by: .seconds(5))
+            try await harness.until(run, has: "run.reset")
             #expect(try await harness.count("undo.attempt_failed book#2", in: run) == attempts)
             #expect(harness.effects.count("unbook b-car of car") == attempts + 1)
             #expect(harness.effects.distinct("unbook b-car of car") == 1)
@@ -267,7 +267,8 @@ private struct OtherBook: Step {
             try await harness.until(run, has: "undo.attempt_failed book#2")
             try await harness.stop()
             try await harness.open { harness.booker }
-            try await harness.advanceUntil(by: .seconds(1)) { try await harness.count("run.reset", in: run) == 1 }
+            harness.clock.advance(by: .seconds(5))
+            try await harness.until(run, has: "run.reset")
             try await harness.engine.client.signal(run, Poke.self, "well", by: EngineHarness.bob)
             #expect(try await harness.result(run) == "well booked")
             #expect(try await harness.count("operator.action", in: run) == 1)

@@ -127,7 +127,16 @@ final class EngineHarness: Sendable {
         state.withLock { $0.process = nil }
     }
 
-    /// Moves time on, again and again, until the engine that was asked to end has ended.
+    /// Asks the engine to end and lets the grace pass, which hangs in a step. Time moves once: attempts have limits too.
+    func stop(after grace: Duration) async throws {
+        try beginStop()
+        try await until { self.logs.lines.contains("engine drains") }
+        clock.advance(by: grace)
+        _ = try await untilEnded()
+    }
+
+    /// Moves time on, again and again, until the engine that was asked to end has ended. For engines that try something again meanwhile,
+    /// and have no attempt under way whose time could be up.
     func advanceUntilEnded(by duration: Duration) async throws {
         try await until {
             guard let process = self.state.withLock({ $0.process }), !process.hasEnded else { return true }
@@ -139,7 +148,8 @@ final class EngineHarness: Sendable {
         state.withLock { $0.process = nil }
     }
 
-    /// Moves time on, again and again, until the condition holds.
+    /// Moves time on, again and again, until the condition holds: far ahead of an engine that is slow to answer. Where an attempt is or
+    /// may be under way its time would be up by chance; there time has to move once, or only while the run waits.
     func advanceUntil(by duration: Duration, _ condition: () async throws -> Bool) async throws {
         try await until {
             if try await condition() { return true }
@@ -150,13 +160,22 @@ final class EngineHarness: Sendable {
         }
     }
 
-    /// Lets time pass while the run is given back and waits, until the condition holds.
+    /// Lets time pass while those of the runs that are open are given back and wait, until the condition holds.
     func advance(
-        by duration: Duration, whileWaiting run: RunID, until condition: () async throws -> Bool
+        by duration: Duration, whileWaiting runs: RunID..., until condition: () async throws -> Bool
+    ) async throws { try await advance(by: duration, whileWaiting: runs, until: condition) }
+
+    func advance(
+        by duration: Duration, whileWaiting runs: [RunID], until condition: () async throws -> Bool
     ) async throws {
         try await until {
             if try await condition() { return true }
-            if try await self.record(run).state == .waiting { self.clock.advance(by: duration) }
+            var areWaiting = true
+            for run in runs where areWaiting {
+                let state = try await self.record(run).state
+                areWaiting = state == .waiting || state.isFinal
+            }
+            if areWaiting { self.clock.advance(by: duration) }
             // Whatever the engine scheduled for later in answer to this has to be looked at again.
             Task { [pulse = self.pulse] in pulse.ring() }
             return false
