@@ -157,7 +157,7 @@ extension Shape {
         case .scope(let number, let part): [part] + part.smaller.map { .scope(number, $0) }
         case .timeout(let number, let milliseconds, let part):
             [part] + part.smaller.map { .timeout(number, milliseconds: milliseconds, $0) }
-        case .child(let number, let part): [part] + part.smaller.map { .child(number, $0) }
+        case .child(let number, let part, let isLeft): [part] + part.smaller.map { .child(number, $0, isLeft: isLeft) }
         case .detached(let number, let part): [part] + part.smaller.map { .detached(number, $0) }
         }
     }

@@ -22,8 +22,8 @@ struct SimulateCommand: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp("Take out a defence, to see that the counting works: keys, intents or probes.", visibility: .hidden))
     var without: String?
-    @Option(help: "How many milliseconds the nodes' clocks may be behind the store's time, and jump back.") var behind = 0
-    @Option(help: "How many milliseconds they may be ahead, and jump forward.") var ahead = 0
+    @Option(help: "How many milliseconds the nodes' clocks may be behind the store's time, and jump back.") var behind = 1_500
+    @Option(help: "How many milliseconds they may be ahead, and jump forward.") var ahead = 1_500
     @Flag(help: "Print the JSON object and nothing else.") var json = false
 
     func validate() throws {

@@ -27,7 +27,8 @@ indirect enum Shape: Codable, Sendable {
     /// What fails inside of it is taken back here and goes no further.
     case scope(Int, Shape)
     case timeout(Int, milliseconds: Int, Shape)
-    case child(Int, Shape)
+    /// A child that is left goes on when nobody waits for it any more; the others are cancelled then.
+    case child(Int, Shape, isLeft: Bool)
     /// A child that nobody waits for.
     case detached(Int, Shape)
 }
@@ -62,7 +63,7 @@ extension Shape {
         case .race, .timeout, .stubborn, .approved: nil
         case .scope(_, let part): part.outcome(at: path).map { $0 == .fails ? .done([]) : $0 }
         // The places of a child are its own.
-        case .child(_, let part): part.outcome().map { $0 == .fails ? .fails : .done([]) }
+        case .child(_, let part, _): part.outcome().map { $0 == .fails ? .fails : .done([]) }
         }
     }
 
@@ -135,7 +136,7 @@ struct ShapeMaker {
         isChild = true
         defer { isChild = wasChild }
         let inner = Shape.sequence(parts(depth, 1...2))
-        return chance(20) ? .detached(place, inner) : .child(place, inner)
+        return chance(20) ? .detached(place, inner) : .child(place, inner, isLeft: chance(25))
     }
 
     private mutating func leaf() -> Shape {

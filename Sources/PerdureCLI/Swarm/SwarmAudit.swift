@@ -35,7 +35,6 @@ struct SwarmAudit {
         var undone: Set<String> = []
         var outcome: SwarmRun.Outcome?
         var parent: RunID?
-        var hasDetached = false
         /// Whoever ends a run without its code, as one whose owners have died again and again, knows of no plain step that has left no
         /// trace.
         var mayHaveEndedUnseen: Bool { record.state == .terminated && view.takeovers >= RunStanding.sharedDeaths }

@@ -68,9 +68,10 @@ struct SwarmRun: Workflow {
         case .scope(let number, let part): return try await scope("\(number)\(path)", part, path, context)
         case .timeout(let number, let milliseconds, let part):
             return try await timeout("\(number)\(path)", .milliseconds(milliseconds), part, path, context)
-        case .child(let number, let part):
-            let outcome = try await context.child(SwarmRun.self, id: "\(number)\(path)", input: Order(shape: part)) {
-                outcome, step in
+        case .child(let number, let part, let isLeft):
+            let outcome = try await context.child(
+                SwarmRun.self, id: "\(number)\(path)", input: Order(shape: part), policy: isLeft ? .abandon : .cancel
+            ) { outcome, step in
                 try await wire.undo(outcome.run, key: step.idempotencyKey, until: step.deadline)
             }
             return outcome.done + [outcome.run]

@@ -100,4 +100,13 @@ extension TourRun {
         try await giveUp(.diligentChild, after: .hours(1), policy: .abandon, context)
         try await note("over", context)
     }
+
+    /// The child is given up in the commit that begins it: two seconds, as long as a slow store takes, pass before it is asked for.
+    func lateChild(_ context: WorkflowContext) async throws {
+        try await within(.seconds(3), "late", context) {
+            try await context.sleep(for: .seconds(1))
+            _ = try await context.child(
+                TourRun.self, id: "late", input: .diligentChild, policy: .abandon, irreversible: "it goes on")
+        }
+    }
 }

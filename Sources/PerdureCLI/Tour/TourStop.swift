@@ -129,7 +129,9 @@ struct TourStop: Sendable {
                 effects: notes(
                     "sure was given up", "sure once was given up", "unsure was given up", "unsure read was given up"))
         case .slowStore:
-            TourStop(place: place, effects: notes("intended", "intended once"), commitTime: .seconds(2))
+            TourStop(
+                place: place, effects: notes("intended", "intended once", "late was given up", "went on"),
+                commitTime: .seconds(2))
         case .doubts: TourStop(place: place, effects: notes("silent", "silent twice", "asked"))
         case .probes: TourStop(place: place, person: retries, effects: notes("again", "no more", "happened", "half"))
         case .unwanted: TourStop(place: place, person: retries, wayMayDiffer: true, effects: notes("stays", "over"))
