@@ -49,7 +49,8 @@ enum Opening {
 
     /// Settings that belong to a connection, or to the file for good.
     static func setUp(_ session: Session, _ options: SQLiteOptions) throws {
-        let mode = try session.first(journalMode) { try $0.text(0) }
+        // To its end: it is committed after its answer was given, and without a log commits would not be sure to stay.
+        let mode = try session.all(journalMode) { try $0.text(0) }.last
         guard mode == "wal" else {
             throw StoreError.unavailable("the file cannot be given a write-ahead log; put it on a local disk.")
         }
