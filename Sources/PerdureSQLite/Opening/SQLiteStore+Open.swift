@@ -25,6 +25,8 @@ extension SQLiteStore {
                 }
                 try Opening.checkIsCurrent(session, path: file.path)
                 try Opening.setUp(session, options)
+                // A living engine has done it, and may have written much since.
+                if !EngineLock.isHeld(beside: file.path) { try session.rewriteLog() }
             }
             return try await assemble(file, writer: writer, lock: nil, options: options)
         }
@@ -52,6 +54,7 @@ extension SQLiteStore {
         let writer = try await connect(file, options) { session in
             _ = try Opening.check(session, path: file.path)
             try Opening.setUp(session, options)
+            try session.rewriteLog()
             try Opening.migrate(session, path: file.path, identity: identity)
         }
         return try await assemble(file, writer: writer, lock: lock, options: options)
