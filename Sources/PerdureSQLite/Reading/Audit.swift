@@ -1,3 +1,5 @@
+internal import Foundation
+internal import GRDBSQLite
 internal import PerdureHistory
 
 /// The rules that hold in a sound store whatever happened to its processes. Each check gives one sentence for each breach.
@@ -18,8 +20,22 @@ enum Audit {
         "(" + kinds.map { "'\($0.rawValue)'" }.joined(separator: ", ") + ")"
     }
 
+    private static let damaged = "the file is damaged: "
+
     private static let damage = SQL(
-        "SELECT 'the file is damaged: ' || quick_check FROM pragma_quick_check(20) WHERE quick_check <> 'ok'")
+        "SELECT '\(damaged)' || quick_check FROM pragma_quick_check(20) WHERE quick_check <> 'ok'")
+
+    /// What SQLite's check lists among the damage and is none that was seen: a page that could not be read. Asked again, it may be.
+    static func failure(in problem: String) -> SQLFailure? {
+        guard problem.hasPrefix(damaged) else { return nil }
+        let text = problem.dropFirst(damaged.count)
+        let codes = text.components(separatedBy: "unable to get the page. error code=").dropFirst().compactMap {
+            Int32($0.prefix(while: \.isNumber))
+        }
+        let unread = codes.first { $0 & 0xFF == SQLITE_IOERR }
+        guard unread != nil || text.contains("failed to get page") else { return nil }
+        return SQLFailure(code: unread ?? SQLITE_IOERR, message: String(text))
+    }
 
     private static let rows = SQL(
         """

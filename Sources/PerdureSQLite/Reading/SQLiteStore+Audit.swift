@@ -5,7 +5,13 @@ extension SQLiteStore {
         try await read(on: browser) { session in
             // One view for all checks, or a commit between two of them would look like a disagreement.
             try session.read {
-                try Audit.checks.flatMap { check in try session.all(check) { try $0.text(0) } }
+                try Audit.checks.flatMap { check in
+                    try session.all(check) { row in
+                        let problem = try row.text(0)
+                        if let failure = Audit.failure(in: problem) { throw failure }
+                        return problem
+                    }
+                }
             }
         }
     }
