@@ -74,7 +74,8 @@ var targets: [Target] = [
     tests("PerdureMemoryTests", ["PerdureMemory", "PerdureStoreConformance"]),
     tests("PerdureEngineTests", ["PerdureEngine", "PerdureSQLite", "PerdureMemory", "PerdureStoreConformance"]),
     tests(
-        "PerdureTestingTests", ["PerdureTesting", "PerdureMemory", "PerdureEngine", "PerdureSQLite", "PerdureStoreConformance"]),
+        "PerdureTestingTests",
+        ["PerdureTesting", "PerdureMemory", "PerdureEngine", "PerdureSQLite", "PerdureStoreConformance"] + grdb),
     tests("PerdureCommandsTests", ["PerdureCommands"] + grdb),
     tests("PerdureBenchTests", ["PerdureCLI", "PerdureProcess"]),
     .executableTarget(
