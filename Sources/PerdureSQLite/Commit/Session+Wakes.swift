@@ -45,13 +45,13 @@ extension Session {
     func renewWake(of run: Int64) throws {
         try dropWake(of: run)
         // The empty name, if there is one, is the smallest: that is all the rule asks of it.
-        let unread = try all(Self.unreadKinds, run) { (kind: try $0.text(0), name: try $0.text(1), at: try $0.integer(2)) }
+        let unread = try all(Self.unreadKinds, run) { (kind: try? $0.text(0), name: try? $0.text(1), at: try? $0.integer(2)) }
         guard !unread.isEmpty, let place = try first(Self.place, run, row: { try WakePlace($0, from: 0) }) else { return }
         for message in unread {
-            // A kind that cannot be is found when the inbox is read.
-            guard let kind = InboxKind(rawValue: message.kind) else { continue }
-            let wake = place.wake(by: kind, name: message.name)
-            try addWake(of: run, wake, place, at: Timestamp(microseconds: message.at))
+            // What cannot be is found when the inbox is read.
+            guard let kind = message.kind.flatMap(InboxKind.init(rawValue:)) else { continue }
+            let wake = place.wake(by: kind, name: message.name ?? "")
+            try addWake(of: run, wake, place, at: Timestamp(microseconds: message.at ?? 0))
         }
     }
 

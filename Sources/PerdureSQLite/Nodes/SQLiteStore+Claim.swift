@@ -73,9 +73,20 @@ extension Session {
                     record: record, previous: before.state, previousWakeAt: before.wakeAt, previousNote: before.note, head: head,
                     isTakeover: isTakeover))
         } catch let bad as BadRow {
-            try quarantine(number, reason: bad.description, now: now)
-            claimed.setAside.append(BrokenRun(number: number, id: try readableID(of: number), reason: bad.description))
+            try setAside(number, bad.description, now: now, into: &claimed)
+        } catch let failure as SQLFailure where failure.isAboutData {
+            try setAside(number, failure.description, now: now, into: &claimed)
         }
+    }
+
+    private func setAside(_ number: Int64, _ reason: String, now: Timestamp, into claimed: inout Claimed) throws {
+        do {
+            try quarantine(number, reason: reason, now: now)
+        } catch let failure as SQLFailure where failure.isAboutData {
+            // The row breaks a rule of the schema and takes no change, so that nobody can own it: it is passed over.
+            return
+        }
+        claimed.setAside.append(BrokenRun(number: number, id: try readableID(of: number), reason: reason))
     }
 
     func head(of run: Int64) throws -> ChainHead? {

@@ -7,7 +7,7 @@ extension SQLiteStore {
     private static let rememberOwners = SQL(
         """
         INSERT OR IGNORE INTO nodes (id, build, host, process_id, hosted, started_at, ended_at)
-        SELECT DISTINCT owner, '', '', 0, '[]', ?1, ?1 FROM runs WHERE owner IS NOT NULL
+        SELECT DISTINCT owner, '', '', 0, '[]', ?1, ?1 FROM runs WHERE owner IS NOT NULL AND typeof(owner) = 'text'
         """)
     private static let forgetIdle = SQL(
         "DELETE FROM nodes WHERE ended_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.owner = nodes.id)")

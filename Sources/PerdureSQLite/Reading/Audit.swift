@@ -20,6 +20,9 @@ enum Audit {
         "(" + kinds.map { "'\($0.rawValue)'" }.joined(separator: ", ") + ")"
     }
 
+    /// Where what would name a row is not there.
+    static let nameless = "a row has lost what would name it"
+
     private static let damaged = "the file is damaged: "
 
     private static let damage = SQL(

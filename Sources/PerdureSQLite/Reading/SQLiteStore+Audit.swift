@@ -7,7 +7,9 @@ extension SQLiteStore {
             try session.read {
                 try Audit.checks.flatMap { check in
                     try session.all(check) { row in
-                        let problem = try row.text(0)
+                        // It quotes what is in the file, which may be anything.
+                        let problem =
+                            row.isNull(0) ? Audit.nameless : try row.withBytes(0) { String(decoding: $0, as: UTF8.self) }.legible
                         if let failure = Audit.failure(in: problem) { throw failure }
                         return problem
                     }

@@ -124,7 +124,8 @@ extension SQLiteStore {
     package func nextWake(hosted: [ClaimRequest.Hosted]) async throws(StoreError) -> Timestamp? {
         try await read(on: reader) { session in
             try hosted.compactMap { hosted in
-                try session.first(Self.due, hosted.workflow, hosted.version) { try $0.optionalInteger(0) } ?? nil
+                // A time that cannot be read wakes nobody.
+                try session.first(Self.due, hosted.workflow, hosted.version) { try? $0.optionalInteger(0) } ?? nil
             }.min().map(Timestamp.init(microseconds:))
         }
     }

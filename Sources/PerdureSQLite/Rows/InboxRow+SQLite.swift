@@ -13,12 +13,16 @@ extension InboxRow {
             let id = try row.text(2)
             guard let runID = RunID(id) else { throw BadRow("the id '\(id)' of its run is not a UUID") }
             // One message that cannot be read must not hold up the others: the run refuses it, and its history says so.
-            let kind = InboxKind(rawValue: try row.text(5)), sender = Principal(stored: try row.text(8))
+            let kind = (try? row.text(5)).flatMap(InboxKind.init(rawValue:))
+            let sender = (try? row.text(8)).flatMap(Principal.init(stored:))
+            let at = try? row.integer(3), delivery = try? row.text(4), name = try? row.text(6)
+            var payload: [UInt8]?, isReadable = kind != nil && sender != nil && at != nil && delivery != nil && name != nil
+            do { payload = try row.optionalBytes(7) } catch { isReadable = false }
             self.init(
-                number: number, run: try row.integer(1), at: Timestamp(microseconds: try row.integer(3)),
+                number: number, run: try row.integer(1), at: Timestamp(microseconds: at ?? 0),
                 delivery: Delivery(
-                    to: runID, id: try row.text(4), kind: sender == nil ? .unreadable : kind ?? .unreadable,
-                    name: try row.text(6), payload: try row.optionalBytes(7), sender: sender ?? Principal(.system, "unknown")))
+                    to: runID, id: delivery ?? "unreadable", kind: isReadable ? kind ?? .unreadable : .unreadable,
+                    name: name ?? "", payload: payload, sender: sender ?? Principal(.system, "unknown")))
         } catch {
             throw BadRow("inbox row \(number): \(error)")
         }
