@@ -101,7 +101,6 @@ extension TourRun {
         let hasty = StepPolicy(attemptTimeout: .seconds(1), grace: .seconds(1), intent: .always)
         try await busy("intended", until: 1, hasty, context)
         try await busyOnce("intended once", until: 1, hasty, context)
-        try await lateChild(context)
     }
 
     /// The code gives up while a step waits for its next attempt: one that surely did nothing, and one that may have.

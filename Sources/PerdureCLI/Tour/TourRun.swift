@@ -8,7 +8,7 @@ enum TourPlace: String, Codable, CaseIterable, Sendable {
     case keys, freedKeys, approvedKeys, givenUpKeys, givenUpApprovedKeys, otherInput
     case deadLetters, intendedDeadLetters, deadUndo, givenUpDeadLetter, undoneDeadLetter, settledDeadLetter
     case retries, givenUpRetries, slowStore, doubts, probes, unwanted, unwantedDoubt, personsUndo
-    case unwinding, messages, hasty, children, hurriedChildren, abandonedChild
+    case unwinding, messages, hasty, children, hurriedChildren, abandonedChild, lateChild
     // Played by children only.
     case holder, freeingHolder, slowHolder, patientChild, promptChild, stubbornChild, diligentChild, napping
 
@@ -64,6 +64,7 @@ struct TourRun: Workflow {
         case .children: try await children(context)
         case .hurriedChildren: try await hurriedChildren(context)
         case .abandonedChild: try await abandonedChild(context)
+        case .lateChild: try await lateChild(context)
         case .holder: return try await hold("7", until: 3, isRefused: false, context)
         case .freeingHolder: return try await hold("8", until: 3, isRefused: true, context)
         case .slowHolder: return try await hold("9", until: 6, isRefused: false, context)

@@ -129,9 +129,7 @@ struct TourStop: Sendable {
                 effects: notes(
                     "sure was given up", "sure once was given up", "unsure was given up", "unsure read was given up"))
         case .slowStore:
-            TourStop(
-                place: place, effects: notes("intended", "intended once", "late was given up", "went on"),
-                commitTime: .seconds(2))
+            TourStop(place: place, effects: notes("intended", "intended once"), commitTime: .seconds(2))
         case .doubts: TourStop(place: place, effects: notes("silent", "silent twice", "asked"))
         case .probes: TourStop(place: place, person: retries, effects: notes("again", "no more", "happened", "half"))
         case .unwanted: TourStop(place: place, person: retries, wayMayDiffer: true, effects: notes("stays", "over"))
@@ -160,6 +158,9 @@ struct TourStop: Sendable {
             TourStop(
                 place: place, person: retries, mayDiffer: true,
                 effects: notes("over", "took back promptChild 0: promptChild", "took back promptChild 1: promptChild"))
+        case .lateChild:
+            TourStop(
+                place: place, mayDiffer: true, effects: notes("late was given up", "went on"), commitTime: .seconds(2))
         default: TourStop(place: place, effects: notes("over", "went on"))
         }
     }

@@ -148,8 +148,8 @@ final class EngineHarness: Sendable {
         state.withLock { $0.process = nil }
     }
 
-    /// Moves time on, again and again, until the condition holds: far ahead of an engine that is slow to answer. Where an attempt is or
-    /// may be under way its time would be up by chance; there time has to move once, or only while the run waits.
+    /// Moves time on, again and again, until the condition holds: far ahead of an engine that is slow to answer. The time of an attempt
+    /// that is under way meanwhile would be up by chance, if it is short; there time has to move once, or only while the run waits.
     func advanceUntil(by duration: Duration, _ condition: () async throws -> Bool) async throws {
         try await until {
             if try await condition() { return true }
@@ -160,22 +160,13 @@ final class EngineHarness: Sendable {
         }
     }
 
-    /// Lets time pass while those of the runs that are open are given back and wait, until the condition holds.
+    /// Lets time pass while the run is given back and waits, until the condition holds.
     func advance(
-        by duration: Duration, whileWaiting runs: RunID..., until condition: () async throws -> Bool
-    ) async throws { try await advance(by: duration, whileWaiting: runs, until: condition) }
-
-    func advance(
-        by duration: Duration, whileWaiting runs: [RunID], until condition: () async throws -> Bool
+        by duration: Duration, whileWaiting run: RunID, until condition: () async throws -> Bool
     ) async throws {
         try await until {
             if try await condition() { return true }
-            var areWaiting = true
-            for run in runs where areWaiting {
-                let state = try await self.record(run).state
-                areWaiting = state == .waiting || state.isFinal
-            }
-            if areWaiting { self.clock.advance(by: duration) }
+            if try await self.record(run).state == .waiting { self.clock.advance(by: duration) }
             // Whatever the engine scheduled for later in answer to this has to be looked at again.
             Task { [pulse = self.pulse] in pulse.ring() }
             return false
