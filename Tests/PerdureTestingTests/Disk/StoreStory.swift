@@ -26,8 +26,8 @@ struct StoreStory: Sendable {
         NodeRegistration(id: NodeID(rawValue: "node-\(number)"), build: "b1", host: "host", processID: number)
     }
 
-    private static func open(_ disk: FaultyDisk) async throws -> any Store {
-        try await StoreConfiguration.sqlite(disk.path) { Sample.start }.open(.engine)
+    private static func open(_ disk: FaultyDisk, _ role: StoreConfiguration.Role = .engine) async throws -> any Store {
+        try await StoreConfiguration.sqlite(disk.path) { Sample.start }.open(role)
     }
 
     /// Plays the story on a disk that does not fail.
@@ -186,13 +186,17 @@ struct StoreStory: Sendable {
         await store.close()
     }
 
-    /// What the next process does with a file that was left as it is: the story of a store that has only been opened, two commits.
-    static func takenOver(_ disk: FaultyDisk) async throws -> StoreStory {
-        let steps: [Step] = [
-            { store, _ in try await store.register(node(2)) },
-            { store, _ in try await commit([SampleRun(key: "next").creation], to: store) },
-        ]
-        let store = try await open(disk)
+    /// What the next process does with a file that was left as it is: the story of a store that has only been opened, and of a commit or two.
+    /// - Returns: nil if it refuses the file.
+    static func takenOver(_ disk: FaultyDisk, as role: StoreConfiguration.Role) async throws -> StoreStory? {
+        let commits: Step = { store, _ in try await commit([SampleRun(key: "next").creation], to: store) }
+        let steps: [Step] = role == .client ? [commits] : [{ store, _ in try await store.register(node(2)) }, commits]
+        let store: any Store
+        do {
+            store = try await open(disk, role)
+        } catch StoreError.unusable {
+            return nil
+        }
         var states = ["", try contents(disk)]
         disk.note("1")
         for step in steps {
