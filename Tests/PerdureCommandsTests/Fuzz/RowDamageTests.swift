@@ -85,6 +85,7 @@ import Testing
         #expect(reply.status == .success, "\(reply)")
     }
 
+    // Promise: 27, 29
     @Test(arguments: Damage.seeds(0..<6))
     func `whatever is changed in an event of a run, that run is stopped, verify names it, and no other is touched`(seed: UInt64)
         async throws
