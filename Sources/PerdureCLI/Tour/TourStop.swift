@@ -160,7 +160,12 @@ struct TourStop: Sendable {
                 effects: notes("over", "took back promptChild 0: promptChild", "took back promptChild 1: promptChild"))
         case .lateChild:
             TourStop(
-                place: place, mayDiffer: true, effects: notes("late was given up", "went on"), commitTime: .seconds(2))
+                place: place,
+                script: [
+                    .signal(TourRun.Nudge.self, 1, after: .hours(1)),
+                    .signal(TourRun.Nudge.self, 2, after: .hours(1) + .seconds(1)),
+                ],
+                mayDiffer: true, effects: notes("over", "went on"), commitTime: .seconds(2))
         default: TourStop(place: place, effects: notes("over", "went on"))
         }
     }

@@ -24,7 +24,9 @@ struct DecisionOptions: ParsableArguments {
                     "The view of '\(approval.step)' has the digest \(approval.digest), not \(digest); look at the approval again."
                 )
             }
-            if !json { environment.print(RequestText.approval(approval, now: environment.now(), style: environment.style)) }
+            // Whoever is asked has seen it: beside the JSON, if that is what is wanted.
+            let view = RequestText.approval(approval, now: environment.now(), style: environment.style)
+            if !json || (environment.ask != nil && !yes) { environment.print(note: view, json: json) }
             guard try confirms(approve, approval, environment) else { return nil }
             try await client.decide(approval, approve: approve, reason: reason, by: sender)
             return approval

@@ -92,6 +92,9 @@ extension Engine {
 
     // MARK: Shutdown
 
+    /// Gives what is under way its time to end. Called as soon as shutdown begins: what is being read may wait for the store as well.
+    func beginGrace() { scheduler.schedule(after: configuration.shutdownGrace) { [weak self] in self?.endGrace() } }
+
     /// Waits until the runs in memory have come to rest, or the grace is over; then hands over what is left.
     func drain() async {
         let isIdle = state.withLock { state in
@@ -102,7 +105,6 @@ extension Engine {
         lead.end()
         for activation in state.withLock({ $0.table.owned }) { activation.post(.wake) }
         if !isIdle {
-            scheduler.schedule(after: configuration.shutdownGrace) { [weak self] in self?.endGrace() }
             logger.info("engine drains", metadata: ["grace": "\(configuration.shutdownGrace)"])
             await withCheckedContinuation { continuation in
                 let isDone = state.withLock { state in

@@ -162,9 +162,13 @@ extension Engine {
             run: claim.record.number, epoch: claim.record.epoch, head: claim.head, events: [], transition: claim.restoring)
         beginGivingBack()
         scheduler.schedule(after: .seconds(1)) { [self] in
-            journal.submit(.advance(advance)) { [self] _ in
+            journal.submit(.advance(advance)) { [self] result in
+                switch result {
+                case .advanced, nil: bell.ring()
+                // Something of it was committed before it could not be read any further.
+                default: reload(claim.record.id)
+                }
                 endGivingBack()
-                bell.ring()
             }
         }
     }

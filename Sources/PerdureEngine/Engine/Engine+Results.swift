@@ -32,7 +32,8 @@ extension Engine {
 
     private func waitForChange(of id: RunID) async throws {
         let isRunning = await waiters.wait(for: id) { [store] in
-            guard let record = try? await store.run(id) else { return false }
+            // Whoever waits reads again then, and is told why it cannot be read.
+            guard let record = try? await store.run(id) else { return true }
             return record.state.isFinal || record.state == .quarantined
         }
         try Task.checkCancellation()

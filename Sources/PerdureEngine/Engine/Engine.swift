@@ -246,6 +246,7 @@ public final class Engine: Service {
             group.addTask { [self] in await keepRetention() }
             group.addTask { [self] in await sweep() }
             await shutdownBegins()
+            beginGrace()
             group.cancelAll()
             await group.waitForAll()
         }

@@ -79,6 +79,11 @@ extension RunMachine {
 
     mutating func planStep(_ step: StepOperation, now: Timestamp, into plan: inout Plan) {
         if step.isCancelled, planCancelled(step, into: &plan) { return }
+        if isEnding, isToBegin(step, now: now) {
+            // It stays in the queue: whoever has the run next begins it.
+            plan.deferred.insert(step.id)
+            return
+        }
         switch step.phase {
         case .released:
             if let refusal = ownerMissing(for: step) {
@@ -122,6 +127,18 @@ extension RunMachine {
             plan.actions.append(.awaitKey(step.id))
         case .requested, .awaitingApproval, .running, .probing, .deadLetter, .undoing, .abandoned, .ended:
             break
+        }
+    }
+
+    /// Whether the next thing to be done about the step is a body, or its intent. An intent that is durable counts as sent, so it is.
+    private func isToBegin(_ step: StepOperation, now: Timestamp) -> Bool {
+        switch step.phase {
+        case .released: step.request.approval == nil || step.isApprovalConsumed
+        case .approved, .awaitingKey: true
+        case .intended: !step.isIntentUnsent
+        case .backingOff: step.due.map { $0 <= now } ?? true
+        case .inDoubt: step.doubt.map { !$0.needsPerson && ($0.probeAt ?? now) <= now } ?? false
+        case .requested, .awaitingApproval, .running, .probing, .deadLetter, .undoing, .abandoned, .ended: false
         }
     }
 

@@ -83,6 +83,7 @@ extension Activation {
     private func next(_ state: inout State, now: Timestamp) -> Step {
         guard !state.isClosed, state.isOwned, state.inFlight == nil, !state.machine.isReplaying else { return .nothing }
         let (facts, factDrafts) = takeFacts(&state, now: now)
+        state.machine.isEnding = services.lead.isOver
         var plan = state.machine.plan(now: now)
         // A run that is about to be handed over starts nothing any more. It may end.
         let ends = plan.drafts.events.last?.kind.isFinal == true
@@ -97,6 +98,7 @@ extension Activation {
             if let duty { return restOfDuty(duty, &state, now: now) }
             // What is under way comes to its end first: its outcome is known then, and would have to be doubted otherwise.
             if let obstacle = plan.obstacle, !state.isBusy { return .block(obstacle) }
+            if state.machine.isEnding, !plan.deferred.isEmpty, !state.isBusy { state.mustHandOver = true }
             if state.machine.isStalled { return .rest(isStalled: true, nil) }
             if state.isBusy { return .rest(isStalled: false, nil) }
             if state.machine.isWatched { return nextAfterSurvival(&state, now: now) }

@@ -515,8 +515,10 @@ extension Activation.State {
         hasLeftNews = true
     }
 
-    /// Forgets rows that nothing will be heard of any more: rows that come while the run is owned come in order.
+    /// Forgets rows that nothing will be heard of any more: rows that come while the run is owned come in order. What the inbox was read
+    /// for before they were taken in may still name them.
     mutating func forgetConsumedRows(below rows: [InboxRow]) {
+        if isReadingInbox { return }
         guard let first = rows.first?.number, !consumedRows.isEmpty else { return }
         consumedRows = consumedRows.filter { $0 >= first }
     }

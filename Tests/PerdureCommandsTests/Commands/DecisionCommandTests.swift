@@ -37,6 +37,8 @@ import Testing
             #expect(await desk.type("approvals", "--json").json?.arrayValue?.count == 1)
             let json = await desk.type("approve", run, "--json", answer: "")
             #expect(json.status == .failed && json.output == "" && json.errors.contains("Nothing was decided"))
+            // Whoever was asked has seen what for.
+            #expect(json.errors.contains(#""input": 12"#) && json.errors.contains("digest "))
         }
     }
 

@@ -3,6 +3,7 @@ import Perdure
 import PerdureEngine
 import PerdureHistory
 import PerdureStore
+import Synchronization
 import Testing
 
 /// What a program can do with the run that it has started or found.
@@ -29,6 +30,32 @@ import Testing
             let error = await #expect(throws: PerdureError.self) { try await harness.start().result() }
             #expect(error?.failure?.code == StepFailure.stepFailed)
             #expect(error?.failure?.decoded(as: Rejected.self)?.reason == "no")
+        }
+    }
+
+    @Test func `who waits for a run that closes just then, and cannot be read again, is told`() async throws {
+        try await withEngines { harness in
+            try await harness.open { Self.waiting }
+            let run = try await harness.start()
+            try await harness.until(run.id, is: .waiting)
+            let looked = harness.gate(), looks = Mutex(0)
+            harness.script.set { call in
+                guard case .run = call else { return .apply }
+                let look = looks.withLock { looks in
+                    looks += 1
+                    return looks
+                }
+                return look == 1 ? .applyThen { await looked.hang() } : .fail(.unavailable("the disk is away"))
+            }
+            let result = Task { try await run.result() }
+            try await harness.until { looked.arrivals == 1 }
+            try await harness.observer().signal(run.id, Poke.self, "x", by: EngineHarness.bob)
+            try await harness.until(run.id, is: .completed)
+            looked.open()
+            let error = await #expect(throws: PerdureError.self) { try await result.value }
+            #expect(error?.code == .storeUnavailable)
+            harness.script.set(nil)
+            #expect(try await run.result() == "x")
         }
     }
 

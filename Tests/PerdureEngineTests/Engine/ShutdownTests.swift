@@ -38,6 +38,69 @@ import Testing
         }
     }
 
+    @Test func `what the code asks for while the engine ends is left to the next process`() async throws {
+        try await withEngines { harness in
+            let gate = harness.gate(), effects = harness.effects
+            let flow = Flow { input, context in
+                for name in ["one", "two"] {
+                    try await context.act(name, input: input, .atMostOnce(inDoubt: .askPerson), irreversible: "x") { _, _ in
+                        if effects.count(name) == 0, name == "one" { await gate.hang() }
+                        effects.add(name)
+                    }
+                }
+                return "done"
+            }
+            try await harness.open { flow }
+            let run = try await harness.start()
+            try await harness.until { gate.arrivals == 1 }
+            try harness.beginStop()
+            try await harness.until { harness.logs.lines.contains("engine drains") }
+            gate.open()
+            let failure = try await harness.untilEnded()
+            #expect(failure == nil)
+            #expect(effects.all == ["one"])
+            #expect(try await harness.record(run.id).state == .ready)
+            #expect(try await harness.lines(run.id).last == "step.succeeded one")
+            try await harness.open { flow }
+            #expect(try await harness.result(run.id) == "done")
+            #expect(effects.all == ["one", "two"])
+            #expect(try await harness.count("step.in_doubt two", in: run.id) == 0)
+        }
+    }
+
+    @Test func `an engine ends although a run that it takes over waits for a store that takes nothing`() async throws {
+        try await withEngines { harness in
+            let gate = harness.gate()
+            let flow = Flow { input, context in
+                try await context.read("slow", input: input) { text, _ in
+                    try await gate.pass()
+                    return text
+                }
+            }
+            try await harness.open { flow }
+            let run = try await harness.start()
+            for death in 1...2 {
+                try await harness.until { gate.arrivals == death }
+                try await harness.crash()
+                // Who has died twice with it is watched: that is recorded before it is brought in.
+                if death == 2 {
+                    harness.script.set { call in
+                        if case .commit = call { .fail(.unavailable("the disk is full")) } else { .apply }
+                    }
+                }
+                try await harness.open { flow }
+            }
+            try await harness.until { harness.logs.lines.contains { $0.contains("cannot commit") } }
+            try harness.beginStop()
+            try await harness.advanceUntilEnded(by: .seconds(31))
+            harness.script.set(nil)
+            gate.open()
+            try await harness.open { flow }
+            try await harness.advance(by: .seconds(1), whileWaiting: run.id) { try await harness.record(run.id).state.isFinal }
+            #expect(try await run.result() == "x")
+        }
+    }
+
     // Promise: 13
     @Test func aStepThatHangsBeyondTheGraceIsHandedOverWithItsIntent() async throws {
         try await withEngines { harness in

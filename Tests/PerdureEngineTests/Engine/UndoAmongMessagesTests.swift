@@ -202,10 +202,3 @@ import Testing
         #expect(step.generation == 1 && step.type == "book")
     }
 }
-
-extension CommitItem {
-    /// Whether it adds an event of this kind to a history.
-    fileprivate func adds(_ kind: EventKind) -> Bool {
-        if case .advance(let advance) = self { advance.events.contains { $0.kind == kind } } else { false }
-    }
-}

@@ -260,6 +260,29 @@ private struct OtherBook: Step {
         }
     }
 
+    @Test func `a run that cannot be read after something of it was committed is read again`() async throws {
+        try await withEngines { harness in
+            let run = try await harness.inDoubt(), isCommitted = Mutex(false)
+            harness.script.set { call in
+                switch call {
+                case .commit(_, let items) where items.contains { $0.adds(.stepResolved) }:
+                    isCommitted.withLock { $0 = true }
+                case .events where isCommitted.withLock({ $0 }):
+                    isCommitted.withLock { $0 = false }
+                    return .fail(.unavailable("the disk is away"))
+                default: break
+                }
+                return .apply
+            }
+            try await harness.undoPayment(run)
+            try await harness.until { harness.logs.count("a run cannot be read") == 1 }
+            harness.script.set(nil)
+            harness.clock.advance(by: .seconds(1))
+            try await harness.until(run, has: "undo.succeeded pay")
+            #expect(try await harness.problems(run) == [])
+        }
+    }
+
     @Test func `the code that returns in the middle goes on with the undo and the reset`() async throws {
         try await withEngines { harness in
             let run = try await harness.booked { _ in throw Hiccup() }

@@ -302,3 +302,10 @@ final class WatchedStore: Store {
 
     func close() async { await base.close() }
 }
+
+extension CommitItem {
+    /// Whether it adds an event of this kind to a history.
+    func adds(_ kind: EventKind) -> Bool {
+        if case .advance(let advance) = self { advance.events.contains { $0.kind == kind } } else { false }
+    }
+}
