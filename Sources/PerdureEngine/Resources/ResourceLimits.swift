@@ -6,18 +6,20 @@ public import Perdure
 /// Limits hold for one engine. They start anew with its process.
 public struct ResourceLimits: Sendable, Hashable {
     /// The most attempts under way at once; at least 1. `nil` means without limit. Default: `nil`.
-    public var concurrency: Int?
+    public var concurrency: Int? { didSet { concurrency = Self.concurrency(concurrency) } }
     /// The most attempts begun in a time. `nil` means without limit. Default: `nil`.
     public var rate: Rate?
     /// When the other side is left alone. `nil` means never. Default: `Circuit()`.
     public var circuit: Circuit?
 
-    /// Values outside a property's range are moved to its nearest end.
+    /// Values outside a property's range are moved to its nearest end, here and when they are set later.
     public init(concurrency: Int? = nil, rate: Rate? = nil, circuit: Circuit? = Circuit()) {
-        self.concurrency = concurrency.map { max($0, 1) }
+        self.concurrency = Self.concurrency(concurrency)
         self.rate = rate
         self.circuit = circuit
     }
+
+    private static func concurrency(_ given: Int?) -> Int? { given.map { max($0, 1) } }
 
     /// So many attempts in so much time, evenly spread, with short bursts.
     public struct Rate: Sendable, Hashable {
@@ -42,24 +44,35 @@ public struct ResourceLimits: Sendable, Hashable {
     /// side works. While the circuit is open, steps wait and use up no attempts; then one goes first, and if it comes through the others
     /// follow, spread over a time.
     public struct Circuit: Sendable, Hashable {
-        /// So many failures in a row open the circuit; at least 1. Default: 5.
-        public var failures: Int
-        /// How long it stays open at first; doubled with every attempt that fails after it, at least 1 ms. Default: 30 s.
-        public var pause: Duration
-        /// The longest it stays open. Default: 5 min.
-        public var longestPause: Duration
-        /// Over what time the steps that waited come back. Default: 10 s.
-        public var spread: Duration
+        /// So many failures in a row open the circuit; a single one that says when to come back (`ClassifiedError.retryAfter`) opens it as
+        /// well. At least 1. Default: 5.
+        public var failures: Int { didSet { failures = Self.failures(failures) } }
+        /// How long it stays open at first; doubled with every attempt that fails after it. At least 1 ms. Default: 30 s.
+        public var pause: Duration {
+            didSet {
+                pause = Self.pause(pause)
+                longestPause = max(longestPause, pause)
+            }
+        }
+        /// The longest that doubling leads to. It stays open for longer only where a failure says so (`ClassifiedError.retryAfter`). At least
+        /// `pause`. Default: 5 min.
+        public var longestPause: Duration { didSet { longestPause = max(longestPause, pause) } }
+        /// Over what time the steps that waited come back. At least zero. Default: 10 s.
+        public var spread: Duration { didSet { spread = Self.spread(spread) } }
 
-        /// Values outside a property's range are moved to its nearest end.
+        /// Values outside a property's range are moved to its nearest end, here and when they are set later.
         public init(
             failures: Int = 5, pause: Duration = .seconds(30), longestPause: Duration = .minutes(5),
             spread: Duration = .seconds(10)
         ) {
-            self.failures = max(failures, 1)
-            self.pause = max(pause, .milliseconds(1))
-            self.longestPause = max(longestPause, self.pause)
-            self.spread = max(spread, .zero)
+            self.failures = Self.failures(failures)
+            self.pause = Self.pause(pause)
+            self.longestPause = max(longestPause, Self.pause(pause))
+            self.spread = Self.spread(spread)
         }
+
+        private static func failures(_ given: Int) -> Int { max(given, 1) }
+        private static func pause(_ given: Duration) -> Duration { max(given, .milliseconds(1)) }
+        private static func spread(_ given: Duration) -> Duration { max(given, .zero) }
     }
 }

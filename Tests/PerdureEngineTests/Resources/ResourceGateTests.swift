@@ -13,6 +13,33 @@ import Testing
 
     private func gate(_ limits: ResourceLimits) -> ResourceGate { ResourceGate(limits: limits) }
 
+    @Test func `what is outside its range is moved to the nearest end, also when it is set later`() {
+        var limits = ResourceLimits(concurrency: 0)
+        #expect(limits.concurrency == 1)
+        limits.concurrency = 8
+        #expect(limits.concurrency == 8)
+        limits.concurrency = 0
+        #expect(limits.concurrency == 1)
+        limits.concurrency = nil
+        #expect(limits.concurrency == nil)
+
+        var circuit = ResourceLimits.Circuit(failures: -1, pause: .zero, longestPause: .zero, spread: .seconds(-1))
+        #expect(circuit.failures == 1 && circuit.pause == .milliseconds(1))
+        #expect(circuit.longestPause == .milliseconds(1) && circuit.spread == .zero)
+        circuit.failures = 0
+        circuit.pause = .seconds(-1)
+        circuit.spread = .seconds(-1)
+        #expect(circuit.failures == 1 && circuit.pause == .milliseconds(1) && circuit.spread == .zero)
+        circuit.pause = .seconds(5)
+        #expect(circuit.longestPause == .seconds(5), "it is never shorter than the pause")
+        circuit.longestPause = .seconds(1)
+        #expect(circuit.longestPause == .seconds(5))
+        circuit.longestPause = .seconds(9)
+        #expect(circuit.pause == .seconds(5) && circuit.longestPause == .seconds(9))
+        limits.circuit?.failures = 0
+        #expect(limits.circuit?.failures == 1)
+    }
+
     @Test func `no more attempts are under way than allowed, and the first to ask is the next`() {
         var gate = gate(ResourceLimits(concurrency: 2))
         let answers = (1...4).map { gate.ask(ticket($0), now: start, random: 0) }
