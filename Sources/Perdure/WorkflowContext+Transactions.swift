@@ -159,7 +159,7 @@ extension WorkflowContext {
         _ name: String, id: String? = nil, key: String? = nil, input: Input, _ effect: TransactionalEffect<Store>,
         policy: StepPolicy = .default, approval: ApprovalRequirement? = nil,
         _ body: @escaping @Sendable (Input, Store.Connection) throws -> Output
-    ) async throws -> Output { throw CancellationError() }
+    ) async throws -> Output { never() }
 
     /// Without an undo or a reason why there is none.
     @available(
@@ -170,7 +170,7 @@ extension WorkflowContext {
         _ name: String, id: String? = nil, key: String? = nil, input: Input, _ effect: TransactionalEffect<Store>,
         policy: StepPolicy = .default, approval: ApprovalRequirement? = nil,
         _ body: @escaping @Sendable (Input, Store.Connection) throws -> Void
-    ) async throws {}
+    ) async throws { never() }
 }
 
 extension TransactionCall {

@@ -1,3 +1,5 @@
+import Perdure
+
 /// What can go wrong with one call.
 package enum StoreFault: Sendable {
     /// It is not done, and says so.
@@ -10,7 +12,7 @@ extension FaultyStore {
     /// Which calls fail, and how. The same plan on the same calls fails the same way.
     package struct Plan: Sendable, CustomStringConvertible {
         package let description: String
-        private var generator: SplitMix
+        private var generator: DerivedGenerator
         private let at: (Int, StoreFault)?
         private let refuse: Double
         private let loseAnswer: Double
@@ -37,7 +39,7 @@ extension FaultyStore {
             duplicate: Double = 0, delay: Double = 0
         ) {
             self.description = description
-            generator = SplitMix(state: seed)
+            generator = DerivedGenerator(state: seed)
             self.at = at
             self.refuse = refuse
             self.loseAnswer = loseAnswer
@@ -59,18 +61,5 @@ extension FaultyStore {
         mutating func turnsLost() -> Int {
             Double.random(in: 0..<1, using: &generator) < delay ? Int.random(in: 1...20, using: &generator) : 0
         }
-    }
-}
-
-/// A small generator whose numbers are the same everywhere.
-struct SplitMix: RandomNumberGenerator, Sendable {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

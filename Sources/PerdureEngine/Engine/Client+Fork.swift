@@ -46,7 +46,8 @@ extension Client {
         switch try await deliver(.create(fork)) {
         case .created(let record): return record.id
         case .keyTaken(let existing):
-            guard try await origin(of: existing) == ForkOrigin(run: run, seq: event) else {
+            let known = try await origin(of: existing)
+            guard known?.run == run, known?.seq == event else {
                 throw PerdureError(
                     .runConflict,
                     "The key '\(options.key ?? "")' belongs to run \(existing.id) of workflow '\(source.workflow)'.",
@@ -62,18 +63,11 @@ extension Client {
             .forkRefused, "Run \(run) cannot be forked at event \(event): \(problem).", metadata: [("run", run.description)])
     }
 
-    /// What run and event a fork comes from.
-    private struct ForkOrigin: Hashable {
-        let run: RunID
-        let seq: Int64
-    }
-
+    /// Where the run comes from, if it is a fork that has not expired.
     private func origin(of record: RunRecord) async throws -> ForkOrigin? {
         guard record.tombstone == nil else { return nil }
         let first = try await guarded { try await store.events(of: record.number, after: 0, limit: 1) }.first
-        return first.flatMap { try? $0.attributes.object() }?["fork"].flatMap(PerdureEngine.ForkOrigin.init).map {
-            ForkOrigin(run: $0.run, seq: $0.seq)
-        }
+        return first.flatMap { try? $0.attributes.object() }?["fork"].flatMap(ForkOrigin.init)
     }
 
     /// The history up to an event. Its chain has to hold that far: what is copied gets a chain of its own, which would hide a broken one.

@@ -107,11 +107,7 @@ extension RunMachine {
         answers.removeAll()
         rootShouldCancel = false
         guard isSettled, let index = indexToUndo else { return }
-        completed[index].isBeingUndone = true
-        let step = completed[index]
-        makeUndo(
-            of: step.id, step.request, step.undo, output: step.output, keyGeneration: step.keyGeneration,
-            completedAt: step.completedAt, owner: nil)
+        undoCompletedStep(at: index, for: nil)
     }
 
     /// Whether nothing is open but what was open at the point already and is not this process's to end.

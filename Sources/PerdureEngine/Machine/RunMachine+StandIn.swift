@@ -62,11 +62,7 @@ extension RunMachine {
     @discardableResult
     mutating func beginUndo(of subject: String) -> Bool {
         guard let index = completed.lastIndex(where: { $0.request.subject == subject && !$0.isBeingUndone }) else { return false }
-        completed[index].isBeingUndone = true
-        let step = completed[index]
-        makeUndo(
-            of: step.id, step.request, step.undo, output: step.output, keyGeneration: step.keyGeneration,
-            completedAt: step.completedAt, owner: nil)
+        undoCompletedStep(at: index, for: nil)
         rest()
         return true
     }

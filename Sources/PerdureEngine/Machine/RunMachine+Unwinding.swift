@@ -13,11 +13,7 @@ extension RunMachine {
             if unwinding.isAwaited { answers.append((id, .done)) }
             return
         }
-        completed[index].isBeingUndone = true
-        let step = completed[index]
-        makeUndo(
-            of: step.id, step.request, step.undo, output: step.output, keyGeneration: step.keyGeneration,
-            completedAt: step.completedAt, owner: .unwinding(id))
+        undoCompletedStep(at: index, for: .unwinding(id))
     }
 
     /// Undoes a step whose own wait has not ended yet, and ends it then.
@@ -28,6 +24,15 @@ extension RunMachine {
         makeUndo(
             of: step.id, step.request, undo, output: output, keyGeneration: step.keyGeneration, completedAt: event.seq,
             owner: .step(step.id, answer))
+    }
+
+    /// Undoes a step whose wait has ended, for whoever waits for the undo.
+    mutating func undoCompletedStep(at index: Int, for owner: StepOperation.Owner?) {
+        completed[index].isBeingUndone = true
+        let step = completed[index]
+        makeUndo(
+            of: step.id, step.request, step.undo, output: step.output, keyGeneration: step.keyGeneration,
+            completedAt: step.completedAt, owner: owner)
     }
 
     mutating func makeUndo(
