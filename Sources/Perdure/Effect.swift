@@ -50,7 +50,7 @@ public struct UndoEffect<Output: Sendable>: Sendable {
     public static func atMostOnce(inDoubt: InDoubt<Output, Void>) -> UndoEffect { UndoEffect(inDoubt: inDoubt) }
 }
 
-/// How long the other side remembers an idempotency key.
+/// How long the other side remembers an idempotency key. Any length is taken; with zero or less the time is over at once.
 public struct Retention: Sendable, Hashable {
     /// `nil` means for ever.
     package let duration: Duration?

@@ -4,7 +4,7 @@ public protocol Step: Sendable {
     associatedtype Input: Codable & Sendable
     associatedtype Output: Codable & Sendable
 
-    /// Names the step in history, within its scope.
+    /// Names the step in history, within its scope: 1 to 128 bytes of text without control characters, `/`, `#`, `[` and `]`.
     static var name: String { get }
 
     /// What repeating the step would do. The engine acts on it after a crash.
@@ -40,7 +40,7 @@ public protocol IrreversibleStep: Sendable {
     associatedtype Input: Codable & Sendable
     associatedtype Output: Codable & Sendable
 
-    /// Names the step in history, within its scope.
+    /// Names the step in history, within its scope: 1 to 128 bytes of text without control characters, `/`, `#`, `[` and `]`.
     static var name: String { get }
 
     /// What repeating the step would do. The engine acts on it after a crash.

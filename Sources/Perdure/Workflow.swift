@@ -2,7 +2,7 @@
 ///
 /// The code between two calls of the context has to be deterministic: it is executed again, from its beginning, whenever a run
 /// is brought back into memory, and has to ask for the same operations in the same order. Everything that touches the outside
-/// world belongs into `read`, `step` or `act`. `docs/determinism.md` lists what is detected and what is not.
+/// world belongs in `read`, `step` or `act`. `docs/determinism.md` lists what is detected and what is not.
 public protocol Workflow: Sendable {
     associatedtype Input: Codable & Sendable
     associatedtype Output: Codable & Sendable

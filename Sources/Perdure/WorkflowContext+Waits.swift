@@ -12,7 +12,7 @@ extension WorkflowContext {
 
     /// Waits until a moment by the clock of the store; not at all if that has passed. Otherwise like `sleep(for:)`.
     ///
-    /// - Throws: `CancellationError` at once when the task is cancelled.
+    /// - Throws: `CancellationError` at once when the task is cancelled. `PerdureError` if the call cannot be made: let it through.
     public nonisolated(nonsending) func sleep(until time: Date, name: String = "sleep", id: String? = nil) async throws {
         let timer = try host.identifyTimer(name, id: id)
         try await host.sleep(timer, until: time, isolation: #isolation)
@@ -51,7 +51,8 @@ extension WorkflowContext {
     /// own, ends with `try Task.checkCancellation()`.
     ///
     /// - Throws: `StepFailure` with code `timed_out` when the limit passed first, else what the body throws. When the task is
-    ///   cancelled, so is the body, and `CancellationError` is thrown when the body has ended.
+    ///   cancelled, so is the body, and `CancellationError` is thrown when the body has ended. `PerdureError` if the call cannot be made: let
+    ///   it through.
     public nonisolated(nonsending) func timeout<Result: Sendable>(
         _ limit: Duration, name: String = "timeout", id: String? = nil, _ body: @escaping @Sendable () async throws -> Result
     ) async throws -> Result {
@@ -77,7 +78,8 @@ extension WorkflowContext {
     ///
     /// The undos are retried without limit and are not told of cancellations.
     ///
-    /// - Throws: What the body throws, when everything inside is settled and undone; also when the task is cancelled.
+    /// - Throws: What the body throws, when everything inside is settled and undone; also when the task is cancelled. `PerdureError` if the
+    ///   call cannot be made: let it through.
     public nonisolated(nonsending) func scope<Result>(
         _ name: String, id: String? = nil, _ body: () async throws -> Result
     ) async throws -> Result {

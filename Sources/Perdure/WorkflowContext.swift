@@ -9,6 +9,9 @@ public import Logging
 /// A `PerdureError` that a method throws is a mistake of the code and no outcome of the call: a name that is taken, an input that cannot
 /// be recorded, a context used from outside. The run is blocked for this build, whatever the code does with the error, and goes on with
 /// one that mends it. Let it through.
+///
+/// Names are 1 to 128 bytes of text without control characters, `/`, `#`, `[` and `]`, those of signals and workflows only of letters,
+/// digits, `-`, `_` and `.`; an `id:` or a `key:` is 1 to 256 bytes of text without control characters.
 public struct WorkflowContext: Sendable {
     package let host: any RunHost
 
@@ -29,6 +32,8 @@ public struct WorkflowContext: Sendable {
     public func random(_ name: String, id: String? = nil) throws -> UInt64 { try host.random(name, id: id) }
 
     /// A number in the range that belongs to this name and this run, the same on every replay.
+    ///
+    /// - Throws: `PerdureError` if the name is invalid or belongs to another task (give it an `id:`).
     public func random<T: FixedWidthInteger>(_ name: String, id: String? = nil, in range: ClosedRange<T>) throws -> T {
         var generator = try randomGenerator(name, id: id)
         return T.random(in: range, using: &generator)
@@ -46,6 +51,8 @@ public struct WorkflowContext: Sendable {
     }
 
     /// A UUID that belongs to this name and this run, the same on every replay.
+    ///
+    /// - Throws: `PerdureError` if the name is invalid or belongs to another task (give it an `id:`).
     public func uuid(_ name: String, id: String? = nil) throws -> UUID { try host.uuid(name, id: id) }
 }
 

@@ -8,6 +8,8 @@ public import PerdureStore
 ///
 /// Whatever a call says that it throws, it also throws `PerdureError` with the store's code if the store cannot be used, and with
 /// `engine_stopped` if it was closed.
+///
+/// A call whose task is cancelled goes on to its end, unless it waits or does many things: those say so.
 public struct Client: Sendable {
     package let store: any Store
     /// Where messages go in: the store itself, or the engine's journal.
@@ -60,6 +62,8 @@ public struct Client: Sendable {
 
     // MARK: Looking
 
+    /// What the store knows of a run at a glance: its workflow, its state, its times.
+    ///
     /// - Throws: `PerdureError` with `run_unknown`.
     public func run(_ id: RunID) async throws -> RunInfo { RunInfo(try await record(id)) }
 
@@ -242,8 +246,11 @@ public struct Client: Sendable {
         try await send(run, .terminate, payload: try reason.map { try encoded($0) }, by: sender)
     }
 
-    /// Lets a dead letter try again, or a run (no step): one that was parked because it takes its process down, which gets its tries anew, or
-    /// one that is blocked for a reason that has passed, such as a limit that was too low, which every build tries once more.
+    /// Lets a dead letter or an idempotent step in doubt try again, or a run (no step): one that was parked because it takes its process
+    /// down, which gets its tries anew, or one that is blocked for a reason that has passed, such as a limit that was too low, which every
+    /// build tries once more.
+    ///
+    /// An at-most-once step in doubt is not tried again: the run refuses that, in its history, and the step waits for `resolve`.
     ///
     /// - Throws: `PerdureError` with `run_unknown` or `run_closed`, and, for a step, `run_expired`, `step_unknown` or `step_not_stuck`.
     public func retry(_ run: RunID, step: String? = nil, by sender: Principal) async throws {

@@ -54,6 +54,7 @@ public final class Engine: Service {
     /// - Parameters:
     ///   - store: Where histories are kept; an embedded store belongs to one engine at a time.
     ///   - configuration: How the engine works. Values outside a property's range are moved to its nearest end.
+    ///   - logger: Where the engine logs, and what the loggers of workflow code and of steps are made from.
     ///   - workflows: One value for each version of each workflow that this process hosts.
     ///   - steps: Typed steps that this process can undo where the code of their run is not: while a run is blocked, or its workflow is not
     ///     hosted. Any of them, of whatever workflow.

@@ -56,7 +56,7 @@ enum Opening {
         }
         // Every commit reaches the disk before it returns.
         try session.run("PRAGMA synchronous = FULL")
-        // A checkpoint every 40 MB, and a log that shrinks to that again after a long reader let it grow.
+        // A checkpoint every 40 MB; a log that a long reader let grow beyond 64 MB is cut back to that.
         try session.run("PRAGMA wal_autocheckpoint = 10000")
         try session.run("PRAGMA journal_size_limit = 67108864")
         try session.run("PRAGMA cache_size = -16384")
