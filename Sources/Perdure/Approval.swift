@@ -14,8 +14,8 @@ public struct ApprovalRequirement: Sendable, Hashable {
     package let approver: Approver
     package let within: Duration
 
-    /// Requires a decision within the time given, counted from the commit of the request; less than 1 ms counts as 1 ms. Nobody deciding
-    /// is a denial.
+    /// Requires a decision within the time given, counted from the commit of the request; less than 1 ms counts as 1 ms. Nobody
+    /// deciding is a denial.
     public static func required(by approver: Approver, within: Duration) -> ApprovalRequirement {
         ApprovalRequirement(approver: approver, within: max(within, .milliseconds(1)))
     }

@@ -51,8 +51,8 @@ extension WorkflowContext {
     /// own, ends with `try Task.checkCancellation()`.
     ///
     /// - Throws: `StepFailure` with code `timed_out` when the limit passed first, else what the body throws. When the task is
-    ///   cancelled, so is the body, and `CancellationError` is thrown when the body has ended. `PerdureError` if the call cannot be made: let
-    ///   it through.
+    ///   cancelled, so is the body, and `CancellationError` is thrown when the body has ended. `PerdureError` if the call
+    ///   cannot be made: let it through.
     public nonisolated(nonsending) func timeout<Result: Sendable>(
         _ limit: Duration, name: String = "timeout", id: String? = nil, _ body: @escaping @Sendable () async throws -> Result
     ) async throws -> Result {
@@ -78,8 +78,8 @@ extension WorkflowContext {
     ///
     /// The undos are retried without limit and are not told of cancellations.
     ///
-    /// - Throws: What the body throws, when everything inside is settled and undone; also when the task is cancelled. `PerdureError` if the
-    ///   call cannot be made: let it through.
+    /// - Throws: What the body throws, when everything inside is settled and undone; also when the task is cancelled. `PerdureError`
+    ///   if the call cannot be made: let it through.
     public nonisolated(nonsending) func scope<Result>(
         _ name: String, id: String? = nil, _ body: () async throws -> Result
     ) async throws -> Result {

@@ -10,8 +10,8 @@ public import Logging
 /// be recorded, a context used from outside. The run is blocked for this build, whatever the code does with the error, and goes on with
 /// one that mends it. Let it through.
 ///
-/// Names are 1 to 128 bytes of text without control characters, `/`, `#`, `[` and `]`, those of signals and workflows only of letters,
-/// digits, `-`, `_` and `.`; an `id:` or a `key:` is 1 to 256 bytes of text without control characters.
+/// Names are 1 to 128 bytes of text without control characters, `/`, `#`, `[` and `]`, those of signals and workflows only of
+/// letters, digits, `-`, `_` and `.`; an `id:` or a `key:` is 1 to 256 bytes of text without control characters.
 public struct WorkflowContext: Sendable {
     package let host: any RunHost
 

@@ -246,9 +246,9 @@ public struct Client: Sendable {
         try await send(run, .terminate, payload: try reason.map { try encoded($0) }, by: sender)
     }
 
-    /// Lets a dead letter or an idempotent step in doubt try again, or a run (no step): one that was parked because it takes its process
-    /// down, which gets its tries anew, or one that is blocked for a reason that has passed, such as a limit that was too low, which every
-    /// build tries once more.
+    /// Lets a dead letter or an idempotent step in doubt try again, or a run (no step): one that was parked because it takes its
+    /// process down, which gets its tries anew, or one that is blocked for a reason that has passed, such as a limit that was too low,
+    /// which every build tries once more.
     ///
     /// An at-most-once step in doubt is not tried again: the run refuses that, in its history, and the step waits for `resolve`.
     ///

@@ -44,8 +44,8 @@ public struct ResourceLimits: Sendable, Hashable {
     /// side works. While the circuit is open, steps wait and use up no attempts; then one goes first, and if it comes through the others
     /// follow, spread over a time.
     public struct Circuit: Sendable, Hashable {
-        /// So many failures in a row open the circuit; a single one that says when to come back (`ClassifiedError.retryAfter`) opens it as
-        /// well. At least 1. Default: 5.
+        /// So many failures in a row open the circuit; a single one that says when to come back (`ClassifiedError.retryAfter`)
+        /// opens it as well. At least 1. Default: 5.
         public var failures: Int { didSet { failures = Self.failures(failures) } }
         /// How long it stays open at first; doubled with every attempt that fails after it. At least 1 ms. Default: 30 s.
         public var pause: Duration {
@@ -54,8 +54,8 @@ public struct ResourceLimits: Sendable, Hashable {
                 longestPause = max(longestPause, pause)
             }
         }
-        /// The longest that doubling leads to. It stays open for longer only where a failure says so (`ClassifiedError.retryAfter`). At least
-        /// `pause`. Default: 5 min.
+        /// The longest that doubling leads to. It stays open for longer only where a failure says so (`ClassifiedError.retryAfter`).
+        /// At least `pause`. Default: 5 min.
         public var longestPause: Duration { didSet { longestPause = max(longestPause, pause) } }
         /// Over what time the steps that waited come back. At least zero. Default: 10 s.
         public var spread: Duration { didSet { spread = Self.spread(spread) } }
