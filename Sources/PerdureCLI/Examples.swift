@@ -6,7 +6,8 @@ import PerdureExamples
 /// The example workflows, against the other side at `PERDURE_PEER` and the bank without idempotency keys at `PERDURE_BANK`.
 enum Examples: PerdureApp {
     static var abstract: String {
-        "Runs the example workflows, and lets people look at them and move them. 'perdure demo' shows what they survive, 'perdure bench' how fast they are."
+        "Runs the example workflows, and lets people look at them and move them. 'perdure demo' shows what they survive, "
+            + "'perdure bench' how fast the engine is; 'perdure swarm' and 'perdure simulate' look for what it does not survive."
     }
 
     static var workflows: Workflows {

@@ -261,8 +261,8 @@ public struct Client: Sendable {
     /// Clears up a step in doubt or a dead letter.
     ///
     /// It works without the workflow's code as well: where nobody hosts it, where the run is blocked or poisoned, which it then stays, and
-    /// after the run was terminated. Then an `undo` is refused, in the history, unless the step is a typed one that is registered with the
-    /// engine, and but for such a one nobody can check that a result is of the right type.
+    /// after the run was terminated. Then an `undo` is refused, in the history, unless the run is neither poisoned nor terminated and the
+    /// step is a typed one that is registered with the engine; and but for such a one nobody can check that a result is of the right type.
     ///
     /// - Throws: `PerdureError` with `run_unknown`, `run_expired`, `run_closed`, `step_unknown`, `step_not_stuck` (also while the last
     ///   attempt may still act), `input_undecodable` for a result that is not JSON, or `payload_too_large`.
