@@ -59,6 +59,7 @@ func tests() async throws {
     assert(result == "ada is to be reviewed")
     assert(tester.elapsed >= .days(92))  // milliseconds for the test
     assert(directory.effects == ["account ada": 1, "role of ada": 1])
+    await tester.close()
     // end run
 
     // begin prove
