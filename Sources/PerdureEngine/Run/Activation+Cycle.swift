@@ -98,7 +98,10 @@ extension Activation {
             if let duty { return restOfDuty(duty, &state, now: now) }
             // What is under way comes to its end first: its outcome is known then, and would have to be doubted otherwise.
             if let obstacle = plan.obstacle, !state.isBusy { return .block(obstacle) }
-            if state.machine.isEnding, !plan.deferred.isEmpty, !state.isBusy { state.mustHandOver = true }
+            if state.machine.isEnding, !plan.deferred.isEmpty, !state.isBusy {
+                state.mustHandOver = true
+                return .rest(isStalled: false, nil)
+            }
             if state.machine.isStalled { return .rest(isStalled: true, nil) }
             if state.isBusy { return .rest(isStalled: false, nil) }
             if state.machine.isWatched { return nextAfterSurvival(&state, now: now) }
