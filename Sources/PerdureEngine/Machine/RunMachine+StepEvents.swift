@@ -156,7 +156,10 @@ extension RunMachine {
         let step = try step(of: event)
         guard [.inDoubt, .probing, .deadLetter].contains(step.phase) else { throw unasked(event) }
         // The probe that found it out is over; one that was overtaken by a person is not.
-        if step.phase == .probing, !probeSettles(event) { strayProbes.insert(step.id) }
+        if step.phase == .probing, !probeSettles(event) {
+            strayProbes.insert(step.id)
+            overtakenProbes.append(step.id)
+        }
         let attributes = try event.attributes.object()
         heed(attributes)
         switch attributes["resolution"]?.stringValue.flatMap(ResolutionKind.init) {

@@ -118,6 +118,8 @@ package struct RunMachine: Sendable {
     var busyCount = 0
     /// Probes that still run although a person has answered before them. Their answers no longer count.
     var strayProbes: Set<OperationID> = []
+    /// Those of them that have not been told to stop.
+    var overtakenProbes: [OperationID] = []
     /// Steps that were let through by their resource and have taken another way.
     package var admissionsGivenUp: [OperationID] = []
     /// Bodies that still run although their step is over.
@@ -359,5 +361,11 @@ extension RunMachine {
     package mutating func takeAnswers() -> [(id: OperationID, answer: Answer)] {
         defer { answers.removeAll(keepingCapacity: true) }
         return answers
+    }
+
+    /// The probes that a person has overtaken since this was asked last. Each is told to stop, and makes room for the next body of its step.
+    package mutating func takeOvertakenProbes() -> [OperationID] {
+        defer { overtakenProbes = [] }
+        return overtakenProbes
     }
 }

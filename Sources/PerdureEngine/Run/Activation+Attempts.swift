@@ -136,28 +136,38 @@ extension Activation {
     /// Cancels the tasks of attempts whose deadline has passed. An attempt is over only when its body has returned: one that does not
     /// holds its step up, which somebody should know.
     func stopOverdueBodies(now: Timestamp) {
-        let (overdue, endless) = state.withLock { state -> ([Body], [Body]) in
-            guard state.bodies.values.contains(where: { $0.isDue(at: now) }) else { return ([], []) }
+        let (overdue, endless, strays) = state.withLock { state -> ([Body], [Body], [Body]) in
+            guard let look = state.looksAtBodiesAt, look <= now else { return ([], [], []) }
             let late = state.bodies.filter { $0.value.isStopped && $0.value.isDue(at: now) }
             for id in late.keys { state.bodies[id]?.isReported = true }
             let ids = state.bodies.filter { !$0.value.isStopped && $0.value.stopsAt <= now }.map(\.key).sorted()
             for id in ids { state.bodies[id]?.stop(at: now) }
-            return (ids.compactMap { state.bodies[$0] }, late.sorted { $0.key < $1.key }.map(\.value))
+            let strays = state.strays.filter { $0.value.isDue(at: now) }
+            for number in strays.keys { state.strays[number]?.isReported = true }
+            return (
+                ids.compactMap { state.bodies[$0] }, late.sorted { $0.key < $1.key }.map(\.value),
+                strays.sorted { $0.key < $1.key }.map(\.value)
+            )
         }
         for body in overdue { body.cancel() }
-        for body in endless {
-            services.logger.warning(
-                "a body does not end after its deadline; its step waits for it",
-                metadata: [
-                    "run": "\(identity.id)", "workflow": "\(identity.workflow)", "step": "\(body.subject)",
-                    "attempt": "\(body.attempt)", "deadline": "\(body.deadline)",
-                ])
-        }
+        for body in endless { warn("a body does not end after its deadline; its step waits for it", of: body) }
+        for body in strays { warn("a probe that a person has overtaken does not end; its run waits for it", of: body) }
+    }
+
+    private func warn(_ message: Logger.Message, of body: Body) {
+        services.logger.warning(
+            message,
+            metadata: [
+                "run": "\(identity.id)", "workflow": "\(identity.workflow)", "step": "\(body.subject)",
+                "attempt": "\(body.attempt)", "deadline": "\(body.deadline)",
+            ])
     }
 
     /// Tells every body to stop: its outcome does not count any more.
     func stopBodies() {
-        let bodies = state.withLock { state in state.bodies.sorted { $0.key < $1.key }.map(\.value) }
+        let bodies = state.withLock { state in
+            (Array(state.bodies.values) + Array(state.strays.values)).sorted { $0.number < $1.number }
+        }
         for body in bodies { body.cancel() }
     }
 

@@ -387,8 +387,7 @@ extension Activation {
     /// Asks to be woken when the next thing is due.
     private func scheduleWake() {
         let wake = state.withLock { state -> Timestamp? in
-            let deadlines = state.bodies.values.compactMap(\.looksAgainAt)
-            guard let next = ([state.machine.nextDue()].compactMap { $0 } + deadlines).min() else { return nil }
+            guard let next = [state.machine.nextDue(), state.looksAtBodiesAt].compactMap({ $0 }).min() else { return nil }
             if let scheduled = state.scheduledWake, scheduled <= next { return nil }
             state.scheduledWake = next
             return next

@@ -120,6 +120,8 @@ package final class Activation: Sendable {
         var waiting = OperationTable<UnsafeContinuation<Answer?, Never>>()
         var ready = OperationTable<Answer>()
         var bodies: [OperationID: Body] = [:]
+        /// Probes that a person has overtaken and that have not ended, by their numbers: their operations may have other bodies by now.
+        var strays: [Int64: Body] = [:]
         /// Waits for business keys that the store has not been told of yet. Until it has, nothing would wake the run.
         var untoldWaits: Set<OperationID> = []
         /// Attempts that were let through, or wait to be, by their resources, and have not begun.
@@ -229,9 +231,7 @@ package final class Activation: Sendable {
         case .transacted(let id, let result, let outcome): transacted(id, result, outcome)
         case .fact(let fact, let time, let body):
             state.withLock { state in
-                if let body, let operation = fact.endedBody, state.bodies[operation]?.number == body {
-                    state.bodies[operation] = nil
-                }
+                if let body, let operation = fact.endedBody { state.forget(body, of: operation) }
                 state.facts.append((time, fact))
             }
         case .rows(let rows):
@@ -291,12 +291,12 @@ package final class Activation: Sendable {
     @discardableResult
     func feed(_ event: Event) -> Bool {
         let fed = state.withLock {
-            state -> Result<(answers: [(id: OperationID, answer: Answer)], cancelsRoot: Bool), Divergence>? in
+            state -> Result<(answers: [(id: OperationID, answer: Answer)], cancelsRoot: Bool, strays: [Body]), Divergence>? in
             guard !state.isClosed else { return nil }
             do throws(Divergence) {
                 try state.machine.feed(event)
                 defer { state.machine.rootShouldCancel = false }
-                return .success((state.machine.takeAnswers(), state.machine.rootShouldCancel))
+                return .success((state.machine.takeAnswers(), state.machine.rootShouldCancel, state.setStraysAside()))
             } catch {
                 return .failure(error)
             }
@@ -306,7 +306,8 @@ package final class Activation: Sendable {
         case .failure(let divergence):
             block(divergence)
             return false
-        case .success(let (answers, cancelsRoot)):
+        case .success(let (answers, cancelsRoot, strays)):
+            for probe in strays { probe.cancel() }
             executor.drain {
                 if event.kind == .runStarted, duty == nil { startRoot(event) }
                 for (id, answer) in answers { deliver(answer, to: id) }
@@ -469,6 +470,27 @@ struct CallsAfterEnd {
 }
 
 extension Activation.State {
+    /// The body has ended.
+    mutating func forget(_ body: Int64, of operation: OperationID) {
+        if bodies[operation]?.number == body { bodies[operation] = nil } else { strays[body] = nil }
+    }
+
+    /// Keeps what is told to stop because a person has answered in its place where the next body of its step does not push it out: the run
+    /// waits until it has ended. Returns what was not kept there before.
+    mutating func setStraysAside() -> [Activation.Body] {
+        machine.takeOvertakenProbes().compactMap { id in
+            guard var probe = bodies.removeValue(forKey: id) else { return nil }
+            probe.isStopped = true
+            strays[probe.number] = probe
+            return probe
+        }
+    }
+
+    /// When the next look at a body is due, if none has ended by then.
+    var looksAtBodiesAt: Timestamp? {
+        (bodies.values.compactMap(\.looksAgainAt) + strays.values.compactMap(\.looksAgainAt)).min()
+    }
+
     /// Whether something is under way in this process that the run has to stay in memory for.
     var isBusy: Bool { isAtWork || hasMoreRows }
 

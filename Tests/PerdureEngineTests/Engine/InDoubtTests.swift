@@ -176,6 +176,71 @@ import Testing
         }
     }
 
+    /// A step in doubt whose probe asks for ever; a person answers in its place, and the next attempt comes to the gate. Then the code waits.
+    private func overtake(
+        _ harness: EngineHarness, _ second: StepGate, probe: @escaping @Sendable () async throws -> Void
+    ) async throws -> RunID {
+        let first = harness.gate(), asked = harness.gate(isOpen: true), effects = harness.effects
+        let flow = Flow { input, context in
+            let hanging = InDoubt<String, String>.probe { _, _ in
+                await asked.hang()
+                try await probe()
+                return .unknown
+            }
+            let paid = try await context.step(
+                "pay", input: input, .atMostOnce(inDoubt: hanging), policy: .plain(), irreversible: "x"
+            ) { _, _ in
+                effects.add("pay")
+                try await (effects.count("pay") == 1 ? first : second).pass()
+                return "paid"
+            }
+            return paid + (try await context.signal(Poke.self))
+        }
+        try await harness.open { flow }
+        let run = try await harness.start().id
+        try await harness.until { first.arrivals == 1 }
+        try await harness.crash()
+        // Nothing of the first attempt can act any more, and the probe has its whole time.
+        harness.clock.advance(by: .seconds(71))
+        try await harness.open { flow }
+        try await harness.until { asked.arrivals == 1 }
+        try await harness.engine.client.resolve(run, step: "pay", .didNotHappen, by: EngineHarness.bob)
+        try await harness.until { second.arrivals == 1 }
+        return run
+    }
+
+    @Test func `a probe that a person has overtaken is told to stop, and a pause comes through behind the next attempt`()
+        async throws
+    {
+        try await withEngines { harness in
+            let second = harness.gate(), probe = harness.gate()
+            let run = try await overtake(harness, second) { try await probe.pass() }
+            try await harness.engine.client.pause(run, by: EngineHarness.bob)
+            second.open()
+            try await harness.until(run, has: "run.paused")
+            try await harness.until(run, is: .paused)
+            #expect(try await harness.count("step.succeeded pay", in: run) == 1)
+            #expect(harness.effects.count("pay") == 2)
+        }
+    }
+
+    @Test func `a probe that was overtaken and does not end when it is told to is talked about, and its run waits for it`()
+        async throws
+    {
+        try await withEngines { harness in
+            let second = harness.gate(isOpen: true), probe = harness.gate()
+            let run = try await overtake(harness, second) { await probe.hang() }
+            try await harness.until(run, has: "step.succeeded pay")
+            // Its deadline, and what it is given after that.
+            harness.clock.advance(by: .seconds(70))
+            try await harness.until { harness.logs.lines.contains { $0.contains("overtaken does not end") } }
+            try await harness.engine.client.pause(run, by: EngineHarness.bob)
+            #expect(try await harness.record(run).state == .running)
+            probe.open()
+            try await harness.until(run, is: .paused)
+        }
+    }
+
     @Test func otherBranchesGoOnWhileOneStepIsInDoubt() async throws {
         try await withEngines { harness in
             let gate = harness.gate(), effects = harness.effects
