@@ -161,17 +161,18 @@ public final class Engine: Service {
         }
     }
 
-    /// The threads that drain runs. Between two of them a thread sees to what that has left for it.
+    /// The threads that drain runs. Between two of them a thread sees to what that has left for it: a body, which may never give it back, and
+    /// what is to be written.
     private static func threads(
         _ count: Int, _ runtime: EngineRuntime, _ journal: Journal, _ bodyExecutor: BodyExecutor
     ) -> EngineThreads {
         EngineThreads(count: count, runtime: runtime) { isIdle in
-            if bodyExecutor.hasKept {
-                // What was handed over must not wait for a body.
-                journal.nudge()
-                bodyExecutor.runKept()
-            }
             if isIdle { journal.help() } else { journal.nudge() }
+        } guest: {
+            guard bodyExecutor.hasKept else { return nil }
+            // What was handed over must not wait for a body.
+            journal.nudge()
+            return { bodyExecutor.runKept() }
         }
     }
 

@@ -25,15 +25,18 @@ package final class EngineThreads: Sendable {
     ///   - name: Shown by debuggers, followed by the number of the thread. The kernel keeps 15 bytes of it.
     ///   - between: Called on a thread after each of its work items; `true` if nothing is left to do and the other threads have nothing
     ///     to do either. What it submits is then started on this thread.
-    ///   - runtime: Without threads there is no pool: the queue does the work.
+    ///   - guest: Asked before that, on the same thread: code of others that the thread is lent to for as long as it takes. Stopping does not
+    ///     wait for it, and a thread that comes back later than that runs nothing more.
+    ///   - runtime: Without threads there is no pool: the queue does the work, and there are no guests.
     package init(
         count: Int, name: String = "perdure", runtime: EngineRuntime = .threads,
-        between: @escaping @Sendable (_ isIdle: Bool) -> Void = { _ in }
+        between: @escaping @Sendable (_ isIdle: Bool) -> Void = { _ in },
+        guest: @escaping @Sendable () -> Work? = { nil }
     ) {
         precondition(count > 0, "an engine needs a thread")
         switch runtime {
         case .threads:
-            let shared = WorkQueue(threads: count, between: between)
+            let shared = WorkQueue(threads: count, between: between, guest: guest)
             carrier = .threads(shared, count: count)
             for number in 1...count { Self.start("\(name)-\(number)", on: shared) }
         case .turns(let queue):
@@ -46,8 +49,7 @@ package final class EngineThreads: Sendable {
         shared.running.enter()
         let thread = Thread {
             isNamed.wait()
-            shared.work()
-            shared.running.leave()
+            if shared.work() { shared.running.leave() }
         }
         thread.stackSize = stackSize
         thread.start()
@@ -76,8 +78,8 @@ package final class EngineThreads: Sendable {
         }
     }
 
-    /// Waits until every thread has ended its current work item. Items not started yet are dropped: a run whose turn is
-    /// lost is as it is stored and is found again. May be called again. Not from a thread of the pool.
+    /// Waits until every thread has ended its current work item, but not for threads that are lent to a guest. Items not started yet are
+    /// dropped: a run whose turn is lost is as it is stored and is found again. May be called again. Not from a thread of the pool.
     @available(*, noasync, message: "await stop() instead, it does not block a thread")
     package func stop() {
         close()
@@ -86,7 +88,7 @@ package final class EngineThreads: Sendable {
         shared.running.wait()
     }
 
-    /// Waits until every thread has ended its current work item, without blocking a thread. Cancellation does not shorten it.
+    /// The same without blocking a thread. Cancellation does not shorten it.
     package func stop() async {
         close()
         guard case .threads(let shared, _) = carrier else { return }
@@ -132,16 +134,29 @@ private final class WorkQueue: Sendable {
         var kept = 0
     }
 
+    /// What a thread does after an item.
+    private enum Next {
+        case item(EngineThreads.Work)
+        case rest
+        /// It was lent, and nobody waits for it any more.
+        case leave
+    }
+
     private let threads: Int
     private let between: @Sendable (Bool) -> Void
+    private let guest: @Sendable () -> EngineThreads.Work?
+    /// The threads that stopping waits for.
     let running = DispatchGroup()
     private let state = Mutex(State())
     /// Counts one for each item, and one for each thread once closed.
     private let available = DispatchSemaphore(value: 0)
 
-    init(threads: Int, between: @escaping @Sendable (Bool) -> Void) {
+    init(
+        threads: Int, between: @escaping @Sendable (Bool) -> Void, guest: @escaping @Sendable () -> EngineThreads.Work?
+    ) {
         self.threads = threads
         self.between = between
+        self.guest = guest
     }
 
     var isOwnThread: Bool {
@@ -160,17 +175,34 @@ private final class WorkQueue: Sendable {
         return isAdded
     }
 
-    /// The life of a thread: works until the queue is closed.
-    func work() {
+    /// The life of a thread: works until the queue is closed. Returns whether it is still one of those that are waited for.
+    func work() -> Bool {
         state.withLock { $0.threads.append(ThreadIdentity.current) }
+        defer { state.withLock { $0.threads.removeAll { $0 == ThreadIdentity.current } } }
         while var item = waitForItem() {
             item()
-            while let next = pause() {
-                item = next
-                item()
+            pauses: while true {
+                switch pause() {
+                case .item(let next):
+                    item = next
+                    item()
+                case .rest: break pauses
+                case .leave: return false
+                }
             }
         }
-        state.withLock { $0.threads.removeAll { $0 == ThreadIdentity.current } }
+        return true
+    }
+
+    /// Code of others may keep the thread for ever. Meanwhile it is not one of those that are waited for. Returns whether it is again.
+    private func lend(to guest: EngineThreads.Work) -> Bool {
+        running.leave()
+        guest()
+        return state.withLock { state in
+            if state.isClosed { return false }
+            running.enter()
+            return true
+        }
     }
 
     private func waitForItem() -> EngineThreads.Work? {
@@ -182,13 +214,14 @@ private final class WorkQueue: Sendable {
     }
 
     /// Between two items. A thread that is the only one awake goes on with what comes of the pause, without a hop to another.
-    private func pause() -> EngineThreads.Work? {
+    private func pause() -> Next {
         let isIdle = state.withLock { state in
             // With one thread nobody would be left to run code while this one waits for the disk.
             guard threads > 1, state.busy == 1, state.items.isEmpty, !state.isClosed else { return false }
             state.lastAwake = ThreadIdentity.current
             return true
         }
+        if let guest = guest(), !lend(to: guest) { return .leave }
         between(isIdle)
         let (item, others) = state.withLock { state -> (EngineThreads.Work?, Int) in
             var kept = 0
@@ -200,7 +233,7 @@ private final class WorkQueue: Sendable {
             return (item, kept - 1)
         }
         for _ in 0..<others { available.signal() }
-        return item
+        return item.map(Next.item) ?? .rest
     }
 
     func close(threads: Int) {

@@ -125,6 +125,29 @@ import Testing
         }
     }
 
+    @Test func `a body that blocks the engine thread it began on does not keep the engine from ending`() async throws {
+        try await withEngines { harness in
+            let held = DispatchSemaphore(value: 0), effects = harness.effects
+            defer { held.signal() }
+            let flow = Flow { input, context in
+                try await context.step("slow", input: input, .idempotent(retention: .forever), irreversible: "x") { text, step in
+                    effects.add("slow", key: step.idempotencyKey)
+                    if effects.count("slow") == 1 { blockThread(held) { effects.add($0) } }
+                    return text
+                }
+            }
+            try await harness.open { flow }
+            let run = try await harness.start().id
+            try await harness.until { effects.all.count == 2 }
+            #expect(effects.all.last?.hasPrefix("on perdure-") == true)
+            try await harness.stop(after: .seconds(31))
+            #expect(try await harness.record(run).state == .ready)
+            try await harness.open { flow }
+            #expect(try await harness.result(run) == "x")
+            #expect(effects.count("slow") == 2 && effects.distinct("slow") == 1)
+        }
+    }
+
     @Test func aStepThatEndsAtTheEndOfTheGraceIsRecordedAndNotInDoubt() async throws {
         try await withEngines { harness in
             let gate = harness.gate(), first = harness.gate(), effects = harness.effects
@@ -286,4 +309,10 @@ import Testing
             await store.close()
         }
     }
+}
+
+/// As code does that knows nothing of tasks. Says where before.
+private func blockThread(_ semaphore: DispatchSemaphore, _ say: (String) -> Void) {
+    say("on \(Thread.current.name ?? "")")
+    semaphore.wait()
 }

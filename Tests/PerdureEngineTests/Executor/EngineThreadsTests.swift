@@ -121,6 +121,57 @@ import Testing
         #expect(log.all == ["false", "false"])
     }
 
+    @Test func `stopping does not wait for a thread that is lent, and nothing of the pool runs on it when it comes back`() async {
+        let log = Log(), held = DispatchSemaphore(value: 0), (lent, isLent) = AsyncStream<Void>.makeStream()
+        let (ends, end) = AsyncStream<Void>.makeStream()
+        func pool() -> EngineThreads {
+            let token = Token { end.yield() }
+            return EngineThreads(count: 1) { _ in
+                log.add("between")
+                token.keepAlive()
+            } guest: {
+                return {
+                    isLent.yield()
+                    held.wait()
+                    log.add("back")
+                }
+            }
+        }
+        var threads: EngineThreads? = pool()
+        threads?.submit { log.add("item") }
+        for await _ in lent { break }
+        await threads?.stop()
+        #expect(log.all == ["item"])
+        held.signal()
+        threads = nil
+        // The thread has ended: nothing holds what the pool was made with.
+        for await _ in ends { break }
+        #expect(log.all == ["item", "back"])
+    }
+
+    @Test func `a thread that was lent and is back is waited for again`() async {
+        let log = Log(), gate = DispatchSemaphore(value: 0), isLent = Atomic(false)
+        let threads = EngineThreads(count: 1) { _ in
+            log.add("between")
+        } guest: {
+            if isLent.exchange(true, ordering: .relaxed) { return nil }
+            return { log.add("lent") }
+        }
+        await withCheckedContinuation { started in
+            threads.submit {}
+            threads.submit {
+                started.resume()
+                gate.wait()
+                log.add("item")
+            }
+        }
+        async let stopped: Void = threads.stop()
+        while threads.submit({}) { await Task.yield() }
+        gate.signal()
+        await stopped
+        #expect(log.all == ["lent", "between", "item", "between"])
+    }
+
     @Test func `threads carry the name of the pool`() async {
         let threads = EngineThreads(count: 1, name: "runs")
         let name = await withCheckedContinuation { continuation in
