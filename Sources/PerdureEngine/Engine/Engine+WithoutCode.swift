@@ -12,7 +12,9 @@ extension Engine {
     func mayRun(_ claim: ClaimedRun, _ standing: RunStanding, _ rows: [InboxRow]) -> Bool {
         if claim.record.state == .terminated || standing.isPoisoned || standing.isPaused { return false }
         let isSuspect = claim.previous == .blocked || standing.isSuspect
-        if isSuspect, rows.contains(where: { $0.delivery.kind.makesStandstill }) { return false }
+        // One that has begun is no reason: code that is here and fits carries it on, and nobody else would.
+        let isNews = { (row: InboxRow) in !standing.begunResets.contains(row.delivery.id) }
+        if isSuspect, rows.contains(where: { $0.delivery.kind.makesStandstill && isNews($0) }) { return false }
         return !(wasBlocked(claim, standing) && standing.blockedBuilds.contains(build))
     }
 

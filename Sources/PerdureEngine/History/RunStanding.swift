@@ -19,6 +19,8 @@ package struct RunStanding: Sendable {
     package private(set) var resets: [ResetSpan] = []
     /// The messages that have let the whole run try again. One may still be unread, for what came of it.
     package private(set) var retries: Set<String> = []
+    /// The messages that have begun a reset. One is unread until what it asks for is over.
+    package private(set) var begunResets: Set<String> = []
     /// While the run is paused.
     package private(set) var pause: Pause?
     package var isPaused: Bool { pause != nil }
@@ -61,8 +63,12 @@ package struct RunStanding: Sendable {
         case .runUnblocked: (blockedReason, blockedBuilds) = (nil, [])
         case .operatorAction where event.subject.isEmpty:
             let attributes = attributes(event)
-            if attributes["action"]?.stringValue == "retry", let delivery = attributes["delivery"]?.stringValue {
-                retries.insert(delivery)
+            if let delivery = attributes["delivery"]?.stringValue {
+                switch attributes["action"]?.stringValue {
+                case "retry": retries.insert(delivery)
+                case "reset": begunResets.insert(delivery)
+                default: break
+                }
             }
         case .runPaused:
             let attributes = attributes(event)

@@ -300,6 +300,45 @@ private struct OtherBook: Step {
         }
     }
 
+    @Test func `code that fits and comes to a blocked run in the middle of its reset goes on with the undo and the reset`()
+        async throws
+    {
+        try await withEngines { harness in
+            let effects = harness.effects
+            try await harness.open { harness.booker }
+            let run = try await harness.start().id
+            try await harness.until(run, is: .waiting)
+            try await harness.stop()
+            try await harness.open(build: "build-2") {
+                Flow { _, context in try await context.step(Booking(effects: effects), input: "boat") }
+            } steps: {
+                Booking(effects: effects) { _ in throw Hiccup() }
+            }
+            let client = try harness.engine.client
+            try await client.signal(run, Poke.self, "well", by: EngineHarness.bob)
+            try await harness.until(run, is: .blocked)
+            try await client.reset(run, to: 2, completed: .undo, by: EngineHarness.bob)
+            try await harness.until(run, has: "undo.attempt_failed book#2")
+            try await harness.stop()
+            #expect(try await harness.record(run).state == .blocked)
+            #expect(try await harness.unread(run) == 2)
+            let epoch = try await harness.record(run).epoch
+            try await harness.open(build: "build-3") {
+                harness.booker
+            } steps: {
+                Booking(effects: effects)
+            }
+            harness.clock.advance(by: .seconds(5))
+            try await harness.until(run, has: "run.reset")
+            #expect(try await harness.result(run) == "well booked")
+            // Taken once for the undo, and once for what comes after the reset.
+            #expect(try await harness.record(run).epoch <= epoch + 3)
+            #expect(try await harness.count("operator.action", in: run) == 1)
+            #expect(effects.distinct("unbook b-car of car") == 1)
+            #expect(try await harness.problems(run) == [])
+        }
+    }
+
     @Test func `an undo that says that it cannot be done waits for a person, and is tried again when they say so`() async throws {
         try await withEngines { harness in
             let run = try await harness.booked { count in
