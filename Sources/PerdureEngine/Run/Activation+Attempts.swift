@@ -150,17 +150,20 @@ extension Activation {
             )
         }
         for body in overdue { body.cancel() }
-        for body in endless { warn("a body does not end after its deadline; its step waits for it", of: body) }
-        for body in strays { warn("a probe that a person has overtaken does not end; its run waits for it", of: body) }
+        for body in endless {
+            services.logger.warning("a body does not end after its deadline; its step waits for it", metadata: metadata(of: body))
+        }
+        for body in strays {
+            services.logger.warning(
+                "a probe that a person has overtaken does not end; its run waits for it", metadata: metadata(of: body))
+        }
     }
 
-    private func warn(_ message: Logger.Message, of body: Body) {
-        services.logger.warning(
-            message,
-            metadata: [
-                "run": "\(identity.id)", "workflow": "\(identity.workflow)", "step": "\(body.subject)",
-                "attempt": "\(body.attempt)", "deadline": "\(body.deadline)",
-            ])
+    private func metadata(of body: Body) -> Logger.Metadata {
+        [
+            "run": "\(identity.id)", "workflow": "\(identity.workflow)", "step": "\(body.subject)",
+            "attempt": "\(body.attempt)", "deadline": "\(body.deadline)",
+        ]
     }
 
     /// Tells every body to stop: its outcome does not count any more.
