@@ -106,11 +106,13 @@ final class Session {
     var isInTransaction: Bool { sqlite3_get_autocommit(handle) == 0 }
     var isReadOnly: Bool { sqlite3_db_readonly(handle, "main") != 0 }
 
+    var mainFile: UnsafeMutablePointer<sqlite3_file>? { file(SQLITE_FCNTL_FILE_POINTER) }
     /// The write-ahead log, once it is open.
-    var logFile: UnsafeMutablePointer<sqlite3_file>? {
+    var logFile: UnsafeMutablePointer<sqlite3_file>? { file(SQLITE_FCNTL_JOURNAL_POINTER) }
+
+    private func file(_ which: Int32) -> UnsafeMutablePointer<sqlite3_file>? {
         var file: UnsafeMutablePointer<sqlite3_file>?
-        guard sqlite3_file_control(handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file) == SQLITE_OK else { return nil }
-        return file
+        return sqlite3_file_control(handle, "main", which, &file) == SQLITE_OK ? file : nil
     }
 
     // MARK: Work of authors

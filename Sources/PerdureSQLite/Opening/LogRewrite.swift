@@ -1,20 +1,32 @@
 internal import GRDBSQLite
 
 extension Session {
-    /// Writes what an earlier process has left in the log once more, and waits until it is on the disk.
+    /// Writes the last commit that an earlier process has left in the log once more, and waits until it is on the disk.
     ///
     /// A process may end after it has written a commit and before the disk has it. What it wrote is still in the system's memory, and looks to
     /// whoever opens the file next like any commit. If the disk has refused it, the system takes it for written all the same: later syncs do
     /// not try it again and say that all is well. What is committed behind it would be gone with it when the power is cut. Written anew, it is
     /// on the disk, or this sync fails.
+    ///
+    /// It can be no other than the last: every commit is synced before the next one is written, and one whose sync has failed is written over.
     func rewriteLog() throws {
         // Whoever cannot write confirms nothing either.
         guard !isReadOnly else { return }
         // Nobody else writes to the log meanwhile.
         try write {
-            guard let log = try LogFile(of: self) else { return }
-            try log.rewrite()
+            guard let log = logFile, let end = try lastFrame() else { return }
+            try LogFile(log).rewriteLastCommit(endingAt: end)
         }
+    }
+
+    /// The number of frames that the log has as SQLite sees it, from the header of the index that the processes share; nil if there are none.
+    private func lastFrame() throws -> Int? {
+        guard let file = mainFile, let methods = file.pointee.pMethods else { return nil }
+        var index: UnsafeMutableRawPointer?
+        try LogFile.check(methods.pointee.xShmMap(file, 0, 1 << 15, 0, &index))
+        // https://www.sqlite.org/walformat.html#the_wal_index_file_format: `mxFrame`, in the byte order of the machine.
+        let count = index.map { Int($0.load(fromByteOffset: 16, as: UInt32.self)) } ?? 0
+        return count > 0 ? count : nil
     }
 }
 
@@ -22,47 +34,43 @@ extension Session {
 private struct LogFile {
     private let file: UnsafeMutablePointer<sqlite3_file>
     private let methods: sqlite3_io_methods
-    private let size: Int
 
     private static let headerSize = 32, frameHeaderSize = 24
-    /// SQLite's layer takes no more than 128 KiB at once.
-    private static let chunk = 1 << 16
 
-    /// - Returns: nil if there is none, or nothing in it.
-    init?(of session: Session) throws {
-        guard let file = session.logFile, let methods = file.pointee.pMethods else { return nil }
+    init(_ file: UnsafeMutablePointer<sqlite3_file>) throws {
+        guard let methods = file.pointee.pMethods else { throw SQLFailure(code: SQLITE_IOERR, message: "the log is not open") }
         self.file = file
         self.methods = methods.pointee
-        var size: sqlite3_int64 = 0
-        try Self.check(methods.pointee.xFileSize(file, &size))
-        guard size > Self.headerSize else { return nil }
-        self.size = Int(size)
     }
 
-    /// Every frame that may belong to the log as it stands; behind them is what is left of earlier rounds.
-    func rewrite() throws {
-        let header = try rewrite(at: 0, Self.headerSize)
-        let pageSize = header[8..<12].reduce(0) { $0 << 8 | Int($1) }, salts = header[16..<24]
+    /// The header of the log and the frames behind the commit before.
+    func rewriteLastCommit(endingAt last: Int) throws {
+        let header = try read(at: 0, Self.headerSize), pageSize = Self.number(header[8..<12])
         // One that SQLite would not take for a log is none.
         guard pageSize >= 512, pageSize <= 1 << 16 else { return }
-        let frame = Self.frameHeaderSize + pageSize, count = max(1, Self.chunk / frame)
-        var place = Self.headerSize
-        while place < size {
-            let bytes = try rewrite(at: place, min(count * frame, size - place))
-            guard bytes.count >= Self.frameHeaderSize, bytes[8..<16].elementsEqual(salts) else { break }
-            place += bytes.count
-        }
+        try write(header, at: 0)
+        let size = Self.frameHeaderSize + pageSize
+        func place(_ frame: Int) -> Int { Self.headerSize + (frame - 1) * size }
+        var first = last
+        // The last frame of a commit says how large the file is behind it; the others say zero.
+        while first > 1, Self.number(try read(at: place(first - 1), Self.frameHeaderSize)[4..<8]) == 0 { first -= 1 }
+        for frame in first...last { try write(try read(at: place(frame), size), at: place(frame)) }
         try Self.check(methods.xSync(file, SQLITE_SYNC_NORMAL))
     }
 
-    private func rewrite(at place: Int, _ count: Int) throws -> [UInt8] {
+    private static func number(_ bytes: ArraySlice<UInt8>) -> Int { bytes.reduce(0) { $0 << 8 | Int($1) } }
+
+    private func read(at place: Int, _ count: Int) throws -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
         try Self.check(methods.xRead(file, &bytes, Int32(count), sqlite3_int64(place)))
-        try Self.check(methods.xWrite(file, bytes, Int32(count), sqlite3_int64(place)))
         return bytes
     }
 
-    private static func check(_ code: Int32) throws(SQLFailure) {
+    private func write(_ bytes: [UInt8], at place: Int) throws {
+        try Self.check(methods.xWrite(file, bytes, Int32(bytes.count), sqlite3_int64(place)))
+    }
+
+    static func check(_ code: Int32) throws(SQLFailure) {
         guard code == SQLITE_OK else { throw SQLFailure(code: code, message: "the log could not be written again") }
     }
 }
