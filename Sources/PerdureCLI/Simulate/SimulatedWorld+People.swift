@@ -70,7 +70,7 @@ extension SimulatedWorld {
                 guard state.said.insert("\(approval.run) \(approval.step) \(approval.requestedAt)").inserted else { return nil }
                 return (
                     Int.random(in: 0..<100, using: &state.mood), Int.random(in: 0...1_000, using: &state.mood),
-                    Int.random(in: 0..<8, using: &state.mood) == 0
+                    Bool.random(using: &state.mood)
                 )
             }
             guard let fate, fate.mood < 80 else { continue }

@@ -79,7 +79,8 @@ extension RunMachine {
 
     mutating func planStep(_ step: StepOperation, now: Timestamp, into plan: inout Plan) {
         if step.isCancelled, planCancelled(step, into: &plan) { return }
-        if isEnding, isToBegin(step, now: now) {
+        // What is being undone goes on, in its order, for as long as the grace lasts.
+        if isEnding, step.family == .step, isToBegin(step, now: now) {
             // It stays in the queue: whoever has the run next begins it.
             plan.deferred.insert(step.id)
             return

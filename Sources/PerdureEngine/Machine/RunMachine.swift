@@ -41,7 +41,7 @@ package struct RunMachine: Sendable {
     var termination: InboxRow?
     /// A `pause` or `repin` that is taken in as soon as nothing is under way.
     var standstill: InboxRow?
-    /// The engine ends: what is under way goes on, and no body is begun any more.
+    /// The engine ends: what is under way goes on, and no step is begun any more.
     package var isEnding = false
     /// History says that the run is paused.
     package internal(set) var isPaused = false
