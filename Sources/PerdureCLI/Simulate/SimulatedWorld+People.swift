@@ -63,21 +63,25 @@ extension SimulatedWorld {
 
     // MARK: Looking after runs
 
-    /// Decides on what is to be approved, or leaves it until it expires. Some take back in the same breath what the action is for.
+    /// Decides on what is to be approved, or leaves it until it expires. Some end in the same breath what the action is for.
     func approve(_ auditor: Client, _ client: Client) async throws {
         for approval in try await auditor.pendingApprovals() {
-            let fate = state.withLock { state -> (mood: Int, delay: Int, isRegretted: Bool)? in
+            let fate = state.withLock { state -> (mood: Int, delay: Int, regret: Int)? in
                 guard state.said.insert("\(approval.run) \(approval.step) \(approval.requestedAt)").inserted else { return nil }
                 return (
                     Int.random(in: 0..<100, using: &state.mood), Int.random(in: 0...1_000, using: &state.mood),
-                    Bool.random(using: &state.mood)
+                    Int.random(in: 0..<8, using: &state.mood)
                 )
             }
             guard let fate, fate.mood < 80 else { continue }
             errand(after: fate.delay) { [self] in
                 gate.tell("a person \(fate.mood < 60 ? "approves" : "denies") \(approval.step) of \(approval.run)")
                 await insist { try await client.decide(approval, approve: fate.mood < 60, by: Self.approver) }
-                if fate.isRegretted { await insist { try await client.cancel(approval.run, by: Self.person) } }
+                switch fate.regret {
+                case 0: await insist { try await client.cancel(approval.run, by: Self.person) }
+                case 1, 2: await insist { try await client.terminate(approval.run, by: Self.person) }
+                default: break
+                }
             }
         }
     }
