@@ -227,24 +227,29 @@ import Testing
             }
             let run = try await harness.start().id
             let client = try harness.engine.client
-            func pokeToTheEnd(_ run: RunID, _ times: Int) async throws -> [Substring] {
-                for _ in 0..<times { try await client.signal(run, Poke.self, "on", by: EngineHarness.bob) }
+            func pokeToTheEnd(_ run: RunID, after names: [String] = ["a", "b", "c"]) async throws -> [Substring] {
+                for name in names {
+                    // One at a time: a poke that came before the step it follows would be copied with it.
+                    try await harness.until(run, has: "step.succeeded \(name)")
+                    try await client.signal(run, Poke.self, "on", by: EngineHarness.bob)
+                }
                 return try await harness.result(run).split(separator: " ")
             }
             try await harness.until(run, has: "step.succeeded a")
             let fork = try await client.fork(run, at: 2, by: EngineHarness.bob)
-            let first = try await pokeToTheEnd(fork, 3)
+            let first = try await pokeToTheEnd(fork)
             let second = try #require(
                 try await harness.history(fork).first { $0.kind == .stepSucceeded && $0.subject == "b" }?.seq)
             let again = try await client.fork(fork, at: second, by: EngineHarness.bob)
-            let next = try await pokeToTheEnd(again, 2), source = try await pokeToTheEnd(run, 3)
+            let next = try await pokeToTheEnd(again, after: ["b", "c"])
+            let source = try await pokeToTheEnd(run)
             try #require(first.count == 3 && next.count == 3 && source.count == 3)
             #expect(first[0] == source[0] && first[1] != source[1] && first[2] != source[2])
             #expect(next[..<2] == first[..<2] && next[2] != first[2] && next[2] != source[2])
             let third = try #require(
                 try await harness.history(again).first { $0.kind == .stepSucceeded && $0.subject == "b" }?.seq)
             let last = try await client.fork(again, at: third, by: EngineHarness.bob)
-            #expect(try await pokeToTheEnd(last, 2).prefix(2) == first[..<2])
+            #expect(try await pokeToTheEnd(last, after: ["b", "c"]).prefix(2) == first[..<2])
             for run in [run, fork, again, last] { #expect(try await harness.problems(run) == []) }
         }
     }
