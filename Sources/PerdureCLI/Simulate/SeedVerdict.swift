@@ -60,7 +60,7 @@ struct SimulationCounts: Sendable {
     var events = 0
     var crashes = 0
     var freezes = 0
-    /// The times that one of several tasks had to be chosen.
+    /// What people have said of steps that were in doubt or stuck.
     var decisions = 0
     /// The times that a node was stopped in good order.
     var stops = 0

@@ -103,32 +103,22 @@ import Testing
 
     @Test func `a blocked run whose undo took its process down stays blocked for its code when it is tried again`() async throws {
         try await withEngines { harness in
-            let gate = harness.gate(), effects = harness.effects
+            let gate = harness.gate()
             let run = try await harness.booked()
             try await harness.stop()
-            func open(_ fate: @escaping UndoFate) async throws {
-                try await harness.open(build: "build-2") {
-                    Flow { _, context in
-                        try await context.step(Booking(effects: effects), input: "boat")
-                        return "sailed"
-                    }
-                } steps: {
-                    Booking(effects: effects, fate: fate)
-                }
-            }
-            try await open { _ in await gate.hang() }
+            try await harness.openSailing { _ in await gate.hang() }
             try await harness.engine.client.signal(run, Poke.self, "x", by: EngineHarness.bob)
             try await harness.until(run, is: .blocked)
             try await harness.engine.client.reset(run, to: 1, completed: .undo, by: EngineHarness.bob)
             for death in 1...3 {
                 try await harness.until { gate.arrivals == death }
                 try await harness.crash()
-                try await open { _ in await gate.hang() }
+                try await harness.openSailing { _ in await gate.hang() }
             }
             try await harness.until(run, is: .parked)
             try await harness.until { try await harness.unread(run) == 1 }
             try await harness.stop()
-            try await open { _ in }
+            try await harness.openSailing()
             try await harness.engine.client.retry(run, by: EngineHarness.bob)
             #expect(try await harness.result(run) == "sailed")
             let lines = try await harness.lines(run)

@@ -69,14 +69,7 @@ private struct OtherBook: Step {
             let run = try await harness.start().id
             try await harness.until(run, is: .waiting)
             try await harness.stop()
-            try await harness.open(build: "build-2") {
-                Flow { input, context in
-                    try await context.step(Booking(effects: effects), input: "boat")
-                    return "sailed"
-                }
-            } steps: {
-                Booking(effects: effects)
-            }
+            try await harness.openSailing()
             let client = try harness.engine.client
             try await client.signal(run, Poke.self, "x", by: EngineHarness.bob)
             try await harness.until(run, is: .blocked)
@@ -309,11 +302,7 @@ private struct OtherBook: Step {
             let run = try await harness.start().id
             try await harness.until(run, is: .waiting)
             try await harness.stop()
-            try await harness.open(build: "build-2") {
-                Flow { _, context in try await context.step(Booking(effects: effects), input: "boat") }
-            } steps: {
-                Booking(effects: effects) { _ in throw Hiccup() }
-            }
+            try await harness.openSailing { _ in throw Hiccup() }
             let client = try harness.engine.client
             try await client.signal(run, Poke.self, "well", by: EngineHarness.bob)
             try await harness.until(run, is: .blocked)

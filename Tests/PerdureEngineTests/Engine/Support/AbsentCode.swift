@@ -111,6 +111,18 @@ extension EngineHarness {
         }
     }
 
+    /// Another process, whose code books a boat instead: it fits no run of the booker.
+    func openSailing(_ fate: @escaping UndoFate = { _ in }) async throws {
+        try await open(build: "build-2") { [effects] in
+            Flow { _, context in
+                try await context.step(Booking(effects: effects), input: "boat")
+                return "sailed"
+            }
+        } steps: {
+            Booking(effects: effects, fate: fate)
+        }
+    }
+
     /// A run that was left in this state by the process that had its code.
     func left(_ flow: Flow, _ state: RunState, _ fate: @escaping UndoFate = { _ in }) async throws -> RunID {
         try await open { flow }
