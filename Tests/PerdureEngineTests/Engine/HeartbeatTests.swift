@@ -37,6 +37,7 @@ import Testing
             try await harness.until { gate.arrivals == 1 }
             // The first one is written at once, the next one when a second has passed.
             try await harness.until { try await details(run.id, harness) == ["1"] }
+            try await harness.untilPausing(for: .seconds(1))
             harness.clock.advance(by: .seconds(1))
             try await harness.until { try await details(run.id, harness) == ["2"] }
             try await harness.crash()

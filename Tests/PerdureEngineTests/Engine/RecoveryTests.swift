@@ -32,7 +32,8 @@ import Testing
             var runs: [RunID] = []
             for number in 1...3 { runs.append(try await harness.start("\(number)").id) }
             try await harness.until { gate.arrivals == 3 }
-            #expect(try harness.engine.recovery.isFinished && harness.engine.recovery.runsTakenOver == 0)
+            try await harness.until { try harness.engine.recovery.isFinished }
+            #expect(try harness.engine.recovery.runsTakenOver == 0)
             try await harness.crash()
             let process = try await harness.make { flow }
             #expect(!process.engine.recovery.isFinished)
@@ -46,6 +47,7 @@ import Testing
             #expect(report.attemptsRepeated == 3)
             for (number, run) in runs.enumerated() { #expect(try await harness.result(run) == "\(number + 1)") }
             #expect(harness.effects.all.count == 6)
+            try await harness.until { harness.logs.lines.contains("recovery finished") }
             let said = harness.logs.entries.filter { $0.message == "recovery finished" }
             #expect(said.map(\.level) == [.info])
             #expect(said.first?.metadata["runs"] == "3" && said.first?.metadata["attempts_repeated"] == "3")
@@ -109,7 +111,8 @@ import Testing
             let report = try harness.engine.recovery
             #expect(!report.isFinished && report.runsTakenOver == 1 && report.runsOpen == 1)
             harness.script.set(nil)
-            try await harness.advanceUntil(by: .seconds(1)) { try harness.engine.recovery.isFinished }
+            try await harness.untilPausing(for: .seconds(1))
+            harness.clock.advance(by: .seconds(1))
             #expect(try await harness.result(run.id) == "x")
             let after = try harness.engine.recovery
             #expect(after.runsMoving == 1 && after.runsOpen == 0)

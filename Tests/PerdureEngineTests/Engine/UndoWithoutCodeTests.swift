@@ -270,6 +270,7 @@ private struct OtherBook: Step {
             try await harness.undoPayment(run)
             try await harness.until { harness.logs.count("a run cannot be read") == 1 }
             harness.script.set(nil)
+            try await harness.untilPausing(for: .seconds(1))
             harness.clock.advance(by: .seconds(1))
             try await harness.until(run, has: "undo.succeeded pay")
             #expect(try await harness.problems(run) == [])

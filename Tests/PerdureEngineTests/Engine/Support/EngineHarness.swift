@@ -66,7 +66,7 @@ final class EngineHarness: Sendable {
         @WorkflowBuilder workflows: () throws -> [RegisteredWorkflow], @StepBuilder steps: () throws -> [RegisteredStep] = { [] }
     ) async throws -> EngineProcess {
         try #require(state.withLock { $0.process } == nil, "the file has an engine already")
-        let processClock = ProcessClock(clock), pulse = pulse, script = script, place = place
+        let processClock = ProcessClock(clock, pulse: pulse), pulse = pulse, script = script, place = place
         let opened = Mutex<WatchedStore?>(nil)
         let store = StoreConfiguration { role in
             let store = WatchedStore(try await place.open(role), clock: processClock, pulse: pulse, script: script)
@@ -133,6 +133,12 @@ final class EngineHarness: Sendable {
         try await until { self.logs.lines.contains("engine drains") }
         clock.advance(by: grace)
         _ = try await untilEnded()
+    }
+
+    /// Waits until the engine makes a pause of this length. It begins after what leads to it is logged or on disk, and time that has passed
+    /// before that is not counted.
+    func untilPausing(for length: Duration) async throws {
+        try await until { try #require(self.state.withLock { $0.process }, "no engine is open").clock.isPausing(for: length) }
     }
 
     /// Moves time on, again and again, until the engine that was asked to end has ended. For engines that try something again meanwhile,

@@ -34,14 +34,17 @@ final class ProcessClock: EngineClock {
     private struct State {
         var passed = Duration.zero
         var handlers: [@Sendable () -> Void] = []
-        var pauses: [(until: Duration, action: @Sendable () -> Void)] = []
+        var pauses: [(length: Duration, until: Duration, action: @Sendable () -> Void)] = []
     }
 
     private let clock: ManualClock
+    private let pulse: Pulse?
     private let state = Mutex(State())
 
-    init(_ clock: ManualClock) {
+    /// - Parameter pulse: Rings whenever a pause begins.
+    init(_ clock: ManualClock, pulse: Pulse? = nil) {
         self.clock = clock
+        self.pulse = pulse
         clock.onChange { [weak self] in self?.endPauses() }
     }
 
@@ -54,9 +57,13 @@ final class ProcessClock: EngineClock {
     }
 
     func after(_ duration: Duration, _ action: @escaping @Sendable () -> Void) {
-        state.withLock { $0.pauses.append((clock.passed + $0.passed + duration, action)) }
+        state.withLock { $0.pauses.append((duration, clock.passed + $0.passed + duration, action)) }
         endPauses()
+        pulse?.ring()
     }
+
+    /// Whether a pause of this length has begun and is not over.
+    func isPausing(for length: Duration) -> Bool { state.withLock { $0.pauses.contains { $0.length == length } } }
 
     private func endPauses() {
         let ended = state.withLock { state in
