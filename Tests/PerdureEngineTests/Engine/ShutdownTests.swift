@@ -180,7 +180,7 @@ import Testing
             try await harness.until { harness.logs.lines.contains("engine drains") }
             harness.clock.advance(by: .seconds(31))
             gate.open()
-            try await harness.until { effects.count("mine") == 1 }
+            try await harness.untilBodyHasEnded(of: run.id)
             harness.script.set(nil)
             commit.open()
             try await harness.advanceUntilEnded(by: .seconds(31))
