@@ -96,13 +96,8 @@ import Testing
                     let arrivals = gate.arrivals
                     try await harness.crash()
                     try await harness.open { flow }
-                    // A run whose process died twice comes back with a delay.
-                    try await harness.until {
-                        if gate.arrivals > arrivals { return true }
-                        harness.clock.advance(by: .milliseconds(100))
-                        Task { [pulse = harness.pulse] in pulse.ring() }
-                        return false
-                    }
+                    // A run whose process died twice comes back with a delay. Its attempt has a limit: time passes only before it.
+                    try await harness.advance(by: .milliseconds(100), whileWaiting: first.id) { gate.arrivals > arrivals }
                 }
                 gate.open()
                 #expect(try await harness.result(first.id) == "receipt 7")

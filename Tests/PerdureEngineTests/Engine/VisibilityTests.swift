@@ -47,6 +47,8 @@ import Testing
             }
             let run = try await harness.start()
             try await harness.until(run.id, is: .parked)
+            // What is on disk is told of after that.
+            try await harness.until { harness.logs.lines.contains("a run is parked") }
             let doubt = try #require(harness.logs.entries.first { $0.message == "a step is in doubt" })
             #expect(doubt.level == .warning && doubt.metadata["step"] == "send" && doubt.metadata["reason"] == "no_answer")
             let parked = try #require(harness.logs.entries.first { $0.message == "a run is parked" })
