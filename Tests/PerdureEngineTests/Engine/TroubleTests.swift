@@ -372,9 +372,10 @@ import Testing
             let before = try await harness.record(run.id)
             try await harness.engine.client.terminate(run.id, by: EngineHarness.bob)
             // No time passes: it is given back at once, and nothing is said twice.
-            try await harness.until { try await harness.record(run.id).epoch > before.epoch }
-            try await harness.until(run.id, is: .blocked)
-            #expect(try await harness.record(run.id).note == before.note)
+            try await harness.until {
+                let now = try await harness.record(run.id)
+                return now.epoch > before.epoch && now.state == .blocked && now.note == before.note
+            }
             try await harness.stop()
             try await Self.openLaterRelease(harness)
             try await harness.until(run.id, is: .terminated)
