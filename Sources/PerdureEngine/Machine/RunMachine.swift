@@ -359,7 +359,7 @@ extension RunMachine {
 
     /// Takes the answers that are due to the code.
     package mutating func takeAnswers() -> [(id: OperationID, answer: Answer)] {
-        defer { answers.removeAll(keepingCapacity: true) }
+        defer { answers = [] }
         return answers
     }
 
