@@ -30,7 +30,7 @@ struct OperationTable<Operation> {
                 yield &slots[place]
             } else {
                 var added: Operation?
-                defer { if let added { add(added, as: id) } }
+                defer { if let operation = added.take() { add(operation, as: id) } }
                 yield &added
             }
         }
@@ -60,7 +60,7 @@ struct OperationTable<Operation> {
         return Int(places[index])
     }
 
-    private mutating func add(_ operation: Operation, as id: OperationID) {
+    private mutating func add(_ operation: consuming Operation, as id: OperationID) {
         if places.isEmpty { first = id.number }
         while id.number < first {
             places.prepend(Self.none)
