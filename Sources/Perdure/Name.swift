@@ -11,7 +11,7 @@ package enum Name {
     /// The name of a step, timer, scope or question: readable text without the characters that subjects are built with.
     package static func isOperationName(_ name: String) -> Bool {
         (1...128).contains(name.utf8.count) && isClean(name)
-            && !name.utf8.contains { "/#[]".utf8.contains($0) }
+            && !name.utf8.contains(where: isStructural)
     }
 
     /// An `id:`, a workflow key or a business key: any text of 1 to 256 bytes without control characters.
@@ -34,6 +34,14 @@ package enum Name {
     package static func ofPlace(_ subject: String) -> String {
         subject.unicodeScalars.split(separator: "/", omittingEmptySubsequences: false)
             .map { String($0.prefix { $0 != "[" && $0 != "#" }) }.joined(separator: "/")
+    }
+
+    /// Whether subjects are built with it.
+    private static func isStructural(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "/"), UInt8(ascii: "#"), UInt8(ascii: "["), UInt8(ascii: "]"): true
+        default: false
+        }
     }
 
     static func isWordByte(_ byte: UInt8) -> Bool {

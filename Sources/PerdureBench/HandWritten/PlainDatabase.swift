@@ -29,7 +29,7 @@ final class PlainDatabase: @unchecked Sendable {
 
     /// The settings of the engine's own connection.
     func setUp() throws {
-        try run("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 10000")
+        try run("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000")
         try run("PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY")
     }
 

@@ -13,9 +13,9 @@ extension Engine {
         _ claim: ClaimedRun, _ services: ActivationServices, begun: BegunReading? = nil
     ) async throws(StoreError) {
         let record = claim.record
-        let standing: RunStanding, pages: [[Event]]?
+        let standing: RunStanding, kept: [[Event]]?
         do throws(HistoryReader.Failure) {
-            (standing, pages) = try await examine(claim, begun?.beginning.events)
+            (standing, kept) = try await examine(claim, begun?.beginning.events)
         } catch {
             return try await cannotRead(claim, error)
         }
@@ -36,18 +36,18 @@ extension Engine {
         guard mayRun(claim, standing, rows) else { return try await lookAfter(claim, rows, hasMore: inbox.hasMore) }
         if isPoisonous { return park(poisoned: claim, deaths: deaths) }
         let patches = try await readPatches(record.number, begun).filter { !standing.resets.passesOver($0.seq) }.map(\.subject)
-        var claim = claim, events = pages.map { Array($0.joined()) }
+        var claim = claim, pages = kept
         if standing.isSuspect {
             guard isTurn(of: claim, deaths: deaths), let (watched, event) = await admit(suspect: claim) else { return }
             claim = watched
-            events?.append(event)
+            pages?.append([event])
         }
         guard let (activation, late) = bringIn(claim, workflow, patches, standing.resets, services) else {
             return clearSuspect(record.number)
         }
         if standing.isSuspect { watch(activation, deaths: deaths) }
-        guard let events else { return try await replay(claim, activation, inbox, late: late) }
-        activation.post(.history(events))
+        guard let pages else { return try await replay(claim, activation, inbox, late: late) }
+        for page in pages { activation.post(.history(page)) }
         activation.post(.caughtUp(isTakeover: claim.isTakeover, inbox.adding(late)))
     }
 

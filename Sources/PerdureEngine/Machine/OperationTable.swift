@@ -18,18 +18,19 @@ struct OperationTable<Operation> {
 
     var isEmpty: Bool { count == 0 }
 
-    // Inlined, or every change would allocate a frame for the accessor.
+    // Inlined, or every change would allocate a frame for the accessor. Lent out of a span: an array gives out copies, and most of what
+    // is asked is one of many fields.
     subscript(id: OperationID) -> Operation? {
         @inline(__always) _read {
-            if let place = place(of: id) { yield slots[place] } else { yield nil }
+            if let place = place(of: id) { yield slots.span[place] } else { yield nil }
         }
         @inline(__always) _modify {
             if let place = place(of: id) {
-                defer { if slots[place] == nil { forget(id, at: place) } }
+                defer { if isEmpty(place) { forget(id, at: place) } }
                 yield &slots[place]
             } else {
                 var added: Operation?
-                defer { if let added { add(added, as: id) } }
+                defer { if let operation = added.take() { add(operation, as: id) } }
                 yield &added
             }
         }
@@ -49,13 +50,17 @@ struct OperationTable<Operation> {
     /// The operations, in the order in which the code asked.
     var values: [Operation] { places.compactMap { $0 == Self.none ? nil : slots[Int($0)] } }
 
+    @inline(__always) private func isEmpty(_ place: Int) -> Bool {
+        if case nil = slots.span[place] { true } else { false }
+    }
+
     @inline(__always) private func place(of id: OperationID) -> Int? {
         let index = id.number - first
         guard index >= 0, index < places.count, places[index] != Self.none else { return nil }
         return Int(places[index])
     }
 
-    private mutating func add(_ operation: Operation, as id: OperationID) {
+    private mutating func add(_ operation: consuming Operation, as id: OperationID) {
         if places.isEmpty { first = id.number }
         while id.number < first {
             places.prepend(Self.none)

@@ -43,7 +43,7 @@ extension RunMachine {
 
     /// What a step that is let through did not use: it took another way.
     mutating func giveUpAdmission(_ id: OperationID, in phase: StepPhase) {
-        guard let step = steps[id], step.isAdmitted || step.isQueuedForResource else { return }
+        guard steps[id]?.isAdmitted == true || steps[id]?.isQueuedForResource == true else { return }
         switch phase {
         case .requested, .released, .approved, .intended, .backingOff, .awaitingApproval: return
         case .running: break

@@ -5,8 +5,8 @@ import PerdureHistory
 extension RunMachine {
     /// The step or undo that an event speaks of, with its recorded input compared to what the code asks for.
     private mutating func step(of event: Event) throws -> StepOperation {
-        let isUndo = event.kind.rawValue.hasPrefix("undo.")
-        guard let id = isUndo ? undoIDs[event.subject] : stepIDs[event.subject], let step = steps[id], step.phase != .requested,
+        guard let id = event.kind.isOfUndo ? undoIDs[event.subject] : stepIDs[event.subject], let step = steps[id],
+            step.phase != .requested,
             step.phase != .undoing
         else {
             throw unasked(event)

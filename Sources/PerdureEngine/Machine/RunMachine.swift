@@ -260,7 +260,7 @@ extension RunMachine {
     /// The stored history is consumed. What is outstanding now may have been dispatched by whoever owned the run before.
     package mutating func caughtUp(isTakeover: Bool, now: Timestamp) {
         isReplaying = false
-        for id in steps.keys.sorted() {
+        for id in steps.keys {
             guard let step = steps[id] else { continue }
             if step.wasPerhapsSent(by: now, isTakeover: isTakeover), !Mutant.isOn("forget what was under way") {
                 steps[id]?.mayHaveRun = true
@@ -273,8 +273,8 @@ extension RunMachine {
                 }
             }
             if steps[id]?.mayHaveRun == true, step.releasedBuild != build, !step.isRead { steps[id]?.needsFreshIntent = true }
-            enqueue(id)
         }
+        for id in openOperations { enqueue(id) }
     }
 
     mutating func move(_ id: OperationID, to phase: StepPhase) {
@@ -307,8 +307,9 @@ extension RunMachine {
         if let answer, !step.isAnswered { answers.append((id, answer)) }
     }
 
+    /// The next plan has to look at the operation. Nothing is planned while history is read; behind it everything open is looked at.
     mutating func enqueue(_ id: OperationID) {
-        if isReplaying, queue.count > 2 * openCount + 64 { queue = queue.filter { isOpen($0) } }
+        if isReplaying { return }
         if steps[id]?.isQueued == false {
             steps[id]?.isQueued = true
         } else if timers[id]?.isQueued == false {
@@ -325,10 +326,9 @@ extension RunMachine {
         queue.append(id)
     }
 
-    private var openCount: Int { steps.count + timers.count + questions.count + notes.count + children.count }
-
-    private func isOpen(_ id: OperationID) -> Bool {
-        steps[id] != nil || timers[id] != nil || questions[id] != nil || notes[id] != nil || children[id] != nil
+    /// What is not over, in the order in which the code asked.
+    private var openOperations: [OperationID] {
+        (steps.keys + timers.keys + questions.keys + notes.keys + children.keys).sorted()
     }
 
     /// The plan has looked at the operation.
@@ -359,7 +359,7 @@ extension RunMachine {
 
     /// Takes the answers that are due to the code.
     package mutating func takeAnswers() -> [(id: OperationID, answer: Answer)] {
-        defer { answers.removeAll(keepingCapacity: true) }
+        defer { answers = [] }
         return answers
     }
 

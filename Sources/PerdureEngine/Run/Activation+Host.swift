@@ -261,9 +261,9 @@ extension Activation: RunHost {
         continuation?.resume(returning: answer)
     }
 
-    private func decode<T: Decodable>(_ bytes: [UInt8], as type: T.Type, what: String) throws -> T {
+    private func decode<T: Decodable>(_ bytes: [UInt8], as type: T.Type, what: @autoclosure () -> String) throws -> T {
         do {
-            return try Payload(bytes: bytes).decode(type, what: what)
+            return try Payload(bytes: bytes).decode(type, what: what())
         } catch {
             throw StepFailure(code: StepFailure.undecodable, message: "\(error)")
         }

@@ -80,6 +80,14 @@ extension EventKind {
         }
     }
 
+    /// Whether it belongs to an undo, whose subject may be that of a step.
+    package var isOfUndo: Bool {
+        switch self {
+        case .undoStarted, .undoAttemptFailed, .undoSucceeded, .undoFailed, .undoInDoubt, .undoResolved: true
+        default: false
+        }
+    }
+
     /// Whether somebody outside waits for it.
     package var isReply: Bool { self == .updateCompleted || self == .updateRejected }
 

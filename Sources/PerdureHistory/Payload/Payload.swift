@@ -17,12 +17,12 @@ package struct Payload: Hashable, Sendable {
     /// The canonical JSON of `value`.
     /// - Parameters:
     ///   - limit: the most bytes it may take.
-    ///   - what: names the value in errors, like `the input of step "charge"`.
+    ///   - what: names the value in errors, like `the input of step "charge"`. Made only for an error.
     /// - Throws: ``PayloadError/notEncodable(what:path:reason:)`` or ``PayloadError/tooLarge(what:size:limit:)``.
     package static func encode(
         _ value: some Encodable,
         limit: Int = defaultLimit,
-        what: String
+        what: @autoclosure () -> String
     ) throws(PayloadError) -> Payload {
         let bytes: [UInt8]
         if let plain = plainBytes(value) {
@@ -31,22 +31,22 @@ package struct Payload: Hashable, Sendable {
             do {
                 bytes = try CanonicalEncoder.encode(value).canonicalBytes
             } catch {
-                throw PayloadError(encoding: what, error)
+                throw PayloadError(encoding: what(), error)
             }
         }
-        guard bytes.count <= limit else { throw .tooLarge(what: what, size: bytes.count, limit: limit) }
+        guard bytes.count <= limit else { throw .tooLarge(what: what(), size: bytes.count, limit: limit) }
         return Payload(bytes: bytes)
     }
 
     /// The value the bytes stand for, by Foundation's `JSONDecoder` with its default strategies; any JSON value may be on top.
-    /// - Parameter what: names the value in errors.
+    /// - Parameter what: names the value in errors. Made only for an error.
     /// - Throws: ``PayloadError/notDecodable(what:path:expected:reason:)``.
-    package func decode<T: Decodable>(_ type: T.Type = T.self, what: String) throws(PayloadError) -> T {
+    package func decode<T: Decodable>(_ type: T.Type = T.self, what: @autoclosure () -> String) throws(PayloadError) -> T {
         if let value = plain(T.self) { return value }
         do {
             return try JSONDecoder().decode(type, from: Data(bytes))
         } catch {
-            throw PayloadError(decoding: what, expected: "\(type)", error)
+            throw PayloadError(decoding: what(), expected: "\(type)", error)
         }
     }
 

@@ -56,8 +56,9 @@ enum Opening {
         }
         // Every commit reaches the disk before it returns.
         try session.run("PRAGMA synchronous = FULL")
-        // A checkpoint every 40 MB; a log that a long reader let grow beyond 64 MB is cut back to that.
-        try session.run("PRAGMA wal_autocheckpoint = 10000")
+        // A checkpoint every 16 MB: whoever opens the file after a death has to read the log whole, before anything else can be done. A log
+        // that a long reader let grow beyond 64 MB is cut back to that.
+        try session.run("PRAGMA wal_autocheckpoint = 4000")
         try session.run("PRAGMA journal_size_limit = 67108864")
         try session.run("PRAGMA cache_size = -16384")
         try session.run("PRAGMA temp_store = MEMORY")

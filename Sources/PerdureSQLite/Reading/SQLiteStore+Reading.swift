@@ -48,8 +48,8 @@ extension SQLiteStore {
         var events: [Event] = [], room = pageSize, likeness = EventLikeness()
         try session.forEach(sql, run, seq, max(0, limit)) { row in
             let event = try Event(row, run: run, &likeness)
-            events.append(event)
             room -= event.valueSize
+            events.append(event)
             return room > 0
         }
         return events
