@@ -9,11 +9,14 @@ SHELL := /bin/bash
 # Where Scripts/prepare.sh puts the Python that the tests call, if the system's lacks something.
 export PATH := $(CURDIR)/.build-tools/python/bin:$(PATH)
 
-# In three processes: while Foundation's Process starts a program it copies the list of open files, and crashes if another thread
+# In several processes: while Foundation's Process starts a program it copies the list of open files, and crashes if another thread
 # opens hundreds of them meanwhile, as the engine's tests do. The limit of time is for a test that hangs.
 TEST_GROUPS = 'PerdureDemoTests|PerdureBenchTests' 'PerdureTests|PerdureHistoryTests|HouseTests' \
 	'PerdureEngineTests|PerdureSQLiteTests|PerdureMemoryTests|PerdureTestingTests|PerdureCommandsTests|PerdurePeerTests'
-RUN_TESTS = for group in $(TEST_GROUPS); do timeout 900 swift test $(TEST_OPTIONS) --skip-build --filter "$$group"; done
+RUN_GROUP = timeout 900 swift test $(TEST_OPTIONS) --skip-build --filter
+# Those of PostgreSQL have a server, which is started for them.
+RUN_TESTS = for group in $(TEST_GROUPS); do $(RUN_GROUP) "$$group"; done; \
+	Scripts/with_postgres.py $(RUN_GROUP) PerdurePostgresTests
 
 # Hundreds of engines and servers that start at once take so long each that limits of time say nothing.
 export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 16

@@ -37,6 +37,7 @@ var products: [Product] = [
     .library(name: "Perdure", targets: ["Perdure"]),
     .library(name: "PerdureEngine", targets: ["PerdureEngine"]),
     .library(name: "PerdureSQLite", targets: ["PerdureSQLite"]),
+    .library(name: "PerdurePostgres", targets: ["PerdurePostgres"]),
     .library(name: "PerdureCommands", targets: ["PerdureCommands"]),
     .library(name: "PerdureTesting", targets: ["PerdureTesting"]),
     .executable(name: "perdure", targets: ["PerdureCLI"]),
@@ -58,6 +59,9 @@ var targets: [Target] = [
     layer("PerdureStore", ["PerdureHistory"]),
     layer("PerdureStoreConformance", ["PerdureStore"]),
     layer("PerdureSQLite", ["PerdureStore", log] + grdb),
+    .systemLibrary(
+        name: "CPostgres", path: "Sources/CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"]), .brew(["libpq"])]),
+    layer("PerdurePostgres", ["PerdureStore", "CPostgres", log]),
     layer("PerdureMemory", ["PerdureStore"]),
     layer(
         "PerdureEngine", ["Perdure", "PerdureHistory", "PerdureStore", log, lifecycle, crypto] + metrics + collections),
@@ -71,6 +75,7 @@ var targets: [Target] = [
     tests("PerdureTests", ["Perdure"]),
     tests("PerdureHistoryTests", ["PerdureHistory"], exclude: ["Scripts"]),
     tests("PerdureSQLiteTests", ["PerdureSQLite", "PerdureStoreConformance", log] + grdb),
+    tests("PerdurePostgresTests", ["PerdurePostgres", "PerdureEngine", "PerdureStoreConformance", log]),
     tests("PerdureMemoryTests", ["PerdureMemory", "PerdureStoreConformance"]),
     tests("PerdureEngineTests", ["PerdureEngine", "PerdureSQLite", "PerdureMemory", "PerdureStoreConformance"]),
     tests(

@@ -2,8 +2,8 @@
 # Makes sure that what a build or the tests need is there. Installs it where that is possible without asking,
 # and otherwise says the one command that does.
 #
-#   Scripts/prepare.sh build   Swift and the headers of SQLite
-#   Scripts/prepare.sh test    the same, and Python with the package rfc8785
+#   Scripts/prepare.sh build   Swift and the headers of SQLite and of PostgreSQL's client
+#   Scripts/prepare.sh test    the same, a PostgreSQL server to start, and Python with the package rfc8785
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -54,6 +54,17 @@ need_sqlite() {
     install_packages libsqlite3-dev
 }
 
+need_libpq() {
+    if [ -e /usr/include/postgresql/libpq-fe.h ] || pkg-config --exists libpq 2>/dev/null; then return 0; fi
+    install_packages libpq-dev pkg-config
+}
+
+# Scripts/with_postgres.py starts servers of its own; none has to run.
+need_postgres() {
+    if command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then return 0; fi
+    install_packages postgresql
+}
+
 # The package goes into an environment of this checkout: Debian and Ubuntu do not let pip change the system's own Python.
 need_python() {
     local environment=.build-tools/python
@@ -76,10 +87,13 @@ case "${1:-}" in
 build)
     need_swift
     need_sqlite
+    need_libpq
     ;;
 test)
     need_swift
     need_sqlite
+    need_libpq
+    need_postgres
     [ "${PERDURE_SKIP_INDEPENDENT:-}" = 1 ] || need_python
     ;;
 *) fail "usage: Scripts/prepare.sh build|test" ;;

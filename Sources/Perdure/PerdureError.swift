@@ -90,6 +90,7 @@ extension PerdureError.Code {
     public static let storeCorrupt = Self(rawValue: "store_corrupt")
     public static let storeUnavailable = Self(rawValue: "store_unavailable")
     public static let storeMissing = Self(rawValue: "store_missing")
+    public static let storeRefused = Self(rawValue: "store_refused")
     // Engine
     public static let outputUnwritable = Self(rawValue: "output_unwritable")
     public static let engineStopped = Self(rawValue: "engine_stopped")

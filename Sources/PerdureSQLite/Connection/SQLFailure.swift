@@ -40,19 +40,6 @@ extension SQLFailure: CustomStringConvertible {
     var description: String { "\(message) (SQLite code \(code))" }
 }
 
-/// A stored or given value that cannot be what it claims to be. Says which, never crashes.
-struct BadRow: Error, CustomStringConvertible {
-    let description: String
-    /// Whether a later release may know what this one does not: then the row is no damage.
-    let isFromLater: Bool
-
-    init(_ description: String, isFromLater: Bool = false) {
-        // It quotes what it complains of, and is stored itself where a run is set aside for it.
-        self.description = description.legible
-        self.isFromLater = isFromLater
-    }
-}
-
 extension StoreError {
     // SQLITE_READONLY_DBMOVED, a macro that Swift does not import.
     private static let movedFile = SQLITE_READONLY | 4 << 8

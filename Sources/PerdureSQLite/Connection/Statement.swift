@@ -1,6 +1,7 @@
 internal import Foundation
 internal import GRDBSQLite
 internal import PerdureHistory
+internal import PerdureStore
 
 /// A prepared statement that is bound, stepped and used again.
 ///

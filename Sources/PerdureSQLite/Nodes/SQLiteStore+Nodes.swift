@@ -60,23 +60,9 @@ extension SQLiteStore {
 }
 
 extension NodeRegistration {
-    /// Name and version of each, as JSON: `[["greeting","1"]]`.
-    fileprivate var hostedText: String {
-        JSONValue.array(hosted.map { .array([.string($0.workflow), .string($0.version)]) }).canonicalText
-    }
-
-    fileprivate init(_ row: Statement) throws {
-        let text = try row.text(4)
-        guard let hosted = try? JSONValue.parse(Array(text.utf8), what: "what a node hosts").arrayValue else {
-            throw BadRow("what a node hosts cannot be read: \(text)")
-        }
+    fileprivate init(_ row: Statement) throws(BadRow) {
         self.init(
             id: NodeID(rawValue: try row.text(0)), build: try row.text(1), host: try row.text(2),
-            processID: Int32(truncatingIfNeeded: try row.integer(3)),
-            hosted: try hosted.map { pair in
-                let pair = pair.arrayValue?.compactMap(\.stringValue) ?? []
-                guard pair.count == 2 else { throw BadRow("what a node hosts cannot be read: \(text)") }
-                return ClaimRequest.Hosted(workflow: pair[0], version: pair[1])
-            })
+            processID: Int32(truncatingIfNeeded: try row.integer(3)), hosted: try Self.hosted(stored: try row.text(4)))
     }
 }

@@ -28,18 +28,3 @@ extension InboxRow {
         }
     }
 }
-
-extension Principal {
-    var storedText: String {
-        JSONValue.object(["kind": .string(kind.rawValue), "id": .string(id), "authentication": .string(authentication)])
-            .canonicalText
-    }
-
-    init?(stored text: String) {
-        guard let object = try? JSONValue.parse(Array(text.utf8)), let id = object["id"]?.stringValue,
-            let kind = object["kind"]?.stringValue.flatMap(Kind.init(rawValue:)),
-            let authentication = object["authentication"]?.stringValue
-        else { return nil }
-        self.init(kind, id, authentication: authentication)
-    }
-}

@@ -14,6 +14,7 @@ import Testing
         ("PerdureStore", ["Perdure", "PerdureHistory"], []),
         ("PerdureStoreConformance", ["Perdure", "PerdureHistory", "PerdureStore"], ["Testing"]),
         ("PerdureSQLite", ["Perdure", "PerdureHistory", "PerdureStore"], ["GRDB", "GRDBSQLite", "Logging"]),
+        ("PerdurePostgres", ["Perdure", "PerdureHistory", "PerdureStore"], ["CPostgres", "Logging"]),
         ("PerdureMemory", ["Perdure", "PerdureHistory", "PerdureStore"], []),
         (
             "PerdureEngine", ["Perdure", "PerdureHistory", "PerdureStore"],

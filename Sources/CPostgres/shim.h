@@ -1,0 +1,2 @@
+// The C client of PostgreSQL, as the system has it.
+#include <libpq-fe.h>

@@ -1,0 +1,120 @@
+internal import Perdure
+internal import PerdureHistory
+package import PerdureStore
+
+extension PostgresStore {
+    package func commit(_ items: [CommitItem]) async throws(StoreError) -> [CommitResult] {
+        guard !items.isEmpty else { return [] }
+        let committer = committer
+        let answer = try await writer.perform { session in try committer.commit(items, session) }
+        bell.ring(answer.news)
+        return answer.results
+    }
+
+    package func commitHere(_ items: [CommitItem]) throws(StoreError) -> [CommitResult] {
+        guard !items.isEmpty else { return [] }
+        let committer = committer
+        let answer = try writer.performHere { session in try committer.commit(items, session) }
+        bell.ring(answer.news)
+        return answer.results
+    }
+
+    var committer: Committer { Committer(node: isEngine ? node : nil, time: options.clock?()) }
+}
+
+struct CommitAnswer: Sendable {
+    var results: [CommitResult] = []
+    var news = StoreNews()
+}
+
+/// Makes items durable in one transaction, or in several if the data of one of them is refused.
+struct Committer: Sendable {
+    /// The node of this process; nil in a client.
+    let node: NodeID?
+    /// The store's time, where it is not the server's.
+    let time: Timestamp?
+
+    func commit(_ items: [CommitItem], _ session: Session) throws -> CommitAnswer {
+        var answer = CommitAnswer()
+        do {
+            try commit(items[...], session, into: &answer)
+        } catch  where !answer.results.isEmpty {
+            // Some of them are durable. Asked again, those answer as they did.
+            throw StoreError.outcomeUnknown("a part of the commit was not written: \(StoreError(error))")
+        }
+        return answer
+    }
+
+    /// Cut in halves until what the server does not take stands alone: the others do not share its fate.
+    private func commit(_ items: ArraySlice<CommitItem>, _ session: Session, into answer: inout CommitAnswer) throws {
+        do {
+            let group = try together(items, session)
+            answer.results += group.results
+            answer.news.merge(group.news)
+        } catch {
+            let reason: String
+            switch error {
+            case let failure as ServerFailure where failure.isAboutData: reason = failure.description
+            case let bad as BadRow: reason = bad.description
+            case is Entangled: reason = "its parts depend on each other"
+            default: throw error
+            }
+            guard items.count > 1 else {
+                answer.results.append(.refused(.invalid(reason)))
+                return
+            }
+            let middle = items.startIndex + items.count / 2
+            try commit(items[..<middle], session, into: &answer)
+            try commit(items[middle...], session, into: &answer)
+        }
+    }
+
+    private func together(_ items: ArraySlice<CommitItem>, _ session: Session) throws -> CommitAnswer {
+        let wishes = CommitWishes(items)
+        if wishes.isEntangled, items.count > 1 { throw Entangled() }
+        return try session.untilNotOvertaken {
+            try session.transaction {
+                let group = CommitGroup(try CommitFacts(for: wishes, node: node, time: time, session), session)
+                let results = try items.map { try group.apply($0) }
+                try session.pipeline { pipe in
+                    try group.writes.send(group.facts, pipe)
+                    try pipe.commit()
+                }
+                return CommitAnswer(results: results, news: group.news)
+            }
+        }
+    }
+}
+
+extension Session {
+    /// How often another node may be faster before it is said to the caller.
+    private static let tries = 20
+    private static let overtaken = StoreError.unavailable("other nodes were faster again and again")
+
+    /// Does the work again as long as another node comes in between. Nothing of a try that was overtaken is left.
+    func untilNotOvertaken<Result>(_ work: () throws -> Result) throws -> Result {
+        for _ in 1..<Self.tries {
+            do {
+                return try work()
+            } catch is Overtaken {
+                continue
+            } catch let failure as ServerFailure where failure.isOvertaking {
+                continue
+            }
+        }
+        do {
+            return try work()
+        } catch is Overtaken {
+            throw Self.overtaken
+        } catch let failure as ServerFailure where failure.isOvertaking {
+            throw Self.overtaken
+        }
+    }
+}
+
+extension ServerFailure {
+    /// Whether it is due to another transaction that was faster: made the same run or took the same key, or waits for us as we do for it.
+    var isOvertaking: Bool {
+        isRetryable || isUnique("runs_ids") || isUnique("runs_keys") || isUnique("business_keys_names")
+    }
+}

@@ -1,0 +1,158 @@
+internal import Logging
+internal import PerdureHistory
+package import PerdureStore
+internal import Synchronization
+
+extension PostgresStore {
+    private static let insert = SQL(
+        """
+        INSERT INTO perdure.nodes (id, build, host, process_id, hosted, started_at, lease_until)
+        SELECT $1::text, $2::text, $3::text, $4::bigint, $5::text, moment.now, moment.now + $6::bigint
+        FROM (SELECT \(StoreClock.now("$7")) AS now) AS moment
+        ON CONFLICT (id) DO UPDATE SET hosted = excluded.hosted, lease_until = excluded.lease_until, renewals = nodes.renewals + 1
+            WHERE nodes.ended_at IS NULL
+        """)
+    private static let end = SQL(
+        "UPDATE perdure.nodes SET ended_at = \(StoreClock.now("$2")) WHERE id = $1::text AND ended_at IS NULL")
+    /// Whoever commits as a node holds its row: one that is still about to own a run is left alone.
+    private static let lockEnded = SQL("SELECT id FROM perdure.nodes WHERE ended_at IS NOT NULL FOR UPDATE SKIP LOCKED")
+    /// Runs that an ended node still owns stay takeable: it is remembered as ended.
+    private static let forgetIdle = SQL(
+        """
+        DELETE FROM perdure.nodes WHERE id = ANY($1::text[])
+            AND NOT EXISTS (SELECT 1 FROM perdure.runs WHERE runs.owner = nodes.id)
+        """)
+    /// A run without a known owner could never be taken over.
+    private static let rememberOwners = SQL(
+        """
+        INSERT INTO perdure.nodes (id, build, host, process_id, hosted, started_at, ended_at, lease_until)
+        SELECT DISTINCT owner, '', '', 0, '[]', moment.now, moment.now, moment.now
+        FROM perdure.runs CROSS JOIN (SELECT \(StoreClock.now("$1")) AS now) AS moment
+        WHERE owner IS NOT NULL AND NOT EXISTS (SELECT 1 FROM perdure.nodes WHERE id = runs.owner)
+        ON CONFLICT DO NOTHING
+        """)
+    private static let renewal = SQL(
+        """
+        UPDATE perdure.nodes SET lease_until = \(StoreClock.now("$3")) + $2::bigint, renewals = renewals + 1
+        WHERE id = $1::text AND ended_at IS NULL
+        """)
+    private static let others = SQL(
+        """
+        SELECT id, renewals, lease_until <= \(StoreClock.now("$2")) FROM perdure.nodes
+        WHERE ended_at IS NULL AND id <> $1::text
+        """)
+    /// One that has renewed in between has another number, and lives. One that is just renewing is not waited for.
+    private static let endLapsed = SQL(
+        """
+        UPDATE perdure.nodes SET ended_at = \(StoreClock.now("$3")) WHERE id = (
+            SELECT id FROM perdure.nodes WHERE id = $1::text AND renewals = $2::bigint AND ended_at IS NULL
+            FOR NO KEY UPDATE SKIP LOCKED)
+        """)
+    private static let living = SQL(
+        "SELECT id, build, host, process_id, hosted FROM perdure.nodes WHERE ended_at IS NULL ORDER BY started_at, id")
+
+    package var leaseLength: Duration? { options.leaseLength }
+
+    private var leaseMicroseconds: Int64 { Int64(options.leaseLength / .microseconds(1)) }
+
+    /// The process's own clock.
+    private var here: Timestamp { options.clock?() ?? Timestamp.epoch + MachineClock.sinceStart }
+
+    package func register(_ node: NodeRegistration) async throws(StoreError) {
+        try requireEngine("host runs")
+        let former = self.node, length = leaseMicroseconds, time = options.clock?()
+        try await write(on: leases) { session in
+            // Of an ended node others may have taken runs over: it cannot be the same one again. Neither can one that this process had and that
+            // nobody knows of any more.
+            let isAgain = former == node.id
+            let isKnown = try session.exists(Self.anyNode, node.id)
+            guard isKnown || !isAgain else { throw StoreError.leaseLost }
+            let changed = try session.execute(
+                Self.insert, node.id, node.build, node.host, Int64(node.processID), node.hostedText, length, time)
+            guard changed == 1 else { throw StoreError.leaseLost }
+            // A process has one node: the one before it has ended with this.
+            if let former, former != node.id { try session.execute(Self.end, former, time) }
+            try Self.forgetIdle(session)
+            try session.execute(Self.rememberOwners, time)
+        }
+        membership.withLock { $0 = Membership(node: node.id) }
+        bell.listen(to: Channel.node(node.id))
+        // From here on it looks at the others.
+        try await endLapsed(besides: node.id)
+    }
+
+    private static func forgetIdle(_ session: Session) throws {
+        let ended = try session.all(lockEnded) { try $0.text(0) }
+        // What it may have committed before its row was locked is seen by this.
+        if !ended.isEmpty { try session.execute(forgetIdle, ended) }
+    }
+
+    private static let anyNode = SQL("SELECT 1 FROM perdure.nodes WHERE id = $1::text")
+
+    package func unregister(_ node: NodeID) async throws(StoreError) {
+        try requireEngine("host runs")
+        let time = options.clock?()
+        try await write(on: leases) { session in
+            try session.execute(Self.end, node, time)
+            try Self.forgetIdle(session)
+        }
+        membership.withLock { if $0.node == node { $0 = Membership() } }
+        bell.ring(Channel.all)
+    }
+
+    @discardableResult
+    package func renew(_ node: NodeID) async throws(StoreError) -> [NodeID] {
+        guard node == self.node else { throw .leaseLost }
+        let length = leaseMicroseconds, time = options.clock?(), clock = serverClock
+        try await leases.perform { session in
+            // One statement: it holds no lock while an answer is on its way.
+            guard try session.execute(Self.renewal, node, length, time) == 1 else { throw StoreError.leaseLost }
+            try clock.read(session)
+        }
+        do {
+            return try await endLapsed(besides: node)
+        } catch {
+            // The lease is renewed all the same; others are looked at again the next time.
+            options.logger.warning("other nodes cannot be looked at for now: \(error)")
+            return []
+        }
+    }
+
+    @discardableResult
+    private func endLapsed(besides own: NodeID) async throws(StoreError) -> [NodeID] {
+        let time = options.clock?(), length = options.leaseLength
+        let others = try await read(on: leases) { session in
+            try session.all(Self.others, own, time) { row in
+                Lease(node: NodeID(rawValue: try row.text(0)), renewals: try row.integer(1), isOver: try row.bool(2))
+            }
+        }
+        let here = here
+        let lapsed = membership.withLock { $0.sightings.look(at: others, length: length, here: here) }
+        if lapsed.isEmpty { return [] }
+        let ended = try await write(on: leases) { session in
+            let ended = try lapsed.filter { try session.execute(Self.endLapsed, $0.node, $0.renewals, time) == 1 }
+            try Self.forgetIdle(session)
+            return ended.map(\.node)
+        }
+        if !ended.isEmpty { bell.ring(Channel.all) }
+        return ended
+    }
+
+    package func livingNodes() async throws(StoreError) -> [NodeRegistration] {
+        try await read(on: browser) { session in try session.all(Self.living) { try NodeRegistration($0) } }
+    }
+}
+
+/// A clock of this machine that nobody sets, and that counts suspended time.
+private enum MachineClock {
+    private static let start = ContinuousClock.now
+    static var sinceStart: Duration { ContinuousClock.now - start }
+}
+
+extension NodeRegistration {
+    fileprivate init(_ row: Row) throws(BadRow) {
+        self.init(
+            id: NodeID(rawValue: try row.text(0)), build: try row.text(1), host: try row.text(2),
+            processID: Int32(truncatingIfNeeded: try row.integer(3)), hosted: try Self.hosted(stored: try row.text(4)))
+    }
+}

@@ -1,0 +1,17 @@
+package import Logging
+package import PerdureHistory
+
+/// What a test or an embedding layer may set about a store on PostgreSQL.
+package struct PostgresOptions: Sendable {
+    /// Stamps events and deliveries, and measures leases; nil for the server's clock.
+    package var clock: (@Sendable () -> Timestamp)?
+    /// How long a node counts as alive without a renewal.
+    package var leaseLength: Duration = .seconds(15)
+    /// How often it is looked for messages of other nodes when the server does not tell of them.
+    package var bellInterval: Duration = .seconds(1)
+    /// How long an answer of the server may take. A commit that takes longer is given up without knowing its outcome, and repeated.
+    package var answerLimit: Duration = .seconds(30)
+    package var logger: Logger
+
+    package init(logger: Logger = Logger(label: "perdure.postgres")) { self.logger = logger }
+}

@@ -1,0 +1,86 @@
+package import Perdure
+package import PerdureHistory
+package import PerdureStore
+internal import Synchronization
+
+/// Histories in one PostgreSQL database, which any number of nodes share.
+///
+/// One connection writes; commits, claims and deliveries take turns on it. `reader` serves the engine (events, inboxes), `browser` people
+/// and audits, so that a long list does not hold up a replay.
+package final class PostgresStore: Store {
+    package let identity: String
+    let options: PostgresOptions
+    let isEngine: Bool
+    let address: ServerAddress
+    let writer: Connection
+    /// For what says that this node lives: it does not wait behind commits.
+    let leases: Connection
+    let reader: Connection
+    let browser: Connection
+    let bell: Bell
+    let serverClock: ServerClock
+    /// The node of this process, and what it has seen of others.
+    let membership = Mutex(Membership())
+    /// What the last claim gave, until its answer is known to have been heard.
+    let unanswered = Mutex(Claimed())
+    let arrivals = Arrivals()
+
+    init(
+        identity: String, address: ServerAddress, options: PostgresOptions, isEngine: Bool, writer: Connection,
+        leases: Connection, reader: Connection,
+        browser: Connection, bell: Bell, clock: ServerClock
+    ) {
+        self.identity = identity
+        self.address = address
+        self.options = options
+        self.isEngine = isEngine
+        self.writer = writer
+        self.leases = leases
+        self.reader = reader
+        self.browser = browser
+        self.bell = bell
+        serverClock = clock
+    }
+
+    package func now() -> Timestamp { options.clock?() ?? serverClock.now() }
+
+    var node: NodeID? { membership.withLock { $0.node } }
+
+    func requireEngine(_ wish: String) throws(StoreError) {
+        guard isEngine else { throw .unusable(.usage, "A client of \(address) cannot \(wish); open it as an engine.") }
+    }
+
+    /// Work in one transaction, on the connection that writes if no other is given.
+    func write<Result: Sendable>(
+        on connection: Connection? = nil, _ body: @escaping @Sendable (Session) throws -> Result
+    ) async throws(StoreError) -> Result {
+        try await (connection ?? writer).perform { session in
+            try session.untilNotOvertaken { try session.transaction { try body(session) } }
+        }
+    }
+
+    /// Work on a connection that reads, in one statement or one short transaction.
+    func read<Result: Sendable>(
+        on connection: Connection, _ body: @escaping @Sendable (Session) throws -> Result
+    ) async throws(StoreError) -> Result {
+        try await connection.perform(body)
+    }
+
+    /// None yet that an author could write with.
+    package var transactions: (any TransactionalStore.Type)? { nil }
+
+    package func transact(_ transaction: StoreTransaction) async throws(StoreError) -> TransactionResult {
+        throw .unusable(.usage, "A store on PostgreSQL has no transactions for the work of steps.")
+    }
+
+    @discardableResult
+    package func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) -> OutsideWatch { bell.onNotification(handler) }
+
+    package func close() async {
+        bell.stop()
+        await leases.close()
+        await reader.close()
+        await browser.close()
+        await writer.close()
+    }
+}

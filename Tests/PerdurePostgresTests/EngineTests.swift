@@ -1,0 +1,152 @@
+import Perdure
+import PerdureEngine
+import PerdureHistory
+import PerdurePostgres
+import PerdureStore
+import Synchronization
+import Testing
+
+/// Engines in the place of nodes, each with connections of its own, over one database.
+struct EngineTests {
+    @Test func `two nodes share runs and do every step once`() async throws {
+        try await withNodes { nodes in
+            var runs: [Run<String>] = []
+            for number in 0..<60 {
+                runs.append(try await nodes.engines[number % 2].start(Journey.self, input: number, by: Self.ada))
+            }
+            for (number, run) in runs.enumerated() { #expect(try await nodes.output(of: run.id) == "\"3 legs of \(number)\"") }
+            let expected = (0..<60).flatMap { number in (1...3).map { "leg-\($0) of \(number)" } }
+            #expect(nodes.effects.sorted() == expected.sorted())
+        }
+    }
+
+    @Test func `a message that comes by any process reaches the run on its node, and in memory or not`() async throws {
+        try await withNodes { nodes in
+            var runs: [Run<String>] = []
+            for number in 0..<20 {
+                runs.append(try await nodes.engines[0].start(Wait.self, input: number, by: Self.ada))
+            }
+            for run in runs.prefix(10) { try await nodes.client.signal(run.id, Go.self, "client", by: Self.ada) }
+            for run in runs.suffix(10) { try await nodes.engines[1].client.signal(run.id, Go.self, "node", by: Self.ada) }
+            for (number, run) in runs.enumerated() {
+                #expect(try await nodes.output(of: run.id) == "\"\(number) by \(number < 10 ? "client" : "node")\"")
+            }
+        }
+    }
+
+    @Test func `a node that ends hands its runs over at once`() async throws {
+        try await withNodes { nodes in
+            var runs: [RunID] = []
+            for number in 0..<10 {
+                runs.append(try await nodes.engines[0].start(Wait.self, input: number, by: Self.ada).id)
+            }
+            try await nodes.end(0)
+            for run in runs { try await nodes.client.signal(run, Go.self, "late", by: Self.ada) }
+            for (number, run) in runs.enumerated() {
+                #expect(try await nodes.output(of: run) == "\"\(number) by late\"")
+            }
+        }
+    }
+
+    private static let ada = Principal(.human, "ada")
+}
+
+private struct Journey: Workflow {
+    static let name = "journey"
+    static let version: WorkflowVersion = "1"
+    let effects: Effects
+
+    func run(_ input: Int, _ context: WorkflowContext) async throws -> String {
+        for leg in 1...3 {
+            try await context.act("leg-\(leg)", input: input, .idempotent(retention: .forever), irreversible: "travelled") {
+                input, _ in
+                effects.note("leg-\(leg) of \(input)")
+            }
+        }
+        return "3 legs of \(input)"
+    }
+}
+
+private struct Wait: Workflow {
+    static let name = "wait"
+    static let version: WorkflowVersion = "1"
+
+    func run(_ input: Int, _ context: WorkflowContext) async throws -> String {
+        "\(input) by \(try await context.signal(Go.self))"
+    }
+}
+
+private enum Go: Signal {
+    typealias Payload = String
+    static let name = "go"
+}
+
+/// What the steps of all nodes have done.
+private final class Effects: Sendable {
+    private let list = Mutex<[String]>([])
+
+    func note(_ effect: String) { list.withLock { $0.append(effect) } }
+    func sorted() -> [String] { list.withLock { $0.sorted() } }
+}
+
+private final class Nodes: Sendable {
+    let store: StoreConfiguration
+    let effects = Effects()
+    let engines: [Engine]
+    let client: Client
+    private let running = Mutex<[Int: Task<Void, any Error>]>([:])
+
+    init(_ database: TestDatabase) async throws {
+        let store = StoreConfiguration.postgres(try database.url), effects = effects
+        self.store = store
+        var engines: [Engine] = []
+        for _ in 0..<2 {
+            engines.append(
+                try await Engine(store: store) {
+                    Journey(effects: effects)
+                    Wait()
+                })
+        }
+        self.engines = engines
+        client = try await Client(store)
+        for (number, engine) in engines.enumerated() {
+            running.withLock { $0[number] = Task { try await engine.run() } }
+        }
+    }
+
+    /// What the run completes with, as a process sees it that hosts nothing.
+    func output(of run: RunID) async throws -> String? {
+        while try await !client.record(run).state.isFinal { await Task.yield() }
+        guard let last = try await client.history(of: run).last, last.kind == .runCompleted,
+            case .inline(let bytes)? = last.output
+        else { return nil }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// Ends a node in good order.
+    func end(_ number: Int) async throws {
+        guard let task = running.withLock({ $0.removeValue(forKey: number) }) else { return }
+        task.cancel()
+        try await task.value
+    }
+}
+
+/// Two nodes over a database of their own, which is sound when they have ended.
+private func withNodes(_ body: (Nodes) async throws -> Void) async throws {
+    let database = try await TestDatabase()
+    let nodes = try await Nodes(database)
+    let result: Result<Void, any Error>
+    do {
+        result = .success(try await body(nodes))
+    } catch {
+        result = .failure(error)
+    }
+    for number in 0..<2 { try await nodes.end(number) }
+    await nodes.client.close()
+    let store = try await nodes.store.open(.client)
+    #expect(try await store.audit() == [])
+    #expect(try await store.livingNodes().isEmpty)
+    await store.close()
+    await database.remove()
+    try result.get()
+}

@@ -1,0 +1,135 @@
+import Dispatch
+import Perdure
+import PerdureHistory
+import PerdureStore
+import PerdureStoreConformance
+import Testing
+
+@testable import PerdurePostgres
+
+/// What happens between processes that share a database, where a store for one process has nothing to fear.
+struct SharingTests {
+    private static let node = NodeID(rawValue: "node-1")
+    private static let heir = NodeID(rawValue: "node-2")
+
+    @Test func `a message whose transaction ends late is told, though later ones were told before`() async throws {
+        try await withStore { store, harness in
+            let first = try await owned(store), second = try await owned(store)
+            let late = try harness.database.connect(), gate = DispatchSemaphore(value: 0)
+            let written = AsyncStream.makeStream(of: Void.self)
+            let insert = """
+                INSERT INTO perdure.inbox (run, delivery_id, at, kind, name, sender)
+                VALUES (\(first), 'late', 1, 'signal', 'go', '\(Sample.person.storedText)')
+                """
+            async let ended: Void = late.perform { session in
+                try session.transaction {
+                    try session.run(insert)
+                    written.continuation.yield()
+                    gate.wait()
+                }
+            }
+            for await _ in written.stream { break }
+            let run = try #require(try await store.run(number: second)).id
+            _ = try await store.commit([
+                .deliver(Delivery(to: run, id: "early", kind: .signal, name: "go", sender: Sample.person))
+            ])
+            let before = try await store.inbox(ownedBy: Self.node, after: 0, limit: 10).rows
+            gate.signal()
+            try await ended
+            let after = try await store.inbox(ownedBy: Self.node, after: before.last?.number ?? 0, limit: 10).rows
+            let rest = try await store.inbox(ownedBy: Self.node, after: before.last?.number ?? 0, limit: 10).rows
+            #expect(before.map(\.delivery.id) == ["early"] && after.map(\.delivery.id) == ["late"] && rest.isEmpty)
+        }
+    }
+
+    @Test func `the runs of a node that no row names are taken over`() async throws {
+        try await withStore { store, harness in
+            let run = try await owned(store)
+            try await harness.database.connect().perform { try $0.run("DELETE FROM perdure.nodes") }
+            let other = try await harness.open(.engine)
+            try await other.register(registration(Self.heir))
+            let claimed = try await other.claim(ClaimRequest(node: Self.heir, build: "b1", hosted: hosted, limit: 9)).runs
+            #expect(claimed.map(\.record.number) == [run] && claimed.allSatisfy(\.isTakeover))
+            await other.close()
+        }
+    }
+
+    @Test func `a node that is frozen in the middle of a commit does not hold its locks for ever`() async throws {
+        try await withStore { store, harness in
+            let number = try await owned(store), gate = DispatchSemaphore(value: 0)
+            let run = try #require(try await store.run(number: number)).id
+            let locked = AsyncStream.makeStream(of: Void.self)
+            let writer = try #require(store as? PostgresStore).writer
+            let frozen = Task {
+                try await writer.perform { session in
+                    try session.transaction {
+                        try session.run("SELECT 1 FROM perdure.runs FOR UPDATE")
+                        locked.continuation.yield()
+                        gate.wait()
+                    }
+                }
+            }
+            for await _ in locked.stream { break }
+            let other = try await harness.open(.engine)
+            let message = Delivery(to: run, id: "m", kind: .signal, name: "go", sender: Sample.person)
+            while true {
+                do throws(StoreError) {
+                    _ = try await other.commit([.deliver(message)])
+                    break
+                } catch {
+                    guard case .unavailable = error else { throw error }
+                }
+            }
+            gate.signal()
+            await #expect(throws: StoreError.self) { try await frozen.value }
+            #expect(try await other.inbox(run: number).map(\.delivery.id) == ["m"])
+            await other.close()
+        }
+    }
+
+    @Test func `of several engines that open an empty database at once, one makes the store`() async throws {
+        let harness = try await PostgresHarness()
+        let identities = try await withThrowingTaskGroup(of: String.self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    let store = try await harness.open(.engine)
+                    let identity = store.identity
+                    await store.close()
+                    return identity
+                }
+            }
+            return try await group.reduce(into: Set()) { $0.insert($1) }
+        }
+        #expect(identities.count == 1)
+        await harness.remove()
+    }
+
+    // MARK: Scenery
+
+    private let hosted: [ClaimRequest.Hosted] = [.init(workflow: "greeting", version: "1")]
+
+    private func registration(_ node: NodeID) -> NodeRegistration {
+        NodeRegistration(id: node, build: "b1", host: "host", processID: 1, hosted: hosted)
+    }
+
+    private func owned(_ store: any Store) async throws -> Int64 {
+        guard case .created(let record)? = try await store.commit([SampleRun(owner: Self.node).creation]).first else {
+            throw NothingThrown()
+        }
+        return record.number
+    }
+
+    private func withStore(_ body: (any Store, PostgresHarness) async throws -> Void) async throws {
+        let harness = try await PostgresHarness(), store = try await harness.open(.engine)
+        try await store.register(registration(Self.node))
+        let result: Result<Void, any Error>
+        do {
+            result = .success(try await body(store, harness))
+        } catch {
+            result = .failure(error)
+        }
+        await store.close()
+        await harness.remove()
+        try result.get()
+    }
+}
