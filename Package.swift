@@ -92,7 +92,7 @@ var targets: [Target] = [
     .target(
         name: "DocumentedExamples",
         dependencies: [
-            "Perdure", "PerdureEngine", "PerdureSQLite", "PerdureTesting", "PerdureCommands", log, lifecycle,
+            "Perdure", "PerdureEngine", "PerdureSQLite", "PerdurePostgres", "PerdureTesting", "PerdureCommands", log, lifecycle,
             .product(name: "UnixSignals", package: "swift-service-lifecycle"),
         ], path: "Examples/Documents", swiftSettings: settings),
     tests(

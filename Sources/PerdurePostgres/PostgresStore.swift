@@ -1,4 +1,4 @@
-package import Perdure
+import Perdure
 package import PerdureHistory
 package import PerdureStore
 internal import Synchronization
@@ -17,6 +17,8 @@ package final class PostgresStore: Store {
     let leases: Connection
     let reader: Connection
     let browser: Connection
+    /// For the work of steps.
+    let transactors: Transactors
     let bell: Bell
     let serverClock: ServerClock
     /// The node of this process, and what it has seen of others.
@@ -27,7 +29,8 @@ package final class PostgresStore: Store {
 
     init(
         identity: String, address: ServerAddress, options: PostgresOptions, isEngine: Bool, writer: Connection,
-        leases: Connection, reader: Connection,
+        leases: Connection,
+        transactors: Transactors, reader: Connection,
         browser: Connection, bell: Bell, clock: ServerClock
     ) {
         self.identity = identity
@@ -35,6 +38,7 @@ package final class PostgresStore: Store {
         self.options = options
         self.isEngine = isEngine
         self.writer = writer
+        self.transactors = transactors
         self.leases = leases
         self.reader = reader
         self.browser = browser
@@ -66,18 +70,12 @@ package final class PostgresStore: Store {
         try await connection.perform(body)
     }
 
-    /// None yet that an author could write with.
-    package var transactions: (any TransactionalStore.Type)? { nil }
-
-    package func transact(_ transaction: StoreTransaction) async throws(StoreError) -> TransactionResult {
-        throw .unusable(.usage, "A store on PostgreSQL has no transactions for the work of steps.")
-    }
-
     @discardableResult
     package func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) -> OutsideWatch { bell.onNotification(handler) }
 
     package func close() async {
         bell.stop()
+        await transactors.close()
         await leases.close()
         await reader.close()
         await browser.close()

@@ -1,10 +1,11 @@
 import Perdure
 import PerdureEngine
 import PerdureHistory
-import PerdurePostgres
 import PerdureStore
 import Synchronization
 import Testing
+
+@testable import PerdurePostgres
 
 /// Engines in the place of nodes, each with connections of its own, over one database.
 struct EngineTests {
@@ -48,7 +49,44 @@ struct EngineTests {
         }
     }
 
+    @Test func `steps in a transaction of the database are done once each, and those that fail leave nothing`() async throws {
+        try await withNodes { nodes in
+            var runs: [Run<Int>] = []
+            for number in 0..<20 {
+                runs.append(try await nodes.engines[number % 2].start(Booking.self, input: number, by: Self.ada))
+            }
+            for (number, run) in runs.enumerated() { #expect(try await nodes.output(of: run.id) == "\(number + 1)") }
+            let seats = try await nodes.database.connect().perform { try $0.all(Booking.seats) { try $0.integer(0) } }
+            #expect(seats == (0..<20).map { Int64($0 + 1) })
+        }
+    }
+
     private static let ada = Principal(.human, "ada")
+}
+
+private struct Booking: Workflow {
+    static let name = "booking"
+    static let version: WorkflowVersion = "1"
+    static let seats = SQL("SELECT seat FROM seats ORDER BY seat")
+
+    /// A full seat is tried first: nothing of that stays.
+    func run(_ input: Int, _ context: WorkflowContext) async throws -> Int {
+        let seat = try await context.step("book", input: input, .transactional(in: .postgres), irreversible: "booked") {
+            input, connection in
+            try connection.execute("INSERT INTO seats (seat) VALUES ($1)", input + 1)
+            return try connection.rows("SELECT max(seat) FROM seats WHERE seat = $1", input + 1).first?[0].integer ?? 0
+        }
+        do {
+            try await context.act("book-again", input: input, .transactional(in: .postgres), irreversible: "booked") {
+                input, connection in
+                try connection.execute("INSERT INTO seats (seat) VALUES ($1)", 1_000 + input)
+                try connection.execute("INSERT INTO seats (seat) VALUES ($1)", input + 1)
+            }
+        } catch is StepFailure {
+            return Int(seat)
+        }
+        return -1
+    }
 }
 
 private struct Journey: Workflow {
@@ -92,6 +130,7 @@ private final class Effects: Sendable {
 private final class Nodes: Sendable {
     let store: StoreConfiguration
     let effects = Effects()
+    let database: TestDatabase
     let engines: [Engine]
     let client: Client
     private let running = Mutex<[Int: Task<Void, any Error>]>([:])
@@ -99,12 +138,15 @@ private final class Nodes: Sendable {
     init(_ database: TestDatabase) async throws {
         let store = StoreConfiguration.postgres(try database.url), effects = effects
         self.store = store
+        self.database = database
+        try await database.connect().perform { try $0.run("CREATE TABLE seats (seat bigint PRIMARY KEY)") }
         var engines: [Engine] = []
         for _ in 0..<2 {
             engines.append(
                 try await Engine(store: store) {
                     Journey(effects: effects)
                     Wait()
+                    Booking()
                 })
         }
         self.engines = engines

@@ -1,3 +1,4 @@
+import Dispatch
 import Foundation
 import Synchronization
 
@@ -11,6 +12,10 @@ final class Proxy: Sendable {
         case cuttingAnswers
         /// The connection ends before the next thing that is said to the server comes through.
         case cuttingQuestions
+        /// A connection ends when it has asked for a commit, before the answer comes through.
+        case losingCommits
+        /// The same, but the server hears of it only after `letCommitThrough`.
+        case holdingCommits
     }
 
     private struct State {
@@ -24,6 +29,8 @@ final class Proxy: Sendable {
     private final class Pair: Sendable {
         let client: Int32
         let server: Int32
+        /// Nothing that the server says comes through any more.
+        let isLost = Atomic(false)
 
         init(client: Int32, server: Int32) {
             self.client = client
@@ -40,6 +47,7 @@ final class Proxy: Sendable {
     let port: Int
     private let listener: Int32
     private let state = Mutex(State())
+    private let released = DispatchSemaphore(value: 0)
 
     var mode: Mode {
         get { state.withLock { $0.mode } }
@@ -51,10 +59,9 @@ final class Proxy: Sendable {
     let connections: AsyncStream<Void>
     private let connected: AsyncStream<Void>.Continuation
 
-    /// - Parameters:
-    ///   - upstream: the port of the server.
-    ///   - port: one to listen on, where an earlier one did; 0 for any.
-    init(to upstream: Int, on port: Int = 0) throws {
+    /// - Parameter port: one to listen on, where an earlier one did; 0 for any.
+    init(on port: Int = 0) throws {
+        guard let upstream = try PostgresServer.parts.port else { throw PostgresServer.IsMissing() }
         (connections, connected) = AsyncStream.makeStream()
         let listener = Self.socket()
         self.listener = listener
@@ -77,6 +84,9 @@ final class Proxy: Sendable {
         shutdown(listener, Int32(SHUT_RDWR))
         cut()
     }
+
+    /// Lets the commit of one connection through that was held.
+    func letCommitThrough() { released.signal() }
 
     func cut() {
         for pair in state.withLock({ $0.pairs }) { pair.end() }
@@ -126,17 +136,37 @@ final class Proxy: Sendable {
         while true {
             let count = recv(source, &bytes, bytes.count, 0)
             if count <= 0 { return }
+            if isAnswer, pair.isLost.load(ordering: .sequentiallyConsistent) { return }
+            let commits = !isAnswer && bytes[..<count].contains(Array("COMMIT\0".utf8))
             switch (mode, isAnswer) {
             case (.swallowing, true): continue
             case (.cuttingAnswers, true), (.cuttingQuestions, false): return
+            case (.losingCommits, false) where commits: pair.isLost.store(true, ordering: .sequentiallyConsistent)
+            case (.holdingCommits, false) where commits:
+                pair.isLost.store(true, ordering: .sequentiallyConsistent)
+                shutdown(source, Int32(SHUT_RDWR))
+                released.wait()
+                if Self.send(bytes[..<count], to: target) { Self.awaitAnswer(on: target) }
+                return
             default: break
             }
-            var sent = 0
-            while sent < count {
-                let part = bytes[sent..<count].withUnsafeBytes { send(target, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
-                if part <= 0 { return }
-                sent += part
-            }
+            guard Self.send(bytes[..<count], to: target) else { return }
         }
+    }
+
+    private static func send(_ bytes: ArraySlice<UInt8>, to socket: Int32) -> Bool {
+        var rest = bytes
+        while !rest.isEmpty {
+            let sent = rest.withUnsafeBytes { Foundation.send(socket, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            if sent <= 0 { return false }
+            rest = rest.dropFirst(sent)
+        }
+        return true
+    }
+
+    /// Before that the server might notice that nobody is there, and not do what it was asked for.
+    private static func awaitAnswer(on socket: Int32) {
+        var byte: UInt8 = 0
+        recv(socket, &byte, 1, Int32(MSG_PEEK))
     }
 }

@@ -87,6 +87,64 @@ struct SharingTests {
         }
     }
 
+    @Test func `a claim whose commit was lost on the way is repeated before the server has heard of it, and owns what it said`()
+        async throws
+    {
+        let harness = try await PostgresHarness()
+        let proxy = try Proxy()
+        defer { proxy.stop() }
+        let store = try await harness.open(.engine, through: proxy) { _ in }
+        try await store.register(registration(Self.node))
+        guard case .created(let record)? = try await store.commit([SampleRun().creation]).first else { throw NothingThrown() }
+        let request = ClaimRequest(node: Self.node, build: "b1", hosted: hosted, limit: 9)
+        proxy.mode = .holdingCommits
+        #expect(try await storeError { try await store.claim(request) }.kind == "outcome unknown")
+        proxy.mode = .passing
+        async let repeated = store.claim(request)
+        let observer = try harness.database.connect()
+        while try await observer.perform({ try !$0.exists(Self.isAnyoneWaiting) }) { await Task.yield() }
+        proxy.letCommitThrough()
+        let claimed = try await repeated.runs
+        #expect(claimed.map(\.record.number) == [record.number] && claimed.map(\.record.epoch) == [record.epoch + 1])
+        #expect(try await store.run(number: record.number)?.owner == Self.node)
+        #expect(try await store.audit() == [])
+        await store.close()
+        await harness.remove()
+    }
+
+    @Test func `a run that is advanced twice in one commit is, and so are those around it`() async throws {
+        try await withStore { store, _ in
+            var first = SampleRun(owner: Self.node), second = SampleRun(owner: Self.node)
+            for result in try await store.commit([first.creation, second.creation]) {
+                guard case .created(let record) = result else { throw NothingThrown() }
+                if record.id == first.record.id { first.record = record } else { second.record = record }
+            }
+            let drafts = ["a", "b", "c"].map { EventDraft(.stepSucceeded, subject: $0, output: .inline(Array("1".utf8))) }
+            let items: [CommitItem] = [
+                .advance(first.advance([drafts[0]])), .advance(second.advance([drafts[0]])), .advance(first.advance([drafts[1]])),
+                .advance(second.advance([drafts[1]])), .advance(first.advance([drafts[2]])),
+            ]
+            for result in try await store.commit(items) {
+                guard case .advanced = result else { throw NothingThrown() }
+            }
+            #expect(try await store.events(of: first.number, after: 0, limit: 9) == first.events)
+            #expect(try await store.events(of: second.number, after: 0, limit: 9) == second.events)
+        }
+    }
+
+    @Test func `a commit that is too large for one transaction is cut, in its order`() async throws {
+        let big = SaltedDigest.plain([1])
+        func run(_ megabytes: Int64) -> CommitItem {
+            var run = SampleRun(owner: Self.node)
+            run.append(EventDraft(.stepSucceeded, subject: "a", output: .spilled(digest: big, size: megabytes << 20)))
+            return run.creation
+        }
+        let sizes: [Int64] = [30, 30, 30, 200, 1, 1]
+        let parts = Committer(node: nil, time: nil).parts(of: sizes.map(run))
+        #expect(parts.map(\.indices) == [0..<2, 2..<3, 3..<4, 4..<6])
+        #expect(Committer(node: nil, time: nil).parts(of: [run(200)]).map(\.indices) == [0..<1])
+    }
+
     @Test func `of several engines that open an empty database at once, one makes the store`() async throws {
         let harness = try await PostgresHarness()
         let identities = try await withThrowingTaskGroup(of: String.self) { group in
@@ -106,6 +164,8 @@ struct SharingTests {
 
     // MARK: Scenery
 
+    private static let isAnyoneWaiting = SQL(
+        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
     private let hosted: [ClaimRequest.Hosted] = [.init(workflow: "greeting", version: "1")]
 
     private func registration(_ node: NodeID) -> NodeRegistration {

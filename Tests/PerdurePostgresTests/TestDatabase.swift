@@ -12,11 +12,17 @@ struct TestDatabase: Sendable {
         try await Connection(toTestServer: ()).perform { try $0.run(create) }
     }
 
-    var url: String {
+    var parts: URLComponents {
         get throws {
             var parts = try PostgresServer.parts
             parts.path = "/" + name
-            guard let url = parts.string else { throw PostgresServer.IsMissing() }
+            return parts
+        }
+    }
+
+    var url: String {
+        get throws {
+            guard let url = try parts.string else { throw PostgresServer.IsMissing() }
             return url
         }
     }

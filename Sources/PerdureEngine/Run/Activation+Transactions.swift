@@ -92,15 +92,15 @@ extension Activation {
         }
     }
 
-    /// How long the work of a transaction may take before it is talked about: nothing else is written meanwhile, and what is not SQL cannot
-    /// be interrupted.
+    /// How long the work of a transaction may take before it is talked about: what it has locked others wait for, in SQLite everything that is
+    /// written, and what is not SQL cannot be interrupted.
     private static let patience = Duration.seconds(2)
 
     private func watched<Output>(_ attempt: Attempt, _ work: () throws -> Output) rethrows -> Output {
         let alarm = services.scheduler.makeAlarm()
         services.scheduler.set(alarm, at: services.clock.now() + Self.patience) { [services, identity] in
             services.logger.warning(
-                "the work of a transactional step takes long; it holds up every other write and cannot be interrupted outside of SQL",
+                "the work of a transactional step takes long; others wait for its locks, and it cannot be interrupted outside of SQL",
                 metadata: [
                     "run": "\(identity.id)", "workflow": "\(identity.workflow)", "step": "\(attempt.subject)",
                     "after": "\(Self.patience)",

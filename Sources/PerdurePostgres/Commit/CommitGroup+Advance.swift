@@ -145,7 +145,7 @@ extension CommitGroup {
         if state.isFinal { writes.forget(run) }
         writes.renewWake(of: run)
         if state == .ready || state == .blocked || facts.runs[run]?.wakes.isEmpty == false {
-            noteNews { $0.ringAll() }
+            news.ringAll()
         }
     }
 }

@@ -45,9 +45,9 @@ extension CommitGroup {
             facts.runs[run]?.hasWake = true
         }
         switch facts.runs[run]?.record.owner {
-        case nil: if wake != .nobody { noteNews { $0.ringAll() } }
+        case nil: if wake != .nobody { news.ringAll() }
         case let owner? where owner == facts.node: break
-        case let owner?: noteNews { $0.ring(owner) }
+        case let owner?: news.ring(owner)
         }
     }
 

@@ -9,7 +9,7 @@ final class CommitGroup {
     let session: Session
     let facts: CommitFacts
     let writes = CommitWrites()
-    private(set) var news = StoreNews()
+    var news = StoreNews()
 
     init(_ facts: CommitFacts, _ session: Session) {
         self.facts = facts
@@ -133,8 +133,6 @@ final class CommitGroup {
         writes.beat(heartbeat, at: facts.now)
         return .advanced
     }
-
-    func noteNews(_ body: (inout StoreNews) -> Void) { body(&news) }
 }
 
 /// Who has to hear of what was committed.

@@ -37,12 +37,28 @@ struct Committer: Sendable {
     func commit(_ items: [CommitItem], _ session: Session) throws -> CommitAnswer {
         var answer = CommitAnswer()
         do {
-            try commit(items[...], session, into: &answer)
+            for part in parts(of: items) { try commit(part, session, into: &answer) }
         } catch  where !answer.results.isEmpty {
             // Some of them are durable. Asked again, those answer as they did.
             throw StoreError.outcomeUnknown("a part of the commit was not written: \(StoreError(error))")
         }
         return answer
+    }
+
+    /// The server takes a gigabyte at once at most, and keeps several times as much of it in memory.
+    private static let partSize: Int64 = 64 << 20
+
+    func parts(of items: [CommitItem]) -> [ArraySlice<CommitItem>] {
+        var parts: [ArraySlice<CommitItem>] = []
+        var rest = items[...], size: Int64 = 0
+        for index in items.indices {
+            size += items[index].valueSize
+            guard size > Self.partSize, index > rest.startIndex else { continue }
+            parts.append(rest[..<index])
+            rest = rest[index...]
+            size = items[index].valueSize
+        }
+        return parts + [rest]
     }
 
     /// Cut in halves until what the server does not take stands alone: the others do not share its fate.
@@ -117,4 +133,26 @@ extension ServerFailure {
     var isOvertaking: Bool {
         isRetryable || isUnique("runs_ids") || isUnique("runs_keys") || isUnique("business_keys_names")
     }
+}
+
+extension CommitItem {
+    /// The bytes of its values, which are most of what it sends.
+    fileprivate var valueSize: Int64 {
+        switch self {
+        case .create(let run): run.events.valueSize
+        case .advance(let advance):
+            advance.events.valueSize + advance.children.reduce(0) { $0 + $1.events.valueSize }
+                + advance.deliveries.reduce(0) { $0 + $1.valueSize } + (advance.successor?.events.valueSize ?? 0)
+        case .deliver(let delivery): delivery.valueSize
+        case .beat(let heartbeat): Int64(heartbeat.details?.count ?? 0)
+        }
+    }
+}
+
+extension [Event] {
+    fileprivate var valueSize: Int64 { reduce(0) { $0 + ($1.input?.size ?? 0) + ($1.output?.size ?? 0) } }
+}
+
+extension Delivery {
+    fileprivate var valueSize: Int64 { Int64(payload?.count ?? 0) }
 }

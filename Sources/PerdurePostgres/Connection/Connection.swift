@@ -1,10 +1,15 @@
 internal import Dispatch
+internal import Perdure
 internal import PerdureStore
 
 /// What a test or an embedding layer may set about connections.
 struct ConnectionOptions: Sendable {
-    /// How long one round trip may take. Then the link is given up, with a commit's outcome unknown.
+    /// For how long nothing may come or be sent while an answer is waited for. Then the link is given up, with a commit's outcome unknown.
     var answerLimit: Duration = .seconds(30)
+    /// Whether address and user are known to be right, which every connection knows of itself once it has done something. A server that refuses
+    /// them after that is taken for one that heals: a replica that the address names for a while, or rights and passwords in the middle of a
+    /// change.
+    var isProven = false
 }
 
 /// A queue of its own with a link to the server, which is opened when it is needed, and again after it was lost. Work is never cancelled: a
@@ -13,7 +18,7 @@ struct ConnectionOptions: Sendable {
 /// `@unchecked` because everything that changes is only touched on the queue, which is serial.
 final class Connection: @unchecked Sendable {
     private let address: ServerAddress
-    private let options: ConnectionOptions
+    private var options: ConnectionOptions
     private let onOpen: @Sendable (Session) throws -> Void
     private let queue: DispatchQueue
     private var session: Session?
@@ -66,9 +71,22 @@ final class Connection: @unchecked Sendable {
         do {
             let session = try openSession(asked)
             defer { tidy(session) }
-            return .success(try work(session))
+            let result = try work(session)
+            options.isProven = true
+            return .success(result)
+        } catch let error as StoreError {
+            return .failure(error)
         } catch {
-            return .failure(StoreError(error))
+            return .failure(failure(error))
+        }
+    }
+
+    private func failure(_ error: any Error) -> StoreError {
+        switch StoreError(error) {
+        case .unusable(.storeReadOnly, let message) where options.isProven: .unavailable(message)
+        case .unusable(.storeRefused, let message) where options.isProven: .unavailable(message)
+        case .unusable(.storeMissing, let message) where options.isProven: .unavailable(message)
+        case let failure: failure
         }
     }
 
@@ -88,8 +106,9 @@ final class Connection: @unchecked Sendable {
             refusal = nil
             return session
         } catch {
-            refusal = (StoreError(error), .now)
-            throw error
+            let failure = failure(error)
+            refusal = (failure, .now)
+            throw failure
         }
     }
 

@@ -14,13 +14,13 @@ extension Link {
     /// - Parameter mayCommit: whether something may be durable if the answer is lost.
     /// - Throws: `LinkFailure`; the link is lost then.
     func exchange(_ batch: Batch, within limit: Duration, mayCommit: Bool) throws(LinkFailure) -> Exchange {
-        let deadline = ContinuousClock.now + limit
+        var patience = Patience(silence: limit)
         guard PQenterPipelineMode(handle) != 0 else { throw lost(complaint, mayCommit: false) }
         // One answer comes for each, in this order.
         let expected = try send(batch, mayCommit: mayCommit)
         var exchange = Exchange()
         var next = expected.makeIterator()
-        while let result = try nextResult(by: deadline, limit, mayCommit, &exchange) {
+        while let result = try nextResult(&patience, mayCommit, &exchange) {
             let answer = Answer(result)
             let status = PQresultStatus(result)
             if status == PGRES_PIPELINE_SYNC { break }
@@ -46,10 +46,10 @@ extension Link {
 
     /// Runs a script of any number of statements without values.
     func run(_ script: String, within limit: Duration, mayCommit: Bool) throws(LinkFailure) -> ServerFailure? {
-        let deadline = ContinuousClock.now + limit
+        var patience = Patience(silence: limit)
         guard PQsendQuery(handle, script) != 0 else { throw lost(complaint, mayCommit: false) }
         var exchange = Exchange()
-        while let result = try nextResult(by: deadline, limit, mayCommit, &exchange, endsWithNull: true) {
+        while let result = try nextResult(&patience, mayCommit, &exchange, endsWithNull: true) {
             let answer = Answer(result)
             switch PQresultStatus(result) {
             case PGRES_FATAL_ERROR: try note(result, .execute(0), mayCommit, &exchange)
@@ -60,13 +60,13 @@ extension Link {
         return exchange.failure
     }
 
-    private enum Part {
+    enum Part {
         /// The slot, and the place of the statement that needs it.
         case prepare(Int, Int)
         case execute(Int)
     }
 
-    private func lost(_ why: String, mayCommit: Bool) -> LinkFailure {
+    func lost(_ why: String, mayCommit: Bool) -> LinkFailure {
         lose()
         return LinkFailure(description: "the connection to the server was lost: \(why)", mayHaveCommitted: mayCommit)
     }
@@ -130,7 +130,7 @@ extension Link {
     // MARK: Receiving
 
     /// Keeps the first failure; the link is lost if the server ends it with this one.
-    private func note(_ result: OpaquePointer, _ part: Part, _ mayCommit: Bool, _ exchange: inout Exchange) throws(LinkFailure) {
+    func note(_ result: OpaquePointer, _ part: Part, _ mayCommit: Bool, _ exchange: inout Exchange) throws(LinkFailure) {
         guard exchange.failure == nil else { return }
         guard var failure = ServerFailure(result) else {
             throw lost(String(cString: PQresultErrorMessage(result)), mayCommit: mayCommit)
@@ -146,18 +146,18 @@ extension Link {
     /// The next result that is one. Between those of two statements libpq gives none; two such in a row are the end.
     ///
     /// - Parameter exchange: once a statement has failed, nothing was or will be committed: a link that is lost then changes nothing of that.
-    private func nextResult(
-        by deadline: ContinuousClock.Instant, _ limit: Duration, _ mayCommit: Bool, _ exchange: inout Exchange,
-        endsWithNull: Bool = false
+    func nextResult(
+        _ patience: inout Patience, _ mayCommit: Bool, _ exchange: inout Exchange, endsWithNull: Bool = false
     ) throws(LinkFailure) -> OpaquePointer? {
         let mayCommit = mayCommit && exchange.failure == nil
         for _ in 0..<2 {
             while PQisBusy(handle) != 0 {
                 let flush = PQflush(handle)
                 if flush < 0 { throw lost(complaint, mayCommit: mayCommit) }
-                guard Readiness.wait(for: [(socket, flush == 0 ? .reading : .both)], until: deadline) != nil else {
-                    throw lost("it has not answered within \(limit)", mayCommit: mayCommit)
+                guard Readiness.wait(for: [(socket, flush == 0 ? .reading : .both)], until: patience.end) != nil else {
+                    throw lost("it has not answered within \(patience.limit)", mayCommit: mayCommit)
                 }
+                patience.noteProgress()
                 // Where this fails, what has come before may still hold the server's reason, and the next result tells it.
                 if PQconsumeInput(handle) == 0, PQstatus(handle) == CONNECTION_OK { throw lost(complaint, mayCommit: mayCommit) }
             }

@@ -12,6 +12,15 @@ final class Answer {
     var rowCount: Int32 { PQntuples(result) }
     /// How many rows the statement changed or returned.
     var changes: Int { Int(String(cString: PQcmdTuples(result))) ?? 0 }
+    var columnNames: [String] { (0..<PQnfields(result)).map { PQfname(result, $0).map { String(cString: $0) } ?? "" } }
+    /// The number of a column's type in the server's catalogue.
+    func type(_ column: Int32) -> UInt32 { PQftype(result, column) }
+    /// A value that was sent as a text; nil for NULL.
+    func text(_ row: Int32, _ column: Int32) -> String? {
+        guard row < PQntuples(result), column < PQnfields(result), PQgetisnull(result, row, column) == 0 else { return nil }
+        let bytes = UnsafeRawBufferPointer(start: PQgetvalue(result, row, column), count: Int(PQgetlength(result, row, column)))
+        return String(decoding: bytes, as: UTF8.self)
+    }
     /// What the server says it has done, such as `COMMIT`.
     var tag: String { String(cString: PQcmdStatus(result)) }
 }

@@ -14,7 +14,7 @@ final class Session {
     private static let freeze = SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
     private static let undo = SQL("ROLLBACK")
 
-    /// - Parameter answerLimit: how long one round trip may take.
+    /// - Parameter answerLimit: for how long the server may be silent in one round trip.
     init(_ link: Link, answerLimit: Duration) {
         self.link = link
         self.answerLimit = answerLimit

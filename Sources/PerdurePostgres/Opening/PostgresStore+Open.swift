@@ -13,6 +13,7 @@ extension PostgresStore {
         var limits = ConnectionOptions()
         limits.answerLimit = options.answerLimit
         let writer = connection(address, "writer", limits, settings: writing)
+        limits.isProven = true
         do {
             let identity = try await writer.perform { session in
                 switch role {
@@ -34,6 +35,8 @@ extension PostgresStore {
             return PostgresStore(
                 identity: identity, address: address, options: options, isEngine: role == .engine, writer: writer,
                 leases: connection(address, "leases", limits, settings: writing),
+                transactors: Transactors(
+                    (1...options.transactors).map { connection(address, "steps.\($0)", limits) }),
                 reader: connection(address, "reader", limits, settings: byIndex),
                 browser: connection(address, "browser", limits), bell: bell, clock: clock)
         } catch {

@@ -119,7 +119,7 @@ struct BellTests {
     @Test("A bell tells of an absence of the server once, keeps what it is to send, and sends it when the server is back")
     func absence() async throws {
         let name = name
-        let proxy = try Proxy(to: try #require(try PostgresServer.parts.port))
+        let proxy = try Proxy()
         defer { proxy.stop() }
         proxy.mode = .cuttingQuestions
         let (troubles, continuation) = AsyncStream.makeStream(of: String.self)

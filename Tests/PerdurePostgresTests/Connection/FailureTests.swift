@@ -31,11 +31,6 @@ struct FailureTests {
         return try await storeError { try await connection.perform { _ = try $0.exists(one) } }
     }
 
-    private static func proxy() throws -> Proxy {
-        guard let port = try PostgresServer.parts.port else { throw PostgresServer.IsMissing() }
-        return try Proxy(to: port)
-    }
-
     // MARK: Getting in
 
     @Test("A wrong password, user or database is said, with a code of its own, and without the password")
@@ -92,16 +87,34 @@ struct FailureTests {
         #expect(error.kind == "unavailable" && error.description.contains("53300"))
     }
 
+    @Test("A server that refuses who was let in before is unavailable, and heals")
+    func changingPassword() async throws {
+        let role = "r\(UUID().uuidString.lowercased().replacing("-", with: ""))"
+        let server = try Connection(toTestServer: ())
+        try await server.perform { try $0.run("CREATE ROLE \(role) LOGIN PASSWORD 'p'") }
+        let connection = Connection(
+            try Self.change {
+                $0.user = role; $0.password = "p"
+            })
+        try await connection.perform { _ = try $0.exists(Self.one) }
+        try await server.perform { try $0.run("ALTER ROLE \(role) PASSWORD 'q'") }
+        _ = try await storeError { try await connection.perform { try $0.execute(Self.endSelf) } }
+        let error = try await storeError { try await connection.perform { _ = try $0.exists(Self.one) } }
+        #expect(error.kind == "unavailable" && error.description.contains("28P01"))
+        try await server.perform { try $0.run("ALTER ROLE \(role) PASSWORD 'p'") }
+        #expect(try await connection.perform { try $0.exists(Self.one) })
+    }
+
     @Test("A port that nobody listens on is unavailable, and heals with the server")
     func dead() async throws {
-        let schema = try await TestSchema(), first = try Self.proxy()
+        let schema = try await TestSchema(), first = try Proxy()
         let connection = try schema.connect(through: first)
         try await connection.perform { _ = try $0.execute(TestSchema.insert, 1, "x") }
         first.stop()
         for _ in 0..<2 {
             #expect(try await storeError { try await connection.perform { _ = try $0.exists(Self.one) } }.kind == "unavailable")
         }
-        let second = try Proxy(to: try #require(try PostgresServer.parts.port), on: first.port)
+        let second = try Proxy(on: first.port)
         defer { second.stop() }
         try await connection.perform { _ = try $0.execute(TestSchema.insert, 2, "x") }
         #expect(try await schema.ids() == [1, 2])
@@ -109,7 +122,7 @@ struct FailureTests {
 
     @Test("A server that says nothing while it should let us in is given up, and another host tried")
     func silentHost() async throws {
-        let proxy = try Self.proxy()
+        let proxy = try Proxy()
         defer { proxy.stop() }
         proxy.mode = .swallowing
         let error = try await Self.refusal(PostgresServer.address(port: proxy.port, "connect_timeout=1"))
@@ -124,7 +137,7 @@ struct FailureTests {
 
     @Test("Who waited while a server did not answer is not made to wait for it once more")
     func waiters() async throws {
-        let proxy = try Self.proxy()
+        let proxy = try Proxy()
         defer { proxy.stop() }
         proxy.mode = .swallowing
         let connection = Connection(try PostgresServer.address(port: proxy.port, "connect_timeout=1"))
@@ -290,7 +303,7 @@ struct FailureTests {
         "A COMMIT whose answer, or which itself, is lost on the way leaves its outcome open", arguments: [true, false],
         [true, false])
     func lostCommit(_ arrives: Bool, pipelined: Bool) async throws {
-        let schema = try await TestSchema(), proxy = try Self.proxy()
+        let schema = try await TestSchema(), proxy = try Proxy()
         defer { proxy.stop() }
         let connection = try schema.connect(through: proxy)
         let error = try await storeError {
@@ -316,7 +329,7 @@ struct FailureTests {
 
     @Test("A link that is lost in a transaction before its COMMIT was sent leaves nothing, and that is known")
     func lostBeforeCommit() async throws {
-        let schema = try await TestSchema(), proxy = try Self.proxy()
+        let schema = try await TestSchema(), proxy = try Proxy()
         defer { proxy.stop() }
         let connection = try schema.connect(through: proxy)
         let error = try await storeError {
@@ -334,7 +347,7 @@ struct FailureTests {
 
     @Test("A server that waits for a lock notices that the one who asked for it is gone")
     func abandoned() async throws {
-        let schema = try await TestSchema(), proxy = try Self.proxy()
+        let schema = try await TestSchema(), proxy = try Proxy()
         defer { proxy.stop() }
         let holder = try schema.connect(), waiter = try schema.connect(through: proxy), observer = try schema.connect()
         let backend = try await waiter.perform { try $0.first(Self.backend) { try $0.integer(0) } }
@@ -355,7 +368,7 @@ struct FailureTests {
 
     @Test("A server that falls silent is given up: a read can be asked again, a commit's outcome is open")
     func silent() async throws {
-        let schema = try await TestSchema(), proxy = try Self.proxy()
+        let schema = try await TestSchema(), proxy = try Proxy()
         defer { proxy.stop() }
         let connection = try schema.connect(through: proxy, answerLimit: .seconds(2))
         let read = try await storeError {
