@@ -190,6 +190,10 @@ package final class MemoryStore: Store {
         try read { $0.marked(kind, subject, in: run) }
     }
 
+    package func ended(among waits: [RunWait]) async throws(StoreError) -> [RunWait] {
+        try read { state in waits.filter { state.isEnded($0) } }
+    }
+
     package func labels(of runs: [Int64]) async throws(StoreError) -> [Int64: [String: String]] {
         try read { $0.labels(of: runs) }
     }

@@ -117,6 +117,9 @@ package protocol Store: Sendable {
     /// Of a run's unread rows those that may concern it without its code (`InboxKind.needsNoCode`), and `retry`. The first
     /// page of them.
     func interventions(run: Int64) async throws(StoreError) -> [InboxRow]
+    /// Those of the waits that are over, in their order: the run has ended, will never be executed again, is not there, or cannot be read;
+    /// or it has answered the update. One question for all of them, since an engine asks it again and again where other nodes end runs.
+    func ended(among waits: [RunWait]) async throws(StoreError) -> [RunWait]
     /// Approvals and questions that are open, oldest first.
     func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest]
 

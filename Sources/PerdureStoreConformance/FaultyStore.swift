@@ -177,6 +177,8 @@ extension FaultyStore {
         try await inner.marked(kind, subject, in: run)
     }
 
+    package func ended(among waits: [RunWait]) async throws(StoreError) -> [RunWait] { try await inner.ended(among: waits) }
+
     package func heartbeats(of run: Int64, _ subject: String?) async throws(StoreError) -> [HeartbeatRecord] {
         try await inner.heartbeats(of: run, subject)
     }

@@ -35,6 +35,27 @@ struct EngineTests {
         }
     }
 
+    @Test func `whoever waits on a node is told what another one has done`() async throws {
+        try await withNodes { nodes in
+            var runs: [Run<String>] = []
+            for number in 0..<20 {
+                runs.append(try await nodes.engines[number % 2].start(Counter.self, input: number, by: Self.ada))
+            }
+            // Each run ends on one of them, and is waited for on both.
+            let waiting = nodes.engines.map { engine in
+                runs.map { run in Task { String(decoding: try await engine.result(of: run.id), as: UTF8.self) } }
+            }
+            for (number, run) in runs.enumerated() {
+                for (place, engine) in nodes.engines.enumerated() {
+                    #expect(try await engine.client.update(run.id, Add.self, 10 + place, by: Self.ada) == number + 10 + place)
+                }
+            }
+            for tasks in waiting {
+                for (number, task) in tasks.enumerated() { #expect(try await task.value == "\"\(number)\"") }
+            }
+        }
+    }
+
     @Test func `a node that ends hands its runs over at once`() async throws {
         try await withNodes { nodes in
             var runs: [RunID] = []
@@ -114,6 +135,23 @@ private struct Wait: Workflow {
     }
 }
 
+/// Answers two updates.
+private struct Counter: Workflow {
+    static let name = "counter"
+    static let version: WorkflowVersion = "1"
+
+    func run(_ input: Int, _ context: WorkflowContext) async throws -> String {
+        for _ in 0..<2 { try await context.update(Add.self) { number in input + number } }
+        return "\(input)"
+    }
+}
+
+private enum Add: Update {
+    typealias Payload = Int
+    typealias Reply = Int
+    static let name = "add"
+}
+
 private enum Go: Signal {
     typealias Payload = String
     static let name = "go"
@@ -145,6 +183,7 @@ private final class Nodes: Sendable {
             engines.append(
                 try await Engine(store: store) {
                     Journey(effects: effects)
+                    Counter()
                     Wait()
                     Booking()
                 })

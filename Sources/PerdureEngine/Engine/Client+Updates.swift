@@ -98,7 +98,7 @@ extension Client {
                 found.set(reply)
                 return true
             }
-            guard record.state.isFinal || record.state == .quarantined else { return false }
+            guard record.state.endsWaits else { return false }
             found.set(.failure(record.quarantine ?? closed))
             return true
         }
@@ -106,7 +106,7 @@ extension Client {
     }
 
     private func reply(to delivery: Delivery, in record: RunRecord) async throws -> Result<[UInt8], PerdureError>? {
-        for kind in [EventKind.updateCompleted, .updateRejected] {
+        for kind in EventKind.replies {
             let events = try await guarded { try await store.marked(kind, delivery.id, in: record.number) }
             guard let event = events.last else { continue }
             if kind == .updateCompleted {

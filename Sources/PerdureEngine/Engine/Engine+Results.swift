@@ -9,7 +9,8 @@ extension Engine {
     /// Waits for the run to close and returns its recorded output as JSON. Of a run that is continued as another one that is the output
     /// of the last of them.
     ///
-    /// Runs move only while `run()` is being executed: called before that, this waits for it.
+    /// Runs move only while `run()` is being executed: called before that, this waits for it. Where several nodes share the store the run
+    /// may end on any of them; of what another one does this hears about a quarter of a second later.
     ///
     /// - Throws: `PerdureError` with `run_failed`, `run_cancelled`, `run_terminated`, `run_quarantined`, `run_expired`, `run_unknown`, or
     ///   `engine_stopped` if this engine ends first. With `run_failed`, `failure` is what it failed with. Cancelling the task ends the
@@ -24,7 +25,7 @@ extension Engine {
                     metadata: [("run", "\(record.id)")])
             }
             id = record.id
-            if record.state.isFinal || record.state == .quarantined { return try await output(of: record) }
+            if record.state.endsWaits { return try await output(of: record) }
             try Task.checkCancellation()
             try await waitForChange(of: id)
         }
@@ -34,7 +35,7 @@ extension Engine {
         let isRunning = await waiters.wait(for: id) { [store] in
             // Whoever waits reads again then, and is told why it cannot be read.
             guard let record = try? await store.run(id) else { return true }
-            return record.state.isFinal || record.state == .quarantined
+            return record.state.endsWaits
         }
         try Task.checkCancellation()
         if !isRunning {

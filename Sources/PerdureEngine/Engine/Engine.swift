@@ -114,7 +114,8 @@ public final class Engine: Service {
         threads = Self.threads(configuration.threads, runtime, journal, bodyExecutor)
         self.bell = bell
         state = Mutex(EngineState())
-        let waiters = RunWaiters(runtime: runtime)
+        let waiters = RunWaiters(
+            runtime: runtime, lookout: lease == nil ? nil : Lookout(store: self.store, scheduler: scheduler, logger: logger))
         self.waiters = waiters
         client = Self.client(
             of: self.store, waiters, bell, journal, random: configuration.random, build: build)

@@ -46,6 +46,12 @@ extension MemoryState {
         }
     }
 
+    func isEnded(_ wait: RunWait) -> Bool {
+        guard let index = index(of: wait.run), !runs[index].record.state.endsWaits else { return true }
+        guard let update = wait.update else { return false }
+        return EventKind.replies.contains { runs[index].marks[.init(kind: $0, subject: ByteText(update))] != nil }
+    }
+
     func labels(of runs: [Int64]) -> [Int64: [String: String]] {
         var found: [Int64: [String: String]] = [:]
         for run in runs {

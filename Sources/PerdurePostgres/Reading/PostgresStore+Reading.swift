@@ -56,6 +56,20 @@ extension PostgresStore {
             WHERE wake_at IS NOT NULL AND runs.workflow = hosted.workflow AND runs.version = hosted.version
             ORDER BY wake_at LIMIT 1) AS due
         """)
+    /// A run that says of itself what this release does not know ends waits too: whoever reads it is told.
+    private static let goingOn = RunState.allCases.filter { !$0.endsWaits }.map { "'\($0.rawValue)'" }.joined(separator: ", ")
+    private static let replies = EventKind.replies.map { "'\($0.rawValue)'" }.joined(separator: ", ")
+    /// An empty text stands for no update.
+    private static let ended = SQL(
+        """
+        SELECT wanted.place FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (id, reply, place)
+            LEFT JOIN perdure.runs ON runs.id = wanted.id::uuid
+        WHERE runs.number IS NULL OR runs.state NOT IN (\(goingOn))
+            OR wanted.reply <> '' AND EXISTS (
+                SELECT 1 FROM perdure.marks
+                WHERE marks.run = runs.number AND marks.kind IN (\(replies)) AND marks.subject = wanted.reply)
+        ORDER BY wanted.place
+        """)
     private static let isUnowned = SQL(
         """
         SELECT 1 FROM perdure.runs WHERE number = $1::bigint AND owner IS NULL AND epoch = $2::bigint AND closed_at IS NULL
@@ -85,6 +99,13 @@ extension PostgresStore {
 
     package func marked(_ kind: EventKind, _ subject: String?, in run: Int64) async throws(StoreError) -> [Event] {
         try await read(on: reader) { try $0.all(Self.marks, run, kind.rawValue, subject) { try Event($0, run: run) } }
+    }
+
+    package func ended(among waits: [RunWait]) async throws(StoreError) -> [RunWait] {
+        try await read(on: reader) { session in
+            let places = try session.all(Self.ended, waits.map(\.run), waits.map { $0.update ?? "" }) { try $0.integer(0) }
+            return places.map { waits[Int($0) - 1] }
+        }
     }
 
     /// Three questions for each run, all of them at once.

@@ -116,6 +116,36 @@ extension StoreConformance {
             #expect(try await store.marked(.versionPatched, "c", in: run.number).isEmpty)
             #expect(try await store.marked(.versionPatched, nil, in: run.number + 1).isEmpty)
         },
+        ConformanceCheck("Whoever waits for runs is told in one answer which are over, and which have replied") { scene in
+            let store = scene.store, missing = Sample.runID()
+            var over: [RunWait] = []
+            for state in [RunState.completed, .failed, .cancelled, .terminated] {
+                over.append(RunWait(run: try await scene.resting(.init(to: state)).record.id))
+            }
+            over.append(RunWait(run: over[0].run, update: "update:a:1"))
+            let broken = try await scene.waiting()
+            try await store.quarantine(broken.number, reason: "broken")
+            over += [RunWait(run: broken.record.id), RunWait(run: missing), RunWait(run: missing, update: "update:a:1")]
+            var open: [RunWait] = []
+            for state in [RunState.waiting, .ready, .parked, .blocked, .paused] {
+                let rest = RunTransition(to: state, blockedBuild: state == .blocked ? "b1" : nil)
+                open.append(RunWait(run: try await scene.resting(rest).record.id, update: "update:a:1"))
+            }
+            var run = try await scene.owned()
+            let replies = [
+                EventDraft(.updateCompleted, subject: "update:a:1"), EventDraft(.updateRejected, subject: "update:a:2"),
+            ]
+            try await scene.advance(run.advance(replies))
+            for update in [nil, "update:a:3", "update:b:1"] { open.append(RunWait(run: run.record.id, update: update)) }
+            over += replies.map { RunWait(run: run.record.id, update: $0.subject) }
+            var mixed: [RunWait] = []
+            for index in 0..<max(over.count, open.count) {
+                mixed += open.dropFirst(index).prefix(1) + over.dropFirst(index).prefix(1)
+            }
+            #expect(try await store.ended(among: mixed) == over)
+            #expect(try await scene.client().ended(among: open + over + over) == over + over)
+            #expect(try await store.ended(among: []).isEmpty)
+        },
         ConformanceCheck("Counts are those of each state, of one namespace or of all") { scene in
             _ = try await scene.create(SampleRun())
             _ = try await scene.create(SampleRun(namespace: "x"))

@@ -210,6 +210,10 @@ final class SimulatedStore: Store {
         try await pass("marked") { base async throws(StoreError) in try await base.marked(kind, subject, in: run) }
     }
 
+    func ended(among waits: [RunWait]) async throws(StoreError) -> [RunWait] {
+        try await pass("ended") { base async throws(StoreError) in try await base.ended(among: waits) }
+    }
+
     func labels(of runs: [Int64]) async throws(StoreError) -> [Int64: [String: String]] {
         try await pass("labels") { base async throws(StoreError) in try await base.labels(of: runs) }
     }
