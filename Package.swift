@@ -75,7 +75,7 @@ var targets: [Target] = [
     tests("PerdureTests", ["Perdure"]),
     tests("PerdureHistoryTests", ["PerdureHistory"], exclude: ["Scripts"]),
     tests("PerdureSQLiteTests", ["PerdureSQLite", "PerdureStoreConformance", log] + grdb),
-    tests("PerdurePostgresTests", ["PerdurePostgres", "PerdureEngine", "PerdureStoreConformance", log]),
+    tests("PerdurePostgresTests", ["PerdurePostgres", "PerdureEngine", "PerdureStoreConformance", "PerdureProcess", log]),
     tests("PerdureMemoryTests", ["PerdureMemory", "PerdureStoreConformance"]),
     tests("PerdureEngineTests", ["PerdureEngine", "PerdureSQLite", "PerdureMemory", "PerdureStoreConformance"]),
     tests(
@@ -106,8 +106,8 @@ if coreOnly {
         .executableTarget(
             name: "PerdureCLI",
             dependencies: [
-                "PerdureCommands", "PerdureBench", "PerdureEngine", "PerdureSQLite", "PerdureTesting", "PerdureProcess",
-                "PerdureMemory", log, argumentParser,
+                "PerdureCommands", "PerdureBench", "PerdureEngine", "PerdureSQLite", "PerdurePostgres", "PerdureTesting",
+                "PerdureProcess", "PerdureMemory", log, argumentParser,
             ],
             exclude: ["Demo", "Resumability", "Examples.swift"], swiftSettings: settings + [.define("PERDURE_CORE")])
     ]
@@ -124,8 +124,8 @@ if coreOnly {
         .executableTarget(
             name: "PerdureCLI",
             dependencies: [
-                "PerdureCommands", "PerdureBench", "PerdureEngine", "PerdureSQLite", "PerdureProcess", "PerdureExamples",
-                "PerdurePeer", "PerdureMemory", "PerdureTesting", log,
+                "PerdureCommands", "PerdureBench", "PerdureEngine", "PerdureSQLite", "PerdurePostgres", "PerdureProcess",
+                "PerdureExamples", "PerdurePeer", "PerdureMemory", "PerdureTesting", log,
                 httpClient, argumentParser,
             ],
             swiftSettings: settings),

@@ -28,7 +28,7 @@ package enum TransactionResult: Sendable {
     /// The work and this advance are durable.
     case committed(RunAdvance)
     /// Nothing is: the work has thrown, or the store has stopped it, for this reason.
-    case rolledBack(String?)
+    case rolledBack(String?, isRetryable: Bool = true)
     /// Nothing is: the advance was refused.
     case refused(CommitRefusal)
     /// Nothing is: there was nothing to record.

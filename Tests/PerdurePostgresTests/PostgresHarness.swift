@@ -1,6 +1,7 @@
 import Foundation
 import Perdure
 import PerdureHistory
+import PerdureProcess
 import PerdureStore
 import PerdureStoreConformance
 

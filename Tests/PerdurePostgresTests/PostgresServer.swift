@@ -1,5 +1,6 @@
 import Foundation
 import Perdure
+import PerdureProcess
 import PerdureStore
 import Testing
 
@@ -33,6 +34,16 @@ enum PostgresServer {
             guard let parts = URLComponents(string: try url) else { throw IsMissing() }
             return parts
         }
+    }
+}
+
+extension Proxy {
+    /// One in front of the server of the tests.
+    ///
+    /// - Parameter port: one to listen on, where an earlier one did; 0 for any.
+    convenience init(on port: Int = 0) throws {
+        guard let upstream = try PostgresServer.parts.port else { throw PostgresServer.IsMissing() }
+        try self.init(to: upstream, on: port)
     }
 }
 

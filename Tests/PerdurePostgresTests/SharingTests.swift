@@ -1,6 +1,7 @@
 import Dispatch
 import Perdure
 import PerdureHistory
+import PerdureProcess
 import PerdureStore
 import PerdureStoreConformance
 import Testing

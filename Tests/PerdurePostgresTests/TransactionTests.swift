@@ -1,6 +1,7 @@
 import Foundation
 import Perdure
 import PerdureHistory
+import PerdureProcess
 import PerdureStore
 import PerdureStoreConformance
 import Testing
@@ -52,20 +53,31 @@ struct TransactionTests {
 
     @Test(arguments: [
         "SELECT 'perdure.runs'", "SELECT $a$ COMMIT perdure $a$", "SELECT 1 -- perdure", "SELECT 'it''s' AS perdure_not",
-        "SELECT E'it\\'s perdure'",
+        "SELECT E'it\\'s perdure'", "SELECT 1 AS perdure", "SELECT 1 AS \"Perdure\"", "SET CONSTRAINTS ALL DEFERRED",
     ])
     func `words in texts, comments and other names are nobody's business`(_ sql: String) async throws {
         try await lent { connection in
             let rows = try connection.rows(sql)
-            #expect(rows.count == 1)
+            #expect(rows.count <= 1)
         }
     }
 
     @Test func `after an error nothing is done any more, whatever the work makes of it`() async throws {
         try await lent { connection in
             try expectError("22012") { _ = try connection.rows("SELECT 1/0") }
-            try expectError("25P02") { _ = try connection.rows("SELECT 1") }
-            try expectError("25P02") { try connection.settle() }
+            try expectError("22012") { _ = try connection.rows("SELECT 1") }
+            try expectError("22012") { try connection.settle() }
+        }
+    }
+
+    @Test(arguments: [
+        ("SELECT $1::bigint + $2::bigint", "08P01", false), ("SELECT lastval()", "55000", false), ("SELECT 1/0", "22012", false),
+        ("SELECT no_such", "42703", false), ("SELECT pg_terminate_backend(pg_backend_pid())", "08006", true),
+    ])
+    func `what may pass is told from what will not`(_ sql: String, _ state: String, _ mayPass: Bool) async throws {
+        try await lent { connection in
+            let error = try thrownError { try connection.rows(sql) }
+            #expect(error.sqlState == state && error.isRetryable == mayPass && error.isDefinite)
         }
     }
 
@@ -128,10 +140,35 @@ struct TransactionTests {
                 try connection.execute("CREATE TABLE parts (number bigint PRIMARY KEY DEFERRABLE INITIALLY DEFERRED)")
                 try connection.execute("INSERT INTO parts VALUES (1), (1)")
             }
-            guard case .rolledBack(let reason?) = result else { throw NothingThrown() }
-            #expect(reason.contains("23505"))
+            guard case .rolledBack(let reason?, let isRetryable) = result else { throw NothingThrown() }
+            #expect(reason.contains("23505") && !isRetryable)
             guard case .committed = try await scene.transact("b") else { throw NothingThrown() }
             #expect(try await scene.harness.written() == ["b"])
+        }
+    }
+
+    @Test func `an error that the work has caught is the error of the step`() async throws {
+        try await transacting(.passing) { scene in
+            let result = try await scene.transact("a") { connection in
+                try connection.execute("CREATE TABLE parts (number bigint PRIMARY KEY)")
+                for _ in 1...2 { _ = try? connection.execute("INSERT INTO parts VALUES (1)") }
+            }
+            guard case .rolledBack(nil, _) = result else { throw NothingThrown() }
+            let caught = try await scene.transact("b", alsoAfter: true) { connection in
+                try connection.execute("CREATE TABLE parts (number bigint PRIMARY KEY)")
+                for _ in 1...2 { _ = try? connection.execute("INSERT INTO parts VALUES (1)") }
+            }
+            guard case .rolledBack(let reason?, isRetryable: false) = caught else { throw NothingThrown() }
+            #expect(reason.contains("23505"))
+        }
+    }
+
+    @Test func `a temporary table of the name of a type does not get into the way of the event`() async throws {
+        try await transacting(.passing) { scene in
+            let result = try await scene.transact("a", alsoAfter: true) { connection in
+                for name in ["text", "uuid", "bytea"] { try connection.execute("CREATE TEMPORARY TABLE \(name) (number bigint)") }
+            }
+            guard case .committed = result else { throw NothingThrown() }
         }
     }
 
@@ -144,9 +181,12 @@ struct TransactionTests {
                         _ = try connection.rows(
                             "SELECT set_config('lock_timeout', '1ms', false), set_config('perdure_test.a', 'b', false)")
                         _ = try connection.rows("SELECT pg_advisory_lock(4711)")
+                        _ = try connection.rows("SELECT set_config('client_encoding', 'LATIN1', false)")
                         try connection.execute("CREATE TEMPORARY TABLE mine (number bigint)")
                     })
             else { throw NothingThrown() }
+            let observer = try scene.harness.database.connect()
+            #expect(try await observer.perform { try !$0.exists(Self.anyAdvisoryLock) })
             let result = try await scene.transact("b") { connection in
                 let row = try connection.rows(
                     """
@@ -160,6 +200,8 @@ struct TransactionTests {
         }
     }
 
+    private static let anyAdvisoryLock = SQL(
+        "SELECT 1 FROM pg_locks JOIN pg_database ON oid = database WHERE locktype = 'advisory' AND datname = current_database()")
     private static let isAnyoneWaiting = SQL(
         "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
 
@@ -171,14 +213,15 @@ struct TransactionTests {
         let advance: RunAdvance
 
         func transact(
-            _ text: String, earlier: RunAdvance? = nil, isWanted: Bool = true,
+            _ text: String, earlier: RunAdvance? = nil, isWanted: Bool = true, alsoAfter: Bool = false,
             also work: @escaping @Sendable (PostgresTransaction) throws -> Void = { _ in }
         ) async throws(StoreError) -> TransactionResult {
             try await store.transact(
                 StoreTransaction(limit: .seconds(60), earlier: earlier) { [harness] connection in
                     guard let connection = connection as? PostgresTransaction else { throw NothingThrown() }
-                    try work(connection)
+                    if !alsoAfter { try work(connection) }
                     try harness.write(text, with: connection)
+                    if alsoAfter { try work(connection) }
                     return Array(text.utf8)
                 } record: { [advance] _ in
                     isWanted ? advance : nil

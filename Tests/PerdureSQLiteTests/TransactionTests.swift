@@ -99,7 +99,7 @@ import Testing
                     throw error
                 }
             }
-            guard case .rolledBack(nil) = result else {
+            guard case .rolledBack(nil, _) = result else {
                 Issue.record("\(sql) gave \(result)")
                 return
             }
@@ -187,7 +187,7 @@ import Testing
 
     @Test func `work that has used up its time outside of SQL is taken back too`() async throws {
         try await withStore(limit: .zero) { place in
-            guard case .rolledBack(let reason?) = try await transact(place, { _ in }) else {
+            guard case .rolledBack(let reason?, _) = try await transact(place, { _ in }) else {
                 Issue.record("it was not taken back")
                 return
             }

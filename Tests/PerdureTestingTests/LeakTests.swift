@@ -99,9 +99,11 @@ import Testing
     @Test func `a simulation that waits for bodies gets what they really wait for`() async throws {
         let simulation = Simulation(outside: .awaited(patience: .seconds(60))), start = simulation.now
         let failure = try await Self.fail(simulation) {
-            let answer = Mutex(false)
-            await Task.detached { answer.withLock { $0 = true } }.value
-            #expect(answer.withLock { $0 })
+            let stranger = Stranger()
+            // Its turn comes when this one waits.
+            async let waking: Void = stranger.wake()
+            await stranger.wait()
+            await waking
         }
         #expect(failure == nil)
         #expect(!simulation.outsideWork.isEmpty)

@@ -33,6 +33,8 @@ extension Engine {
     /// Claims and wakes, whenever something rings, until its task is cancelled.
     func pump() async {
         let services = services
+        // Said once for as long as it lasts: messages and the end of other runs ring in between.
+        var isCutOff = false
         await withDiscardingTaskGroup { group in
             for await _ in bell.rings {
                 if Task.isCancelled { break }
@@ -42,8 +44,13 @@ extension Engine {
                     let begin = clock.now()
                     let hasClaimed = try await claimAll(services, into: &group)
                     try await schedulePump(afterVainLookAt: hasClaimed ? nil : begin)
+                    if isCutOff { logger.notice("the store can be asked for work again") }
+                    isCutOff = false
                 } catch {
-                    logger.error("the store cannot be asked for work; asking again", metadata: ["error": "\(error)"])
+                    if !isCutOff {
+                        logger.error("the store cannot be asked for work; asking again", metadata: ["error": "\(error)"])
+                    }
+                    isCutOff = true
                     scheduler.schedule(after: .milliseconds(200)) { [bell] in bell.ring() }
                 }
             }

@@ -58,6 +58,7 @@ extension Activation {
     ) async -> TransactionResult? {
         let payloadLimit = services.payloadLimit
         var earlier: RunAdvance?
+        var pause = Duration.milliseconds(10)
         while true {
             let tried = Mutex<RunAdvance?>(nil)
             let transaction = StoreTransaction(limit: limit, earlier: earlier) { [self] connection in
@@ -71,6 +72,9 @@ extension Activation {
                 return try await services.store.transact(transaction)
             } catch {
                 switch error {
+                case .unavailable where earlier != nil:
+                    // What became of the earlier try is still to be found out.
+                    guard await mayAskAgain(after: &pause) else { return nil }
                 case .unavailable(let message):
                     ended.set(.failed(AttemptFailure(typeName: "StoreError", message: message, isDefinite: true)))
                     return .rolledBack(nil)
@@ -79,7 +83,7 @@ extension Activation {
                         "it is not known whether a step's transaction is durable; asking again",
                         metadata: ["run": "\(identity.id)"])
                     earlier = tried.withLock { $0 } ?? earlier
-                    guard await mayAskAgain() else { return nil }
+                    guard await mayAskAgain(after: &pause) else { return nil }
                 case .corrupt, .unsupported, .unusable, .leaseLost, .closed:
                     // Nobody would be at work on this run, and nobody would know: the engine ends, as after any other commit.
                     services.logger.critical(
@@ -110,12 +114,14 @@ extension Activation {
         return try work()
     }
 
-    /// Waits a little. An engine that ends does not ask for ever: what became of it is found when the run is taken over.
-    private func mayAskAgain() async -> Bool {
+    /// Waits a little, longer each time. An engine that ends does not ask for ever: what became of it is found when the run is taken over.
+    private func mayAskAgain(after pause: inout Duration) async -> Bool {
         if state.withLock({ $0.mustHandOver || $0.isClosed }) { return false }
+        let current = pause
         await withCheckedContinuation { continuation in
-            services.scheduler.schedule(after: .milliseconds(10)) { continuation.resume() }
+            services.scheduler.schedule(after: current) { continuation.resume() }
         }
+        pause = min(pause * 2, .seconds(1))
         return true
     }
 
@@ -140,8 +146,9 @@ extension Activation {
         case .committed: return committed(.advanced)
         case .refused(.conflict), .refused(.runUnknown), .refused(.runClosed): return committed(.refused(.conflict))
         case nil: return committed(nil)
-        case .rolledBack(let reason):
-            failure = AttemptFailure(typeName: "", message: reason ?? "the transaction was taken back", isDefinite: true)
+        case .rolledBack(let reason, let isRetryable):
+            failure = AttemptFailure(
+                typeName: "", message: reason ?? "the transaction was taken back", isDefinite: true, isRetryable: isRetryable)
         case .refused(let refusal):
             failure = AttemptFailure(
                 typeName: "", message: "the store refused the record of the transaction: \(refusal)", isDefinite: true,

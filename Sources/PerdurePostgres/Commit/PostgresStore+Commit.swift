@@ -39,8 +39,10 @@ struct Committer: Sendable {
         do {
             for part in parts(of: items) { try commit(part, session, into: &answer) }
         } catch  where !answer.results.isEmpty {
+            let failure = StoreError(error)
+            guard case .unavailable(let message) = failure else { throw failure }
             // Some of them are durable. Asked again, those answer as they did.
-            throw StoreError.outcomeUnknown("a part of the commit was not written: \(StoreError(error))")
+            throw StoreError.outcomeUnknown("a part of the commit was not written: \(message)")
         }
         return answer
     }

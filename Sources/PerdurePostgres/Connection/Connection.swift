@@ -26,7 +26,10 @@ final class Connection: @unchecked Sendable {
     /// The last vain attempt to open a link.
     private var refusal: (error: StoreError, at: ContinuousClock.Instant)?
 
-    private static let watch = "SET client_connection_check_interval = '5s'"
+    /// Or a server that waits for a lock would not notice for as long that we have given the link up. Some cannot do it.
+    static func watch(_ session: Session) {
+        try? session.run("SET client_connection_check_interval = '5s'", changesNothing: true)
+    }
 
     /// - Parameter onOpen: called with every link before anything else is done on it; if it throws, so does whoever needed the link.
     init(
@@ -99,8 +102,7 @@ final class Connection: @unchecked Sendable {
         if let refusal, asked < refusal.at { throw refusal.error }
         do {
             let session = Session(try Link.open(address), answerLimit: options.answerLimit)
-            // Or a server that waits for a lock would not notice for as long that we have given the link up. Some cannot do it.
-            try? session.run(Self.watch)
+            Self.watch(session)
             try onOpen(session)
             tidy(session)
             refusal = nil

@@ -7,8 +7,9 @@ struct ServerFailure: Error, Hashable {
     let message: String
     /// More about the data; may quote it.
     var detail: String?
-    /// The constraint that was violated, if one was.
+    /// The constraint that was violated, if one was, and the schema that it belongs to.
     var constraint: String?
+    var schema: String?
     /// Whether it was the COMMIT that failed.
     var isCommit = false
     /// Which statement of a pipeline failed, from 0.
@@ -31,6 +32,7 @@ struct ServerFailure: Error, Hashable {
         self.init(sqlState: state, message: field("M") ?? "no message")
         detail = field("D")
         constraint = field("n")
+        schema = field("s")
         endsLink = ["FATAL", "PANIC"].contains(field("V") ?? field("S"))
     }
 

@@ -58,9 +58,11 @@ final class Session {
     }
 
     /// Runs SQL that is not kept and has no values: schema changes and settings. Outside of a transaction, all of it is one.
-    func run(_ script: String) throws {
+    ///
+    /// - Parameter changesNothing: only the connection: nothing can be durable of it.
+    func run(_ script: String, changesNothing: Bool = false) throws {
         if owesBegin { try execute(Self.nothing) }
-        let mayCommit = !isInTransaction || script.uppercased().contains("COMMIT")
+        let mayCommit = !changesNothing && (!isInTransaction || script.uppercased().contains("COMMIT"))
         if let failure = try link.run(script, within: answerLimit, mayCommit: mayCommit) { throw failure }
     }
 

@@ -36,7 +36,11 @@ extension PostgresStore {
                 identity: identity, address: address, options: options, isEngine: role == .engine, writer: writer,
                 leases: connection(address, "leases", limits, settings: writing),
                 transactors: Transactors(
-                    (1...options.transactors).map { connection(address, "steps.\($0)", limits) }),
+                    (1...options.transactors).map { number in
+                        Connection(
+                            address, label: "perdure.postgres.steps.\(number)", options: limits,
+                            onOpen: Committer.prepareForAuthors)
+                    }),
                 reader: connection(address, "reader", limits, settings: byIndex),
                 browser: connection(address, "browser", limits), bell: bell, clock: clock)
         } catch {

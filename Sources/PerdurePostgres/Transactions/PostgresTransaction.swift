@@ -25,9 +25,11 @@ extension TransactionalEffect where Store == PostgresDatabase {
 public final class PostgresTransaction {
     private let session: Session
     private let deadline: ContinuousClock.Instant
+    /// What the server itself breaks off at the deadline leaves the link as it is.
+    private static let grace = Duration.seconds(1)
     private var hasEnded = false
-    /// An error has ended the transaction: the server does nothing more in it.
-    private var isBroken = false
+    /// What has ended the transaction: the server does nothing more in it.
+    private var failure: PostgresError?
 
     init(_ session: Session, limit: Duration) {
         self.session = session
@@ -70,25 +72,28 @@ public final class PostgresTransaction {
     private func send(_ sql: String, _ arguments: [PostgresValue] = []) throws -> TextAnswer {
         try checkUsable()
         do {
-            let answer = try session.query(sql, arguments.map(\.sent), by: deadline)
-            if !session.link.isInTransaction || session.link.isInFailedTransaction { isBroken = true }
+            let answer = try session.query(sql, arguments.map(\.sent), by: deadline + Self.grace)
+            if !session.link.isInTransaction {
+                failure = PostgresError(sqlState: "2D000", message: "a statement has ended the transaction of the step")
+            }
             return answer
         } catch {
-            isBroken = true
-            throw PostgresError(error, isLate: isLate)
+            let failure = PostgresError(error, isLate: isLate)
+            self.failure = failure
+            throw failure
         }
     }
 
     private var isLate: Bool { ContinuousClock.now >= deadline }
 
     /// Does what the server would else put off until the commit, such as the check of a deferred constraint: what fails is the work's failure.
-    /// - Throws: if what was done must not be recorded.
+    /// - Throws: if what was done must not be recorded: the first error that there was, caught by the work or not.
     func settle() throws { _ = try send("SET CONSTRAINTS ALL IMMEDIATE") }
 
     private func checkUsable() throws {
         if hasEnded { throw PostgresError(sqlState: "55000", message: "the connection was lent for one call, which is over") }
-        if isLate { throw PostgresError(sqlState: "57014", message: PostgresError.late) }
-        if isBroken { throw PostgresError(sqlState: "25P02", message: "an error before has taken the whole transaction back") }
+        if let failure { throw failure }
+        if isLate { throw PostgresError(sqlState: "57014", message: PostgresError.late, isRetryable: true) }
     }
 
     func end() { hasEnded = true }

@@ -109,26 +109,45 @@ public struct PostgresError: ClassifiedError, Codable, Hashable, CustomStringCon
     public let sqlState: String
     /// What went wrong.
     public let message: String
+    /// Whether it may go another way the next time: others were in the way, the connection was lost, something was full, the time over, the
+    /// server was a replica for a while.
+    public let isRetryable: Bool
 
     static let late = "the transaction has taken longer than it may"
 
-    init(sqlState: String, message: String) {
+    init(sqlState: String, message: String, isRetryable: Bool = false) {
         self.sqlState = sqlState
         self.message = message
+        self.isRetryable = isRetryable
     }
 
     init(_ error: any Error, isLate: Bool) {
         switch error {
         case let error as PostgresError: self = error
-        case _ where isLate: self.init(sqlState: "57014", message: Self.late)
-        case let failure as ServerFailure: self.init(sqlState: failure.sqlState, message: failure.message)
-        default: self.init(sqlState: "08006", message: "\(error)")
+        case _ where isLate: self.init(sqlState: "57014", message: Self.late, isRetryable: true)
+        case let failure as ServerFailure:
+            self.init(sqlState: failure.sqlState, message: failure.message, isRetryable: failure.mayPass)
+        default: self.init(sqlState: "08006", message: "\(error)", isRetryable: true)
         }
     }
 
     /// Always: what the transaction has done is taken back.
     public var isDefinite: Bool { true }
-    /// Whether it may go another way the next time: others were in the way, the connection was lost, something was full, the time over.
-    public var isRetryable: Bool { ["08", "40", "53", "55", "57", "58"].contains(String(sqlState.prefix(2))) }
     public var description: String { "\(message) (PostgreSQL code \(sqlState))" }
+}
+
+extension ServerFailure {
+    /// Whether the same statements may succeed at another time.
+    fileprivate var mayPass: Bool {
+        switch sqlState {
+        // Parameters that do not fit the statement.
+        case "08P01": false
+        // A lock, an object in use, a server that only reads for now.
+        case "55P03", "55006", "25006": true
+        // Two that make the same table, of which the catalogue takes one; or that change it at once.
+        case "23505": schema == "pg_catalog"
+        case "XX000": message.contains("concurrently")
+        default: ["08", "40", "53", "57", "58"].contains(String(sqlState.prefix(2)))
+        }
+    }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import PerdureProcess
 import PerdureStore
 import Synchronization
 import Testing

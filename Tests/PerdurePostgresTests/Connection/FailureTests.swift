@@ -1,5 +1,6 @@
 import Foundation
 import Perdure
+import PerdureProcess
 import PerdureStore
 import Testing
 

@@ -2,12 +2,14 @@ import Dispatch
 import Foundation
 import Synchronization
 
-/// Stands between a connection and the server, and fails as networks do.
-final class Proxy: Sendable {
-    enum Mode {
+/// Stands between the connections of a program and a server on this machine, and fails as networks do.
+package final class Proxy: Sendable {
+    package enum Mode: Sendable {
         case passing
         /// What the server says is lost, and the connection stays.
         case swallowing
+        /// Nothing comes through any more in either direction, and the connection stays.
+        case silent
         /// The connection ends before the next thing that the server says comes through.
         case cuttingAnswers
         /// The connection ends before the next thing that is said to the server comes through.
@@ -42,26 +44,29 @@ final class Proxy: Sendable {
         deinit { for socket in [client, server] { close(socket) } }
     }
 
-    struct CannotListen: Error {}
+    /// No port could be had.
+    package struct CannotListen: Error {}
 
-    let port: Int
+    /// Where to connect to, on the loopback interface.
+    package let port: Int
     private let listener: Int32
     private let state = Mutex(State())
     private let released = DispatchSemaphore(value: 0)
 
-    var mode: Mode {
+    package var mode: Mode {
         get { state.withLock { $0.mode } }
         set { state.withLock { $0.mode = newValue } }
     }
 
-    var connectionCount: Int { state.withLock { $0.count } }
+    package var connectionCount: Int { state.withLock { $0.count } }
     /// One for each connection that is made.
-    let connections: AsyncStream<Void>
+    package let connections: AsyncStream<Void>
     private let connected: AsyncStream<Void>.Continuation
 
-    /// - Parameter port: one to listen on, where an earlier one did; 0 for any.
-    init(on port: Int = 0) throws {
-        guard let upstream = try PostgresServer.parts.port else { throw PostgresServer.IsMissing() }
+    /// - Parameters:
+    ///   - upstream: The port of the server.
+    ///   - port: One to listen on, where an earlier one did; 0 for any.
+    package init(to upstream: Int, on port: Int = 0) throws {
         (connections, connected) = AsyncStream.makeStream()
         let listener = Self.socket()
         self.listener = listener
@@ -80,15 +85,16 @@ final class Proxy: Sendable {
     deinit { close(listener) }
 
     /// From now on the port refuses, and every connection is cut.
-    func stop() {
+    package func stop() {
         shutdown(listener, Int32(SHUT_RDWR))
         cut()
     }
 
     /// Lets the commit of one connection through that was held.
-    func letCommitThrough() { released.signal() }
+    package func letCommitThrough() { released.signal() }
 
-    func cut() {
+    /// Ends every connection.
+    package func cut() {
         for pair in state.withLock({ $0.pairs }) { pair.end() }
     }
 
@@ -139,7 +145,7 @@ final class Proxy: Sendable {
             if isAnswer, pair.isLost.load(ordering: .sequentiallyConsistent) { return }
             let commits = !isAnswer && bytes[..<count].contains(Array("COMMIT\0".utf8))
             switch (mode, isAnswer) {
-            case (.swallowing, true): continue
+            case (.swallowing, true), (.silent, _): continue
             case (.cuttingAnswers, true), (.cuttingQuestions, false): return
             case (.losingCommits, false) where commits: pair.isLost.store(true, ordering: .sequentiallyConsistent)
             case (.holdingCommits, false) where commits:
