@@ -23,7 +23,7 @@ export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 16
 
 LINTED = Package.swift Sources Tests Examples
 
-.PHONY: help run test core-test check lint strict-build strict-test release-test bench swarm simulate mutants house format clean
+.PHONY: help run test core-test check lint strict-build strict-test release-test bench swarm failures simulate mutants house format clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,11 @@ swarm: ## Let 10,000 runs of random shapes pass over ten minutes of kills (relea
 	@Scripts/prepare.sh build
 	PERDURE_CORE=1 swift build -c release --scratch-path .build-release --product perdure
 	.build-release/release/perdure swarm $(SWARM)
+
+failures: ## Let nodes and PostgreSQL servers fail 200 times under 10,000 runs (release build of the core); FAILURES="--only kill" to choose
+	@Scripts/prepare.sh test
+	PERDURE_CORE=1 swift build -c release --scratch-path .build-release --product perdure
+	.build-release/release/perdure failures $(FAILURES)
 
 SEEDS = 10000
 

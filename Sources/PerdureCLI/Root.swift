@@ -21,13 +21,13 @@ struct Tools: AsyncParsableCommand {
 
     #if PERDURE_CORE
         private static let tools: [any ParsableCommand.Type] = [
-            BenchCommand.self, BenchWorkerCommand.self, SwarmCommand.self, SwarmWorkerCommand.self, SimulateCommand.self,
-            TourCommand.self,
+            BenchCommand.self, BenchWorkerCommand.self, SwarmCommand.self, SwarmWorkerCommand.self, FailuresCommand.self,
+            SimulateCommand.self, TourCommand.self,
         ]
     #else
         private static let tools: [any ParsableCommand.Type] = [
             DemoCommand.self, DemoEngineCommand.self, BenchCommand.self, BenchWorkerCommand.self, SwarmCommand.self,
-            SwarmWorkerCommand.self, SimulateCommand.self, TourCommand.self,
+            SwarmWorkerCommand.self, FailuresCommand.self, SimulateCommand.self, TourCommand.self,
         ]
     #endif
 

@@ -17,21 +17,27 @@ struct SwarmSettings: Sendable {
 /// What the lines of the workers have told.
 final class SwarmEar: Sendable {
     private struct Heard {
-        var isReady = false
+        /// The processes that have said so.
+        var ready: Set<Int32> = []
         var started: [Int: RunID] = [:]
         /// Started, and nothing was sent to them yet.
         var fresh: [(number: Int, run: RunID)] = []
     }
 
     private let ledger: SwarmLedger
+    private let killed: @Sendable (LineProcess) -> Void
     private let state = Mutex(Heard())
 
-    init(_ ledger: SwarmLedger) { self.ledger = ledger }
+    /// - Parameter killed: Told of a worker that was killed between an effect and its answer.
+    init(_ ledger: SwarmLedger, killed: @escaping @Sendable (LineProcess) -> Void = { _ in }) {
+        self.ledger = ledger
+        self.killed = killed
+    }
 
-    var isReady: Bool { state.withLock { $0.isReady } }
     var started: [Int: RunID] { state.withLock { $0.started } }
 
-    func forgetReady() { state.withLock { $0.isReady = false } }
+    func isReady(_ process: LineProcess) -> Bool { state.withLock { $0.ready.contains(process.processID) } }
+    func forget(_ process: LineProcess) { _ = state.withLock { $0.ready.remove(process.processID) } }
 
     func takeFresh() -> [(number: Int, run: RunID)] {
         state.withLock { state in
@@ -43,7 +49,7 @@ final class SwarmEar: Sendable {
     func hear(_ line: Data, from process: LineProcess) {
         let words = String(decoding: line, as: UTF8.self).split(separator: " ")
         switch words.first {
-        case "r": state.withLock { $0.isReady = true }
+        case "r": _ = state.withLock { $0.ready.insert(process.processID) }
         case "s" where words.count == 3:
             guard let number = Int(words[1]), let run = RunID(String(words[2])) else { return }
             state.withLock { state in
@@ -51,9 +57,12 @@ final class SwarmEar: Sendable {
             }
         default:
             guard let request = SwarmLedger.Request(words) else { return }
-            ledger.take(request) { answer, isMoment in
+            ledger.take(request) { [killed] answer, isMoment in
                 // The effect is there, and its answer never comes.
-                if isMoment { return process.kill() }
+                if isMoment {
+                    process.kill()
+                    return killed(process)
+                }
                 if let answer { process.say("a \(request.number) \(answer)") }
             }
         }
@@ -73,17 +82,8 @@ final class Swarm {
     private let tell: (String) -> Void
     private var random: SeededGenerator
     private var client: Client?
-    /// What is to be sent to runs, by the tick at which it is due.
-    private var errands: [Int: [Errand]] = [:]
-    private var tick = 0
+    private var errands: SwarmErrands
     private(set) var kills = 0
-    private(set) var signals: [RunID: Int] = [:]
-    private(set) var cancellations = 0
-
-    private enum Errand {
-        case signal(RunID, String)
-        case cancel(RunID)
-    }
 
     init(_ settings: SwarmSettings, tell: @escaping (String) -> Void) {
         self.settings = settings
@@ -91,6 +91,7 @@ final class Swarm {
         ledger = SwarmLedger(seed: settings.seed)
         ear = SwarmEar(ledger)
         random = SeededGenerator(seed: settings.seed)
+        errands = SwarmErrands(seed: settings.seed)
     }
 
     func run() async throws -> SwarmReport {
@@ -103,8 +104,8 @@ final class Swarm {
         report.without = settings.without?.rawValue
         report.wanted = settings.runs
         report.kills = kills
-        report.cancellations = cancellations
-        report.signalsSent = signals.values.reduce(0, +)
+        report.cancellations = errands.cancellations
+        report.signalsSent = errands.signals.values.reduce(0, +)
         let counts = ledger.counts
         report.requests = counts.requests
         report.recognised = counts.recognised
@@ -112,7 +113,7 @@ final class Swarm {
         report.probes = counts.probes
         try await SwarmAudit(
             client, ledger.entries, runs: settings.runs,
-            shape: { [settings] in ShapeMaker.shape(of: $0, seed: settings.seed) }, signals.mapValues { $0...$0 }
+            shape: { [settings] in ShapeMaker.shape(of: $0, seed: settings.seed) }, errands.signals.mapValues { $0...$0 }
         ).look(&report)
         report.seconds = Self.seconds(ContinuousClock.now - begin)
         await client.close()
@@ -124,7 +125,6 @@ final class Swarm {
     /// Starts a worker and sees it dead. Returns whether every run is closed.
     private func live(since begin: ContinuousClock.Instant) async throws -> Bool {
         let process = try LineProcess(executable: settings.executable, arguments)
-        ear.forgetReady()
         let reading = Task { [ear] in
             for await line in process.lines { ear.hear(line, from: process) }
         }
@@ -132,6 +132,7 @@ final class Swarm {
         if !isOver { process.kill() }
         let status = await process.wait()
         await reading.value
+        ear.forget(process)
         guard isOver ? status == 0 : status == -SIGKILL else {
             throw SwarmError("a worker ended by itself, with status \(status)")
         }
@@ -155,9 +156,8 @@ final class Swarm {
         var end: ContinuousClock.Instant?, asked = 0
         while true {
             try await Task.sleep(for: .milliseconds(50))
-            tick += 1
             let now = ContinuousClock.now, mayKill = now - begin < settings.duration
-            guard ear.isReady else {
+            guard ear.isReady(process) else {
                 if process.hasEnded { return false }
                 continue
             }
@@ -174,12 +174,13 @@ final class Swarm {
                 throw SwarmError("\(open) runs did not close: \(try await client.counts())")
             }
             startMore(process, open: open, since: begin, &asked)
-            planErrands()
-            try await runErrands(client)
+            errands.plan(for: ear.takeFresh())
+            try await errands.run(on: client)
         }
     }
 
-    private static let closed: Set = ["completed", "failed", "cancelled", "terminated", "quarantined"]
+    /// The states in which nothing more becomes of a run.
+    static let closed: Set = ["completed", "failed", "cancelled", "terminated", "quarantined"]
 
     /// Starts as many runs as the time that has passed allows, so that all of it is filled.
     private func startMore(_ process: LineProcess, open: Int, since begin: ContinuousClock.Instant, _ asked: inout Int) {
@@ -198,39 +199,6 @@ final class Swarm {
         asked = next
     }
 
-    // MARK: What is sent to runs
-
-    private func planErrands() {
-        for (number, run) in ear.takeFresh() {
-            let count = ShapeMaker.shape(of: number, seed: settings.seed).signals
-            for signal in 0..<count {
-                errands[tick + Int.random(in: 0...40, using: &random), default: []].append(.signal(run, "nudge-\(signal)"))
-            }
-            if Int.random(in: 0..<100, using: &random) < 5 {
-                errands[tick + Int.random(in: 0...20, using: &random), default: []].append(.cancel(run))
-            }
-        }
-    }
-
-    private func runErrands(_ client: Client) async throws {
-        for due in errands.keys.filter({ $0 <= tick }).sorted() {
-            for errand in errands.removeValue(forKey: due) ?? [] {
-                do {
-                    switch errand {
-                    case .signal(let run, let id):
-                        try await client.signal(run, SwarmRun.Nudge.self, 1, id: id, by: Principal(.human, "swarm"))
-                        signals[run, default: 0] += 1
-                    case .cancel(let run):
-                        try await client.cancel(run, by: Principal(.human, "swarm"))
-                        cancellations += 1
-                    }
-                } catch let error as PerdureError where error.code == .runClosed {
-                    continue
-                }
-            }
-        }
-    }
-
     private func connected() async throws -> Client {
         if let client { return client }
         let client = try await Client(.sqlite(settings.store))
@@ -238,7 +206,7 @@ final class Swarm {
         return client
     }
 
-    private static func seconds(_ duration: Duration) -> Double {
+    static func seconds(_ duration: Duration) -> Double {
         Double(duration.components.seconds) + Double(duration.components.attoseconds) / 1e18
     }
 }

@@ -3,15 +3,20 @@ import Foundation
 import Logging
 import Perdure
 import PerdureEngine
+import PerdurePostgres
 import PerdureSQLite
+import PerdureStore
 
 /// The process that is killed: an engine that starts the runs it is told to. It ends when its standard input does.
 struct SwarmWorkerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "swarm-worker", abstract: "Hosts the swarm's runs, to be killed.", shouldDisplay: false)
 
+    /// A file, or the address of a database.
     @Option var store: String
     @Option var seed: UInt64
+    /// What the executable is taken for.
+    @Option var build = "swarm"
     @Option var without: String?
 
     /// Starts at the same time, so that many share a commit.
@@ -19,7 +24,7 @@ struct SwarmWorkerCommand: AsyncParsableCommand {
 
     func run() async throws {
         let wire = Wire(), store = store, without = without.flatMap(SwarmDefence.init)
-        let engine = try await Self.engine(store, SwarmRun(wire: wire, defence: without))
+        let engine = try await Self.engine(store, build, SwarmRun(wire: wire, defence: without))
         let (runs, continuation) = AsyncStream<Int>.makeStream()
         try await withThrowingTaskGroup { group in
             group.addTask { try await engine.run() }
@@ -45,16 +50,16 @@ struct SwarmWorkerCommand: AsyncParsableCommand {
         wire.say("s \(run) \(handle.id)")
     }
 
-    private static func engine(_ store: String, _ workflow: SwarmRun) async throws -> Engine {
+    private static func engine(_ store: String, _ build: String, _ workflow: SwarmRun) async throws -> Engine {
         var configuration = EngineConfiguration()
         // Hashing a debug build's executable at each of many starts would take longer than everything else.
-        configuration.build = "swarm"
+        configuration.build = build
         // Kills are many, and none of them is a run's fault.
         configuration.poisonLimit = 1_000_000
         configuration.shutdownGrace = .seconds(5)
         var logger = Logger(label: "swarm-worker") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = .error
-        return try await Engine(store: .sqlite(store), configuration: configuration, logger: logger) { workflow }
+        return try await Engine(store: .swarm(store), configuration: configuration, logger: logger) { workflow }
     }
 
     /// Reads answers, and which runs to start, until the input ends.
@@ -72,5 +77,17 @@ struct SwarmWorkerCommand: AsyncParsableCommand {
             continuation.finish()
         }
         for await _ in end {}
+    }
+}
+
+extension StoreConfiguration {
+    /// A file, or a database where the swarm's nodes are taken over sooner than others.
+    static func swarm(_ store: String) -> StoreConfiguration {
+        guard store.hasPrefix("postgres") else { return .sqlite(store) }
+        var options = PostgresOptions()
+        options.leaseLength = .seconds(6)
+        options.answerLimit = .seconds(8)
+        options.logger.logLevel = .error
+        return .postgres(store, options: options)
     }
 }

@@ -1,0 +1,37 @@
+/// What is done to nodes, and to the database under them.
+enum ClusterFault: String, Codable, CaseIterable, Sendable {
+    /// SIGKILL to a node.
+    case kill
+    /// SIGKILL to a node between an effect and its answer; it comes by chance, with the effects.
+    case moment = "kill_after_effect"
+    /// A node is asked to leave, hands its runs over, and comes back as the other release.
+    case upgrade
+    /// SIGSTOP to a node for longer than its lease, then SIGCONT.
+    case freeze
+    /// Every connection of a node ends.
+    case cut = "connections_cut"
+    /// A node is cut off for longer than its lease without being told: its packets vanish, or those of the servers.
+    case partition
+    /// The server is shut down, with every connection cut, and started again.
+    case restart = "postgres_restart"
+    /// The server and all of its processes are killed, and it is started again.
+    case crash = "postgres_kill"
+    /// The server is killed, and the replica that has confirmed every commit leads from then on; another one is made for it.
+    case promotion
+
+    var isOfServer: Bool { [.restart, .crash, .promotion].contains(self) }
+
+    /// How often, of a hundred.
+    static let weights: [(ClusterFault, Int)] = [
+        (.kill, 42), (.upgrade, 10), (.freeze, 12), (.cut, 12), (.partition, 10), (.restart, 4), (.crash, 6), (.promotion, 4),
+    ]
+
+    static func random(using random: inout some RandomNumberGenerator) -> ClusterFault {
+        var rest = Int.random(in: 0..<weights.map(\.1).reduce(0, +), using: &random)
+        for (fault, weight) in weights {
+            if rest < weight { return fault }
+            rest -= weight
+        }
+        return .kill
+    }
+}

@@ -1,0 +1,96 @@
+import Foundation
+import Synchronization
+
+/// A server and its synchronous replica, which has confirmed every commit before anybody is told of it.
+final class FailureDatabase {
+    let ports: [Int]
+    private let folder: URL
+    private var leader: PostgresServer
+    private var follower: PostgresServer
+
+    init(_ settings: FailureSettings) async throws {
+        let programs = try PostgresPrograms(), ports = [try Self.freePort(), try Self.freePort()]
+        // The server's user has to get through to its own folder.
+        try FileManager.default.createDirectory(
+            at: settings.folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755])
+        func server(_ number: Int) -> PostgresServer {
+            PostgresServer(
+                programs, folder: settings.folder.appending(path: "server-\(number)"), port: ports[number],
+                password: settings.password)
+        }
+        self.ports = ports
+        folder = settings.folder
+        leader = server(0)
+        follower = server(1)
+        do {
+            try await leader.make()
+            try await leader.start()
+            try await follow()
+        } catch {
+            remove()
+            throw error
+        }
+    }
+
+    private static func freePort() throws -> Int {
+        let file = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(file) }
+        var address = sockaddr_in(), length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        let isBound = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(file, $0, length) == 0 && getsockname(file, $0, &length) == 0
+            }
+        }
+        guard isBound else { throw TrialError("no port is free") }
+        return Int(UInt16(bigEndian: address.sin_port))
+    }
+
+    func strike(_ fault: ClusterFault) async throws {
+        switch fault {
+        case .restart:
+            leader.stop()
+            try await leader.start()
+        case .crash:
+            leader.kill()
+            try await leader.start()
+        case .promotion:
+            try await waitForFollower()
+            leader.kill()
+            try await follower.promote()
+            swap(&leader, &follower)
+            try await leader.query("ALTER SYSTEM RESET synchronous_standby_names; SELECT pg_reload_conf()")
+            try await follow()
+        default: break
+        }
+    }
+
+    /// Makes the follower, and has commits wait for it from then on.
+    private func follow() async throws {
+        try await follower.copy(leader)
+        try await follower.start()
+        try await leader.query("ALTER SYSTEM SET synchronous_standby_names = '*'; SELECT pg_reload_conf()")
+        try await waitForFollower()
+    }
+
+    private func waitForFollower() async throws {
+        for _ in 0..<1_200 {
+            if try await leader.query("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") == "1" { return }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        throw TrialError("the replica does not follow")
+    }
+
+    /// The addresses of both, one of which leads.
+    var address: String {
+        let hosts = ports.map { "127.0.0.1:\($0)" }.joined(separator: ",")
+        return "postgres://\(PostgresServer.user)@\(hosts)/postgres?connect_timeout=3"
+    }
+
+    func remove() {
+        leader.remove()
+        follower.remove()
+        try? FileManager.default.removeItem(at: folder)
+    }
+}

@@ -1,0 +1,25 @@
+import PerdureCLI
+import Testing
+
+/// A few faults of a cluster on PostgreSQL, as a child process whose last line is one JSON object. `make failures` has hundreds.
+@Suite(.serialized, .timeLimit(.minutes(10))) struct FailuresTests {
+    private func failures(_ arguments: String...) async throws -> (status: Int32, report: FailureReport) {
+        try await CrashHarness.report(of: ["failures", "--json", "--runs", "80"] + arguments)
+    }
+
+    // Promise: 1, 3, 4, 9, 13, 47
+    @Test func `nodes that are killed, cut off and replaced, and servers that are, lose nothing and do nothing twice`()
+        async throws
+    {
+        let (status, report) = try await failures(
+            "--seed", "5", "--faults", "8", "--only", "kill,connections_cut,upgrade,postgres_kill,promotion")
+        #expect(status == 0 && report.isGood, "\(report.findings)")
+        #expect(report.faults >= 8 && report.runs >= 80 && report.effects > 80)
+        #expect(report.faultsByKind.values.reduce(0, +) == report.faults)
+    }
+
+    @Test func `without a defence the trial reports what happened twice`() async throws {
+        let (status, report) = try await failures("--seed", "5", "--faults", "6", "--only", "kill", "--without", "keys")
+        #expect(status == 1 && report.duplicates > 0)
+    }
+}
