@@ -67,7 +67,7 @@ var targets: [Target] = [
         "PerdureEngine", ["Perdure", "PerdureHistory", "PerdureStore", log, lifecycle, crypto] + metrics + collections),
     layer(
         "PerdureTesting", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureMemory", "PerdureEngine", log] + collections),
-    layer("PerdureCommands", ["Perdure", "PerdureEngine", "PerdureSQLite", "PerdureTesting", argumentParser]),
+    layer("PerdureCommands", ["Perdure", "PerdureEngine", "PerdureSQLite", "PerdurePostgres", "PerdureTesting", argumentParser]),
     layer("PerdureProcess", []),
     layer(
         "PerdureBench",
@@ -75,7 +75,9 @@ var targets: [Target] = [
     tests("PerdureTests", ["Perdure"]),
     tests("PerdureHistoryTests", ["PerdureHistory"], exclude: ["Scripts"]),
     tests("PerdureSQLiteTests", ["PerdureSQLite", "PerdureStoreConformance", log] + grdb),
-    tests("PerdurePostgresTests", ["PerdurePostgres", "PerdureEngine", "PerdureStoreConformance", "PerdureProcess", log]),
+    tests(
+        "PerdurePostgresTests",
+        ["PerdurePostgres", "PerdureEngine", "PerdureCommands", "PerdureStoreConformance", "PerdureProcess", log]),
     tests("PerdureMemoryTests", ["PerdureMemory", "PerdureStoreConformance"]),
     tests("PerdureEngineTests", ["PerdureEngine", "PerdureSQLite", "PerdureMemory", "PerdureStoreConformance"]),
     tests(

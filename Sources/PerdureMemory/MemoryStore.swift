@@ -132,10 +132,10 @@ package final class MemoryStore: Store {
         }
     }
 
-    package func livingNodes() async throws(StoreError) -> [NodeRegistration] {
+    package func nodes() async throws(StoreError) -> [NodeStanding] {
         // Where one engine at a time has the database, a closed one has no living node, whatever is registered.
-        let isDead = database.ownership == .exclusive && !database.hasEngine
-        return try read { state in isDead ? [] : state.livingNodes }
+        let isDead = database.ownership == .exclusive && !database.hasEngine, now = now()
+        return try read { state in isDead ? [] : state.standings(now: now) }
     }
 
     // MARK: Reading

@@ -71,10 +71,15 @@ package final class PostgresStore: Store {
     }
 
     @discardableResult
-    package func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) -> OutsideWatch { bell.onNotification(handler) }
+    package func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) -> OutsideWatch {
+        let watch = bell.onNotification(handler)
+        // Not before somebody wants to hear: who only looks at something needs no link for it.
+        bell.listen(to: Channel.all)
+        return watch
+    }
 
     package func close() async {
-        bell.stop()
+        await bell.end()
         await transactors.close()
         await leases.close()
         await reader.close()

@@ -137,6 +137,29 @@ package struct NodeRegistration: Sendable, Hashable {
     }
 }
 
+/// A node that has not ended, as its store sees it.
+package struct NodeStanding: Sendable, Hashable {
+    package var registration: NodeRegistration
+    /// When it registered.
+    package var since: Timestamp
+    /// How many runs it owns at this moment.
+    package var ownedRuns: Int
+    /// Where nodes have leases: when it renewed its own last, as far as the store can tell.
+    package var renewedAt: Timestamp?
+    /// Its lease is over on the store's clock, and nobody has ended it yet. It may have died, and may still renew.
+    package var isOverdue: Bool
+
+    package init(
+        registration: NodeRegistration, since: Timestamp, ownedRuns: Int, renewedAt: Timestamp? = nil, isOverdue: Bool = false
+    ) {
+        self.registration = registration
+        self.since = since
+        self.ownedRuns = ownedRuns
+        self.renewedAt = renewedAt
+        self.isOverdue = isOverdue
+    }
+}
+
 /// Which runs to list.
 package struct RunFilter: Sendable, Hashable {
     package var namespace: String?

@@ -92,9 +92,9 @@ package protocol Store: Sendable {
     func counts(namespace: String?) async throws(StoreError) -> [RunState: Int]
     /// The runs of each version of each workflow, closed ones included, by name and then by version as text. Looks at every run.
     func versions(namespace: String?) async throws(StoreError) -> [VersionCounts]
-    /// The nodes that live at this moment, with what they host, as far as this process can tell: one that has just died may still be
-    /// among them.
-    func livingNodes() async throws(StoreError) -> [NodeRegistration]
+    /// The nodes that have not ended, in the order in which they registered, as far as this process can tell: one that has just died may
+    /// still be among them. For people; no ownership rests on it.
+    func nodes() async throws(StoreError) -> [NodeStanding]
 
     /// Events of a run in order, after the given seq: at most `limit`, and fewer where their values are large, so that a page has a
     /// bounded size. Only an empty page says that there are no more.
@@ -144,6 +144,11 @@ extension Store {
     /// Marks a run whose history is broken, in whatever state it is.
     package func quarantine(_ run: Int64, reason: String) async throws(StoreError) {
         try await quarantine(run, reason: reason, ifUnownedSince: nil)
+    }
+
+    /// Those of the nodes that live, with what they host. One whose lease is over is not known to.
+    package func livingNodes() async throws(StoreError) -> [NodeRegistration] {
+        try await nodes().filter { !$0.isOverdue }.map(\.registration)
     }
 
     /// All unread rows of a run, however many there are.

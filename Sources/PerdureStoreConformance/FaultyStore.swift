@@ -146,7 +146,7 @@ extension FaultyStore {
         try await inner.versions(namespace: namespace)
     }
 
-    package func livingNodes() async throws(StoreError) -> [NodeRegistration] { try await inner.livingNodes() }
+    package func nodes() async throws(StoreError) -> [NodeStanding] { try await inner.nodes() }
 
     package func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
         try await inner.events(of: run, after: seq, limit: limit)

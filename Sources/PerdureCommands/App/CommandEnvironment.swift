@@ -2,7 +2,6 @@ package import Foundation
 package import Logging
 package import PerdureEngine
 package import PerdureHistory
-internal import PerdureSQLite
 package import PerdureStore
 package import PerdureTesting
 package import ServiceLifecycle
@@ -24,6 +23,7 @@ package struct CommandEnvironment: Sendable {
     /// The user of the operating system.
     package var user: String
     package var now: @Sendable () -> Timestamp
+    /// Opens what `--store` or `PERDURE_STORE` names.
     package var openStore: @Sendable (String) -> StoreConfiguration
     package var workflows: @Sendable () async throws -> [RegisteredWorkflow]
     package var resumability: @Sendable () async throws -> [CrashMatrix] = { [] }
@@ -49,7 +49,7 @@ package struct CommandEnvironment: Sendable {
         isTerminal = false
         variables = [:]
         now = { Timestamp(Date()) }
-        openStore = { .sqlite($0) }
+        openStore = { StorePlace($0).configuration }
         engine = EngineConfiguration()
         logger = Logger(label: "perdure") { _ in SwiftLogNoOpLogHandler() }
         companions = []
@@ -86,6 +86,14 @@ package struct CommandEnvironment: Sendable {
         } catch {
             lostOutput.note(error)
         }
+    }
+
+    /// The same, with errors that hold no password of a server, whatever words somebody has put it among.
+    func concealing(_ arguments: [String]) -> CommandEnvironment {
+        var environment = self
+        let words = arguments + [variables["PERDURE_STORE"] ?? ""], writeError = writeError
+        environment.writeError = { writeError(StorePlace.conceal(words, in: $0)) }
+        return environment
     }
 
     func print(json: JSONValue) { print(json.canonicalText) }

@@ -12,6 +12,7 @@ protocol StoreCommand: ParsableCommand {
 /// The command line of one app, from words to an exit status.
 package enum CommandLineTool<App: PerdureApp> {
     package static func run(_ arguments: [String], _ environment: CommandEnvironment) async -> CommandStatus {
+        let environment = environment.concealing(arguments)
         let status = await perform(arguments, environment)
         guard let error = environment.lostOutput.error else { return status }
         let lost = report(error, environment)
@@ -65,9 +66,10 @@ struct Root<App: PerdureApp>: ParsableCommand {
             commandName: programName,
             abstract: App.abstract,
             discussion: """
-                Every command works on one store: --store, or the variable PERDURE_STORE, or perdure.db in the current folder. \
-                One process at a time hosts workflows on a store ('run', or 'start' where nobody else does); the others work \
-                beside it.
+                Every command works on one store: --store, or the variable PERDURE_STORE, or perdure.db in the current folder. It \
+                is a file, or a PostgreSQL database: postgres://USER@HOST/DATABASE. On a file one process at a time hosts \
+                workflows ('run', or 'start' where nobody else does), on a database any number of them; the other commands \
+                work beside them.
 
                 Exit status:
                 \(codes)
@@ -80,7 +82,8 @@ struct Root<App: PerdureApp>: ParsableCommand {
                 TerminateCommand.self, PauseCommand.self, ResumeCommand.self, RepinCommand.self, ResetCommand.self,
                 ForkCommand.self,
                 RetryCommand.self,
-                ResolveCommand.self, VerifyCommand.self, VersionsCommand.self, CheckCommand.self, ResumabilityCommand.self,
+                ResolveCommand.self, VerifyCommand.self, VersionsCommand.self, NodesCommand.self, CheckCommand.self,
+                ResumabilityCommand.self,
                 ExportHistoryCommand.self,
             ])
     }

@@ -35,6 +35,7 @@ package enum CommandStatus: Int32, Error, Sendable, CaseIterable {
             .workflowDuplicate, .stepDuplicate:
             self = .usage
         case .storeNotOurs, .storeTooNew, .storeReadOnly, .storeLocked, .storeCorrupt, .storeUnavailable, .storeMissing,
+            .storeRefused,
             .historyFileInvalid, .historyFileTooNew, .outputUnwritable:
             self = .store
         default: self = .failed

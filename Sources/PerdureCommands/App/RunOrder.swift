@@ -34,12 +34,20 @@ struct RunOrder: Sendable {
         }
     }
 
+    /// What a process has to host to take the run.
+    var needed: ClaimRequest.Hosted {
+        get throws {
+            let (workflow, _) = try registered()
+            return ClaimRequest.Hosted(workflow: workflow.name, version: workflow.version.description)
+        }
+    }
+
     func start(on engine: Engine) async throws -> (record: RunRecord, isNew: Bool) {
         let (registered, payload) = try registered()
         return try await engine.start(registered, payload, options, by: sender)
     }
 
-    /// Hands the run to the process that hosts the store.
+    /// Hands the run to whoever hosts its workflow on the store.
     func place(with client: Client) async throws -> (record: RunRecord, isNew: Bool) {
         let (registered, payload) = try registered()
         return try await client.place(registered, payload, options, configuration, by: sender)

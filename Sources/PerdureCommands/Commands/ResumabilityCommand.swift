@@ -35,7 +35,11 @@ struct ResumabilityCommand: StoreCommand {
     @Argument(help: "Workflows, by their names. Default: all.") var workflows: [String] = []
     @Flag(help: "Try nothing; take inventory only.") var inventory = false
     @Flag(help: "Fail for everything that the inventory finds.") var strict = false
-    @Option(help: ArgumentHelp("Take the steps of this store's runs into the inventory.", valueName: "path")) var store: String?
+    @Option(
+        help: ArgumentHelp(
+            "Take the steps of this store's runs into the inventory: a file, or the postgres:// URL of a database.",
+            valueName: "path|url"))
+    var store: String?
     @Option(
         parsing: .upToNextOption,
         help: ArgumentHelp("Take the steps of exported histories into the inventory.", valueName: "file"))

@@ -10,8 +10,12 @@ struct RunCommand: StoreCommand {
             Makes the store if it does not exist, brings back every run that is not closed, and takes in what the other commands send.
             SIGINT and SIGTERM stop it: no new work is begun, and steps that are under way may end.
 
-            Example:
+            A file has one host at a time. On a database this process is one node of as many as are started: each has runs of its own,
+            and takes over those of a node that has died.
+
+            Examples:
               run --store /var/lib/app/perdure.db
+              run --store postgres://app@db.example.org/perdure
             """)
 
     @OptionGroup var store: StoreOptions
@@ -22,8 +26,12 @@ struct RunCommand: StoreCommand {
             store: store.configuration(environment), configuration: environment.engine, logger: environment.logger
         ) { workflows }
         let names = workflows.map { "\($0.name) \($0.version)" }.joined(separator: ", ")
-        environment.print("Hosting \(names.isEmpty ? "no workflows" : names) on \(store.path(environment)). Stop with Ctrl-C.")
+        let place = store.place(environment), role = place.isShared ? " as node \(engine.node)" : ""
+        environment.print("Hosting \(names.isEmpty ? "no workflows" : names) on \(place)\(role). Stop with Ctrl-C.")
         try await EngineHost(engine: engine, environment: environment).run(beside: [])
-        environment.print("Stopped; open runs go on when the store is hosted again.")
+        environment.print(
+            place.isShared
+                ? "Stopped; open runs go on at the nodes that host their workflows, or as soon as one does."
+                : "Stopped; open runs go on when the store is hosted again.")
     }
 }

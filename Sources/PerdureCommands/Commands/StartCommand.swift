@@ -13,7 +13,8 @@ struct StartCommand: StoreCommand {
         commandName: "start", abstract: "Starts a run of a workflow.",
         discussion: """
             Where another process hosts the store, the run is handed to it, and --wait waits until it closes. Where nobody does, this
-            process hosts the run until it closes.
+            process hosts the run until it closes. On a database the run is handed to the nodes if one that lives hosts this version of
+            the workflow; otherwise this process is a node until the run closes.
 
             Examples:
               start rotate-secret --input '{"service": "db"}' --key db-2026-11
@@ -47,6 +48,10 @@ struct StartCommand: StoreCommand {
             sender: try actor.principal(environment), workflows: try await environment.workflows(),
             configuration: environment.engine)
         try order.check()
+        // One more process can always host workflows there. What counts is whether one of those that do will take this run.
+        if store.place(environment).isShared, try await isHostedElsewhere(order, environment) {
+            return try await startBeside(order, environment)
+        }
         let engine: Engine
         do {
             engine = try await Engine(
@@ -59,6 +64,18 @@ struct StartCommand: StoreCommand {
     }
 
     // MARK: Beside another process
+
+    private func isHostedElsewhere(_ order: RunOrder, _ environment: CommandEnvironment) async throws -> Bool {
+        do {
+            let needed = try order.needed
+            return try await store.withClient(environment) { client in
+                try await client.livingNodes().contains { $0.hosted.contains(needed) }
+            }
+        } catch let error as PerdureError where error.code == .storeMissing || error.code == .storeUnavailable {
+            // There is no store yet, or one of an earlier release, which an engine makes ready. If it is something else, that is told then.
+            return false
+        }
+    }
 
     private func startBeside(_ order: RunOrder, _ environment: CommandEnvironment) async throws {
         let outcome = try await store.withClient(environment) { client in
@@ -79,17 +96,20 @@ struct StartCommand: StoreCommand {
     // MARK: In this process
 
     private func host(_ order: RunOrder, on engine: Engine, _ environment: CommandEnvironment) async throws {
+        let place = store.place(environment)
         let watcher = StartedRun(engine: engine, order: order, wait: wait) { run, isNew in
             guard !json, isNew || !run.state.isFinal else { return }
+            // One that was there before may be another node's.
+            let does = isNew || !place.isShared ? "hosts it" : "waits"
             environment.print(
-                "Run \(run.id) \(isNew ? "is started" : "has this key already"); this process hosts it until it closes.")
+                "Run \(run.id) \(isNew ? "is started" : "has this key already"); this process \(does) until it closes.")
         }
         try await EngineHost(engine: engine, environment: environment).run(beside: [watcher])
         switch watcher.result.withLock({ $0 }) {
         case .success(let outcome): try report(outcome, environment)
         case .failure(let error): throw error
         case nil:
-            environment.print(note: "Stopped; the run goes on when the store is hosted again.", json: json)
+            environment.print(note: "Stopped; the run goes on as soon as its workflow is hosted.", json: json)
             throw CommandStatus.failed
         }
     }

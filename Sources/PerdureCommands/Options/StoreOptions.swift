@@ -4,14 +4,19 @@ internal import PerdureStore
 
 /// Which store.
 struct StoreOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("The store's file. Default: $PERDURE_STORE, or perdure.db.", valueName: "path"))
+    @Option(
+        help: ArgumentHelp(
+            "The store: a file, or the postgres:// URL of a database. Default: $PERDURE_STORE, or perdure.db.",
+            valueName: "path|url"))
     var store: String?
 
-    func path(_ environment: CommandEnvironment) -> String {
+    private func text(_ environment: CommandEnvironment) -> String {
         store ?? environment.variables["PERDURE_STORE"].flatMap { $0.isEmpty ? nil : $0 } ?? "perdure.db"
     }
 
-    func configuration(_ environment: CommandEnvironment) -> StoreConfiguration { environment.openStore(path(environment)) }
+    func place(_ environment: CommandEnvironment) -> StorePlace { StorePlace(text(environment)) }
+
+    func configuration(_ environment: CommandEnvironment) -> StoreConfiguration { environment.openStore(text(environment)) }
 
     /// Opens the store beside whoever hosts runs on it, and closes it again.
     func withClient<Result>(_ environment: CommandEnvironment, _ body: (Client) async throws -> Result) async throws -> Result {

@@ -33,6 +33,15 @@ enum RunJSON {
             ("hosted", .array(node.hosted.map { .array([.string($0.workflow), .string($0.version)]) })))
     }
 
+    static func standing(_ node: NodeStanding) -> JSONValue {
+        var object = self.node(node.registration).objectValue ?? JSONObject()
+        object["since"] = JSONValue(time: node.since)
+        object["runs"] = JSONValue(node.ownedRuns)
+        if let renewed = node.renewedAt { object["renewed_at"] = JSONValue(time: renewed) }
+        object["overdue"] = .bool(node.isOverdue)
+        return .object(object)
+    }
+
     static func version(_ version: VersionInfo) -> JSONValue {
         let runs = version.runs.sorted { $0.key < $1.key }.map { ($0.key, JSONValue($0.value)) }
         return .members(

@@ -53,6 +53,9 @@ extension Client {
         .sorted { ($0.workflow, $0.version) < ($1.workflow, $1.version) }
     }
 
+    /// The processes that host workflows on this store, those that are late with their leases too.
+    package func nodes() async throws -> [NodeStanding] { try await guarded { try await store.nodes() } }
+
     /// The processes that host workflows on this store now.
     package func livingNodes() async throws -> [NodeRegistration] { try await guarded { try await store.livingNodes() } }
 

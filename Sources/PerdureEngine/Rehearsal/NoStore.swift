@@ -33,7 +33,7 @@ struct NoStore: Store {
     func runNumbers(before: Int64?, limit: Int) async throws(StoreError) -> [Int64] { try none() }
     func counts(namespace: String?) async throws(StoreError) -> [RunState: Int] { try none() }
     func versions(namespace: String?) async throws(StoreError) -> [VersionCounts] { try none() }
-    func livingNodes() async throws(StoreError) -> [NodeRegistration] { try none() }
+    func nodes() async throws(StoreError) -> [NodeStanding] { try none() }
     func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event] { try none() }
     func events(of run: Int64, before seq: Int64, limit: Int) async throws(StoreError) -> [Event] { try none() }
     func marked(_ kind: EventKind, _ subject: String?, in run: Int64) async throws(StoreError) -> [Event] { try none() }

@@ -4,6 +4,8 @@ internal import PerdureStore
 /// A node, as others know it.
 struct MemoryNode: Sendable {
     var registration: NodeRegistration
+    /// When it registered.
+    let since: Timestamp
     var endedAt: Timestamp?
     var lease: MemoryLease?
     /// The runs that it owns, by queue, the oldest first.

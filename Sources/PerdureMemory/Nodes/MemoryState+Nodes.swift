@@ -6,7 +6,13 @@ extension MemoryState {
 
     func isLiving(_ id: NodeID) -> Bool { nodeIndex(of: id).map { nodes[$0].endedAt == nil } ?? false }
 
-    var livingNodes: [NodeRegistration] { nodes.filter { $0.endedAt == nil }.map(\.registration) }
+    func standings(now: Timestamp) -> [NodeStanding] {
+        nodes.filter { $0.endedAt == nil }.map { node in
+            NodeStanding(
+                registration: node.registration, since: node.since, ownedRuns: node.owned.count,
+                renewedAt: node.lease.map { $0.until - $0.length }, isOverdue: node.lease.map { $0.until <= now } ?? false)
+        }
+    }
 
     /// Registers a node that replaces every other one: whoever asks has proved that they are dead.
     mutating func register(alone node: NodeRegistration, now: Timestamp) {
@@ -16,7 +22,7 @@ extension MemoryState {
             nodes[index].registration.hosted = node.hosted
             nodes[index].endedAt = nil
         } else {
-            nodes.append(MemoryNode(registration: node))
+            nodes.append(MemoryNode(registration: node, since: now))
         }
         hasNews = true
     }
@@ -30,7 +36,7 @@ extension MemoryState {
             nodes[index].registration.hosted = node.hosted
             try renew(node.id, now: now)
         } else {
-            nodes.append(MemoryNode(registration: node, lease: lease))
+            nodes.append(MemoryNode(registration: node, since: now, lease: lease))
         }
         forgetIdle()
         hasNews = true

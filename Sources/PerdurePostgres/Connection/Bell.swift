@@ -1,3 +1,4 @@
+internal import Dispatch
 internal import Foundation
 internal import PerdureStore
 internal import Synchronization
@@ -36,7 +37,7 @@ final class Bell: Sendable {
 
     /// Rings with those who listen to the channel, in other processes or on other bells. Those that are asked for while others are on
     /// their way are sent together.
-    func ring(_ channel: String) { core.change { $0.pending.insert(Self.name(channel)) } }
+    func ring(_ channel: String) { core.change { if !$0.isStopped { $0.pending.insert(Self.name(channel)) } } }
 
     /// The server takes names of up to 63 bytes. A longer one becomes its hash (FNV-1a, the same in every process); should two be the
     /// same, a bell rings once too often.
@@ -49,13 +50,19 @@ final class Bell: Sendable {
     /// How many are called.
     var handlerCount: Int { core.state.withLock { $0.handlers.count } }
 
-    /// Nobody is called any more, and nothing is sent. Its thread and its link end soon after.
+    /// Nobody is called any more. Who was to be told of something by now still is, if the server can be had at once. The bell's work and
+    /// its link end soon after.
     func stop() {
         core.change { state in
             state.isStopped = true
             state.handlers = [:]
-            state.pending = []
         }
+    }
+
+    /// The same, and waits until they have. A process that ends in the middle of it would take away under the link what it is opened with.
+    func end() async {
+        stop()
+        await core.ended()
     }
 }
 
@@ -68,7 +75,10 @@ private final class BellCore: Sendable {
         /// The channels on which somebody is to be told.
         var pending: Set<String> = []
         var isStopped = false
-        var hasThread = false
+        /// Whether its work has begun, and has ended.
+        var hasBegun = false
+        var hasEnded = false
+        var waiting: [CheckedContinuation<Void, Never>] = []
     }
 
     let state = Mutex(State())
@@ -77,6 +87,8 @@ private final class BellCore: Sendable {
     private let interval: Duration
     private let onTrouble: @Sendable (StoreError?) -> Void
     private let wake: WakePipe
+    /// Its thread, which has one piece of work.
+    private let queue = DispatchQueue(label: "perdure.postgres.bell")
 
     init(
         _ address: ServerAddress, _ options: ConnectionOptions, _ interval: Duration,
@@ -93,12 +105,26 @@ private final class BellCore: Sendable {
     @discardableResult
     func change<Result>(_ body: (inout State) -> Result) -> Result {
         let (result, starts) = state.withLock { state in
-            let result = body(&state)
-            defer { state.hasThread = true }
-            return (result, !state.hasThread && !state.isStopped)
+            let result = body(&state), starts = !state.hasBegun && !state.isStopped
+            if starts { state.hasBegun = true }
+            return (result, starts)
         }
-        if starts { Thread.detachNewThread { self.work() } } else { wake.wake() }
+        if starts { queue.async { self.work() } } else { wake.wake() }
         return result
+    }
+
+    /// Waits until its work has ended, if it has begun.
+    func ended() async {
+        await withCheckedContinuation { continuation in
+            let isOver = state.withLock { state in
+                if state.hasBegun, !state.hasEnded {
+                    state.waiting.append(continuation)
+                    return false
+                }
+                return true
+            }
+            if isOver { continuation.resume() }
+        }
     }
 
     // MARK: On the bell's thread
@@ -117,9 +143,20 @@ private final class BellCore: Sendable {
     }
 
     private func work() {
+        serveUntilStopped()
+        let waiting = state.withLock { state in
+            state.hasEnded = true
+            defer { state.waiting = [] }
+            return state.waiting
+        }
+        for waiter in waiting { waiter.resume() }
+    }
+
+    private func serveUntilStopped() {
         var place = Place(), nextTick = ContinuousClock.now + interval
         while let (channels, pending) = wanted() {
             if !channels.isEmpty || !pending.isEmpty { serve(channels, pending, &place) }
+            if isStopped { continue }
             // What the first look has come upon already would not wake the thread again.
             if hear(&place) { ring() }
             if nextTick <= .now {
@@ -137,12 +174,14 @@ private final class BellCore: Sendable {
         }
     }
 
-    /// What is to be done; nil at the end. What is pending is taken.
+    private var isStopped: Bool { state.withLock { $0.isStopped } }
+
+    /// What is to be done; nil at the end. What is pending is taken, and after the stop only that is done, once.
     private func wanted() -> (Set<String>, Set<String>)? {
         state.withLock { state in
-            if state.isStopped { return nil }
+            if state.isStopped, state.pending.isEmpty { return nil }
             defer { state.pending = [] }
-            return (state.channels, state.pending)
+            return (state.isStopped ? [] : state.channels, state.pending)
         }
     }
 
@@ -189,7 +228,7 @@ private final class BellCore: Sendable {
         place.session = nil
         place.nextAttempt = .now + place.pause
         place.pause = min(place.pause * 2, Self.longestPause)
-        if !place.isInTrouble {
+        if !place.isInTrouble, !isStopped {
             place.isInTrouble = true
             onTrouble(error)
         }

@@ -48,8 +48,12 @@ extension PostgresStore {
             SELECT id FROM perdure.nodes WHERE id = $1::text AND renewals = $2::bigint AND ended_at IS NULL
             FOR NO KEY UPDATE SKIP LOCKED)
         """)
-    private static let living = SQL(
-        "SELECT id, build, host, process_id, hosted FROM perdure.nodes WHERE ended_at IS NULL ORDER BY started_at, id")
+    private static let standing = SQL(
+        """
+        SELECT id, build, host, process_id, hosted, started_at, lease_until, lease_until <= \(StoreClock.now("$1")),
+            (SELECT count(*) FROM perdure.runs WHERE runs.owner = nodes.id)
+        FROM perdure.nodes WHERE ended_at IS NULL ORDER BY started_at, id
+        """)
 
     package var leaseLength: Duration? { options.leaseLength }
 
@@ -138,8 +142,16 @@ extension PostgresStore {
         return ended
     }
 
-    package func livingNodes() async throws(StoreError) -> [NodeRegistration] {
-        try await read(on: browser) { session in try session.all(Self.living) { try NodeRegistration($0) } }
+    package func nodes() async throws(StoreError) -> [NodeStanding] {
+        let time = options.clock?(), length = options.leaseLength
+        return try await read(on: browser) { session in
+            try session.all(Self.standing, time) { row in
+                NodeStanding(
+                    registration: try NodeRegistration(row), since: try row.time(5), ownedRuns: Int(try row.integer(8)),
+                    // All nodes have leases of the same length.
+                    renewedAt: try row.time(6) - length, isOverdue: try row.bool(7))
+            }
+        }
     }
 }
 

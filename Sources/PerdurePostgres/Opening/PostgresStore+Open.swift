@@ -31,7 +31,6 @@ extension PostgresStore {
                     logger.info("other nodes can be heard again")
                 }
             }
-            bell.listen(to: Channel.all)
             return PostgresStore(
                 identity: identity, address: address, options: options, isEngine: role == .engine, writer: writer,
                 leases: connection(address, "leases", limits, settings: writing),

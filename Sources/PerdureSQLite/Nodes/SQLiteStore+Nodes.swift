@@ -50,12 +50,22 @@ extension SQLiteStore {
         return []
     }
 
-    private static let living = SQL("SELECT id, build, host, process_id, hosted FROM nodes WHERE ended_at IS NULL")
+    private static let living = SQL(
+        """
+        SELECT id, build, host, process_id, hosted, started_at, (SELECT count(*) FROM runs WHERE runs.owner = nodes.id)
+        FROM nodes WHERE ended_at IS NULL
+        """)
 
     /// Whoever holds the lock is the one node that lives. A file whose lock is free has none, whatever its rows say.
-    package func livingNodes() async throws(StoreError) -> [NodeRegistration] {
+    package func nodes() async throws(StoreError) -> [NodeStanding] {
         guard isEngine || EngineLock.isHeld(beside: path) else { return [] }
-        return try await read(on: browser) { session in try session.all(Self.living) { try NodeRegistration($0) } }
+        return try await read(on: browser) { session in
+            try session.all(Self.living) { row in
+                NodeStanding(
+                    registration: try NodeRegistration(row), since: Timestamp(microseconds: try row.integer(5)),
+                    ownedRuns: Int(try row.integer(6)))
+            }
+        }
     }
 }
 

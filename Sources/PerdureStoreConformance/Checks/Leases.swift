@@ -13,6 +13,22 @@ extension StoreConformance {
             #expect(try await scene.store.livingNodes() == [Scene.registration(scene.node)])
             try await scene.advance(run.advance([EventDraft(.statusReported)]))
         },
+        ConformanceCheck("A node is listed with what it hosts, since when, and how many runs it owns") { scene in
+            let since = scene.clock.now
+            for _ in 0..<2 { _ = try await scene.owned() }
+            _ = try await scene.waiting()
+            let client = try await scene.client()
+            scene.clock.advance(by: .seconds(1))
+            for store in [scene.store, client] {
+                let node = try #require(try await store.nodes().first)
+                #expect(node.registration == Scene.registration(scene.node) && node.since == since && node.ownedRuns == 2)
+                #expect(node.renewedAt == (store.leaseLength == nil ? nil : since) && !node.isOverdue)
+                #expect(try await store.nodes().count == 1)
+            }
+            try await scene.store.unregister(scene.node)
+            #expect(try await client.nodes().isEmpty)
+            try await scene.restart(as: NodeID(rawValue: "node-2"))
+        },
         ConformanceCheck("A node that was replaced, or has taken leave, is told so when it renews") { scene in
             let heir = NodeID(rawValue: "node-2")
             try await scene.store.register(Scene.registration(heir))
@@ -160,6 +176,22 @@ extension StoreConformance {
             run.head = ChainHead(after: head)
             #expect(try await scene.refusal(of: .advance(run.advance([EventDraft(.statusReported)]))) == .conflict)
             #expect(try await scene.refusal(of: SampleRun(owner: second).creation) == .conflict)
+        },
+        ConformanceCheck("A node whose lease is over is not known to live until it renews, and is still listed") { scene in
+            let length = try #require(scene.store.leaseLength), start = scene.clock.now
+            _ = try await scene.owned()
+            let client = try await scene.client()
+            scene.clock.advance(by: length - .microseconds(1))
+            #expect(try await client.livingNodes().map(\.id) == [scene.node])
+            scene.clock.advance(by: .microseconds(1))
+            #expect(try await client.livingNodes().isEmpty)
+            let late = try #require(try await client.nodes().first)
+            #expect(late.isOverdue && late.renewedAt == start && late.ownedRuns == 1)
+            let other = try await scene.join(as: second)
+            #expect(try await client.nodes().map(\.isOverdue) == [true, false])
+            #expect(try await scene.store.renew(scene.node).isEmpty)
+            #expect(try await other.livingNodes().map(\.id) == [scene.node, second])
+            #expect(try await client.nodes().first?.renewedAt == scene.clock.now)
         },
         ConformanceCheck("A node that takes leave is gone at once, and its released runs are no take-over") { scene in
             let run = try await scene.resting(.init(to: .ready))

@@ -190,8 +190,8 @@ final class SimulatedStore: Store {
         try await pass("versions") { base async throws(StoreError) in try await base.versions(namespace: namespace) }
     }
 
-    func livingNodes() async throws(StoreError) -> [NodeRegistration] {
-        try await pass("livingNodes") { base async throws(StoreError) in try await base.livingNodes() }
+    func nodes() async throws(StoreError) -> [NodeStanding] {
+        try await pass("nodes") { base async throws(StoreError) in try await base.nodes() }
     }
 
     func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event] {

@@ -26,7 +26,7 @@ import Testing
         ),
         (
             "PerdureCommands",
-            ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", "PerdureTesting"],
+            ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", "PerdurePostgres", "PerdureTesting"],
             ["ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals"]
         ),
         ("PerdureProcess", [], []),

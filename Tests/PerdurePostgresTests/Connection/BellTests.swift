@@ -151,6 +151,33 @@ struct BellTests {
         bell.stop()
     }
 
+    @Test("A bell that is ended has told others before what it was asked for, and tells them nothing afterwards")
+    func end() async throws {
+        let bell = try makeBell(), rings = Rings(bell)
+        bell.listen(to: name)
+        await rings.next()
+        for _ in 0..<5 {
+            // Its link has not been opened when it is told to end.
+            let other = try makeBell()
+            other.ring(name)
+            await other.end()
+            await rings.next()
+            other.ring(name)
+            await other.end()
+        }
+        await bell.end()
+        await bell.end()
+        try await makeBell().end()
+    }
+
+    @Test("A bell that cannot reach the server ends all the same")
+    func endWithoutServer() async throws {
+        let bell = try Bell(try ServerAddress("postgres://127.0.0.1:1/nowhere"))
+        bell.listen(to: name)
+        bell.ring(name)
+        await bell.end()
+    }
+
     @Test("Whoever has ended a watch is not called, and a bell that was stopped calls nobody")
     func ending() async throws {
         let bell = try makeBell()

@@ -115,7 +115,7 @@ final class CrashingStore: Store {
     func versions(namespace: String?) async throws(StoreError) -> [VersionCounts] {
         try await store.versions(namespace: namespace)
     }
-    func livingNodes() async throws(StoreError) -> [NodeRegistration] { try await store.livingNodes() }
+    func nodes() async throws(StoreError) -> [NodeStanding] { try await store.nodes() }
     func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
         try await store.events(of: run, after: seq, limit: limit)
     }
