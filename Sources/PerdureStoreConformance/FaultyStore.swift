@@ -177,6 +177,10 @@ extension FaultyStore {
         try await inner.marked(kind, subject, in: run)
     }
 
+    package func schedules(_ query: ScheduleQuery) async throws(StoreError) -> [ScheduleRow] {
+        try await inner.schedules(query)
+    }
+
     package func heartbeats(of run: Int64, _ subject: String?) async throws(StoreError) -> [HeartbeatRecord] {
         try await inner.heartbeats(of: run, subject)
     }

@@ -8,7 +8,7 @@ enum StoreCall: Sendable {
     /// Commits are counted from 1 within one opening of the store.
     case commit(Int, [CommitItem])
     case claim(Int)
-    case heartbeats
+    case heartbeats, schedules
     case events, lastEvents, inbox, ownedInbox, nextWake, awaitKey, quarantine, expire, run, other
 }
 
@@ -270,6 +270,10 @@ final class WatchedStore: Store {
 
     func marked(_ kind: EventKind, _ subject: String?, in run: Int64) async throws(StoreError) -> [Event] {
         try await pass(.other) { () async throws(StoreError) in try await base.marked(kind, subject, in: run) }
+    }
+
+    func schedules(_ query: ScheduleQuery) async throws(StoreError) -> [ScheduleRow] {
+        try await pass(.schedules) { () async throws(StoreError) in try await base.schedules(query) }
     }
 
     func heartbeats(of run: Int64, _ subject: String?) async throws(StoreError) -> [HeartbeatRecord] {
