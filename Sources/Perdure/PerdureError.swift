@@ -49,6 +49,13 @@ extension PerdureError.Code {
     public static let payloadTooLarge = Self(rawValue: "payload_too_large")
     public static let labelInvalid = Self(rawValue: "label_invalid")
     public static let runConflict = Self(rawValue: "run_conflict")
+    // Schedules
+    public static let cronInvalid = Self(rawValue: "cron_invalid")
+    public static let zoneUnknown = Self(rawValue: "zone_unknown")
+    public static let scheduleInvalid = Self(rawValue: "schedule_invalid")
+    public static let scheduleUnknown = Self(rawValue: "schedule_unknown")
+    public static let scheduleConflict = Self(rawValue: "schedule_conflict")
+    public static let scheduleBusy = Self(rawValue: "schedule_busy")
     // Runs
     public static let runUnknown = Self(rawValue: "run_unknown")
     public static let runClosed = Self(rawValue: "run_closed")

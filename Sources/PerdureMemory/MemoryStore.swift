@@ -202,6 +202,8 @@ package final class MemoryStore: Store {
         try read { $0.heartbeats(of: run, subject) }
     }
 
+    package func schedules(_ query: ScheduleQuery) async throws(StoreError) -> [ScheduleRow] { try read { $0.schedules(query) } }
+
     package func inbox(run: Int64, after number: Int64) async throws(StoreError) -> InboxPage {
         try read { $0.inbox(of: run, after: number) }
     }

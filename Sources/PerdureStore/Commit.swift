@@ -7,6 +7,7 @@ package enum CommitItem: Sendable {
     case advance(RunAdvance)
     case deliver(Delivery)
     case beat(Heartbeat)
+    case schedule(ScheduleChange)
 }
 
 /// A run that does not exist yet, with its first event. Its row's `number` is ignored. With an `owner` it starts out owned.
@@ -134,18 +135,20 @@ package struct RunTransition: Sendable, Hashable {
 package enum CommitResult: Sendable {
     /// `create`: the run as it now stands. The same run created twice answers the same.
     case created(RunRecord)
-    /// `create`: the key is taken; this is the run that has it. Nothing was written.
+    /// `create`, `schedule`: the key is taken; this is the run that has it. Nothing was written.
     case keyTaken(RunRecord)
     /// `advance`, `beat`: durable.
     case advanced
     /// `deliver`: accepted. A repeated delivery id is accepted and changes nothing.
     case delivered(isDuplicate: Bool)
+    /// `schedule`: durable, with every run that begins with it. The same change made twice answers the same.
+    case scheduled
     /// Nothing of this item was written.
     case refused(CommitRefusal)
 }
 
 package enum CommitRefusal: Sendable, Hashable, CustomStringConvertible {
-    /// The run is not on that head or not under that epoch: somebody else owns it. Reload.
+    /// The run is not on that head or not under that epoch, the schedule not on that version: somebody else was faster. Reload.
     case conflict
     /// A final state was asked for, but these inbox rows have not been taken in.
     case unreadInbox(InboxPage)
@@ -158,7 +161,7 @@ package enum CommitRefusal: Sendable, Hashable, CustomStringConvertible {
 
     package var description: String {
         switch self {
-        case .conflict: "the run has moved on under another owner"
+        case .conflict: "it has moved on under somebody else"
         case .unreadInbox(let page): "\(page.rows.count)\(page.hasMore ? " and more" : "") inbox rows have not been read"
         case .businessKeyTaken(let record): "the business key '\(record.key.key)' belongs to run \(record.holder)"
         case .runUnknown: "there is no such run"

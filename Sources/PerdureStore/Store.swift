@@ -123,6 +123,9 @@ package protocol Store: Sendable {
     /// Approvals and questions that are open, oldest first.
     func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest]
 
+    /// Schedules in the order of the query. A row that cannot be read is left out, so that it holds up no other.
+    func schedules(_ query: ScheduleQuery) async throws(StoreError) -> [ScheduleRow]
+
     /// What bringing runs into memory begins with, of many runs at once: their first events, at most so many of each, their unread
     /// messages and their patches, as one by one they would be read. A run that cannot be read, or for which there is no room in an
     /// answer of bounded size, is left out.

@@ -179,6 +179,10 @@ extension FaultyStore {
 
     package func ended(among waits: [RunWait]) async throws(StoreError) -> [RunWait] { try await inner.ended(among: waits) }
 
+    package func schedules(_ query: ScheduleQuery) async throws(StoreError) -> [ScheduleRow] {
+        try await inner.schedules(query)
+    }
+
     package func heartbeats(of run: Int64, _ subject: String?) async throws(StoreError) -> [HeartbeatRecord] {
         try await inner.heartbeats(of: run, subject)
     }

@@ -50,7 +50,7 @@ package enum StoreConformance {
     /// What every store keeps.
     package static let checks: [ConformanceCheck] =
         creation + gate + events + heartbeats + claims + causes + wakes + takeover + renewal + afterEnd + inbox + children
-        + outside
+        + outside + schedules
         + succession + businessKeys
         + attention + listing + retention + faults
 }

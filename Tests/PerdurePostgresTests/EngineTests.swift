@@ -1,3 +1,4 @@
+import Foundation
 import Perdure
 import PerdureEngine
 import PerdureHistory
@@ -79,6 +80,29 @@ struct EngineTests {
             for (number, run) in runs.enumerated() { #expect(try await nodes.output(of: run.id) == "\(number + 1)") }
             let seats = try await nodes.database.connect().perform { try $0.all(Booking.seats) { try $0.integer(0) } }
             #expect(seats == (0..<20).map { Int64($0 + 1) })
+        }
+    }
+
+    @Test func `whichever node is first, each due time of a schedule starts one run`() async throws {
+        try await withNodes { nodes in
+            let client = nodes.client, spec = try ScheduleSpec.every(.hours(1))
+            var schedule = try Schedule(spec, Journey.self, input: 7)
+            schedule.overlap = .allow
+            for number in 0..<4 { try await nodes.engines[number % 2].schedule("s\(number)", schedule, by: Self.ada) }
+            let to = client.store.now().date, from = to - 30 * 3_600
+            for number in 0..<4 {
+                // Twice each, by both nodes.
+                for engine in nodes.engines {
+                    try await engine.client.backfillSchedule("s\(number)", from: from, to: to, overlapping: true, by: Self.ada)
+                }
+                try await client.triggerSchedule("s\(number)", by: Self.ada)
+            }
+            let count = 4 * (spec.times(from: from, count: 100).count { $0 <= to } + 1)
+            while try await client.schedules().contains(where: \.isBackfilling) { await Task.yield() }
+            let runs = try await client.runs(limit: 1_000)
+            #expect(runs.count == count)
+            for run in runs { #expect(try await nodes.output(of: run.id) == "\"3 legs of 7\"") }
+            #expect(nodes.effects.sorted().count == 3 * count)
         }
     }
 

@@ -71,6 +71,20 @@ struct OpeningTests {
         #expect(try harness.ask("PRAGMA user_version") == "99")
     }
 
+    @Test("A store of an earlier schema gets what it lacks from an engine, and keeps what it has")
+    func olderSchema() async throws {
+        let run = try await harness.withOneRun()
+        try harness.tamper("DROP TABLE schedules", "PRAGMA user_version = 1")
+        #expect(try await refusal(.client).code == .storeUnavailable)
+        let found = try await harness.withStore { store in
+            #expect(try await store.schedules(.listed(namespace: nil, after: nil, limit: 1)).isEmpty)
+            #expect(try await store.audit() == [])
+            return try await store.run(run.record.id)
+        }
+        #expect(found == run.record)
+        #expect(try harness.ask("PRAGMA user_version") == "\(Schema.version)")
+    }
+
     @Test("A schema number that cannot be is refused")
     func negativeSchema() async throws {
         _ = try await harness.withOneRun()

@@ -282,6 +282,7 @@ extension CommitItem {
             advance.events.map(\.kind.rawValue) + advance.children.map { _ in EventKind.runStarted.rawValue }
                 + (advance.events.isEmpty ? ["rest"] : [])
         case .deliver: ["message"]
+        case .schedule(let change): ["schedule"] + change.starts.map { _ in EventKind.runStarted.rawValue }
         case .beat: []
         }
     }
@@ -295,6 +296,7 @@ extension CommitItem {
                 + (advance.transition.map { " (\($0.state.rawValue))" } ?? "")
         case .deliver(let delivery): "a message: \(delivery.kind) \(delivery.name)"
         case .beat: "a heartbeat"
+        case .schedule(let change): "the schedule \(change.key.id), \(change.starts.count) starts"
         }
     }
 }
@@ -307,6 +309,7 @@ extension CommitResult {
         case .created: "created"
         case .keyTaken: "the key is taken"
         case .delivered: "delivered"
+        case .scheduled: "scheduled"
         }
     }
 }

@@ -82,7 +82,8 @@ struct Root<App: PerdureApp>: ParsableCommand {
                 TerminateCommand.self, PauseCommand.self, ResumeCommand.self, RepinCommand.self, ResetCommand.self,
                 ForkCommand.self,
                 RetryCommand.self,
-                ResolveCommand.self, VerifyCommand.self, VersionsCommand.self, NodesCommand.self, CheckCommand.self,
+                ResolveCommand.self, SchedulesCommand.self, VerifyCommand.self, VersionsCommand.self, NodesCommand.self,
+                CheckCommand.self,
                 ResumabilityCommand.self,
                 ExportHistoryCommand.self,
             ])

@@ -18,7 +18,7 @@ package enum CommandStatus: Int32, Error, Sendable, CaseIterable {
             "the run that was waited for did not complete, a verification or check found something, a version is stranded, you "
                 + "answered no, or an update was rejected"
         case .usage: "the command or a value in it makes no sense"
-        case .notFound: "there is no such run, workflow, step, approval or question"
+        case .notFound: "there is no such run, workflow, step, approval, question or schedule"
         case .conflict: "it is closed, decided already, or not permitted to you"
         case .store: "the store cannot be used, or a file of histories, or the output cannot be written"
         }
@@ -26,13 +26,14 @@ package enum CommandStatus: Int32, Error, Sendable, CaseIterable {
 
     package init(_ code: PerdureError.Code) {
         switch code {
-        case .runUnknown, .workflowUnknown, .approvalUnknown, .questionUnknown, .stepUnknown: self = .notFound
+        case .runUnknown, .workflowUnknown, .approvalUnknown, .questionUnknown, .stepUnknown, .scheduleUnknown: self = .notFound
         case .runClosed, .runExpired, .runConflict, .approvalClosed, .approvalMismatch, .approvalNotPermitted, .questionClosed,
             .stepNotStuck,
-            .keyConflict, .runPaused, .runNotPaused, .runResetting, .resetRefused, .forkRefused:
+            .keyConflict, .runPaused, .runNotPaused, .runResetting, .resetRefused, .forkRefused,
+            .scheduleConflict, .scheduleBusy:
             self = .conflict
         case .usage, .nameInvalid, .labelInvalid, .inputUndecodable, .valueNotEncodable, .payloadTooLarge, .answerInvalid,
-            .workflowDuplicate, .stepDuplicate:
+            .workflowDuplicate, .stepDuplicate, .cronInvalid, .zoneUnknown, .scheduleInvalid:
             self = .usage
         case .storeNotOurs, .storeTooNew, .storeReadOnly, .storeLocked, .storeCorrupt, .storeUnavailable, .storeMissing,
             .storeRefused,

@@ -50,7 +50,7 @@ enum EventSentence {
     private static func run(_ event: Event, _ attributes: JSONObject) -> String {
         switch event.kind {
         case .runStarted:
-            "started\(after(", continuing run ", attributes["continues"]?["run"]?.stringValue))\(after(" with ", ValueText.result(event.input)))"
+            "started\(after(" by schedule ", attributes["schedule"]?["id"]?.stringValue))\(after(", continuing run ", attributes["continues"]?["run"]?.stringValue))\(after(" with ", ValueText.result(event.input)))"
         case .runResumed where attributes["clean"]?.boolValue == false:
             "taken over: the process that owned it died"
         case .runResumed where attributes["watched"]?.boolValue == true:

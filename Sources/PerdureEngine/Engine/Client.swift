@@ -399,7 +399,7 @@ public struct Client: Sendable {
         case .refused(let refusal):
             throw PerdureError(
                 .storeUnavailable, "The store refused the message: \(refusal). Nothing was sent; change it, or try again.")
-        case .created, .keyTaken, .advanced:
+        case .created, .keyTaken, .advanced, .scheduled:
             throw PerdureError(
                 .storeUnavailable,
                 "The store gave an answer that makes no sense; the message may have been sent. Send it again with the same id.")

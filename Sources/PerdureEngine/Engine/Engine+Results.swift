@@ -43,7 +43,10 @@ extension Engine {
         }
     }
 
-    func wakeWaiters(of id: RunID) { waiters.wake(id) }
+    func wakeWaiters(of id: RunID) {
+        waiters.wake(id)
+        schedules.hasEnded(id)
+    }
 
     private func output(of record: RunRecord) async throws -> Data {
         if let quarantine = record.quarantine { throw quarantine }

@@ -44,6 +44,7 @@ public final class Engine: Service {
     let lead: Lead
     let inboxes: InboxLook
     let bell: Bell
+    let schedules: ScheduleWatch
     let waiters: RunWaiters
     let state: Mutex<EngineState>
 
@@ -102,6 +103,8 @@ public final class Engine: Service {
             configuration.resources, clock: clock, random: configuration.random, scheduler: scheduler, logger: logger,
             metrics: metrics)
         pumpAlarm = scheduler.makeAlarm()
+        let schedules = ScheduleWatch(alarm: scheduler.makeAlarm())
+        self.schedules = schedules
         lead = Lead(configuration.lead)
         inboxes = InboxLook(store: self.store, clock: clock, scheduler: scheduler, runtime: runtime, logger: logger)
         bodyExecutor = BodyExecutor(lends: configuration.threads > 1, runtime: runtime)
@@ -118,8 +121,11 @@ public final class Engine: Service {
             runtime: runtime, lookout: lease == nil ? nil : Lookout(store: self.store, scheduler: scheduler, logger: logger))
         self.waiters = waiters
         client = Self.client(
-            of: self.store, waiters, bell, journal, random: configuration.random, build: build)
-        self.store.onOutsideDelivery { bell.ring() }
+            of: self.store, waiters, bell, schedules, journal, random: configuration.random, build: build)
+        self.store.onOutsideDelivery {
+            bell.ring()
+            schedules.bell.ring()
+        }
     }
 
     /// Whoever tries again after an error must not find the store taken by an engine that has never been.
@@ -148,11 +154,14 @@ public final class Engine: Service {
 
     /// A client whose messages go through the journal, and are looked for at once.
     private static func client(
-        of store: any Store, _ waiters: RunWaiters, _ bell: Bell, _ journal: Journal, random: @escaping @Sendable () -> UInt64,
-        build: String
+        of store: any Store, _ waiters: RunWaiters, _ bell: Bell, _ schedules: ScheduleWatch, _ journal: Journal,
+        random: @escaping @Sendable () -> UInt64, build: String
     ) -> Client {
         Client(store: store, waiters: waiters, random: random, build: build) { item in
-            defer { bell.ring() }
+            defer {
+                bell.ring()
+                if case .schedule = item { schedules.bell.ring() }
+            }
             // Nobody comes for what is in the journal of an engine that does not run yet.
             guard journal.hasBegun else { return try await Client.commit(item, to: store) }
             guard let result = await journal.submit(item) else {
@@ -208,6 +217,7 @@ public final class Engine: Service {
             group.addTask { [self] in try await journal.run() }
             group.addTask { [self] in try await hostRuns() }
             bell.ring()
+            schedules.bell.ring()
             // Not waitForAll: that would wait for the pump too before it says that the journal has failed.
             while try await group.next() != nil {}
         }
@@ -245,6 +255,7 @@ public final class Engine: Service {
     private func untilShutdown() async {
         await withTaskGroup { group in
             group.addTask { [self] in await pump() }
+            group.addTask { [self] in await keepSchedules() }
             if configuration.runtime.hasThreads { group.addTask { [self] in await watchThreads() } }
             group.addTask { [self] in await keepRetention() }
             group.addTask { [self] in await sweep() }

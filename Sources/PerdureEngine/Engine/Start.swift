@@ -35,7 +35,7 @@ extension CommitResult {
         case .refused(let refusal):
             throw PerdureError(
                 .storeUnavailable, "The store refused the run: \(refusal). Nothing was started; change it, or try again.")
-        case .advanced, .delivered:
+        case .advanced, .delivered, .scheduled:
             throw PerdureError(
                 .storeUnavailable,
                 "The store gave an answer that makes no sense; the run may have been started. Start it again with the same key.")

@@ -267,7 +267,7 @@ extension Activation {
             advanced(batch)
         case .refused(let refusal):
             refused(refusal, batch)
-        case .created, .keyTaken, .delivered, nil:
+        case .created, .keyTaken, .delivered, .scheduled, nil:
             closeCode()
             stopBodies()
             services.observe(self, .gone)

@@ -14,6 +14,7 @@ extension MemoryState {
             case .advance(let advance): self.advance(advance, by: node, now: now)
             case .deliver(let delivery): deliver(delivery, now: now)
             case .beat(let heartbeat): beat(heartbeat, by: node, now: now)
+            case .schedule(let change): schedule(change, now: now)
             }
         }
     }

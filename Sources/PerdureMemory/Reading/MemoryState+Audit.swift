@@ -19,7 +19,7 @@ extension MemoryState {
             breaches += rowBreaches(index) + historyBreaches(index) + linkBreaches(index)
             expected.enterAgain(runs[index], at: index)
         }
-        return breaches + placeBreaches(expected)
+        return breaches + placeBreaches(expected) + scheduleBreaches
     }
 
     private mutating func enterAgain(_ run: MemoryRun, at index: Int) {

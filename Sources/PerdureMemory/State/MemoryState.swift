@@ -30,6 +30,10 @@ struct MemoryState: Sendable {
     var businessKeys: [MemoryBusinessKey] = []
     var businessKeyNumbers: [BusinessKeyName: Int] = [:]
 
+    var schedules: [ScheduleKey: ScheduleRow] = [:]
+    var scheduleKeys = OrderedIndex<ScheduleKey>()
+    var dueSchedules = OrderedIndex<SchedulePlace>()
+
     var openRequests = OrderedIndex<OpenPlace>()
     var lastRequest: Int64 = 0
     /// Never used again.

@@ -87,6 +87,7 @@ extension CommitFacts {
                 now = try row.time(0)
                 if let node, try row.bool(1) { self.node = node }
             }
+            try lockSchedules(wishes.schedules, pipe)
             if !locked.isEmpty { try pipe.all(Self.lockedRuns, locked) { [self] row in add(try RunFacts(row)) } }
             if wishes.creations > 0 {
                 try pipe.all(Self.numbersForRuns, wishes.creations) { [self] row in freeNumbers.append(try row.integer(0)) }

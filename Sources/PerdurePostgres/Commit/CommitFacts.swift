@@ -19,6 +19,9 @@ final class CommitFacts {
     /// The rows that are to be consumed: of which run, and whether they were already.
     var consumable: [Int64: (run: Int64, isConsumed: Bool)] = [:]
     var keys: [BusinessKey: KeyFacts] = [:]
+    var schedules: [ScheduleKey: ScheduleRow] = [:]
+    /// Those that were there before this commit.
+    var storedSchedules: Set<ScheduleKey> = []
     /// Numbers for runs that are made.
     var freeNumbers = ArraySlice<Int64>()
 

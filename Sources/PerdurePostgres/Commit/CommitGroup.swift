@@ -22,6 +22,7 @@ final class CommitGroup {
         case .advance(let advance): try self.advance(advance)
         case .deliver(let delivery): try deliver(delivery)
         case .beat(let heartbeat): beat(heartbeat)
+        case .schedule(let change): try schedule(change)
         }
     }
 

@@ -18,6 +18,7 @@ struct CommitWishes {
     private(set) var keys: Set<BusinessKey> = []
     /// Of these, those that are settled: who waits for them is told.
     private(set) var settled: Set<BusinessKey> = []
+    private(set) var schedules: Set<ScheduleKey> = []
     private(set) var creations = 0
     /// Whether a run is advanced twice: what it has read then depends on what becomes of the first.
     private(set) var isEntangled = false
@@ -29,6 +30,10 @@ struct CommitWishes {
             case .advance(let advance): add(advance)
             case .deliver(let delivery): add(delivery)
             case .beat(let heartbeat): advanced.insert(heartbeat.run)
+            case .schedule(let change):
+                schedules.insert(change.key)
+                for start in change.starts { add(start) }
+                for delivery in change.deliveries { add(delivery) }
             }
         }
     }

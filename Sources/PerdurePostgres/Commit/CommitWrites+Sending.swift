@@ -111,6 +111,7 @@ extension CommitWrites {
         try sendBeats(pipe)
         try sendBlocks(pipe)
         try sendKeys(facts, pipe)
+        try sendSchedules(facts, pipe)
     }
 
     /// A key that is handed on is given up before it is taken.

@@ -24,6 +24,7 @@ final class CommitWrites {
     private(set) var unblocked: Set<Int64> = []
     private(set) var blocked: [Block] = []
     private(set) var toldKeys: [Int64] = []
+    private(set) var changedSchedules: Set<ScheduleKey> = []
 
     struct Mark: Hashable { let run: Int64, kind: String, subject: String }
     struct Label: Hashable { let run: Int64, name: String }
@@ -138,6 +139,8 @@ final class CommitWrites {
     func renewWake(of run: Int64) { renewedWakes.insert(run) }
 
     func dropWaiters(ofKey number: Int64) { toldKeys.append(number) }
+
+    func changeSchedule(_ key: ScheduleKey) { changedSchedules.insert(key) }
 }
 
 /// The columns of events that are appended.

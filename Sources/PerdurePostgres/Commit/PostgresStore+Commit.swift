@@ -134,6 +134,7 @@ extension ServerFailure {
     /// Whether it is due to another transaction that was faster: made the same run or took the same key, or waits for us as we do for it.
     var isOvertaking: Bool {
         isRetryable || isUnique("runs_ids") || isUnique("runs_keys") || isUnique("business_keys_names")
+            || isUnique("schedules_names")
     }
 }
 

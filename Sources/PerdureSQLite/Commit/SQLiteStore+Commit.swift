@@ -79,6 +79,7 @@ struct CommitGroup: Sendable {
         case .advance(let advance): try self.advance(advance, session)
         case .deliver(let delivery): try session.deliver(delivery, now: now)
         case .beat(let heartbeat): try session.beat(heartbeat, node: isEngine ? node : nil, now: now)
+        case .schedule(let change): try schedule(change, session)
         }
     }
 }

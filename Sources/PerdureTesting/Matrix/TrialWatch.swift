@@ -307,6 +307,7 @@ extension [CommitItem] {
                 advance.events.map { $0.subject.isEmpty ? $0.kind.rawValue : "\($0.kind.rawValue) \($0.subject)" }
                     + (advance.transition.map { ["(\($0.state.rawValue))"] } ?? [])
             case .deliver(let delivery): ["message \(delivery.kind)"]
+            case .schedule(let change): ["schedule \(change.key.id)"] + change.starts.map { _ in "run.started" }
             case .beat: []
             }
         }

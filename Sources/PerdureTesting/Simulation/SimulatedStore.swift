@@ -218,6 +218,10 @@ final class SimulatedStore: Store {
         try await pass("labels") { base async throws(StoreError) in try await base.labels(of: runs) }
     }
 
+    func schedules(_ query: ScheduleQuery) async throws(StoreError) -> [ScheduleRow] {
+        try await pass("schedules") { base async throws(StoreError) in try await base.schedules(query) }
+    }
+
     func heartbeats(of run: Int64, _ subject: String?) async throws(StoreError) -> [HeartbeatRecord] {
         try await pass("heartbeats") { base async throws(StoreError) in try await base.heartbeats(of: run, subject) }
     }

@@ -118,7 +118,7 @@ struct StoreStory: Sendable {
     private static func commit(_ items: [CommitItem], to store: any Store) async throws {
         for result in try await store.commit(items) {
             switch result {
-            case .created, .advanced, .delivered: continue
+            case .created, .advanced, .delivered, .scheduled: continue
             case .keyTaken, .refused: throw CannotGoOn(answer: "\(result)")
             }
         }

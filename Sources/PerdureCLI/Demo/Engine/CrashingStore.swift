@@ -28,7 +28,7 @@ final class CrashingStore: Store {
                 records.withLock { $0[record.number] = record }
                 pass(item, .afterCommit)
             case .advanced: pass(item, .afterCommit)
-            case .keyTaken, .delivered, .refused: break
+            case .keyTaken, .delivered, .scheduled, .refused: break
             }
         }
         return results
@@ -51,7 +51,7 @@ final class CrashingStore: Store {
         switch item {
         case .create(let run): (record, events) = (run.record, run.events)
         case .advance(let advance): (record, events) = (records.withLock { $0[advance.run] }, advance.events)
-        case .deliver, .beat: return
+        case .deliver, .beat, .schedule: return
         }
         defer { if moment == .afterCommit { reportRest(item, record) } }
         for event in events {
@@ -135,6 +135,10 @@ final class CrashingStore: Store {
     }
     func marked(_ kind: EventKind, _ subject: String?, in run: Int64) async throws(StoreError) -> [Event] {
         try await store.marked(kind, subject, in: run)
+    }
+
+    func schedules(_ query: ScheduleQuery) async throws(StoreError) -> [ScheduleRow] {
+        try await store.schedules(query)
     }
 
     func heartbeats(of run: Int64, _ subject: String?) async throws(StoreError) -> [HeartbeatRecord] {

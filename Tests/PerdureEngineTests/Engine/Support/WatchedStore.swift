@@ -9,7 +9,7 @@ enum StoreCall: Sendable {
     case commit(Int, [CommitItem])
     case claim(Int)
     case ended([RunWait])
-    case heartbeats
+    case heartbeats, schedules
     case events, lastEvents, inbox, ownedInbox, nextWake, awaitKey, quarantine, expire, run, other
 }
 
@@ -275,6 +275,10 @@ final class WatchedStore: Store {
 
     func ended(among waits: [RunWait]) async throws(StoreError) -> [RunWait] {
         try await pass(.ended(waits)) { () async throws(StoreError) in try await base.ended(among: waits) }
+    }
+
+    func schedules(_ query: ScheduleQuery) async throws(StoreError) -> [ScheduleRow] {
+        try await pass(.schedules) { () async throws(StoreError) in try await base.schedules(query) }
     }
 
     func heartbeats(of run: Int64, _ subject: String?) async throws(StoreError) -> [HeartbeatRecord] {

@@ -1,0 +1,221 @@
+import CoreMetrics
+import Logging
+public import Perdure
+import PerdureHistory
+import PerdureStore
+import Synchronization
+
+// Starting what is due by schedules. Every engine does it, whatever it hosts: a compare-and-set decides which one starts the runs of
+// a due time, in the commit that makes them.
+extension Engine {
+    /// How many schedules are looked at for one commit.
+    private static let pageLimit = 100
+    /// How often a commit is put together anew because of due times that have a run already.
+    private static let tries = 20
+
+    /// Makes a schedule in the engine's namespace, or finds that it is there just like that. Checks that the engine hosts the
+    /// workflow and that it can read the input.
+    ///
+    /// - Returns: Whether this call made it.
+    /// - Throws: As `Client.schedule`, and `workflow_unknown`.
+    @discardableResult
+    public func schedule(_ id: String, _ schedule: Schedule, by sender: Principal) async throws -> Bool {
+        let registered = try registry.require(schedule.workflow, version: schedule.version)
+        do {
+            _ = try registered.input(json: schedule.input, limit: configuration.payloadLimit)
+        } catch let error as PayloadError {
+            throw PerdureError(error)
+        }
+        return try await client.schedule(id, schedule, in: configuration.namespace, by: sender)
+    }
+
+    /// Fires what is due, whenever something rings, until its task is cancelled.
+    func keepSchedules() async {
+        for await _ in schedules.bell.rings {
+            if Task.isCancelled { break }
+            do {
+                try await fireSchedules()
+            } catch {
+                logger.error("schedules cannot be looked at; looking again", metadata: ["error": "\(error)"])
+                scheduler.schedule(after: .milliseconds(200)) { [schedules] in schedules.bell.ring() }
+            }
+        }
+    }
+
+    /// Fires all that is due, a page after the other, and has the next one ring.
+    private func fireSchedules() async throws(StoreError) {
+        let now = clock.now()
+        var pause: Duration?
+        let ended = try await schedules.takeEnded().asyncRows(from: store)
+        if !ended.isEmpty { pause = try await fire(ended, now) }
+        var place: SchedulePlace?
+        while !Task.isCancelled {
+            let page = try await store.schedules(.due(after: place, by: now, limit: Self.pageLimit))
+            guard let last = page.last, let due = last.dueAt else { break }
+            place = SchedulePlace(at: due, key: last.key)
+            if let other = try await fire(page, now) { pause = min(other, pause ?? other) }
+        }
+        if let pause { scheduler.schedule(after: pause) { [schedules] in schedules.bell.ring() } }
+        guard let next = try await store.schedules(.due(after: .behind(now), by: .distantFuture, limit: 1)).first?.dueAt else {
+            return scheduler.switchOff(schedules.alarm)
+        }
+        scheduler.set(schedules.alarm, at: next) { [schedules] in schedules.bell.ring() }
+    }
+
+    /// - Returns: when to look again, if somebody else was faster with one of them, who may have left something and died, or one is refused.
+    private func fire(_ rows: [ScheduleRow], _ now: Timestamp) async throws(StoreError) -> Duration? {
+        let hosted = try await hostedAnywhere()
+        var left = rows, taken: [ScheduleKey: [Timestamp: RunID]] = [:], pause: Duration?
+        for _ in 0..<Self.tries {
+            var turns: [(row: ScheduleRow, turn: ScheduleTurn, change: ScheduleChange)] = []
+            for row in left {
+                guard let document = read(row) else { continue }
+                var turn = ScheduleTurn(document, key: row.key, now: now) { [configuration] in
+                    RunID(milliseconds: now.microseconds / 1_000, random: (configuration.random(), configuration.random()))
+                }
+                turn.taken = taken[row.key] ?? [:]
+                turn.closed = try await store.closed(document.open + turn.taken.map { .init(run: $0.value, due: $0.key) })
+                let change = change(of: row, &turn, document, hosted)
+                turns.append((row, turn, change))
+            }
+            if turns.isEmpty { return pause }
+            let results = try await store.commit(turns.map { .schedule($0.change) })
+            left = []
+            for ((row, turn, change), result) in zip(turns, results) {
+                switch result {
+                case .scheduled: fired(turn, change)
+                case .keyTaken(let holder):
+                    guard let start = turn.starts.first(where: { row.key.workflowKey(of: $0.due) == holder.key }) else {
+                        continue
+                    }
+                    taken[row.key, default: [:]][start.due] = holder.id
+                    left.append(row)
+                case .refused(.conflict): pause = .seconds(1)
+                default:
+                    pause = pause ?? .seconds(60)
+                    logger.error(
+                        "the store refuses what a schedule starts",
+                        metadata: ["schedule": "\(row.key.id)", "answer": "\(result)"])
+                }
+            }
+            if left.isEmpty { return pause }
+        }
+        return .seconds(1)
+    }
+
+    private func change(
+        of row: ScheduleRow, _ turn: inout ScheduleTurn, _ document: ScheduleDocument, _ hosted: [ClaimRequest.Hosted]
+    ) -> ScheduleChange {
+        turn.run()
+        let version = document.version(hosted: hosted)
+        if version == nil, !turn.starts.isEmpty {
+            // Nothing is decided: the due times come again when there is somebody.
+            var waiting = document
+            waiting.trouble = "No living node hosts workflow '\(document.schedule.workflow)', and the schedule names no version."
+            waiting.due = turn.now + .seconds(30)
+            turn = ScheduleTurn(waiting, key: row.key, now: turn.now, makeID: turn.makeID)
+        } else if !turn.starts.isEmpty {
+            turn.document.lastVersion = version
+        }
+        let starts = turn.starts.map { start in
+            NewRun(
+                start, of: turn.document, version: version ?? "", row.key, build: build, node: node, now: turn.now,
+                random: configuration.random)
+        }
+        let cancels = turn.cancels.map { open in
+            Delivery(
+                to: open.run, id: "cancel:\(row.key.workflowKey(of: open.due))", kind: .cancel, sender: document.actor)
+        }
+        return ScheduleChange(
+            row.key, on: row.version, to: turn.document.row(row.key, version: row.version + 1), starts: starts,
+            deliveries: cancels)
+    }
+
+    private func fired(_ turn: ScheduleTurn, _ change: ScheduleChange) {
+        schedules.note(turn.document.isHeldUp ? turn.document.open.map(\.run) : [], for: change.key)
+        if !change.starts.isEmpty {
+            metrics.started.increment(by: change.starts.count)
+            logger.debug(
+                "a schedule has started runs", metadata: ["schedule": "\(change.key.id)", "runs": "\(change.starts.count)"])
+        }
+        if !change.starts.isEmpty || !change.deliveries.isEmpty { bell.ring() }
+        if let due = turn.document.due, due <= turn.now { schedules.bell.ring() }
+    }
+
+    /// What this release cannot follow is left to others, and said once.
+    private func read(_ row: ScheduleRow) -> ScheduleDocument? {
+        do {
+            let document = try ScheduleDocument(row)
+            return document
+        } catch {
+            if schedules.tell(row) {
+                logger.error(
+                    "a schedule cannot be followed here", metadata: ["schedule": "\(row.key.id)", "error": "\(error)"])
+            }
+            return nil
+        }
+    }
+
+    private func hostedAnywhere() async throws(StoreError) -> [ClaimRequest.Hosted] {
+        let own = registry.all.map { ClaimRequest.Hosted(workflow: $0.name, version: $0.version.description) }
+        return own + (try await store.livingNodes().flatMap(\.hosted))
+    }
+}
+
+extension ScheduleDocument {
+    /// Whether the end of an open run lets something start.
+    var isHeldUp: Bool { !open.isEmpty && (!waiting.isEmpty || backfills.contains { !$0.overlaps }) }
+}
+
+extension Set<ScheduleKey> {
+    fileprivate func asyncRows(from store: any Store) async throws(StoreError) -> [ScheduleRow] {
+        var rows: [ScheduleRow] = []
+        for key in sorted() { rows += try await store.schedules(.one(key)) }
+        return rows
+    }
+}
+
+/// What an engine keeps in mind of schedules. All that counts is in the store.
+final class ScheduleWatch: Sendable {
+    private struct State {
+        /// Runs whose end lets a schedule start something.
+        var awaited: [RunID: ScheduleKey] = [:]
+        var ended: Set<ScheduleKey> = []
+        /// What could not be followed, and was said so, by its version.
+        var told: [ScheduleKey: Int64] = [:]
+    }
+
+    let bell = Bell()
+    let alarm: Scheduler.Alarm
+    private let state = Mutex(State())
+
+    init(alarm: Scheduler.Alarm) { self.alarm = alarm }
+
+    func note(_ runs: [RunID], for key: ScheduleKey) {
+        state.withLock { state in
+            if runs.isEmpty, state.awaited.isEmpty { return }
+            state.awaited = state.awaited.filter { $0.value != key }
+            for run in runs { state.awaited[run] = key }
+        }
+    }
+
+    /// A run of this engine has closed.
+    func hasEnded(_ run: RunID) {
+        let isAwaited = state.withLock { state in
+            guard let key = state.awaited.removeValue(forKey: run) else { return false }
+            state.ended.insert(key)
+            return true
+        }
+        if isAwaited { bell.ring() }
+    }
+
+    func takeEnded() -> Set<ScheduleKey> {
+        state.withLock { state in
+            defer { state.ended = [] }
+            return state.ended
+        }
+    }
+
+    /// Returns whether it was not said before.
+    func tell(_ row: ScheduleRow) -> Bool { state.withLock { $0.told.updateValue(row.version, forKey: row.key) != row.version } }
+}
