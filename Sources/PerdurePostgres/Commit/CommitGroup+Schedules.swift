@@ -29,7 +29,7 @@ extension CommitGroup {
         }
         // What is addressed to a run that is gone has nobody to be told to.
         for delivery in change.deliveries { _ = try deliver(delivery) }
-        noteNews { $0.ringAll() }
+        news.ringAll()
         return .scheduled
     }
 }

@@ -148,6 +148,9 @@ extension CommitItem {
                 + advance.deliveries.reduce(0) { $0 + $1.valueSize } + (advance.successor?.events.valueSize ?? 0)
         case .deliver(let delivery): delivery.valueSize
         case .beat(let heartbeat): Int64(heartbeat.details?.count ?? 0)
+        case .schedule(let change):
+            Int64(change.row?.document.utf8.count ?? 0) + change.starts.reduce(0) { $0 + $1.events.valueSize }
+                + change.deliveries.reduce(0) { $0 + $1.valueSize }
         }
     }
 }
