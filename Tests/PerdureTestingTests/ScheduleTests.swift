@@ -190,6 +190,54 @@ import Testing
         #expect(world.log.all.count == 12 && Set(world.log.all).count == 12)
     }
 
+    /// Refuses one commit of a schedule, or loses its answer.
+    private final class Fault: StoreGate {
+        private let number: Int, isDone: Bool
+        private let count = Mutex(0)
+
+        init(at number: Int, isDone: Bool) {
+            self.number = number
+            self.isDone = isDone
+        }
+
+        func willCall(_ call: StaticString, by process: SimulatedProcess) {}
+
+        func commit(
+            _ items: [CommitItem], _ base: any Store, by process: SimulatedProcess
+        ) async throws(StoreError) -> [CommitResult] {
+            let isMeant = items.contains { if case .schedule = $0 { true } else { false } }
+            let isHere = count.withLock { count in
+                if isMeant { count += 1 }
+                return isMeant && count == number
+            }
+            guard isHere else { return try await base.commit(items) }
+            guard isDone else { throw .unavailable("by plan") }
+            _ = try await base.commit(items)
+            throw .outcomeUnknown("by plan")
+        }
+    }
+
+    @Test(arguments: 1...6, [false, true])
+    func `a commit that fails, or whose answer is lost, leaves out no due time and repeats none`(
+        number: Int, isDone: Bool
+    ) async throws {
+        let simulation = Simulation(seed: 1), world = World(simulation)
+        try await simulation.run {
+            let start = try await Self.start(simulation)
+            let process = simulation.process("one", gate: Fault(at: number, isDone: isDone))
+            let engine = try await world.open(process) { Self.workflows(world.log) }
+            // Before the engine has begun it is the caller who asks again.
+            try await simulation.sleep(for: .seconds(1))
+            try await engine.schedule("s", try Self.every(.minutes(1)), by: World.ada)
+            try await simulation.sleep(for: .seconds(310))
+            #expect(try await Self.dues(engine.client, since: start) == [60, 120, 180, 240, 300])
+            let info = try await engine.client.schedule("s")
+            #expect(info.started == 5 && info.skipped == 0 && info.missed == 0)
+            try await Self.isSound(engine.client)
+        }
+        #expect(Set(world.log.all).count == 5)
+    }
+
     @Test func `an engine that hosts nothing fires schedules for those that do`() async throws {
         let simulation = Simulation(seed: 1), world = World(simulation, ownership: .leases(.seconds(6)))
         try await simulation.run {

@@ -3,7 +3,6 @@ import Logging
 public import Perdure
 import PerdureHistory
 import PerdureStore
-import Synchronization
 
 // Starting what is due by schedules. Every engine does it, whatever it hosts: a compare-and-set decides which one starts the runs of
 // a due time, in the commit that makes them.
@@ -123,8 +122,8 @@ extension Engine {
                 random: configuration.random)
         }
         let cancels = turn.cancels.map { open in
-            Delivery(
-                to: open.run, id: "cancel:\(row.key.workflowKey(of: open.due))", kind: .cancel, sender: document.actor)
+            // Once for each run, however many due times want its place.
+            Delivery(to: open.run, id: "cancel:schedule:\(row.key.id)", kind: .cancel, sender: document.actor)
         }
         return ScheduleChange(
             row.key, on: row.version, to: turn.document.row(row.key, version: row.version + 1), starts: starts,
@@ -173,49 +172,4 @@ extension Set<ScheduleKey> {
         for key in sorted() { rows += try await store.schedules(.one(key)) }
         return rows
     }
-}
-
-/// What an engine keeps in mind of schedules. All that counts is in the store.
-final class ScheduleWatch: Sendable {
-    private struct State {
-        /// Runs whose end lets a schedule start something.
-        var awaited: [RunID: ScheduleKey] = [:]
-        var ended: Set<ScheduleKey> = []
-        /// What could not be followed, and was said so, by its version.
-        var told: [ScheduleKey: Int64] = [:]
-    }
-
-    let bell = Bell()
-    let alarm: Scheduler.Alarm
-    private let state = Mutex(State())
-
-    init(alarm: Scheduler.Alarm) { self.alarm = alarm }
-
-    func note(_ runs: [RunID], for key: ScheduleKey) {
-        state.withLock { state in
-            if runs.isEmpty, state.awaited.isEmpty { return }
-            state.awaited = state.awaited.filter { $0.value != key }
-            for run in runs { state.awaited[run] = key }
-        }
-    }
-
-    /// A run of this engine has closed.
-    func hasEnded(_ run: RunID) {
-        let isAwaited = state.withLock { state in
-            guard let key = state.awaited.removeValue(forKey: run) else { return false }
-            state.ended.insert(key)
-            return true
-        }
-        if isAwaited { bell.ring() }
-    }
-
-    func takeEnded() -> Set<ScheduleKey> {
-        state.withLock { state in
-            defer { state.ended = [] }
-            return state.ended
-        }
-    }
-
-    /// Returns whether it was not said before.
-    func tell(_ row: ScheduleRow) -> Bool { state.withLock { $0.told.updateValue(row.version, forKey: row.key) != row.version } }
 }

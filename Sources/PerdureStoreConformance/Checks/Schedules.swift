@@ -45,7 +45,8 @@ extension StoreConformance {
             let first = row("nightly", 1, due: 5)
             try await scene.change(ScheduleChange(first.key, on: nil, to: first))
             for version in Int64(1)...20 {
-                let runs = [SampleRun(key: "\(version)"), SampleRun(key: "\(version)")]
+                // With keys of their own: nothing but the version tells.
+                let runs = [SampleRun(key: "a \(version)"), SampleRun(key: "b \(version)")]
                 let answers = try await withThrowingTaskGroup(of: CommitResult?.self) { group in
                     for (store, run) in zip([scene.store, client], runs) {
                         let next = row("nightly", version + 1, due: 5 + version, by: "\(run.record.id)")

@@ -8,9 +8,9 @@ import Testing
 
 /// Command lines that nobody would type. A trap ends the process of the tests; every seed is told before it is tried.
 @Suite(.timeLimit(.minutes(5))) struct CommandFuzzTests {
-    /// The words of one command: its options, as its help tells them.
+    /// The words of one command: how it is called, and its options, as its help tells them.
     private struct Words: Sendable {
-        let command: String
+        let command: [String]
         let options: [String]
     }
 
@@ -40,14 +40,20 @@ import Testing
         values += [
             file, desk.folder.path, desk.path, "/dev/null", "greet", "1", "2.1", "send", "charge", "go", "finance", "{}", "1d",
         ]
-        let names = commandNames(await desk.type("--help").output)
-        var commands: [Words] = []
-        for name in names.sorted() {
-            let text = await desk.type(name, "--help").output
+        return Scene(desk: desk, commands: await commands(below: [], at: desk), values: values)
+    }
+
+    /// The commands that the help of this one lists, with those below them.
+    private static func commands(below command: [String], at desk: Desk) async -> [Words] {
+        var found: [Words] = []
+        for name in commandNames(await desk.type(command + ["--help"]).output).sorted() {
+            let own = command + [name], below = await commands(below: own, at: desk)
+            let text = await desk.type(own + ["--help"]).output
             let options = Set(text.matches(of: /--[a-z][a-z-]*/).map { String($0.output) })
-            commands.append(Words(command: name, options: options.subtracting(["--help", "--version"]).sorted()))
+            found +=
+                below.isEmpty ? [Words(command: own, options: options.subtracting(["--help", "--version"]).sorted())] : below
         }
-        return Scene(desk: desk, commands: commands, values: values)
+        return found
     }
 
     /// The commands that a help lists.
@@ -65,7 +71,7 @@ import Testing
 
     @Test func `every command and its options are tried`() async throws {
         let commands = try await Self.scene.value.commands
-        #expect(commands.count >= 24 && commands.contains { $0.command == "export-history" })
+        #expect(commands.count >= 24 && commands.contains { $0.command == ["schedules", "backfill"] })
         #expect(commands.allSatisfy { !$0.options.isEmpty }, "\(commands)")
     }
 
@@ -104,7 +110,7 @@ import Testing
     }
 
     private static func line(_ words: Words, _ scene: Scene, _ damage: inout Damage) -> [String] {
-        var line = [words.command]
+        var line = words.command
         for _ in 0..<damage.number(below: 5) {
             switch damage.number(below: 5) {
             case 0: line.append(damage.pick(scene.values))
@@ -117,7 +123,7 @@ import Testing
         }
         if damage.chance(10) { line.remove(at: damage.number(below: line.count)) }
         // The words after a run are the ones that matter: without one most commands end early.
-        if damage.chance(2) { line.insert(damage.pick(Array(scene.values.prefix(3))), at: min(1, line.count)) }
+        if damage.chance(2) { line.insert(damage.pick(Array(scene.values.prefix(3))), at: min(words.command.count, line.count)) }
         return line
     }
 
