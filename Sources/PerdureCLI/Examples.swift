@@ -7,7 +7,8 @@ import PerdureExamples
 enum Examples: PerdureApp {
     static var abstract: String {
         "Runs the example workflows, and lets people look at them and move them. 'perdure demo' shows what they survive, "
-            + "'perdure bench' how fast the engine is; 'perdure swarm' and 'perdure simulate' look for what it does not survive."
+            + "'perdure bench' how fast the engine is; 'perdure swarm', 'perdure failures' and 'perdure simulate' look for what it "
+            + "does not survive."
     }
 
     static var workflows: Workflows {

@@ -44,7 +44,7 @@ struct Tools: AsyncParsableCommand {
     /// The core has no example workflows: they speak HTTP. Its program looks at runs and moves them, and measures.
     enum Examples: PerdureApp {
         static var abstract: String {
-            "Lets people look at runs and move them. 'perdure bench' measures the engine; 'perdure swarm' and 'perdure simulate' "
+            "Lets people look at runs and move them. 'perdure bench' measures the engine; 'perdure swarm', 'perdure failures' and 'perdure simulate' "
                 + "look for what it does not survive."
         }
         static var workflows: Workflows {}

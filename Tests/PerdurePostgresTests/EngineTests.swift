@@ -10,6 +10,7 @@ import Testing
 
 /// Engines in the place of nodes, each with connections of its own, over one database.
 struct EngineTests {
+    // Promise: 3, 47
     @Test func `two nodes share runs and do every step once`() async throws {
         try await withNodes { nodes in
             var runs: [Run<String>] = []
@@ -71,6 +72,7 @@ struct EngineTests {
         }
     }
 
+    // Promise: 4
     @Test func `steps in a transaction of the database are done once each, and those that fail leave nothing`() async throws {
         try await withNodes { nodes in
             var runs: [Run<Int>] = []

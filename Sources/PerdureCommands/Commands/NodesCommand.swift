@@ -10,8 +10,8 @@ struct NodesCommand: StoreCommand {
         abstract: "Says which processes host workflows on the store, what each hosts, and how many runs it has.",
         discussion: """
             On a file that is one process at most. On a database it is every node: one start of one process, which is alive as long as it \
-            renews its lease, three times in 15 seconds. A node is overdue if it has not; its runs are taken over by the next node that \
-            has seen that for as long, and nobody moves them before. A node that has just died is shown until its lease is over.
+            renews its lease, three times in 15 seconds. A node is overdue if it has not; its runs are taken over by any node that \
+            lives and has itself seen no renewal for that long, and nobody moves them before. A node that has just died is shown until its lease is over.
 
             Examples:
               nodes

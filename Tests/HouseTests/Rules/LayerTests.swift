@@ -39,7 +39,8 @@ import Testing
         (
             "PerdureCLI",
             [
-                "Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", "PerdureCommands",
+                "Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", "PerdurePostgres",
+                "PerdureCommands",
                 "PerdureTesting", "PerdureBench", "PerdureProcess", "PerdureExamples", "PerdurePeer", "PerdureMemory",
             ],
             ["ArgumentParser", "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOFoundationCompat", "Logging", "ServiceLifecycle"]
