@@ -29,6 +29,10 @@ package struct ScheduleRow: Sendable, Hashable {
         self.document = document
     }
 
+    /// The version of what is put in its place. A row that was changed by hand may have the last one that there is: then this is no
+    /// greater, and the change is refused.
+    package var nextVersion: Int64 { version == .max ? version : version + 1 }
+
     /// Texts are the same only byte by byte.
     package static func == (left: ScheduleRow, right: ScheduleRow) -> Bool {
         left.key == right.key && left.version == right.version && left.dueAt == right.dueAt

@@ -272,7 +272,7 @@ extension Client {
             let row = try await row(key), now = store.now() + .microseconds(attempt)
             let document = try row.map { try Self.read($0) }
             // Never a version that this name has had before.
-            let version = max((row?.version ?? 0) + 1, now.microseconds)
+            let version = max(row?.nextVersion ?? 1, now.microseconds)
             let change: ScheduleChange, answer: Answer
             switch try await body(document, now) {
             case .nothing(let known): return known

@@ -36,7 +36,11 @@ extension Engine {
                 try await fireSchedules()
             } catch {
                 logger.error("schedules cannot be looked at; looking again", metadata: ["error": "\(error)"])
-                scheduler.schedule(after: .milliseconds(200)) { [schedules] in schedules.bell.ring() }
+                scheduler.schedule(after: .milliseconds(200)) { [schedules, bell] in
+                    schedules.bell.ring()
+                    // What was committed though it is not known may have started runs.
+                    bell.ring()
+                }
             }
         }
     }
@@ -126,7 +130,7 @@ extension Engine {
             Delivery(to: open.run, id: "cancel:schedule:\(row.key.id)", kind: .cancel, sender: document.actor)
         }
         return ScheduleChange(
-            row.key, on: row.version, to: turn.document.row(row.key, version: row.version + 1), starts: starts,
+            row.key, on: row.version, to: turn.document.row(row.key, version: row.nextVersion), starts: starts,
             deliveries: cancels)
     }
 

@@ -103,16 +103,16 @@ extension ScheduleDocument {
         open = object["open"]?.arrayValue?.compactMap(Open.init) ?? []
         waiting = object["waiting"]?.arrayValue?.compactMap { $0.integerValue.map(Timestamp.init(microseconds:)) } ?? []
         backfills = object["backfills"]?.arrayValue?.compactMap(Backfill.init) ?? []
-        counts = Counts(
-            started: object["started"]?.integerValue ?? 0, skipped: object["skipped"]?.integerValue ?? 0,
-            missed: object["missed"]?.integerValue ?? 0)
+        // No row counts so far; one that was changed by hand must not make the next step overflow.
+        func count(_ key: String) -> Int64 { min(max(object[key]?.integerValue ?? 0, 0), 1 << 60) }
+        counts = Counts(started: count("started"), skipped: count("skipped"), missed: count("missed"))
         last = object["last"].flatMap(Open.init)
         lastVersion = object["last_version"]?.stringValue
         pause = object["pause"].flatMap { pause in
             pause["act"].flatMap(Act.init).map { Pause(note: pause["note"]?.stringValue ?? "", act: $0) }
         }
         trouble = object["trouble"]?.stringValue
-        vainLooks = object["vain_looks"]?.integerValue ?? 0
+        vainLooks = count("vain_looks")
         due = row.dueAt
     }
 }

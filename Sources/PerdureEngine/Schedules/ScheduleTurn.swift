@@ -201,7 +201,7 @@ extension ScheduleSpec {
         var count: Int64 = 0, last = start
         if case .every(let length, _) = rule, let first = next(after: start), first < end {
             let rest = (Int128(end.microseconds) - 1 - Int128(first.microseconds)) / Int128(length)
-            return (Int64(clamping: rest + 1), first + .microseconds(Int64(clamping: rest * Int128(length))))
+            return (Int64(clamping: min(rest + 1, 1 << 60)), first + .microseconds(Int64(clamping: rest * Int128(length))))
         }
         while count < limit, let next = next(after: last), next < end {
             count += 1

@@ -32,6 +32,8 @@ import Testing
             let waiting = try await engine.start(workflow: "ways", json: Data(#""person""#.utf8), by: Histories.ada)
             let large = Data(try JSONEncoder().encode(String(repeating: "x", count: 70_000)))
             _ = try await engine.start(workflow: "ways", json: large, by: Histories.ada)
+            let schedule = Schedule(try .cron("0 0 1 1 *"), workflow: "ways", input: Data(#""person""#.utf8))
+            try await engine.client.schedule("yearly", schedule, by: Histories.ada)
             try await simulation.sleep(for: .minutes(1))
             process.crash()
             // Until what it had open is closed.
@@ -97,7 +99,8 @@ import Testing
         let listed = await desk.type("list", "--json")
         let runs = listed.json?.arrayValue?.compactMap { $0["run"]?.stringValue } ?? []
         var commands = [
-            ["list"], ["approvals"], ["versions"], ["verify", "--all"], ["check", "--closed"],
+            ["list"], ["approvals"], ["schedules"], ["schedules", "show", "yearly", "--json"], ["versions"], ["verify", "--all"],
+            ["check", "--closed"],
             ["export-history", "--out", desk.folder.appending(path: "\(UUID()).jsonl").path],
         ]
         for run in runs.prefix(1) {
