@@ -13,7 +13,7 @@ extension Client {
     /// - Parameters:
     ///   - id: Its name: 1 to 128 letters, digits, `-`, `_` and `.`.
     ///   - namespace: The tenant whose runs it starts.
-    ///   - sender: Recorded as who made it. Nobody who has set what a schedule starts may approve actions of its runs.
+    ///   - sender: Recorded as who made it. Whoever has set at last what a schedule starts may not approve actions of the runs that time starts.
     /// - Returns: Whether this call made it.
     /// - Throws: `PerdureError` with `name_invalid`, `label_invalid`, `input_undecodable`, `payload_too_large`, `schedule_invalid`, or
     ///   `schedule_conflict` if there is one of this name that says something else: use `changeSchedule`.
@@ -39,7 +39,7 @@ extension Client {
     }
 
     /// Changes what a schedule starts and when, from now on. Due times that wait keep their turn, with what is started now; due times
-    /// that nobody has acted on yet count as missed.
+    /// that nobody has acted on yet count as missed. Another workflow or rule ends backfills.
     ///
     /// - Throws: `PerdureError` as `schedule` does, with `schedule_unknown` in place of `schedule_conflict`.
     public func changeSchedule(
@@ -51,6 +51,9 @@ extension Client {
             document.counts.missed +=
                 document.pause == nil
                 ? document.schedule.spec.count(after: document.cursor, before: now, atMost: 20_000).count : 0
+            if document.schedule.workflow != wanted.workflow { document.lastVersion = nil }
+            // They were asked for by the rule that was.
+            if document.schedule.workflow != wanted.workflow || document.schedule.spec != wanted.spec { document.backfills = [] }
             document.schedule = wanted
             document.cursor = now
             document.changed = .init(by: sender, at: now)
@@ -274,18 +277,21 @@ extension Client {
             // Never a version that this name has had before.
             let version = max(row?.nextVersion ?? 1, now.microseconds)
             let change: ScheduleChange, answer: Answer
+            var started: RunID?
             switch try await body(document, now) {
             case .nothing(let known): return known
             case .put(let document, let starts, let given):
                 change = ScheduleChange(key, on: row?.version, to: document.row(key, version: version), starts: starts)
-                answer = given
+                (answer, started) = (given, starts.first?.record.id)
             case .remove(let given):
                 change = ScheduleChange(key, on: row?.version, to: nil)
                 answer = given
             }
             switch try await deliver(.schedule(change)) {
             case .scheduled: return answer
-            case .refused(.conflict), .keyTaken: continue
+            case .refused(.conflict), .keyTaken:
+                // Taken, perhaps, if its answer was lost: the schedule may have moved on since.
+                if let started, try await guarded({ try await store.run(started) }) != nil { return answer }
             case let other:
                 throw PerdureError(.storeUnavailable, "The store did not take the schedule: \(other). Nothing was changed.")
             }
@@ -310,15 +316,29 @@ extension Client {
 }
 
 extension Store {
-    /// Those of the runs that have ended, each with all that continued it. One that is gone has ended too.
+    /// Those of the runs that have ended, each with all that continued it. One that is gone has ended too, and so has one that is quarantined or
+    /// cannot be read: nothing executes it any more.
     func closed(_ runs: [ScheduleDocument.Open]) async throws(StoreError) -> Set<RunID> {
         var closed: Set<RunID> = []
         for open in runs {
-            var record = try await run(open.run)
-            if let first = record, first.successor != nil { record = try await lastOfChain(begunBy: first.chain.run) }
-            if record?.state.isFinal ?? true { closed.insert(open.run) }
+            if try await isClosed(open.run) { closed.insert(open.run) }
         }
         return closed
+    }
+
+    private func isClosed(_ id: RunID) async throws(StoreError) -> Bool {
+        do throws(StoreError) {
+            var record = try await run(id)
+            if let first = record, first.successor != nil { record = try await lastOfChain(begunBy: first.chain.run) }
+            return record?.state.endsWaits ?? true
+        } catch {
+            switch error {
+            // Nothing executes it any more: as good as quarantined.
+            case .corrupt: return true
+            case .unsupported: return false
+            case .unavailable, .outcomeUnknown, .unusable, .leaseLost, .closed: throw error
+            }
+        }
     }
 }
 

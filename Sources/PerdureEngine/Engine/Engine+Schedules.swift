@@ -11,6 +11,8 @@ extension Engine {
     private static let pageLimit = 100
     /// How often a commit is put together anew because of due times that have a run already.
     private static let tries = 20
+    /// How many due times of a backfill are looked up at once when one has turned out to have a run.
+    private static let lookAhead = 200
 
     /// Makes a schedule in the engine's namespace, or finds that it is there just like that. Checks that the engine hosts the
     /// workflow and that it can read the input.
@@ -58,25 +60,28 @@ extension Engine {
             place = SchedulePlace(at: due, key: last.key)
             if let other = try await fire(page, now) { pause = min(other, pause ?? other) }
         }
-        if let pause { scheduler.schedule(after: pause) { [schedules] in schedules.bell.ring() } }
-        guard let next = try await store.schedules(.due(after: .behind(now), by: .distantFuture, limit: 1)).first?.dueAt else {
+        let next = try await store.schedules(.due(after: .behind(now), by: .distantFuture, limit: 1)).first?.dueAt
+        guard let wake = [next, pause.map { clock.now() + $0 }].compactMap({ $0 }).min() else {
             return scheduler.switchOff(schedules.alarm)
         }
-        scheduler.set(schedules.alarm, at: next) { [schedules] in schedules.bell.ring() }
+        scheduler.set(schedules.alarm, at: wake) { [schedules] in schedules.bell.ring() }
     }
 
     /// - Returns: when to look again, if somebody else was faster with one of them, who may have left something and died, or one is refused.
     private func fire(_ rows: [ScheduleRow], _ now: Timestamp) async throws(StoreError) -> Duration? {
         let hosted = try await hostedAnywhere()
         var left = rows, taken: [ScheduleKey: [Timestamp: RunID]] = [:], pause: Duration?
-        for _ in 0..<Self.tries {
+        for attempt in 0...Self.tries {
             var turns: [(row: ScheduleRow, turn: ScheduleTurn, change: ScheduleChange)] = []
             for row in left {
+                if Task.isCancelled { return pause }
                 guard let document = read(row) else { continue }
                 var turn = ScheduleTurn(document, key: row.key, now: now) { [configuration] in
                     RunID(milliseconds: now.microseconds / 1_000, random: (configuration.random(), configuration.random()))
                 }
                 turn.taken = taken[row.key] ?? [:]
+                // As far as it is known which due times have runs, nothing is in the way any more.
+                turn.startsNothing = attempt == Self.tries
                 turn.closed = try await store.closed(document.open + turn.taken.map { .init(run: $0.value, due: $0.key) })
                 let change = change(of: row, &turn, document, hosted)
                 turns.append((row, turn, change))
@@ -88,10 +93,8 @@ extension Engine {
                 switch result {
                 case .scheduled: fired(turn, change)
                 case .keyTaken(let holder):
-                    guard let start = turn.starts.first(where: { row.key.workflowKey(of: $0.due) == holder.key }) else {
-                        continue
-                    }
-                    taken[row.key, default: [:]][start.due] = holder.id
+                    guard turn.starts.contains(where: { row.key.workflowKey(of: $0.due) == holder.key }) else { continue }
+                    taken[row.key, default: [:]].merge(try await runs(of: turn, row)) { $1 }
                     left.append(row)
                 case .refused(.conflict): pause = .seconds(1)
                 default:
@@ -104,6 +107,18 @@ extension Engine {
             if left.isEmpty { return pause }
         }
         return .seconds(1)
+    }
+
+    /// The runs that due times have which the turn would start, and those behind them that a backfill comes to.
+    private func runs(of turn: ScheduleTurn, _ row: ScheduleRow) async throws(StoreError) -> [Timestamp: RunID] {
+        guard let document = read(row) else { return [:] }
+        var found: [Timestamp: RunID] = [:]
+        for due in Set(turn.starts.map(\.due)).union(document.backfillTimes(besides: turn.taken, atMost: Self.lookAhead)) {
+            let holder = try await store.run(
+                namespace: row.key.namespace, workflow: document.schedule.workflow, key: row.key.workflowKey(of: due))
+            found[due] = holder?.id
+        }
+        return found
     }
 
     private func change(
@@ -167,7 +182,7 @@ extension Engine {
 
 extension ScheduleDocument {
     /// Whether the end of an open run lets something start.
-    var isHeldUp: Bool { !open.isEmpty && (!waiting.isEmpty || backfills.contains { !$0.overlaps }) }
+    var isHeldUp: Bool { !open.isEmpty && (!waiting.isEmpty || backfills.contains { !$0.overlaps || isCrowded }) }
 }
 
 extension Set<ScheduleKey> {

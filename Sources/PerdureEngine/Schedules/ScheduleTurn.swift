@@ -23,6 +23,8 @@ struct ScheduleTurn {
     var closed: Set<RunID> = []
     /// Due times that have a run already, and which.
     var taken: [Timestamp: RunID] = [:]
+    /// Only what is known to have a run already is decided.
+    var startsNothing = false
     /// The id of the next run.
     let makeID: () -> RunID
 
@@ -33,7 +35,7 @@ struct ScheduleTurn {
     private var isUnfinished = false
 
     /// What one commit may start, and how many due times are looked at for it.
-    private static let startLimit = 50, lookLimit = 1_000, missLimit: Int64 = 20_000
+    private static let startLimit = 10, lookLimit = 1_000, missLimit: Int64 = 2_000
     /// How many runs are remembered where they do not matter for what is started.
     private static let allowedLimit = 10
 
@@ -86,7 +88,7 @@ struct ScheduleTurn {
 
     /// Whether something is to start that the end of an open run has to come before.
     private var isWaiting: Bool {
-        !document.open.isEmpty && (!document.waiting.isEmpty || document.backfills.contains { !$0.overlaps })
+        document.isHeldUp
     }
 
     // MARK: Due times
@@ -109,7 +111,7 @@ struct ScheduleTurn {
         while let due = schedule.spec.next(after: document.cursor) {
             let time = schedule.fireTime(of: due, key)
             guard time <= now else { return }
-            guard looked < Self.lookLimit, starts.count < Self.startLimit else {
+            guard looked < Self.lookLimit, starts.count < Self.startLimit, !startsNothing || taken[due] != nil else {
                 isUnfinished = true
                 return
             }
@@ -120,6 +122,8 @@ struct ScheduleTurn {
     }
 
     private mutating func meet(_ due: Timestamp) {
+        // A backfill was faster.
+        if document.open.contains(where: { $0.due == due }) { return }
         let isFree = document.open.isEmpty && document.waiting.isEmpty
         switch document.schedule.overlap {
         case .allow: start(due, .time)
@@ -140,6 +144,10 @@ struct ScheduleTurn {
 
     private mutating func startWaiting() {
         while document.open.isEmpty, let due = document.waiting.first {
+            if startsNothing, taken[due] == nil {
+                isUnfinished = true
+                return
+            }
             document.waiting.removeFirst()
             start(due, .time)
         }
@@ -151,10 +159,11 @@ struct ScheduleTurn {
                 document.backfills.removeFirst()
                 continue
             }
-            guard starts.count < Self.startLimit else {
+            guard starts.count < Self.startLimit, !startsNothing || taken[due] != nil else {
                 isUnfinished = true
                 return
             }
+            if document.isCrowded { return }
             if !backfill.overlaps, !document.open.isEmpty || !document.waiting.isEmpty { return }
             document.backfills[0].cursor = due
             if taken[due] == nil { start(due, .backfill(by: backfill.by)) }
@@ -174,6 +183,22 @@ struct ScheduleTurn {
         {
             document.open.removeFirst()
         }
+    }
+}
+
+extension ScheduleDocument {
+    /// Whether so many of its runs are open that backfills wait.
+    var isCrowded: Bool { open.count >= Schedule.queueLimit }
+
+    /// The due times that the first backfill comes to next, besides those that are known to have runs.
+    func backfillTimes(besides known: [Timestamp: RunID], atMost limit: Int) -> [Timestamp] {
+        guard let backfill = backfills.first else { return [] }
+        var times: [Timestamp] = [], last = backfill.cursor
+        while times.count < limit, let due = schedule.spec.next(after: last), due <= backfill.end {
+            if known[due] == nil { times.append(due) }
+            last = due
+        }
+        return times
     }
 }
 
