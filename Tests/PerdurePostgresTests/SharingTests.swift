@@ -102,8 +102,7 @@ struct SharingTests {
         #expect(try await storeError { try await store.claim(request) }.kind == "outcome unknown")
         proxy.mode = .passing
         async let repeated = store.claim(request)
-        let observer = try harness.database.connect()
-        while try await observer.perform({ try !$0.exists(Self.isAnyoneWaiting) }) { await Task.yield() }
+        try await harness.database.untilSomebodyWaitsForALock()
         proxy.letCommitThrough()
         let claimed = try await repeated.runs
         #expect(claimed.map(\.record.number) == [record.number] && claimed.map(\.record.epoch) == [record.epoch + 1])
@@ -165,8 +164,6 @@ struct SharingTests {
 
     // MARK: Scenery
 
-    private static let isAnyoneWaiting = SQL(
-        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
     private let hosted: [ClaimRequest.Hosted] = [.init(workflow: "greeting", version: "1")]
 
     private func registration(_ node: NodeID) -> NodeRegistration {

@@ -29,6 +29,14 @@ struct TestDatabase: Sendable {
 
     func connect() throws -> Connection { Connection(try ServerAddress(url)) }
 
+    private static let isAnyoneWaiting = SQL(
+        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+
+    func untilSomebodyWaitsForALock() async throws {
+        let observer = try connect()
+        while try await observer.perform({ try !$0.exists(Self.isAnyoneWaiting) }) { await Task.yield() }
+    }
+
     func remove() async {
         let drop = "DROP DATABASE \(name) WITH (FORCE)"
         // The server goes with everything in it when the tests have ended.

@@ -126,8 +126,7 @@ struct TransactionTests {
             #expect(lost.kind == "outcome unknown")
             scene.proxy.mode = .passing
             async let result = scene.transact("twice", earlier: scene.advance)
-            let observer = try scene.harness.database.connect()
-            while try await observer.perform({ try !$0.exists(Self.isAnyoneWaiting) }) { await Task.yield() }
+            try await scene.harness.database.untilSomebodyWaitsForALock()
             scene.proxy.letCommitThrough()
             guard case .committed = try await result else { throw NothingThrown() }
             #expect(try await scene.harness.written() == ["once"])
@@ -202,9 +201,6 @@ struct TransactionTests {
 
     private static let anyAdvisoryLock = SQL(
         "SELECT 1 FROM pg_locks JOIN pg_database ON oid = database WHERE locktype = 'advisory' AND datname = current_database()")
-    private static let isAnyoneWaiting = SQL(
-        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
-
     /// A run whose next event records what is written.
     private struct Scene {
         let harness: PostgresHarness

@@ -1,5 +1,5 @@
 /// What is done to nodes, and to the database under them.
-enum ClusterFault: String, Codable, CaseIterable, Sendable {
+enum ClusterFault: String, Sendable {
     /// SIGKILL to a node.
     case kill
     /// SIGKILL to a node between an effect and its answer; it comes by chance, with the effects.
@@ -26,12 +26,8 @@ enum ClusterFault: String, Codable, CaseIterable, Sendable {
         (.kill, 42), (.upgrade, 10), (.freeze, 12), (.cut, 12), (.partition, 10), (.restart, 4), (.crash, 6), (.promotion, 4),
     ]
 
-    static func random(using random: inout some RandomNumberGenerator) -> ClusterFault {
-        var rest = Int.random(in: 0..<weights.map(\.1).reduce(0, +), using: &random)
-        for (fault, weight) in weights {
-            if rest < weight { return fault }
-            rest -= weight
-        }
-        return .kill
+    /// One of these, as often as its weight among theirs says; nil if there are none.
+    static func random(of kinds: [ClusterFault], using random: inout some RandomNumberGenerator) -> ClusterFault? {
+        weights.filter { kinds.contains($0.0) }.flatMap { Array(repeating: $0.0, count: $0.1) }.randomElement(using: &random)
     }
 }

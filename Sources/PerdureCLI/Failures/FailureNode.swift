@@ -12,7 +12,7 @@ final class FailureNode {
     private(set) var build = 0
     /// What it will be freed of, and when.
     private(set) var trouble: (fault: ClusterFault, end: ContinuousClock.Instant)?
-    /// Until when it may end by itself: it was cut off or stood still, and others may have its runs.
+    /// Until when it may give up: it was cut off or stood still, and others may have its runs.
     private var mayEndUntil: ContinuousClock.Instant?
     private(set) var isLeaving = false
     /// Which runs it was asked to start.
@@ -46,8 +46,9 @@ final class FailureNode {
         ear.forget(process)
         self.process = nil
         if trouble?.fault == .freeze { trouble = nil }
-        let isForgiven = mayEndUntil.map { ContinuousClock.now < $0 } ?? false
-        return (status, status == -SIGKILL || status == 0 && isLeaving || isForgiven)
+        // With an error of its own: one that traps is a find at any time.
+        let hasLapsed = status == EXIT_FAILURE && mayEndUntil.map { ContinuousClock.now < $0 } ?? false
+        return (status, status == -SIGKILL || status == 0 && isLeaving || hasLapsed)
     }
 
     /// Whether it is at work and nothing is being done to it.

@@ -245,8 +245,7 @@ final class FailureTrial {
             if sight.open > 0, nodes.allSatisfy({ $0.isUp(ear) }) { nextFault = now }
             return
         }
-        guard now >= due else { return }
-        let fault = outstanding.last ?? randomFault()
+        guard now >= due, let fault = outstanding.last ?? ClusterFault.random(of: settings.kinds, using: &random) else { return }
         nextFault = now + .milliseconds(Int.random(in: 500...4_500, using: &random))
         if fault.isOfServer {
             guard !recoveries.contains(where: \.fault.isOfServer) else { return }
@@ -264,13 +263,6 @@ final class FailureTrial {
                 Recovery(fault: fault, owned: losesRuns ? sight.owners.filter { $0.value == id } : [:], closed: sight.closed))
             if fault == .cut { node.mayEnd(within: .seconds(60)) }
             node.strike(fault, for: Self.outage)
-        }
-    }
-
-    private func randomFault() -> ClusterFault {
-        while true {
-            let fault = ClusterFault.random(using: &random)
-            if settings.kinds.contains(fault) { return fault }
         }
     }
 

@@ -87,7 +87,10 @@ final class PostgresServer {
 
     func remove() {
         kill()
-        try? FileManager.default.removeItem(at: folder)
+        // What was killed may still be at its last write.
+        for _ in 0..<50 where FileManager.default.fileExists(atPath: folder.path) {
+            do { try FileManager.default.removeItem(at: folder) } catch { usleep(100_000) }
+        }
     }
 
     /// Has a follower lead.
@@ -191,10 +194,4 @@ struct PostgresPrograms: Sendable {
         process.standardInput = FileHandle.nullDevice
         return process
     }
-}
-
-/// Why the trial could not be seen to its end.
-struct TrialError: Error, CustomStringConvertible {
-    let description: String
-    init(_ description: String) { self.description = description }
 }

@@ -134,7 +134,7 @@ final class Swarm {
         await reading.value
         ear.forget(process)
         guard isOver ? status == 0 : status == -SIGKILL else {
-            throw SwarmError("a worker ended by itself, with status \(status)")
+            throw TrialError("a worker ended by itself, with status \(status)")
         }
         if !isOver {
             kills += 1
@@ -171,7 +171,7 @@ final class Swarm {
                 return true
             }
             if !mayKill, now - begin > settings.duration + Self.patience {
-                throw SwarmError("\(open) runs did not close: \(try await client.counts())")
+                throw TrialError("\(open) runs did not close: \(try await client.counts())")
             }
             startMore(process, open: open, since: begin, &asked)
             errands.plan(for: ear.takeFresh())
@@ -209,10 +209,4 @@ final class Swarm {
     static func seconds(_ duration: Duration) -> Double {
         Double(duration.components.seconds) + Double(duration.components.attoseconds) / 1e18
     }
-}
-
-/// Why the swarm could not be seen to its end.
-struct SwarmError: Error, CustomStringConvertible {
-    let description: String
-    init(_ description: String) { self.description = description }
 }

@@ -6,9 +6,9 @@ struct Patience {
     private let isRenewed: Bool
 
     /// For as long as something is sent or comes at least so often.
-    init(silence limit: Duration) {
+    init(silence limit: Duration, now: ContinuousClock.Instant = .now) {
         self.limit = limit
-        end = .now + limit
+        end = now + limit
         isRenewed = true
     }
 
@@ -19,5 +19,5 @@ struct Patience {
         isRenewed = false
     }
 
-    mutating func noteProgress() { if isRenewed { end = .now + limit } }
+    mutating func noteProgress(now: ContinuousClock.Instant = .now) { if isRenewed { end = now + limit } }
 }

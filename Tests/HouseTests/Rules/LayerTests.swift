@@ -43,7 +43,10 @@ import Testing
                 "PerdureCommands",
                 "PerdureTesting", "PerdureBench", "PerdureProcess", "PerdureExamples", "PerdurePeer", "PerdureMemory",
             ],
-            ["ArgumentParser", "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOFoundationCompat", "Logging", "ServiceLifecycle"]
+            [
+                "ArgumentParser", "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOFoundationCompat", "Logging", "ServiceLifecycle",
+                "UnixSignals",
+            ]
         ),
     ]
 
