@@ -56,10 +56,11 @@ strict-test:
 	PERDURE_STRICT=1 swift build --build-tests
 	export PERDURE_STRICT=1; $(RUN_TESTS)
 
-# The order in which tasks of a run take turns must not depend on the optimiser.
+# The order in which tasks of a run take turns must not depend on the optimiser. The other tests are not built here.
 release-test: ## Run the executor's tests in a release build of the core (builds in .build-release)
 	@Scripts/prepare.sh test
-	PERDURE_CORE=1 swift test -c release --scratch-path .build-release --filter 'PerdureEngineTests.*(Executor|TaskFirstQueue|JobTaskID|ForeignAwait|ContextMisuse|EngineThreads|Watchdog)'
+	PERDURE_CORE=1 PERDURE_TESTS=PerdureEngineTests \
+		swift test -c release --scratch-path .build-release --filter 'PerdureEngineTests.*(Executor|TaskFirstQueue|JobTaskID|ForeignAwait|ContextMisuse|EngineThreads|Watchdog)'
 
 bench: ## Measure the engine beside a hand-written program (release build of the core, in .build-release); BENCH="--only a,b" to choose
 	@Scripts/prepare.sh build

@@ -4,6 +4,7 @@ import PackageDescription
 // The layers of docs/architecture.md, one target each: the compiler keeps the direction of the arrows.
 // PERDURE_CORE=1 leaves out what needs an HTTP server or client, so that the core builds in about a minute.
 // PERDURE_STRICT=1 turns warnings into errors; `make check` sets it.
+// PERDURE_TESTS="PerdureSQLiteTests HouseTests" builds these test targets with what they need, and nothing else.
 // PERDURE_MUTANTS=1 puts in the faults that `make mutants` switches on. No build that is used for anything else has them.
 let coreOnly = Context.environment["PERDURE_CORE"] == "1"
 let strict = Context.environment["PERDURE_STRICT"] == "1"
@@ -149,6 +150,20 @@ if coreOnly {
                 "DeployAfter",
             ]),
     ]
+}
+
+if let chosen = Context.environment["PERDURE_TESTS"] {
+    var needed: Set<String> = []
+    var remaining = chosen.split(separator: " ").map(String.init)
+    for name in remaining where !targets.contains(where: { $0.name == name && $0.isTest }) {
+        fatalError("PERDURE_TESTS names \(name), which is no test target of this package.")
+    }
+    while let name = remaining.popLast() {
+        guard let target = targets.first(where: { $0.name == name }), needed.insert(name).inserted else { continue }
+        remaining += target.dependencies.compactMap { if case .byNameItem(let name, _) = $0 { name } else { nil } }
+    }
+    targets.removeAll { !needed.contains($0.name) }
+    products = []
 }
 
 let package = Package(
