@@ -72,7 +72,10 @@ var targets: [Target] = [
     layer("PerdureProcess", []),
     layer(
         "PerdureBench",
-        ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", "PerdureProcess", log] + grdb),
+        [
+            "Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", "PerdurePostgres", "CPostgres",
+            "PerdureProcess", log,
+        ] + grdb),
     tests("PerdureTests", ["Perdure"]),
     tests("PerdureHistoryTests", ["PerdureHistory"], exclude: ["Scripts"]),
     tests("PerdureSQLiteTests", ["PerdureSQLite", "PerdureStoreConformance", log] + grdb),

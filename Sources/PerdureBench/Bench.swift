@@ -5,7 +5,11 @@ import Perdure
 package struct Bench: Sendable {
     let settings: BenchSettings
 
-    package init(_ settings: BenchSettings) { self.settings = settings }
+    package init(_ settings: BenchSettings, on ground: BenchGround) {
+        var settings = settings
+        settings.ground = ground
+        self.settings = settings
+    }
 
     /// - Throws: `BenchError` if the work that was measured was not done as it should be.
     package func run() async throws -> BenchReport {
@@ -27,6 +31,7 @@ package struct Bench: Sendable {
         case .e: try await Timers(settings: settings).measure()
         case .f: try await Killed(settings: settings).measure()
         case .g: try await LongRun(settings: settings).measure()
+        case .h: try await Nodes(settings: settings).measure()
         case .i: try await ProcessStart(settings: settings).measure()
         case .j: try await Together(settings: settings).processorTime()
         }
@@ -34,20 +39,24 @@ package struct Bench: Sendable {
 }
 
 extension BenchSettings {
-    /// A store's file for the body, removed afterwards with all that lies beside it.
-    func withFile<Result>(_ name: String, _ body: (String) async throws -> Result) async throws -> Result {
-        let path = file(name)
-        defer {
-            for end in ["", "-wal", "-shm", ".lock"] { try? FileManager.default.removeItem(atPath: path + end) }
-        }
-        return try await body(path)
+    /// An empty place for the body, removed afterwards.
+    func withPlace<Result>(_ name: String, _ body: (BenchPlace) async throws -> Result) async throws -> Result {
+        try await ground.withPlace(name, body)
     }
 
     /// A finished run to take the rows of, written by an engine that is not measured.
     func template<W: Workflow>(_ type: W.Type, finish: (BenchEngine) async throws -> Void) async throws -> RunTemplate {
-        try await withFile("template") { path in
-            try await BenchEngine.with(path) { try await finish($0) }
-            return try RunTemplate(path, type)
+        try await withPlace("template") { place in
+            try await BenchEngine.with(place) { try await finish($0) }
+            return try RunTemplate(place, type)
         }
+    }
+
+    /// An empty folder for the body's own files, removed afterwards.
+    func withFolder<Result>(_ body: (String) async throws -> Result) async throws -> Result {
+        let path = "\(folder)/\(UInt64.random(in: .min ... .max))"
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        return try await body(path)
     }
 }

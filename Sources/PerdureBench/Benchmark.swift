@@ -1,6 +1,12 @@
 /// The benchmarks by their letters. What they are for is told in `docs/performance.md`.
 package enum Benchmark: String, Sendable, CaseIterable {
-    case a, b, c, d, e, f, g, i, j
+    case a, b, c, d, e, f, g, h, i, j
+
+    /// Those that can be measured on a kind of store, in their order.
+    package static func all(on kind: BenchKind) -> [Benchmark] {
+        // Only one process at a time can have an embedded store.
+        allCases.filter { $0 != .h || kind == .postgres }
+    }
 
     package var title: String {
         switch self {
@@ -11,6 +17,7 @@ package enum Benchmark: String, Sendable, CaseIterable {
         case .e: "timers that are due together"
         case .f: "killed in the middle, started again"
         case .g: "one long run"
+        case .h: "several nodes"
         case .i: "start of the process"
         case .j: "processor time of a workflow"
         }
@@ -19,8 +26,8 @@ package enum Benchmark: String, Sendable, CaseIterable {
 
 /// How much is done, and where.
 package struct BenchSettings: Sendable {
-    package var only: [Benchmark] = Benchmark.allCases
-    /// The folder that the stores are made in: on the disk that is to be measured.
+    package var only = Benchmark.allCases
+    /// For files beside the stores.
     package var folder: String
     /// How often the engine and the hand-written program take turns.
     package var rounds = 3
@@ -33,18 +40,19 @@ package struct BenchSettings: Sendable {
     /// Told what is being done, for people who wait.
     package var progress: @Sendable (String) -> Void = { _ in }
 
+    /// Where the stores are made.
+    var ground: BenchGround
+
     package init(folder: String, executable: String) {
+        ground = .folder(folder)
         self.folder = folder
         self.executable = executable
     }
 
+    var kind: BenchKind { ground.kind }
+
     /// The number of things for a full benchmark, or less.
     func scaled(_ full: Int, quick: Int) -> Int { isQuick ? quick : full }
-
-    /// The name of a file that does not exist yet.
-    func file(_ name: String) -> String {
-        "\(folder)/\(name)-\(UInt64.random(in: .min ... .max)).db"
-    }
 }
 
 /// The measured work was not done as it should have been, so there is no figure.

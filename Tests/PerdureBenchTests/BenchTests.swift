@@ -42,6 +42,22 @@ import Testing
         #expect(repeated?["value"] as? Double == 0)
     }
 
+    @Test func everyBenchmarkFindsItsWorkInADatabaseAsWell() async throws {
+        let ended = try await bench("--quick", "--json", "--store", "postgres")
+        #expect(ended.status == 0)
+        let list = try #require(try JSONSerialization.jsonObject(with: ended.output) as? [[String: Any]])
+        #expect(Set(list.compactMap { $0["id"] as? String }) == ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"])
+    }
+
+    @Test func severalNodesCannotBeMeasuredOnAnEmbeddedStore() async throws {
+        #expect(try await bench("--only", "h").status == 64)
+    }
+
+    @Test func aStoreThatIsNoneIsAMistakeOfTheCaller() async throws {
+        #expect(try await bench("--store", "oracle").status == 64)
+        #expect(try await bench("--store", "postgres://somebody:secret@127.0.0.1/one").status == 64)
+    }
+
     @Test func onlyTheBenchmarksThatAreAskedForAreRun() async throws {
         let ended = try await bench("--quick", "--json", "--only", "c")
         let list = try JSONSerialization.jsonObject(with: ended.output) as? [[String: Any]]

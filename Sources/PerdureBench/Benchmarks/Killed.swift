@@ -1,5 +1,3 @@
-import Foundation
-
 /// f: an engine with 1,000 runs in flight is killed and started again. When have all of them gone on, and was anything repeated whose
 /// completion had been recorded?
 struct Killed {
@@ -29,7 +27,10 @@ struct Killed {
                 "from process start until all \(runs) runs move (\(Int(rounds.map { Double($0.inFlight) }.median)) in flight)",
                 rounds.map(\.seconds).median, "s", handwritten: rounds.map(\.handSeconds).median,
                 cpu: rounds.map { ($0.usage["cpu_ms"] ?? 0) / Double(runs) }.median,
-                syncs: rounds.map { ($0.usage["syncs"] ?? 0) / Double(runs) }.median, runs: total, budgets: [.atMost(1)]),
+                syncs: settings.kind == .sqlite ? rounds.map { ($0.usage["syncs"] ?? 0) / Double(runs) }.median : nil,
+                runs: total,
+                // Where nothing but its lease tells that a process is dead, that has to pass first.
+                budgets: [.atMost(settings.kind.hasLocks ? 1 : BenchKind.lease + 1)]),
             Measurement(
                 .f, "completed steps that were executed again", Double(rounds.map(\.repeated).reduce(0, +)), "steps", runs: total,
                 budgets: [.atMost(0)]),
@@ -41,58 +42,43 @@ struct Killed {
     }
 
     private func round(_ runs: Int, _ template: RunTemplate) async throws -> Round {
-        try await settings.withFile("f") { path in
-            let before = path + ".before", after = path + ".after", copy = path + ".copy"
-            defer {
-                for file in [before, after, copy, copy + "-wal", copy + "-shm"] {
-                    try? FileManager.default.removeItem(atPath: file)
-                }
-            }
-            try await kill(path, counter: before, runs: runs, steps: Self.steps, at: runs * Self.steps / 2, settings)
-            let (completed, inFlight) = try Self.found(path, copy: copy)
-            try BenchError.check(inFlight > 0, "every run had ended before the process was killed")
-            let child = try Child(settings, WorkerOrder(.resume, path, counter: after, runs: inFlight, steps: Self.steps))
-            let moving = try await child.next(.moving)
-            let usage = try await child.next(.done)
-            await child.stop()
-            let executed = CounterFile.lines(before), again = CounterFile.lines(after)
-            let repeated = again.count { completed.contains($0) }
-            try BenchError.check(repeated == 0, "\(repeated) completed steps were executed again")
-            try BenchError.check(Set(executed + again).count == runs * Self.steps, "not every step was executed")
-            try Verification.completed(path, Sequence.self, runs: runs, steps: runs * Self.steps)
-            return Round(
-                seconds: (moving["at"] ?? .infinity) - child.startedAt, inFlight: inFlight, repeated: repeated,
-                again: executed.count + again.count - runs * Self.steps, usage: usage,
-                handSeconds: try await byHand(inFlight, template))
+        try await settings.withPlace("f") { place in
+            try await settings.withFolder { folder in try await round(runs, template, place, folder) }
         }
     }
 
-    /// Reads a copy, so that what the next process finds is what the killed one has left.
-    private static func found(_ path: String, copy: String) throws -> (completed: Set<StepPlace>, inFlight: Int) {
-        for end in ["", "-wal"] { try FileManager.default.copyItem(atPath: path + end, toPath: copy + end) }
-        let file = try PlainDatabase(copy)
-        let inFlight = try file.integer("SELECT count(*) FROM runs WHERE closed_at IS NULL")
-        var completed: Set<StepPlace> = []
-        try file.prepare(
-            """
-            SELECT json_extract(starts.input, '$.run'), CAST(steps.input AS INTEGER)
-            FROM events steps JOIN events starts ON starts.run = steps.run AND starts.seq = 1 WHERE steps.kind = 'step.succeeded'
-            """
-        ).forEach { row in completed.insert(StepPlace(run: Int(row.integer(at: 0)), step: Int(row.integer(at: 1)))) }
-        return (completed, inFlight)
+    private func round(_ runs: Int, _ template: RunTemplate, _ place: BenchPlace, _ folder: String) async throws -> Round {
+        let before = folder + "/before", after = folder + "/after"
+        try await place.crash(counter: before, runs: runs, steps: Self.steps, at: runs * Self.steps / 2, settings)
+        let left = try place.leftByTheDead(in: folder)
+        let completed = try left.succeededSteps(), inFlight = try left.openRuns()
+        try BenchError.check(inFlight > 0, "every run had ended before the process was killed")
+        let child = try Child(settings, WorkerOrder(.resume, place, counter: after, runs: inFlight, steps: Self.steps))
+        let moving = try await child.next(.moving)
+        let usage = try await child.next(.done)
+        await child.stop()
+        let executed = CounterFile.lines(before), again = CounterFile.lines(after)
+        let repeated = again.count { completed.contains($0) }
+        try BenchError.check(repeated == 0, "\(repeated) completed steps were executed again")
+        try BenchError.check(Set(executed + again).count == runs * Self.steps, "not every step was executed")
+        try place.work().check(Sequence.name, runs: runs, steps: runs * Self.steps)
+        return Round(
+            seconds: (moving["at"] ?? .infinity) - child.startedAt, inFlight: inFlight, repeated: repeated,
+            again: executed.count + again.count - runs * Self.steps, usage: usage,
+            handSeconds: try await byHand(inFlight, template))
     }
 
     private func byHand(_ runs: Int, _ template: RunTemplate) async throws -> Double {
-        try await settings.withFile("f-hand") { path in
+        try await settings.withPlace("f-hand") { place in
             do {
-                let hand = try HandWritten(path, template)
+                let hand = try place.handWritten(template)
                 for seq in 1...(Self.steps / 2 + 1) {
                     try hand.transaction {
                         for run in 1...runs { if seq == 1 { try hand.create(run) } else { try hand.append(run, seq) } }
                     }
                 }
             }
-            let child = try Child(settings, WorkerOrder(.resumeByHand, path, runs: runs))
+            let child = try Child(settings, WorkerOrder(.resumeByHand, place, runs: runs))
             let moving = try await child.next(.moving)
             await child.stop()
             return (moving["at"] ?? .infinity) - child.startedAt
@@ -100,11 +86,23 @@ struct Killed {
     }
 }
 
-/// Starts runs in a process of its own, which is killed once so many bodies have been executed.
-func kill(_ path: String, counter: String, runs: Int, steps: Int, at executed: Int, _ settings: BenchSettings) async throws {
-    let child = try Child(settings, WorkerOrder(.crash, path, counter: counter, runs: runs, steps: steps))
-    let deadline = Usage.now.time + 600
-    while CounterFile.count(counter) < executed, Usage.now.time < deadline { try await Task.sleep(for: .microseconds(200)) }
-    await child.kill()
-    try BenchError.check(CounterFile.count(counter) >= executed, "the process to be killed did not get that far")
+extension BenchPlace {
+    /// Starts runs in a process of its own, which is killed once so many bodies have been executed, or asked to end.
+    func crash(
+        counter: String, runs: Int, steps: Int, at executed: Int, isKilled: Bool = true, _ settings: BenchSettings
+    ) async throws {
+        let child = try Child(settings, WorkerOrder(.crash, self, counter: counter, runs: runs, steps: steps))
+        let deadline = Usage.now.time + 600
+        while CounterFile.count(counter) < executed, Usage.now.time < deadline { try await Task.sleep(for: .microseconds(200)) }
+        if isKilled { await child.kill() } else { await child.stop() }
+        try BenchError.check(CounterFile.count(counter) >= executed, "the process to be killed did not get that far")
+    }
+
+    /// What a process that was killed has left. Of a file it is a copy that is read, so that the next process finds the original.
+    fileprivate func leftByTheDead(in folder: String) throws -> any StoredWork {
+        switch self {
+        case .file(let path): try SQLiteWork.copy(path, to: folder + "/copy")
+        case .database(let url): try PostgresWork(url)
+        }
+    }
 }

@@ -1,8 +1,8 @@
 import Foundation
+import Logging
 import Perdure
 import PerdureEngine
 import PerdureHistory
-import PerdureSQLite
 import PerdureStore
 
 /// Writes the history of a very long run through the store, chained and verified as the engine's own: executing a million steps one
@@ -12,8 +12,8 @@ enum LongHistory {
     private static let page = 10_000
 
     /// The events are the start and one for each step but the last, which is left to be done.
-    static func write(_ path: String, events count: Int) async throws {
-        let store = try await StoreConfiguration.sqlite(path).open(.engine)
+    static func write(_ place: BenchPlace, events count: Int) async throws {
+        let store = try await place.configuration(Logger(label: "perdure.bench")).open(.engine)
         do {
             try await write(store, count)
         } catch {

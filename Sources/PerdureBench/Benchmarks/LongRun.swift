@@ -1,5 +1,3 @@
-import Foundation
-
 /// g: one run of 10,000 steps, one after the other; coming back in its middle; and a run of a million events.
 struct LongRun {
     let settings: BenchSettings
@@ -25,8 +23,8 @@ struct LongRun {
             engine.append(times)
             usages.append(usage)
             hand.append(
-                try await settings.withFile("g-hand") { path in
-                    try HandWritten(path, template).oneByOne(1, steps: steps).steps
+                try await settings.withPlace("g-hand") { place in
+                    try place.handWritten(template).oneByOne(1, steps: steps).steps
                 })
         }
         func ratio(_ rounds: [[Double]]) -> Double {
@@ -45,12 +43,12 @@ struct LongRun {
     }
 
     private func byEngine() async throws -> ([Double], Usage) {
-        try await settings.withFile("g") { path in
+        try await settings.withPlace("g") { place in
             let recorder = Recorder(timesSteps: true)
-            let usage = try await BenchEngine.with(path, recorder) { engine in
-                try await Usage.of { try await engine.complete(Sequence.Input(run: 0, steps: steps, bytes: 64)) }.usage
+            let usage = try await BenchEngine.with(place, recorder) { engine in
+                try await place.meter().usage { try await engine.complete(Sequence.Input(run: 0, steps: steps, bytes: 64)) }.usage
             }
-            try Verification.completed(path, Sequence.self, runs: 1, steps: steps, executed: recorder.executed)
+            try place.work().check(Sequence.name, runs: 1, steps: steps, executed: recorder.executed)
             return (recorder.stepSeconds, usage)
         }
     }
@@ -58,18 +56,18 @@ struct LongRun {
     // MARK: Coming back
 
     private func resuming(_ template: RunTemplate) async throws -> [Measurement] {
-        let place = steps / 10 * 9
+        let step = steps / 10 * 9
         var engine: [[String: Double]] = [], hand: [[String: Double]] = [], sinceStart: [Double] = []
         for _ in 0..<settings.rounds {
-            let (figures, seconds) = try await resumed(killedAt: place)
+            let (figures, seconds) = try await resumed(killedAt: step)
             engine.append(figures)
             sinceStart.append(seconds)
-            hand.append(try await resumedByHand(place, template))
+            hand.append(try await resumedByHand(step, template))
         }
         let byHand = hand.map { ($0["since_open"] ?? 0) * 1e3 }.median
         return [
             Measurement(
-                .g, "resuming at step \(place): from opening the store to the next step",
+                .g, "resuming at step \(step): from opening the store to the next step",
                 engine.map { ($0["since_open"] ?? .infinity) * 1e3 }.median, "ms", handwritten: byHand, runs: settings.rounds,
                 budgets: [.atMost(150)]),
             Measurement(
@@ -77,30 +75,32 @@ struct LongRun {
         ]
     }
 
-    private func resumed(killedAt place: Int) async throws -> ([String: Double], Double) {
-        try await settings.withFile("g-resume") { path in
-            let before = path + ".before"
-            defer { try? FileManager.default.removeItem(atPath: before) }
-            try await kill(path, counter: before, runs: 1, steps: steps, at: place, settings)
-            let child = try Child(settings, WorkerOrder(.resume, path, runs: 1))
+    private func resumed(killedAt step: Int) async throws -> ([String: Double], Double) {
+        try await settings.withPlace("g-resume") { place in
+            try await settings.withFolder { folder in
+                // Where a lease would have to end first, the process hands its run over.
+                try await place.crash(
+                    counter: folder + "/before", runs: 1, steps: steps, at: step, isKilled: settings.kind.hasLocks, settings)
+            }
+            let child = try Child(settings, WorkerOrder(.resume, place, runs: 1))
             let moving = try await child.next(.moving)
             _ = try await child.next(.done)
             await child.stop()
-            try Verification.completed(path, Sequence.self, runs: 1, steps: steps)
+            try place.work().check(Sequence.name, runs: 1, steps: steps)
             return (moving, (moving["at"] ?? .infinity) - child.startedAt)
         }
     }
 
-    private func resumedByHand(_ place: Int, _ template: RunTemplate) async throws -> [String: Double] {
-        try await settings.withFile("g-resume-hand") { path in
+    private func resumedByHand(_ step: Int, _ template: RunTemplate) async throws -> [String: Double] {
+        try await settings.withPlace("g-resume-hand") { place in
             do {
-                let hand = try HandWritten(path, template)
+                let hand = try place.handWritten(template)
                 try hand.transaction {
                     try hand.create(1)
-                    for seq in 2...(place + 1) { try hand.append(1, seq) }
+                    for seq in 2...(step + 1) { try hand.append(1, seq) }
                 }
             }
-            let child = try Child(settings, WorkerOrder(.resumeByHand, path, runs: 1))
+            let child = try Child(settings, WorkerOrder(.resumeByHand, place, runs: 1))
             let figures = try await child.next(.moving)
             await child.stop()
             return figures
@@ -111,14 +111,14 @@ struct LongRun {
 
     private func history() async throws -> [Measurement] {
         let events = settings.scaled(1_000_000, quick: 1_000)
-        return try await settings.withFile("g-million") { path in
-            try await LongHistory.write(path, events: events)
-            let child = try Child(settings, WorkerOrder(.resume, path, runs: 1))
+        return try await settings.withPlace("g-million") { place in
+            try await LongHistory.write(place, events: events)
+            let child = try Child(settings, WorkerOrder(.resume, place, runs: 1))
             let moving = try await child.next(.moving)
             let done = try await child.next(.done)
             await child.stop()
-            try Verification.completed(path, Sequence.self, runs: 1, steps: events)
-            let hand = try await byHandAgain(path)
+            try place.work().check(Sequence.name, runs: 1, steps: events)
+            let hand = try await byHandAgain(place)
             return [
                 Measurement(
                     .g, "resuming a run of \(events) events: from opening the store to the next step",
@@ -132,10 +132,10 @@ struct LongRun {
         }
     }
 
-    /// Reads the same rows in the same file once more.
-    private func byHandAgain(_ path: String) async throws -> [String: Double] {
-        try PlainDatabase(path).run("UPDATE runs SET closed_at = NULL, state = 'waiting' WHERE workflow = '\(Sequence.name)'")
-        let child = try Child(settings, WorkerOrder(.resumeByHand, path, runs: 1))
+    /// Reads the same rows once more.
+    private func byHandAgain(_ place: BenchPlace) async throws -> [String: Double] {
+        try place.work().reopen(Sequence.name)
+        let child = try Child(settings, WorkerOrder(.resumeByHand, place, runs: 1))
         let moving = try await child.next(.moving), done = try await child.next(.done)
         await child.stop()
         return moving.merging(done) { $1 }

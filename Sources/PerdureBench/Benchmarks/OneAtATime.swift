@@ -29,9 +29,9 @@ struct OneAtATime {
         let template = try await settings.template(Sequence.self) { engine in
             try await engine.complete(Sequence.Input(run: 0, steps: Self.steps, bytes: bytes))
         }
-        let (engine, hand) = try await settings.withFile("a") { path in
-            try await settings.withFile("a-hand") { handPath in
-                try await inTurns(runs, bytes: bytes, path, try HandWritten(handPath, template))
+        let (engine, hand) = try await settings.withPlace("a") { place in
+            try await settings.withPlace("a-hand") { handPlace in
+                try await inTurns(runs, bytes: bytes, place, try handPlace.handWritten(template), try handPlace.meter())
             }
         }
         func figure(_ what: String, _ share: Double, _ of: (Times) -> [Double], _ budgets: [Measurement.Budget] = [])
@@ -50,22 +50,24 @@ struct OneAtATime {
         ]
     }
 
-    private func inTurns(_ runs: Int, bytes: Int, _ path: String, _ hand: HandWritten) async throws -> (Times, Times) {
+    private func inTurns(
+        _ runs: Int, bytes: Int, _ place: BenchPlace, _ hand: any HandWritten, _ meter: Meter
+    ) async throws -> (Times, Times) {
         let recorder = Recorder(timesSteps: true)
         var byEngine = Times(), byHand = Times()
-        try await BenchEngine.with(path, recorder) { engine in
+        try await BenchEngine.with(place, recorder) { engine in
             try await engine.complete(Sequence.Input(run: -1, steps: Self.steps, bytes: bytes))
             for run in 0..<runs {
                 let before = recorder.stepSeconds.count
-                let usage = try await Usage.of {
+                let usage = try await meter.usage {
                     try await engine.complete(Sequence.Input(run: run, steps: Self.steps, bytes: bytes))
                 }.usage
                 byEngine.add(Array(recorder.stepSeconds.dropFirst(before)), usage)
-                let (times, handUsage) = try await Usage.of { try hand.oneByOne(run + 1, steps: Self.steps) }
+                let (times, handUsage) = try await meter.usage { try hand.oneByOne(run + 1, steps: Self.steps) }
                 byHand.add(times.steps, handUsage)
             }
         }
-        try Verification.completed(path, Sequence.self, runs: runs, steps: runs * Self.steps, executed: recorder.executed)
+        try place.work().check(Sequence.name, runs: runs, steps: runs * Self.steps, executed: recorder.executed)
         try BenchError.check(try hand.completedRuns() == runs, "the hand-written program did not complete every run")
         return (byEngine, byHand)
     }

@@ -14,7 +14,7 @@ struct Parallel {
             for _ in 0..<settings.rounds {
                 let usage = try await byEngine(steps: steps, bytes: bytes)
                 engine.append(usage)
-                hand.append(try await byHand(steps: steps, template, commits: usage.logSyncs))
+                hand.append(try await byHand(steps: steps, template, commits: usage.commits))
             }
             all.append(
                 Measurement(
@@ -27,23 +27,23 @@ struct Parallel {
     }
 
     private func byEngine(steps: Int, bytes: Int) async throws -> Usage {
-        try await settings.withFile("c") { path in
+        try await settings.withPlace("c") { place in
             let recorder = Recorder()
-            let usage = try await BenchEngine.with(path, recorder) { engine in
-                try await Usage.of {
+            let usage = try await BenchEngine.with(place, recorder) { engine in
+                try await place.meter().usage {
                     try await engine.start(Fan.self, 1) { Sequence.Input(run: $0, steps: steps, bytes: bytes) }
                     try await engine.wait(for: 1, in: "completed")
                 }.usage
             }
-            try Verification.completed(path, Fan.self, runs: 1, steps: steps, executed: recorder.executed)
+            try place.work().check(Fan.name, runs: 1, steps: steps, executed: recorder.executed)
             return usage
         }
     }
 
     private func byHand(steps: Int, _ template: RunTemplate, commits: Int) async throws -> Usage {
-        try await settings.withFile("c-hand") { path in
-            let hand = try HandWritten(path, template)
-            return try await Usage.of { try hand.fan(steps: steps, group: steps / max(1, commits - 2)) }.usage
+        try await settings.withPlace("c-hand") { place in
+            let hand = try place.handWritten(template)
+            return try await place.meter().usage { try hand.fan(steps: steps, group: steps / max(1, commits - 2)) }.usage
         }
     }
 }

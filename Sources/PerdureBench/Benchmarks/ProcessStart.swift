@@ -20,8 +20,8 @@ struct ProcessStart {
     }
 
     private func round(_ task: WorkerOrder.Task) async throws -> (seconds: Double, memory: Double) {
-        try await settings.withFile("i") { path in
-            let child = try Child(settings, WorkerOrder(task, path))
+        try await settings.withPlace("i") { place in
+            let child = try Child(settings, WorkerOrder(task, place))
             let moving = try await child.next(.moving), idle = try await child.next(.idle)
             await child.stop()
             return ((moving["at"] ?? .infinity) - child.startedAt, idle["memory"] ?? 0)

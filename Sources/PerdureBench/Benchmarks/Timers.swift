@@ -40,44 +40,36 @@ struct Timers {
 
     private func byEngine(lead: Double) async throws -> (late: [Double], usage: Usage)? {
         let runs = runs, spread = spread
-        return try await settings.withFile("e") { path in
+        return try await settings.withPlace("e") { place in
             let recorder = Recorder()
             let first = Date().timeIntervalSince1970 + lead
-            let usage = try await BenchEngine.with(path, recorder) { engine -> Usage? in
+            let usage = try await BenchEngine.with(place, recorder) { engine -> Usage? in
                 try await engine.start(Sleeper.self, runs) { run in
                     Sleeper.Input(run: run, until: Int64((first + spread * Double(run) / Double(runs)) * 1e3))
                 }
                 let left = first - Date().timeIntervalSince1970
                 guard (try? await engine.wait(for: runs, in: "waiting", limit: left)) != nil else { return nil }
-                return try await Usage.of { try await engine.wait(for: runs, in: "completed") }.usage
+                return try await place.meter().usage { try await engine.wait(for: runs, in: "completed") }.usage
             }
             guard let usage else { return nil }
-            try Verification.completed(path, Sleeper.self, runs: runs, steps: 0)
-            return (try lateness(path, recorder), usage)
+            let work = try place.work()
+            try work.check(Sleeper.name, runs: runs, steps: 0)
+            return (try lateness(work.timersDue(), recorder), usage)
         }
     }
 
     /// The recorded due times, compared with the moments at which the code went on.
-    private func lateness(_ path: String, _ recorder: Recorder) throws -> [Double] {
+    private func lateness(_ timers: [(run: Int, due: Double)], _ recorder: Recorder) throws -> [Double] {
         let moments = recorder.moments
-        var late: [Double] = []
-        let dues = try PlainDatabase(path, readOnly: true).prepare(
-            """
-            SELECT json_extract(timers.attributes, '$.due'), json_extract(starts.input, '$.run')
-            FROM events timers JOIN events starts ON starts.run = timers.run AND starts.seq = 1 WHERE timers.kind = 'timer.started'
-            """)
-        try dues.forEach { row in
-            guard let moment = moments[Int(row.integer(at: 1))] else { return }
-            late.append((moment - Double(row.integer(at: 0))) / 1e6)
-        }
+        let late = timers.compactMap { timer in moments[timer.run].map { ($0 - timer.due) / 1e6 } }
         try BenchError.check(late.count == runs, "\(late.count) of \(runs) timers fired")
         try BenchError.check(late.allSatisfy { $0 >= 0 }, "a timer fired before it was due")
         return late
     }
 
     private func byHand(_ template: RunTemplate) async throws -> [Double] {
-        try await settings.withFile("e-hand") { path in
-            let hand = try HandWritten(path, template)
+        try await settings.withPlace("e-hand") { place in
+            let hand = try place.handWritten(template)
             try hand.park(runs, group: 1_000)
             let first = Usage.now.time + 0.1
             return try hand.timers(due: (0..<runs).map { first + spread * Double($0) / Double(runs) }) { seconds in

@@ -24,7 +24,7 @@ struct Together {
                     .b, "steps/s, \(figures.runs) workflows at once, \(figures.bytes) B", figures.stepsPerSecond(figures.engine),
                     "steps/s", handwritten: figures.stepsPerSecond(figures.hand), cpu: figures.cpu(figures.engine),
                     syncs: figures.syncs(figures.engine), runs: figures.runs * settings.rounds,
-                    budgets: small ? [.atLeast(40_000), .ratioAtLeast(0.15)] : [])
+                    budgets: small ? throughputBudgets : [])
             ]
         }
     }
@@ -35,8 +35,13 @@ struct Together {
             Measurement(
                 .j, "CPU of a workflow of 10 steps, \(figures.bytes) B", figures.cpu(figures.engine), "ms",
                 handwritten: figures.cpu(figures.hand), cpu: figures.cpu(figures.engine), syncs: figures.syncs(figures.engine),
-                runs: figures.runs * settings.rounds, budgets: figures.bytes == 64 ? [.atMost(0.4)] : [])
+                runs: figures.runs * settings.rounds,
+                budgets: figures.bytes == 64 ? [.atMost(settings.kind == .sqlite ? 0.4 : 1)] : [])
         }
+    }
+
+    private var throughputBudgets: [Measurement.Budget] {
+        settings.kind == .sqlite ? [.atLeast(40_000), .ratioAtLeast(0.15)] : [.atLeast(10_000), .ratioAtLeast(0.08)]
     }
 
     private func figures() async throws -> [Figures] {
@@ -49,7 +54,7 @@ struct Together {
             for _ in 0..<settings.rounds {
                 let engine = try await byEngine(figures)
                 figures.engine.append(engine)
-                figures.hand.append(try await byHand(figures, template, commits: engine.logSyncs))
+                figures.hand.append(try await byHand(figures, template, commits: engine.commits))
             }
             all.append(figures)
         }
@@ -58,25 +63,25 @@ struct Together {
 
     private func byEngine(_ figures: Figures) async throws -> Usage {
         let runs = figures.runs, bytes = figures.bytes
-        return try await settings.withFile("b") { path in
+        return try await settings.withPlace("b") { place in
             let recorder = Recorder()
-            let usage = try await BenchEngine.with(path, recorder) { engine in
-                try await Usage.of {
+            let usage = try await BenchEngine.with(place, recorder) { engine in
+                try await place.meter().usage {
                     try await engine.start(Sequence.self, runs) { Sequence.Input(run: $0, steps: Self.steps, bytes: bytes) }
                     try await engine.wait(for: runs, in: "completed")
                 }.usage
             }
-            try Verification.completed(path, Sequence.self, runs: runs, steps: runs * Self.steps, executed: recorder.executed)
+            try place.work().check(Sequence.name, runs: runs, steps: runs * Self.steps, executed: recorder.executed)
             return usage
         }
     }
 
     /// Groups as large as the engine's were.
     private func byHand(_ figures: Figures, _ template: RunTemplate, commits: Int) async throws -> Usage {
-        try await settings.withFile("b-hand") { path in
-            let hand = try HandWritten(path, template)
+        try await settings.withPlace("b-hand") { place in
+            let hand = try place.handWritten(template)
             let group = figures.runs * Self.events / max(1, commits)
-            return try await Usage.of { try hand.together(figures.runs, events: Self.events, group: group) }.usage
+            return try await place.meter().usage { try hand.together(figures.runs, events: Self.events, group: group) }.usage
         }
     }
 }

@@ -1,5 +1,3 @@
-import Foundation
-
 /// d: runs that only wait. How fast they are parked and woken, and what each of them takes while it waits.
 struct Waiting {
     let settings: BenchSettings
@@ -30,7 +28,7 @@ struct Waiting {
             let round = try await byEngine(runs)
             engine.append(round)
             hand.append(
-                try await byHand(runs, template, parkingCommits: round.parking.logSyncs, wakingCommits: round.waking.logSyncs))
+                try await byHand(runs, template, parkingCommits: round.parking.commits, wakingCommits: round.waking.commits))
         }
         func figure(
             _ what: String, _ unit: String, _ of: (Round) -> Double, _ usage: ((Round) -> Usage)?, _ budget: Measurement.Budget
@@ -49,49 +47,43 @@ struct Waiting {
     }
 
     private func byEngine(_ runs: Int) async throws -> Round {
-        try await settings.withFile("d") { path in
+        try await settings.withPlace("d") { place in
             let value = Value.text(Self.bytes)
             var round: Round?
-            try await BenchEngine.with(path) { engine in
-                let empty = try size(path)
-                let (ids, parking) = try await Usage.of {
+            try await BenchEngine.with(place) { engine in
+                let meter = try place.meter(), work = try place.work()
+                let empty = try work.bytesOnDisk()
+                let (ids, parking) = try await meter.usage {
                     let ids = try await engine.start(Waiter.self, runs) { _ in value }
                     try await engine.wait(for: runs, in: "waiting")
                     return ids
                 }
-                let full = try size(path)
-                let waking = try await Usage.of {
+                let full = try work.bytesOnDisk()
+                let waking = try await meter.usage {
                     try await engine.wake(ids)
                     try await engine.wait(for: runs, in: "completed")
                 }.usage
                 round = Round(
                     parking: parking, waking: waking, bytesOnDisk: Double(full - empty) / Double(runs) - Double(Self.bytes))
             }
-            try Verification.completed(path, Waiter.self, runs: runs, steps: 0)
+            try place.work().check(Waiter.name, runs: runs, steps: 0)
             guard let round else { throw BenchError("nothing was measured") }
             return round
         }
     }
 
     private func byHand(_ runs: Int, _ template: RunTemplate, parkingCommits: Int, wakingCommits: Int) async throws -> Round {
-        try await settings.withFile("d-hand") { path in
-            let hand = try HandWritten(path, template)
-            let empty = try size(path)
+        try await settings.withPlace("d-hand") { place in
+            let hand = try place.handWritten(template), meter = try place.meter()
+            let empty = try hand.bytesOnDisk()
             // Two commits for a group in each of the two.
-            let parking = try await Usage.of { try hand.park(runs, group: 2 * runs / max(2, parkingCommits)) }.usage
-            let full = try size(path)
-            let waking = try await Usage.of {
+            let parking = try await meter.usage { try hand.park(runs, group: 2 * runs / max(2, parkingCommits)) }.usage
+            let full = try hand.bytesOnDisk()
+            let waking = try await meter.usage {
                 try hand.wake(runs, events: template.events.count, group: 2 * runs / max(2, wakingCommits))
             }.usage
             return Round(parking: parking, waking: waking, bytesOnDisk: Double(full - empty) / Double(runs) - Double(Self.bytes))
         }
-    }
-
-    /// The size of the file once everything in the log has been put into it.
-    private func size(_ path: String) throws -> Int {
-        try PlainDatabase(path).run("PRAGMA wal_checkpoint(TRUNCATE)")
-        let attributes = try FileManager.default.attributesOfItem(atPath: path)
-        return (attributes[.size] as? Int) ?? 0
     }
 
     // MARK: Memory
@@ -100,8 +92,8 @@ struct Waiting {
     private func memory() async throws -> [Measurement] {
         var all: [Measurement] = []
         for runs in settings.isQuick ? [100] : settings.isWithoutMillions ? [10_000] : [10_000, 1_000_000] {
-            let report = try await settings.withFile("d-memory") { path in
-                try await Child.report(settings, WorkerOrder(.park, path, runs: runs, bytes: Self.bytes))
+            let report = try await settings.withPlace("d-memory") { place in
+                try await Child.report(settings, WorkerOrder(.park, place, runs: runs, bytes: Self.bytes))
             }
             let perRun = report["bytes_per_run"] ?? 0
             all.append(

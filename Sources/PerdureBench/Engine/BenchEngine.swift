@@ -2,38 +2,53 @@ import Foundation
 import Logging
 import Perdure
 import PerdureEngine
-import PerdureSQLite
 
-/// An engine over one file, as a program would embed it, ready for work.
+/// An engine over a store of its own, as a program would embed it, ready for work.
 struct BenchEngine: Sendable {
     let engine: Engine
-    let path: String
+    let place: BenchPlace
     private let running: Task<Void, any Error>
     /// Runs that have completed before anything was measured.
     private var completedBefore = 0
     private static let user = Principal(.system, "bench")
 
-    private init(_ engine: Engine, _ path: String, _ running: Task<Void, any Error>) {
+    private init(_ engine: Engine, _ place: BenchPlace, _ running: Task<Void, any Error>) {
         self.engine = engine
-        self.path = path
+        self.place = place
         self.running = running
     }
 
     static func open(
-        _ path: String, _ recorder: Recorder = Recorder(), _ change: (inout EngineConfiguration) -> Void = { _ in }
+        _ place: BenchPlace, _ recorder: Recorder = Recorder(), _ change: (inout EngineConfiguration) -> Void = { _ in }
     ) async throws -> BenchEngine {
+        let engine = try await make(place, recorder, change)
+        let running = Task { try await engine.run() }
+        return BenchEngine(engine, place, running)
+    }
+
+    /// An engine that does nothing yet.
+    private static func make(
+        _ place: BenchPlace, _ recorder: Recorder, _ change: (inout EngineConfiguration) -> Void
+    ) async throws -> Engine {
         _ = SyncCounter.install
         var configuration = EngineConfiguration()
         change(&configuration)
         let logger = Logger(label: "perdure") { _ in SwiftLogNoOpLogHandler() }
-        let engine = try await Engine(store: .sqlite(path, logger: logger), configuration: configuration, logger: logger) {
+        return try await Engine(store: place.configuration(logger), configuration: configuration, logger: logger) {
             Sequence(recorder: recorder)
             Fan(recorder: recorder)
             Waiter()
             Sleeper(recorder: recorder)
         }
-        let running = Task { try await engine.run() }
-        return BenchEngine(engine, path, running)
+    }
+
+    /// Starts runs as an engine that has none itself; its lease ends soon after.
+    static func submit<W: Workflow>(
+        _ place: BenchPlace, _ type: W.Type, _ count: Int, input: @escaping @Sendable (Int) -> W.Input
+    ) async throws {
+        let engine = try await make(place, Recorder(), { _ in })
+        _ = try await start(on: engine, type, count, input: input)
+        await engine.client.close()
     }
 
     private static let warmUpRuns = 50
@@ -48,13 +63,19 @@ struct BenchEngine: Sendable {
     /// Starts runs, as many callers at once as would be in a busy service.
     @discardableResult
     func start<W: Workflow>(_ type: W.Type, _ count: Int, input: @escaping @Sendable (Int) -> W.Input) async throws -> [RunID] {
+        try await Self.start(on: engine, type, count, input: input)
+    }
+
+    private static func start<W: Workflow>(
+        on engine: Engine, _ type: W.Type, _ count: Int, input: @escaping @Sendable (Int) -> W.Input
+    ) async throws -> [RunID] {
         try await withThrowingTaskGroup(of: [(Int, RunID)].self) { group in
             let callers = min(count, 512)
             for caller in 0..<callers {
                 group.addTask {
                     var ids: [(Int, RunID)] = []
                     for index in stride(from: caller, to: count, by: callers) {
-                        ids.append((index, try await engine.start(type, input: input(index), by: Self.user).id))
+                        ids.append((index, try await engine.start(type, input: input(index), by: user).id))
                     }
                     return ids
                 }
@@ -93,13 +114,11 @@ struct BenchEngine: Sendable {
 
     /// Returns once so many of the measured runs are in a state.
     func wait(for count: Int, in state: String, limit: Double = 1_800) async throws {
-        let file = try PlainDatabase(path, readOnly: true)
-        // By the state alone, which an index answers: looking must not cost what is measured.
-        let query = try file.prepare("SELECT count(*) FROM runs WHERE state = '\(state)'")
+        let work = try place.work()
         let others = state == "completed" ? completedBefore : 0
         let deadline = Usage.now.time + limit
         while true {
-            let found = try query.integer() - others
+            let found = try work.runs(in: state) - others
             if found >= count { return }
             try BenchError.check(Usage.now.time < deadline, "only \(found) of \(count) runs became \(state) in \(limit) s")
             // Counting takes as long as there are runs: it must not take a share of what is measured.
@@ -118,10 +137,10 @@ struct BenchEngine: Sendable {
 
     /// Stops the engine also when the body fails.
     static func with<Result>(
-        _ path: String, _ recorder: Recorder = Recorder(), _ change: (inout EngineConfiguration) -> Void = { _ in },
+        _ place: BenchPlace, _ recorder: Recorder = Recorder(), _ change: (inout EngineConfiguration) -> Void = { _ in },
         _ body: (BenchEngine) async throws -> Result
     ) async throws -> Result {
-        var engine = try await open(path, recorder, change)
+        var engine = try await open(place, recorder, change)
         do {
             try await engine.warmUp()
             let result = try await body(engine)

@@ -7,38 +7,53 @@ struct Usage: Sendable, Codable {
     var time: Double
     /// Processor time of all threads, user and system, in seconds.
     var cpu: Double
+    /// Waits for the disk; on a server the transactions that have written, of which several may share a wait.
     var syncs: Int
-    var logSyncs: Int
+    /// The commits among them.
+    var commits: Int
 
+    /// Of this process alone.
     static var now: Usage {
         Usage(
             time: seconds(CLOCK_MONOTONIC), cpu: seconds(CLOCK_PROCESS_CPUTIME_ID), syncs: SyncCounter.count,
-            logSyncs: SyncCounter.logCount)
+            commits: SyncCounter.logCount)
     }
 
     static func - (left: Usage, right: Usage) -> Usage {
         Usage(
             time: left.time - right.time, cpu: left.cpu - right.cpu, syncs: left.syncs - right.syncs,
-            logSyncs: left.logSyncs - right.logSyncs)
+            commits: left.commits - right.commits)
     }
 
     static func + (left: Usage, right: Usage) -> Usage {
         Usage(
             time: left.time + right.time, cpu: left.cpu + right.cpu, syncs: left.syncs + right.syncs,
-            logSyncs: left.logSyncs + right.logSyncs)
-    }
-
-    /// What the body uses, all threads of the process together.
-    static func of<Result>(_ body: () async throws -> Result) async rethrows -> (result: Result, usage: Usage) {
-        let start = now
-        let result = try await body()
-        return (result, now - start)
+            commits: left.commits + right.commits)
     }
 
     private static func seconds(_ clock: clockid_t) -> Double {
         var time = timespec()
         clock_gettime(clock, &time)
         return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+}
+
+/// Counts what is used by this process, and by the server that it works with.
+struct Meter {
+    let server: ServerMeter?
+
+    /// What the body uses. Looking at the server is not counted.
+    func usage<Result>(of body: () async throws -> Result) async throws -> (result: Result, usage: Usage) {
+        let transactions = try server?.writtenTransactions() ?? 0, processorTime = server?.processorTime ?? 0
+        let start = Usage.now
+        let result = try await body()
+        var usage = Usage.now - start
+        if let server {
+            usage.cpu += server.processorTime - processorTime
+            usage.syncs = try server.writtenTransactions() - transactions
+            usage.commits = usage.syncs
+        }
+        return (result, usage)
     }
 }
 

@@ -14,6 +14,7 @@ package struct BenchWorker: Sendable {
     package func run() async throws {
         switch order.task {
         case .crash: try await crash()
+        case .work: try await work()
         case .resume: try await resume()
         case .resumeByHand: try resumeByHand()
         case .park: try await park()
@@ -27,9 +28,17 @@ package struct BenchWorker: Sendable {
     private func crash() async throws {
         let counter = try order.counter.map(CounterFile.init)
         let recorder = Recorder { run, step in if let step { counter?.add(run, step) } }
-        let engine = try await BenchEngine.open(order.path, recorder)
+        let engine = try await BenchEngine.open(order.place, recorder)
         let order = order
         try await engine.start(Sequence.self, order.runs) { Sequence.Input(run: $0, steps: order.steps, bytes: order.bytes) }
+        await untilInputEnds()
+        try await engine.stop()
+    }
+
+    private func work() async throws {
+        let watch = MovingWatch(expected: order.runs, since: beginning.time)
+        let engine = try await BenchEngine.open(order.place, Recorder { run, _ in watch.moves(run) })
+        Self.say(.idle, [:])
         await untilInputEnds()
         try await engine.stop()
     }
@@ -40,39 +49,20 @@ package struct BenchWorker: Sendable {
             if let step { counter?.add(run, step) }
             watch.moves(run)
         }
-        let engine = try await BenchEngine.open(order.path, recorder)
-        let file = try PlainDatabase(order.path, readOnly: true)
-        let open = try file.prepare("SELECT count(*) FROM runs WHERE closed_at IS NULL")
-        while try open.integer() > 0 { try await Task.sleep(for: .milliseconds(2)) }
+        let engine = try await BenchEngine.open(order.place, recorder)
+        let work = try order.place.work()
+        while try work.openRuns() > 0 { try await Task.sleep(for: .milliseconds(2)) }
         let used = Usage.now - beginning
-        Self.say(.done, ["cpu_ms": used.cpu * 1e3, "syncs": Double(used.syncs), "peak": Double(Memory.peak)])
+        var figures = ["cpu_ms": used.cpu * 1e3, "peak": Double(Memory.peak)]
+        // A server's commits are not this process's alone.
+        if case .file = order.place { figures["syncs"] = Double(used.syncs) }
+        Self.say(.done, figures)
         try await engine.stop()
     }
 
-    /// Reads every history that has no end, and adds an event to each.
     private func resumeByHand() throws {
-        let file = try PlainDatabase(order.path)
-        try file.setUp()
-        let histories = try file.prepare(
-            "SELECT events.* FROM runs CROSS JOIN events ON events.run = runs.number WHERE runs.closed_at IS NULL ORDER BY events.run, events.seq"
-        )
-        var runs: [Int64] = [], size = 0
-        try histories.forEach { row in
-            let run = row.integer(at: 1)
-            if runs.last != run { runs.append(run) }
-            for column in Int32(2)..<14 { size += row.text(at: column).utf8.count }
-        }
-        let columns = "kind, subject, attributes, input, input_size, output, output_size, codec, key_id, hash"
-        let append = try file.prepare(
-            "INSERT INTO events (run, seq, at, \(columns)) SELECT run, seq + 1, at, \(columns) FROM events WHERE run = ?1 ORDER BY seq DESC LIMIT 1"
-        )
-        try file.run("BEGIN IMMEDIATE")
-        for run in runs {
-            append.bind(1, run)
-            try append.execute()
-        }
-        try file.run("COMMIT")
-        try BenchError.check(runs.count == order.runs && size > 0, "\(runs.count) of \(order.runs) runs were there")
+        let resumed = try order.place.resumeByHand()
+        try BenchError.check(resumed.runs == order.runs && resumed.bytes > 0, "\(resumed.runs) of \(order.runs) runs were there")
         let now = Usage.now.time
         Self.say(.moving, ["at": now, "since_open": now - beginning.time])
         Self.say(.done, ["peak": Double(Memory.peak)])
@@ -82,7 +72,7 @@ package struct BenchWorker: Sendable {
 
     private func park() async throws {
         let value = Value.text(order.bytes), order = order
-        let engine = try await BenchEngine.open(order.path) { $0.cachedRuns = 0 }
+        let engine = try await BenchEngine.open(order.place) { $0.cachedRuns = 0 }
         var parked = 0
         func park(_ count: Int) async throws {
             for first in stride(from: 0, to: count, by: 10_000) {
@@ -117,16 +107,15 @@ package struct BenchWorker: Sendable {
 
     /// The pages that SQLite keeps are limited by its settings, not by the number of runs, so they are left out.
     private func state() throws -> (memory: Int, disk: Int) {
-        try PlainDatabase(order.path).run("PRAGMA wal_checkpoint(TRUNCATE)")
-        let disk = try FileManager.default.attributesOfItem(atPath: order.path)[.size] as? Int
-        return (Memory.resident - Memory.ofSQLite, disk ?? 0)
+        let disk = try order.place.work().bytesOnDisk()
+        return (Memory.resident - Memory.ofSQLite, disk)
     }
 
     // MARK: Starting
 
     private func start() async throws {
         let recorder = Recorder { _, step in if step == 0 { Self.say(.moving, ["at": Usage.now.time]) } }
-        let engine = try await BenchEngine.open(order.path, recorder)
+        let engine = try await BenchEngine.open(order.place, recorder)
         let order = order
         try await engine.start(Sequence.self, 1) { Sequence.Input(run: $0, steps: 1, bytes: order.bytes) }
         try await engine.wait(for: 1, in: "completed")
@@ -137,14 +126,7 @@ package struct BenchWorker: Sendable {
     }
 
     private func startByHand() async throws {
-        let file = try PlainDatabase(order.path)
-        try file.setUp()
-        try file.run(HandWritten.schema)
-        try file.run(
-            """
-            INSERT INTO events (run, seq, at, kind, subject, attributes, codec, hash)
-            VALUES (1, 1, 1, 'run.started', '', '', 1, zeroblob(32))
-            """)
+        try order.place.startByHand()
         Self.say(.moving, ["at": Usage.now.time])
         try await Task.sleep(for: .seconds(1))
         Self.say(.idle, ["memory": Double(Memory.resident)])

@@ -5,7 +5,9 @@ struct WorkerOrder: Codable, Sendable {
     enum Task: String, Codable, Sendable {
         /// Start runs and carry them on, to be killed in the middle.
         case crash
-        /// Take over what is in the file, and end when everything has completed.
+        /// Take on what there is to do until the input ends. Tells when so many different runs have gone on.
+        case work
+        /// Take over what is in the store, and end when everything has completed.
         case resume
         /// The same by hand.
         case resumeByHand
@@ -18,16 +20,16 @@ struct WorkerOrder: Codable, Sendable {
     }
 
     var task: Task
-    var path: String
+    var place: BenchPlace
     /// The file that every executed body adds a line to: what is counted outside of the engine.
     var counter: String?
     var runs: Int
     var steps: Int
     var bytes: Int
 
-    init(_ task: Task, _ path: String, counter: String? = nil, runs: Int = 1, steps: Int = 1, bytes: Int = 64) {
+    init(_ task: Task, _ place: BenchPlace, counter: String? = nil, runs: Int = 1, steps: Int = 1, bytes: Int = 64) {
         self.task = task
-        self.path = path
+        self.place = place
         self.counter = counter
         self.runs = runs
         self.steps = steps

@@ -13,10 +13,15 @@ struct BenchCommand: AsyncParsableCommand {
             Build it with optimisation. docs/performance.md tells what each benchmark is for.
             """)
 
-    enum Store: String, ExpressibleByArgument, CaseIterable { case sqlite }
-
-    @Option(help: "The kind of store.") var store = Store.sqlite
-    @Option(help: ArgumentHelp("Which benchmarks, by their letters: a,b,c,d,e,f,g,i,j. Default: all.", valueName: "letters"))
+    @Option(
+        help: ArgumentHelp(
+            """
+            'sqlite'; 'postgres' for a server that is started for it, with the programs that are installed; or the URL of a database \
+            from which others can be made, with the password in PGPASSWORD.
+            """, valueName: "store"))
+    var store = "sqlite"
+    @Option(
+        help: ArgumentHelp("Which benchmarks, by their letters: a,b,c,d,e,f,g,h,i,j. Default: all.", valueName: "letters"))
     var only: String?
     @Option(
         help: ArgumentHelp(
@@ -27,32 +32,72 @@ struct BenchCommand: AsyncParsableCommand {
     @Flag(help: "Leave out the million waiting runs and the million events, which take minutes.") var withoutMillions = false
     @Flag(help: "Print a list of JSON objects and nothing else.") var json = false
 
-    func validate() throws { _ = try benchmarks }
+    func validate() throws {
+        if store.contains("://"), URLComponents(string: store)?.password != nil {
+            throw ValidationError(
+                "The URL is passed on to other processes, where everybody can read it: give its password in PGPASSWORD.")
+        }
+        _ = try benchmarks(on: kind)
+    }
 
-    private var benchmarks: [Benchmark] {
+    private var kind: BenchKind {
         get throws {
-            guard let only else { return Benchmark.allCases }
-            return try only.split(separator: ",").map { letter in
-                guard let benchmark = Benchmark(rawValue: String(letter)) else {
-                    throw ValidationError("There is no benchmark '\(letter)'.")
-                }
-                return benchmark
+            if store.hasPrefix("postgres://") || store.hasPrefix("postgresql://") { return .postgres }
+            guard let kind = BenchKind(rawValue: store) else {
+                throw ValidationError("'\(store)' is neither sqlite nor postgres nor the URL of a PostgreSQL database.")
             }
+            return kind
+        }
+    }
+
+    private func benchmarks(on kind: BenchKind) throws -> [Benchmark] {
+        let all = Benchmark.all(on: kind)
+        guard let only else { return all }
+        return try only.split(separator: ",").map { letter in
+            guard let benchmark = Benchmark(rawValue: String(letter)) else {
+                throw ValidationError("There is no benchmark '\(letter)'.")
+            }
+            guard all.contains(benchmark) else {
+                throw ValidationError(
+                    "Benchmark \(letter) is about several nodes, which an embedded store cannot have: --store postgres.")
+            }
+            return benchmark
         }
     }
 
     func run() async throws {
-        let place = URL(fileURLWithPath: folder ?? NSTemporaryDirectory()).appending(path: "perdure-bench-\(UUID().uuidString)")
+        let kind = try kind
+        // A server's user has to get there, and the path of its socket must be short.
+        let parent = folder ?? (kind == .postgres ? "/tmp" : NSTemporaryDirectory())
+        let place = URL(fileURLWithPath: parent).appending(path: "perdure-bench-\(UUID().uuidString.lowercased().prefix(8))")
         try FileManager.default.createDirectory(at: place, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: place) }
         var settings = BenchSettings(folder: place.path, executable: LineProcess.ownExecutable)
-        settings.only = try benchmarks
+        settings.only = try benchmarks(on: kind)
         settings.rounds = max(1, rounds ?? (quick ? 1 : 3))
         settings.isQuick = quick
         settings.isWithoutMillions = withoutMillions
         if !json { settings.progress = { try? FileHandle.standardError.write(contentsOf: Data("\($0)\n".utf8)) } }
-        let report = try await Bench(settings).run()
+        let chosen = settings, store = store
+        let measured = try await unlessInterrupted {
+            if kind == .sqlite { return try await Bench(chosen, on: .folder(place.path)).run() }
+            if store != "postgres" { return try await Bench(chosen, on: .server(store)).run() }
+            return try await Self.withServer(in: place) { try await Bench(chosen, on: .server($0)).run() }
+        }
+        guard let report = measured else { throw ExitCode(130) }
         print(json ? try report.json : report.table)
+    }
+
+    private static func withServer<Result>(in folder: URL, _ body: (_ url: String) async throws -> Result) async throws -> Result
+    {
+        let password = UUID().uuidString, port = try PostgresServer.freePort()
+        let server = PostgresServer(
+            try PostgresPrograms(), folder: folder.appending(path: "server"), port: port, password: password)
+        setenv("PGPASSWORD", password, 1)
+        defer { server.remove() }
+        try await server.make()
+        try await server.start()
+        return try await body("postgres://\(PostgresServer.user)@127.0.0.1:\(port)/postgres")
     }
 }
 

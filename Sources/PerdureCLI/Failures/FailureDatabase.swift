@@ -9,7 +9,7 @@ final class FailureDatabase {
     private var follower: PostgresServer
 
     init(_ settings: FailureSettings) async throws {
-        let programs = try PostgresPrograms(), ports = [try Self.freePort(), try Self.freePort()]
+        let programs = try PostgresPrograms(), ports = [try PostgresServer.freePort(), try PostgresServer.freePort()]
         // The server's user has to get through to its own folder.
         try FileManager.default.createDirectory(
             at: settings.folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755])
@@ -30,21 +30,6 @@ final class FailureDatabase {
             remove()
             throw error
         }
-    }
-
-    private static func freePort() throws -> Int {
-        let file = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(file) }
-        var address = sockaddr_in(), length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = inet_addr("127.0.0.1")
-        let isBound = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(file, $0, length) == 0 && getsockname(file, $0, &length) == 0
-            }
-        }
-        guard isBound else { throw TrialError("no port is free") }
-        return Int(UInt16(bigEndian: address.sin_port))
     }
 
     func strike(_ fault: ClusterFault) async throws {

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Foundation
-import UnixSignals
 
 /// Several nodes on one PostgreSQL under load, and everything that happens to such a cluster, again and again.
 struct FailuresCommand: AsyncParsableCommand {
@@ -57,22 +56,11 @@ struct FailuresCommand: AsyncParsableCommand {
         settings.kinds = try chosen()
         settings.without = without.flatMap(SwarmDefence.init)
         settings.isHeard = heard
-        guard let report = try await report(settings) else { throw ExitCode(130) }
+        let isQuiet = json, chosen = settings
+        // Servers, nodes and files are gone when somebody has ended it.
+        let ended = try await unlessInterrupted { try await FailureTrial.run(chosen) { if !isQuiet { print($0) } } }
+        guard let report = ended else { throw ExitCode(130) }
         print(try report.reportLine)
         if !report.isGood { throw ExitCode(1) }
-    }
-
-    /// Nil if somebody has ended it; servers, nodes and files are gone then as well.
-    private func report(_ settings: FailureSettings) async throws -> FailureReport? {
-        let isQuiet = json
-        return try await withThrowingTaskGroup(of: FailureReport?.self) { group in
-            group.addTask { try await FailureTrial.run(settings) { if !isQuiet { print($0) } } }
-            group.addTask {
-                for await _ in await UnixSignalsSequence(trapping: .sigint, .sigterm) { break }
-                return nil
-            }
-            defer { group.cancelAll() }
-            return try await group.next() ?? nil
-        }
     }
 }

@@ -31,8 +31,11 @@ import Testing
         ),
         ("PerdureProcess", [], []),
         (
-            "PerdureBench", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", "PerdureProcess"],
-            ["GRDBSQLite", "Logging"]
+            "PerdureBench",
+            [
+                "Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", "PerdurePostgres", "PerdureProcess",
+            ],
+            ["CPostgres", "GRDBSQLite", "Logging"]
         ),
         ("PerdurePeer", [], ["Hummingbird", "HTTPTypes", "NIOCore", "GRDB", "Logging"]),
         ("PerdureExamples", ["Perdure"], ["AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOFoundationCompat", "Logging"]),

@@ -2,7 +2,7 @@ import Foundation
 
 /// A PostgreSQL server in a folder of its own, which can be killed, started again, copied, and put in the place of the one it follows.
 ///
-/// It is the trial's alone: it listens on the loopback interface, with a password that the trial makes up.
+/// It is its maker's alone: it listens on the loopback interface, with a password that the maker makes up.
 final class PostgresServer {
     static let user = "perdure"
 
@@ -71,6 +71,21 @@ final class PostgresServer {
         for child in Self.children(of: postmaster) { Foundation.kill(child, SIGKILL) }
         Foundation.kill(postmaster, SIGKILL)
         process.waitUntilExit()
+    }
+
+    static func freePort() throws -> Int {
+        let file = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(file) }
+        var address = sockaddr_in(), length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        let isBound = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(file, $0, length) == 0 && getsockname(file, $0, &length) == 0
+            }
+        }
+        guard isBound else { throw TrialError("no port is free") }
+        return Int(UInt16(bigEndian: address.sin_port))
     }
 
     private static func children(of process: Int32) -> [Int32] {
