@@ -111,6 +111,14 @@ package final class MemoryStore: Store {
         }
     }
 
+    package func endLapsed(besides node: NodeID) async throws(StoreError) -> [NodeID] {
+        let now = now(), here = clock()
+        return try call { state, process throws(StoreError) in
+            guard process.node == node, state.isLiving(node) else { throw .leaseLost }
+            return state.endLapsed(besides: node, seen: &process.sightings, now: now, here: here)
+        }
+    }
+
     package func unregister(_ node: NodeID) async throws(StoreError) {
         let now = now()
         try call { state, process throws(StoreError) in

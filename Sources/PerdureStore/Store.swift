@@ -37,6 +37,12 @@ package protocol Store: Sendable {
     @discardableResult
     func renew(_ node: NodeID) async throws(StoreError) -> [NodeID]
 
+    /// Looks at other nodes as `renew` does, without renewing: to be called more often, so that the runs of a dead node go on soon after its
+    /// lease is over.
+    ///
+    /// - Returns: The nodes that it has ended.
+    func endLapsed(besides node: NodeID) async throws(StoreError) -> [NodeID]
+
     /// Applies the items in their order, durably, and answers each. The answers stand in the order of the items.
     func commit(_ items: [CommitItem]) async throws(StoreError) -> [CommitResult]
     /// The same on the calling thread, which is held up until the answer is there: for threads that exist to wait for the disk.

@@ -83,6 +83,10 @@ package final class FaultyStore: Store {
         try await change { () throws(StoreError) in try await inner.renew(node) }
     }
 
+    package func endLapsed(besides node: NodeID) async throws(StoreError) -> [NodeID] {
+        try await change { () throws(StoreError) in try await inner.endLapsed(besides: node) }
+    }
+
     package func awaitKey(_ key: BusinessKey, run: Int64, subject: String) async throws(StoreError) -> BusinessKeyRecord? {
         try await change { () throws(StoreError) in try await inner.awaitKey(key, run: run, subject: subject) }
     }

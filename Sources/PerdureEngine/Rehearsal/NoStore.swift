@@ -14,6 +14,7 @@ struct NoStore: Store {
 
     var leaseLength: Duration? { nil }
     func renew(_ node: NodeID) async throws(StoreError) -> [NodeID] { try none() }
+    func endLapsed(besides node: NodeID) async throws(StoreError) -> [NodeID] { try none() }
     func register(_ node: NodeRegistration) async throws(StoreError) { try none() }
     func unregister(_ node: NodeID) async throws(StoreError) { try none() }
     func commit(_ items: [CommitItem]) async throws(StoreError) -> [CommitResult] { try none() }

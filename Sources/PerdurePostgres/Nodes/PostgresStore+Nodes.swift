@@ -123,7 +123,7 @@ extension PostgresStore {
     }
 
     @discardableResult
-    private func endLapsed(besides own: NodeID) async throws(StoreError) -> [NodeID] {
+    package func endLapsed(besides own: NodeID) async throws(StoreError) -> [NodeID] {
         let time = options.clock?(), length = options.leaseLength
         let others = try await read(on: leases) { session in
             try session.all(Self.others, own, time) { row in

@@ -50,6 +50,9 @@ extension SQLiteStore {
         return []
     }
 
+    /// Whoever has registered knows that there is no other.
+    package func endLapsed(besides node: NodeID) async throws(StoreError) -> [NodeID] { [] }
+
     private static let living = SQL(
         """
         SELECT id, build, host, process_id, hosted, started_at, (SELECT count(*) FROM runs WHERE runs.owner = nodes.id)

@@ -102,6 +102,24 @@ extension StoreConformance {
             scene.clock.advance(by: .microseconds(1))
             #expect(try await other.renew(second) == [scene.node])
         },
+        ConformanceCheck("Looking ends a dead node as renewing does, and renews nothing") { scene in
+            let length = try #require(scene.store.leaseLength)
+            let other = try await scene.join(as: second)
+            // Only looks: the looker's own lease goes on from its registration, and the other's too.
+            for _ in 0..<3 {
+                scene.clock.advance(by: length / 4)
+                #expect(try await other.endLapsed(besides: second).isEmpty)
+            }
+            #expect(try await scene.store.renew(scene.node).isEmpty)
+            for _ in 0..<4 {
+                scene.clock.advance(by: length / 4)
+                #expect(try await other.endLapsed(besides: second).isEmpty)
+            }
+            scene.clock.advance(by: length / 4)
+            #expect(try await other.endLapsed(besides: second) == [scene.node])
+            let standing = try await other.nodes().map(\.isOverdue)
+            #expect(standing == [true])
+        },
         ConformanceCheck("After an outage in which nobody could renew, the first to come back ends nobody") { scene in
             let length = try #require(scene.store.leaseLength)
             var run = try await scene.owned()

@@ -102,6 +102,10 @@ final class SimulatedStore: Store {
         try await pass("renew") { base async throws(StoreError) in try await base.renew(node) }
     }
 
+    func endLapsed(besides node: NodeID) async throws(StoreError) -> [NodeID] {
+        try await pass("look at nodes") { base async throws(StoreError) in try await base.endLapsed(besides: node) }
+    }
+
     func commit(_ items: [CommitItem]) async throws(StoreError) -> [CommitResult] {
         let process = process
         return try await pass("commit", writes: true) { base async throws(StoreError) in

@@ -171,6 +171,10 @@ final class WatchedStore: Store {
 
     var leaseLength: Duration? { base.leaseLength }
 
+    func endLapsed(besides node: NodeID) async throws(StoreError) -> [NodeID] {
+        try await pass(.other) { () async throws(StoreError) in try await base.endLapsed(besides: node) }
+    }
+
     func renew(_ node: NodeID) async throws(StoreError) -> [NodeID] {
         try await pass(.other) { () async throws(StoreError) in try await base.renew(node) }
     }
