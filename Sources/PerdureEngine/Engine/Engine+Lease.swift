@@ -9,13 +9,14 @@ extension Engine {
     /// - Throws: `StoreError` if the lease is lost: others have this node's runs then.
     func keepLease(_ lease: NodeLease) async throws {
         // It has begun with the registration, which may be a while ago.
-        var rest = lease.untilRenewal
+        var rest = lease.untilRenewal, isCutOff = false
         while await pause(rest) {
             rest = lease.length / 3
             let begin = clock.elapsed
             do throws(StoreError) {
                 let ended = try await store.renew(node)
                 lease.noteRenewal(since: begin)
+                isCutOff = false
                 guard !ended.isEmpty else { continue }
                 logger.warning(
                     "other nodes did not renew their leases; their runs are taken over",
@@ -24,6 +25,9 @@ extension Engine {
             } catch {
                 switch error {
                 case .unavailable, .outcomeUnknown:
+                    // Nobody waits for a keeper, so that once is enough.
+                    defer { isCutOff = configuration.duty == .keeper }
+                    if isCutOff { continue }
                     logger.warning("the lease of this node could not be renewed", metadata: ["error": "\(error)"])
                 case .corrupt, .unsupported, .unusable, .leaseLost, .closed:
                     logger.critical("this node has lost its lease; it ends", metadata: ["node": "\(node)", "error": "\(error)"])
