@@ -34,6 +34,10 @@ import Testing
             "PerdureBench", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", "PerdureProcess"],
             ["GRDBSQLite", "Logging"]
         ),
+        (
+            "PerdureServer", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureCommands"],
+            ["Configuration", "Hummingbird", "Logging", "ServiceLifecycle"]
+        ),
         ("PerdurePeer", [], ["Hummingbird", "HTTPTypes", "NIOCore", "GRDB", "Logging"]),
         ("PerdureExamples", ["Perdure"], ["AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOFoundationCompat", "Logging"]),
         (
@@ -41,7 +45,8 @@ import Testing
             [
                 "Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", "PerdurePostgres",
                 "PerdureCommands",
-                "PerdureTesting", "PerdureBench", "PerdureProcess", "PerdureExamples", "PerdurePeer", "PerdureMemory",
+                "PerdureTesting", "PerdureBench", "PerdureProcess", "PerdureExamples", "PerdurePeer", "PerdureServer",
+                "PerdureMemory",
             ],
             [
                 "ArgumentParser", "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOFoundationCompat", "Logging", "ServiceLifecycle",
