@@ -16,7 +16,8 @@ TEST_GROUPS = 'PerdureDemoTests|PerdureBenchTests' 'PerdureTests|PerdureHistoryT
 RUN_GROUP = timeout 900 swift test $(TEST_OPTIONS) --skip-build --filter
 # Those of PostgreSQL have a server, which is started for them.
 RUN_TESTS = for group in $(TEST_GROUPS); do $(RUN_GROUP) "$$group"; done; \
-	Scripts/with_postgres.py $(RUN_GROUP) PerdurePostgresTests
+	Scripts/with_postgres.py $(RUN_GROUP) PerdurePostgresTests; \
+	if [ -z "$${PERDURE_CORE:-}" ]; then Scripts/with_postgres.py $(RUN_GROUP) PerdureServerTests; fi
 
 # Hundreds of engines and servers that start at once take so long each that limits of time say nothing.
 export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 16

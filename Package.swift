@@ -115,7 +115,7 @@ if coreOnly {
                 "PerdureCommands", "PerdureBench", "PerdureEngine", "PerdureSQLite", "PerdurePostgres", "PerdureTesting",
                 "PerdureProcess", "PerdureMemory", log, argumentParser,
             ],
-            exclude: ["Demo", "Resumability", "Examples.swift"], swiftSettings: settings + [.define("PERDURE_CORE")])
+            exclude: ["Demo", "Resumability", "Serve", "Examples.swift"], swiftSettings: settings + [.define("PERDURE_CORE")])
     ]
 } else {
     let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
@@ -123,19 +123,32 @@ if coreOnly {
     dependencies += [
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.5.0"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.24.0"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
     ]
     targets += [
+        layer(
+            "PerdureServer",
+            [
+                "Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureCommands", hummingbird, log, lifecycle,
+                .product(name: "Configuration", package: "swift-configuration"),
+            ]),
         layer("PerdurePeer", [hummingbird, log] + grdb),
         layer("PerdureExamples", ["Perdure", httpClient]),
         .executableTarget(
             name: "PerdureCLI",
             dependencies: [
                 "PerdureCommands", "PerdureBench", "PerdureEngine", "PerdureSQLite", "PerdurePostgres", "PerdureProcess",
-                "PerdureExamples", "PerdurePeer", "PerdureMemory", "PerdureTesting", log,
+                "PerdureExamples", "PerdurePeer", "PerdureServer", "PerdureMemory", "PerdureTesting", log,
                 httpClient, argumentParser,
             ],
             swiftSettings: settings),
         tests("PerdurePeerTests", ["PerdurePeer", .product(name: "HummingbirdTesting", package: "hummingbird")]),
+        tests(
+            "PerdureServerTests",
+            [
+                "PerdureServer", "PerdureCLI", "PerdureEngine", "PerdureSQLite", "PerdurePostgres", "PerdureProcess", httpClient,
+                log,
+            ] + grdb),
         // Two programs with different code, of which one is deployed in the place of the other.
         .target(name: "DeployWorld", dependencies: ["Perdure"], path: "Examples/Deploy/World", swiftSettings: settings),
         .executableTarget(

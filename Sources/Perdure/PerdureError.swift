@@ -99,6 +99,7 @@ extension PerdureError.Code {
     public static let storeMissing = Self(rawValue: "store_missing")
     public static let storeRefused = Self(rawValue: "store_refused")
     // Engine
+    public static let configurationInvalid = Self(rawValue: "configuration_invalid")
     public static let outputUnwritable = Self(rawValue: "output_unwritable")
     public static let engineStopped = Self(rawValue: "engine_stopped")
     public static let usage = Self(rawValue: "usage")

@@ -2,7 +2,7 @@ import ArgumentParser
 import PerdureCommands
 import PerdureEngine
 
-/// `perdure` itself: every command of the library over the example workflows, and the tools that need no store.
+/// `perdure` itself: every command of the library over the example workflows, and those that are no app's.
 @main
 struct Program {
     static func main() async {
@@ -14,7 +14,7 @@ struct Program {
     }
 }
 
-/// The commands that need no store.
+/// The commands that need no workflows.
 struct Tools: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "perdure", abstract: "Workflows that outlive their processes.", subcommands: subcommands)
@@ -27,7 +27,8 @@ struct Tools: AsyncParsableCommand {
     #else
         private static let tools: [any ParsableCommand.Type] = [
             DemoCommand.self, DemoEngineCommand.self, BenchCommand.self, BenchWorkerCommand.self, SwarmCommand.self,
-            SwarmWorkerCommand.self, FailuresCommand.self, SimulateCommand.self, TourCommand.self,
+            SwarmWorkerCommand.self, FailuresCommand.self, SimulateCommand.self, TourCommand.self, ServeCommand.self,
+            ConfigCommand.self,
         ]
     #endif
 

@@ -33,7 +33,8 @@ package enum CommandStatus: Int32, Error, Sendable, CaseIterable {
             .scheduleConflict, .scheduleBusy:
             self = .conflict
         case .usage, .nameInvalid, .labelInvalid, .inputUndecodable, .valueNotEncodable, .payloadTooLarge, .answerInvalid,
-            .workflowDuplicate, .stepDuplicate, .cronInvalid, .zoneUnknown, .scheduleInvalid:
+            .workflowDuplicate, .stepDuplicate, .cronInvalid, .zoneUnknown, .scheduleInvalid,
+            .configurationInvalid:
             self = .usage
         case .storeNotOurs, .storeTooNew, .storeReadOnly, .storeLocked, .storeCorrupt, .storeUnavailable, .storeMissing,
             .storeRefused,

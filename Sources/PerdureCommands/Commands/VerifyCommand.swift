@@ -76,40 +76,16 @@ struct VerifyCommand: StoreCommand {
 
     /// The run's own history, with what its children say of it, then theirs.
     private static func verify(_ first: RunRecord, _ client: Client, depth: Int, into result: inout Result) async throws {
-        let record: RunRecord, events: [Event]
+        let found: Client.Verification
         do {
-            (record, events) = try await read(first, client)
+            found = try await client.verification(of: first)
         } catch let error as PerdureError where error.isAboutOneHistory {
             result.reports.append((first, .unreadable(error.message)))
             return
         }
-        let children = RunView(events).children.map(\.run), named = NamedChildren(events)
-        var verifier = HistoryVerifier(record)
-        verifier.add(events)
-        if let next = record.successor {
-            do {
-                let next = try await client.record(next)
-                if next.tombstone == nil {
-                    let (next, nextEvents) = try await read(next, client)
-                    verifier.checkSuccession(events, next, nextEvents)
-                }
-            } catch let error as PerdureError where error.isToldOfElsewhere {}
-        }
-        for child in try await withEnds(children, client) {
-            do {
-                let child = try await client.record(child)
-                // Of an expired one nothing is left to compare with.
-                guard child.tombstone == nil else { continue }
-                let (childRecord, childEvents) = try await read(child, client)
-                verifier.compare(named, childRecord, childEvents)
-            } catch let error as PerdureError where error.isToldOfElsewhere {
-                continue
-            }
-        }
-        if let origin = try await origin(of: events, client) { verifier.checkOrigin(events, origin) }
-        result.reports.append((record, verifier.finish()))
+        result.reports.append((found.record, found.report))
         guard depth > 0 else { return }
-        for child in children {
+        for child in found.children {
             do {
                 try await verify(try await client.record(child), client, depth: depth - 1, into: &result)
             } catch let error as PerdureError where error.code == .runUnknown {
@@ -118,46 +94,6 @@ struct VerifyCommand: StoreCommand {
                 result.storeProblems.append(error.message)
             }
         }
-    }
-
-    /// Children that were continued, and where they have come to.
-    private static func withEnds(_ children: [RunID], _ client: Client) async throws -> [RunID] {
-        var all = children
-        for child in children {
-            do {
-                let latest = try await client.latest(of: child)
-                if latest != child { all.append(latest) }
-            } catch let error as PerdureError where error.isToldOfElsewhere {
-                continue
-            }
-        }
-        return all
-    }
-
-    /// Of a fork the history of its source up to the event that it names, as far as that is still there and can be read.
-    private static func origin(of events: [Event], _ client: Client) async throws -> [Event]? {
-        guard let origin = RunView(events.prefix(1)).origin else { return nil }
-        do {
-            return try await client.guarded {
-                guard let source = try await client.store.run(origin.run), source.tombstone == nil else { return nil }
-                return try await client.store.events(of: source.number, after: 0, limit: Int(clamping: origin.seq))
-            }
-        } catch let error as PerdureError where error.isAboutOneHistory {
-            // That is told of by itself, where the source is verified.
-            return nil
-        }
-    }
-
-    /// The run may go on while it is read: row and history belong together only if the row is the same before and after.
-    private static func read(_ first: RunRecord, _ client: Client) async throws -> (record: RunRecord, events: [Event]) {
-        var record = first
-        for _ in 0..<8 {
-            let events = try await client.history(of: record.id)
-            let again = try await client.record(record.id)
-            if again == record { return (record, events) }
-            record = again
-        }
-        return (record, try await client.history(of: record.id))
     }
 
     private func print(_ result: Result, _ environment: CommandEnvironment) {
@@ -188,9 +124,4 @@ struct VerifyCommand: StoreCommand {
             environment.print("\(result.reports.count) runs verified, \(verdict), \(takeovers) takeovers.")
         }
     }
-}
-
-extension PerdureError {
-    /// Of a run beside the one that is verified: it is not here any more, or is told of by itself.
-    fileprivate var isToldOfElsewhere: Bool { code == .runUnknown || isAboutOneHistory }
 }

@@ -1,3 +1,4 @@
+package import Logging
 internal import PerdurePostgres
 internal import PerdureSQLite
 package import PerdureStore
@@ -22,6 +23,11 @@ package struct StorePlace: Sendable, CustomStringConvertible {
     package var description: String { isShared ? PostgresURL.legible(text) : text }
 
     package var configuration: StoreConfiguration { isShared ? .postgres(text) : .sqlite(text) }
+
+    /// The same with a logger that is told when something about the store should be looked at.
+    package func configuration(logger: Logger) -> StoreConfiguration {
+        isShared ? .postgres(text, logger: logger) : .sqlite(text, logger: logger)
+    }
 
     /// The text with every place in it that stands among these words shown as people are told of it.
     static func conceal(_ words: [String], in text: String) -> String {

@@ -10,13 +10,16 @@ extension Engine {
     /// - Throws: `StoreError` if the lease is lost: others have this node's runs then.
     func keepLease(_ lease: NodeLease) async throws {
         // It has begun with the registration, which may be a while ago.
-        var renewal = clock.elapsed + lease.untilRenewal
+        var renewal = clock.elapsed + lease.untilRenewal, isCutOff = false
         while await pause(min(max(.zero, renewal - clock.elapsed), lease.length / 30)) {
             let begin = clock.elapsed, renews = begin >= renewal
             if renews { renewal = begin + lease.length / 3 }
             do throws(StoreError) {
                 let ended = renews ? try await store.renew(node) : try await store.endLapsed(besides: node)
-                if renews { lease.noteRenewal(since: begin) }
+                if renews {
+                    lease.noteRenewal(since: begin)
+                    isCutOff = false
+                }
                 guard !ended.isEmpty else { continue }
                 logger.warning(
                     "other nodes did not renew their leases; their runs are taken over",
@@ -25,10 +28,11 @@ extension Engine {
             } catch {
                 switch error {
                 case .unavailable, .outcomeUnknown:
-                    // That others could not be looked at, the next renewal says if it is still so.
-                    if renews {
-                        logger.warning("the lease of this node could not be renewed", metadata: ["error": "\(error)"])
-                    }
+                    // That others could not be looked at, the next renewal says if it is still so; and nobody waits for a keeper, so that once is
+                    // enough for it.
+                    guard renews, !isCutOff else { continue }
+                    isCutOff = configuration.duty == .keeper
+                    logger.warning("the lease of this node could not be renewed", metadata: ["error": "\(error)"])
                 case .corrupt, .unsupported, .unusable, .leaseLost, .closed:
                     logger.critical("this node has lost its lease; it ends", metadata: ["node": "\(node)", "error": "\(error)"])
                     lease.lose()

@@ -12,13 +12,20 @@ extension Engine {
 
     /// Removes round after round until its task is cancelled.
     func keepRetention() async {
-        guard configuration.retention != nil || configuration.tombstoneRetention != nil else { return }
+        guard configuration.retention != nil || configuration.tombstoneRetention != nil, configuration.duty != .visitor else {
+            return
+        }
         var told: Set<Int64> = []
         repeat {
             do {
+                // Of several keepers one is enough.
+                guard try await keeperShare().number == 0 else { continue }
                 try await expireOnce(&told)
+                if upkeep.succeeded(.retention, at: store.now()) { logger.notice("what has expired can be removed again") }
             } catch {
-                logger.error("what has expired cannot be removed", metadata: ["error": "\(error)"])
+                if upkeep.failed(.retention, error) {
+                    logger.error("what has expired cannot be removed", metadata: ["error": "\(error)"])
+                }
             }
         } while await pause(Self.pauseBetweenRounds)
     }
@@ -34,6 +41,7 @@ extension Engine {
         while true {
             let answer = try await store.expire(request)
             count += answer.expired
+            upkeep.removed(histories: answer.expired, tombstones: answer.removed)
             metrics.expired.increment(by: answer.expired)
             for run in answer.unreadable where told.insert(run.number).inserted {
                 logger.error(

@@ -36,8 +36,11 @@ extension Engine {
             if Task.isCancelled { break }
             do {
                 try await fireSchedules()
+                if upkeep.succeeded(.schedules, at: clock.now()) { logger.notice("schedules can be looked at again") }
             } catch {
-                logger.error("schedules cannot be looked at; looking again", metadata: ["error": "\(error)"])
+                if upkeep.failed(.schedules, error) {
+                    logger.error("schedules cannot be looked at; looking again", metadata: ["error": "\(error)"])
+                }
                 scheduler.schedule(after: .milliseconds(200)) { [schedules, bell] in
                     schedules.bell.ring()
                     // What was committed though it is not known may have started runs.
@@ -58,7 +61,9 @@ extension Engine {
             let page = try await store.schedules(.due(after: place, by: now, limit: Self.pageLimit))
             guard let last = page.last, let due = last.dueAt else { break }
             place = SchedulePlace(at: due, key: last.key)
-            if let other = try await fire(page, now) { pause = min(other, pause ?? other) }
+            if let other = try await fire(page.filter { configuration.serves($0.key.namespace) }, now) {
+                pause = min(other, pause ?? other)
+            }
         }
         let next = try await store.schedules(.due(after: .behind(now), by: .distantFuture, limit: 1)).first?.dueAt
         guard let wake = [next, pause.map { clock.now() + $0 }].compactMap({ $0 }).min() else {
@@ -69,6 +74,7 @@ extension Engine {
 
     /// - Returns: when to look again, if somebody else was faster with one of them, who may have left something and died, or one is refused.
     private func fire(_ rows: [ScheduleRow], _ now: Timestamp) async throws(StoreError) -> Duration? {
+        if rows.isEmpty { return nil }
         let hosted = try await hostedAnywhere()
         var left = rows, taken: [ScheduleKey: [Timestamp: RunID]] = [:], pause: Duration?
         for attempt in 0...Self.tries {

@@ -47,6 +47,8 @@ public final class Engine: Service {
     let schedules: ScheduleWatch
     let waiters: RunWaiters
     let state: Mutex<EngineState>
+    /// How what it does beside its runs goes.
+    package let upkeep = Upkeep()
 
     /// Opens the store and takes it for this process, until `run()` has ended or `close()` was called.
     ///
@@ -85,11 +87,13 @@ public final class Engine: Service {
                 .description)
         let registered: Duration
         do {
-            let opened = try await store.open(.engine)
+            let opened = try await store.open(configuration.duty == .visitor ? .client : .engine)
             self.store = opened
             build = await fingerprint.value
             registered = configuration.clock.elapsed
-            try await Self.register(node, build, registry, with: opened)
+            if configuration.duty != .visitor {
+                try await Self.register(node, build, registry, name: configuration.nodeName, with: opened)
+            }
         } catch let error as StoreError {
             throw error.publicError
         }
@@ -130,11 +134,11 @@ public final class Engine: Service {
 
     /// Whoever tries again after an error must not find the store taken by an engine that has never been.
     private static func register(
-        _ node: NodeID, _ build: String, _ registry: WorkflowRegistry, with store: any Store
+        _ node: NodeID, _ build: String, _ registry: WorkflowRegistry, name: String?, with store: any Store
     ) async throws(StoreError) {
         let process = ProcessInfo.processInfo
         let registration = NodeRegistration(
-            id: node, build: build, host: process.hostName, processID: process.processIdentifier,
+            id: node, build: build, host: name ?? process.hostName, processID: process.processIdentifier,
             hosted: registry.all.map { .init(workflow: $0.name, version: $0.version.description) })
         do throws(StoreError) {
             try await store.register(registration)
@@ -254,7 +258,7 @@ public final class Engine: Service {
     /// Takes in work until shutdown begins.
     private func untilShutdown() async {
         await withTaskGroup { group in
-            group.addTask { [self] in await pump() }
+            if configuration.duty != .visitor { group.addTask { [self] in await pump() } }
             group.addTask { [self] in await keepSchedules() }
             if configuration.runtime.hasThreads { group.addTask { [self] in await watchThreads() } }
             group.addTask { [self] in await keepRetention() }
@@ -289,7 +293,7 @@ public final class Engine: Service {
         await scheduler.stop()
         await threads.stop()
         do {
-            try await store.unregister(node)
+            if configuration.duty != .visitor { try await store.unregister(node) }
         } catch {
             logger.warning("the store did not take leave of this node", metadata: ["error": "\(error)"])
         }

@@ -42,9 +42,18 @@ public struct EngineConfiguration: Sendable {
     package var clock: any EngineClock = SystemClock()
     package var random: @Sendable () -> UInt64 = { .random(in: .min ... .max) }
     package var bodyWatch: (any BodyWatch)?
+    package var duty = EngineDuty.host
+    /// What the machine is called where nodes are listed. Default: its own name.
+    package var nodeName: String?
+    /// The namespaces whose schedules are kept and whose histories are verified. Default: nil, all.
+    package var namespaces: Set<String>?
+    /// In which time every history is verified once, as far as the rate allows. Default: nil, one round after the other.
+    package var verificationRound: Duration?
 
     /// The defaults; change what should differ.
     public init() {}
+
+    package func serves(_ namespace: String) -> Bool { namespaces?.contains(namespace) ?? true }
 
     /// The same with every value inside of its range.
     package var clamped: EngineConfiguration {
@@ -62,4 +71,14 @@ public struct EngineConfiguration: Sendable {
         clamped.historyPage = max(1, historyPage)
         return clamped
     }
+}
+
+/// What an engine is for.
+package enum EngineDuty: Sendable, Hashable {
+    case host
+    /// Schedules, retention, verification, and messages that need no code; it hosts nothing. Where several nodes share the store it is one
+    /// of them.
+    case keeper
+    /// The same beside whoever may hold an embedded store, whose lock it leaves alone: schedules and verification.
+    case visitor
 }

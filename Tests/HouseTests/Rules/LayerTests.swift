@@ -37,6 +37,10 @@ import Testing
             ],
             ["CPostgres", "GRDBSQLite", "Logging"]
         ),
+        (
+            "PerdureServer", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureCommands"],
+            ["Configuration", "Hummingbird", "Logging", "ServiceLifecycle"]
+        ),
         ("PerdurePeer", [], ["Hummingbird", "HTTPTypes", "NIOCore", "GRDB", "Logging"]),
         ("PerdureExamples", ["Perdure"], ["AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOFoundationCompat", "Logging"]),
         (
@@ -44,7 +48,8 @@ import Testing
             [
                 "Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", "PerdurePostgres",
                 "PerdureCommands",
-                "PerdureTesting", "PerdureBench", "PerdureProcess", "PerdureExamples", "PerdurePeer", "PerdureMemory",
+                "PerdureTesting", "PerdureBench", "PerdureProcess", "PerdureExamples", "PerdurePeer", "PerdureServer",
+                "PerdureMemory",
             ],
             [
                 "ArgumentParser", "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOFoundationCompat", "Logging", "ServiceLifecycle",

@@ -101,7 +101,10 @@ import Testing
             let run = try await harness.start()
             #expect(try await run.result() == "x")
             try await Self.passing(harness) { try await harness.record(run.id).tombstone != nil }
-            #expect(harness.logs.count("what has expired cannot be removed") == 3)
+            #expect(failures.withLock { $0 } > 3)
+            // Said once, however often it was tried.
+            #expect(harness.logs.count("what has expired cannot be removed") == 1)
+            #expect(harness.logs.count("what has expired can be removed again") == 1)
         }
     }
 

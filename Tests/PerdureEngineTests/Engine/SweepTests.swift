@@ -179,7 +179,9 @@ import Testing
             }
             try await harness.open(configure: Self.sweeping) { Self.flow }
             try await Self.passing(harness) { try await harness.record(run).state == .quarantined }
-            #expect(harness.logs.count("histories cannot be verified now") == 3)
+            #expect(failures.withLock { $0 } == 3)
+            // Said once, however often it was tried.
+            #expect(harness.logs.count("histories cannot be verified now") == 1)
         }
     }
 }

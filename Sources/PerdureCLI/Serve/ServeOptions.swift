@@ -1,0 +1,47 @@
+import ArgumentParser
+import Foundation
+import PerdureServer
+
+/// Every setting of `perdure serve` as a flag, and the file with the others.
+struct ServeOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Read settings from this JSON file. Default: $PERDURE_CONFIG, or none.", valueName: "file"))
+    var config: String?
+    @Option(help: ArgumentHelp("The store: a file, or the postgres:// URL of a database.", valueName: "path|url"))
+    var store: String?
+    @Option(help: ArgumentHelp("The namespaces to work for, with commas between them. Default: all.", valueName: "names"))
+    var namespaces: String?
+    @Option(
+        help: ArgumentHelp("What the process is called where nodes are listed. Default: the machine's name.", valueName: "name"))
+    var node: String?
+    @Option(help: ArgumentHelp("How long histories of closed runs are kept. Default: for ever.", valueName: "time"))
+    var retentionClosed: String?
+    @Option(help: ArgumentHelp("How long the tombstones that are left of them are kept. Default: for ever.", valueName: "time"))
+    var retentionTombstones: String?
+    @Option(help: ArgumentHelp("In which time every history is verified once.", valueName: "time"))
+    var verificationRound: String?
+    @Option(help: ArgumentHelp("How many events a second are read for that at most; 0 for none.", valueName: "count"))
+    var verificationRate: String?
+    @Option(help: ArgumentHelp("Where health can be asked for; port 0 takes any.", valueName: "host:port"))
+    var healthAddress: String?
+    @Option(help: ArgumentHelp("Whether that may be another address than one of this machine alone.", valueName: "true|false"))
+    var healthExposed: String?
+    @Option(help: ArgumentHelp("What is logged: trace, debug, info, notice, warning, error, critical.", valueName: "level"))
+    var logLevel: String?
+    @Option(help: ArgumentHelp("How long the process may take to end when it is told to.", valueName: "time"))
+    var shutdownPatience: String?
+
+    private var flags: [String: String] {
+        let given: [(Setting, String?)] = [
+            (.store, store), (.namespaces, namespaces), (.node, node), (.retentionClosed, retentionClosed),
+            (.retentionTombstones, retentionTombstones), (.verificationRound, verificationRound),
+            (.verificationRate, verificationRate), (.healthAddress, healthAddress), (.healthExposed, healthExposed),
+            (.logLevel, logLevel), (.shutdownPatience, shutdownPatience),
+        ]
+        return Dictionary(uniqueKeysWithValues: given.compactMap { setting, text in text.map { (setting.key, $0) } })
+    }
+
+    /// - Throws: `PerdureError` with `configuration_invalid`.
+    func settings() throws -> Settings {
+        try Settings(flags: flags, variables: ProcessInfo.processInfo.environment, file: config)
+    }
+}

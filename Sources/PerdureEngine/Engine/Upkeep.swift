@@ -1,0 +1,92 @@
+package import Perdure
+package import PerdureHistory
+import Synchronization
+
+/// How what an engine does beside its runs goes, for those who watch over it.
+package final class Upkeep: Sendable {
+    package enum Work: Sendable, Hashable { case schedules, retention, verification }
+
+    /// How one kind of work stands.
+    package struct Standing: Sendable {
+        /// When it was done last, on the store's clock.
+        package var doneAt: Timestamp?
+        /// Why it could not be done the last time.
+        package var problem: String?
+    }
+
+    /// A history that does not hold together, or a row that cannot be read.
+    package struct Finding: Sendable {
+        package let number: Int64
+        /// Nil if that cannot be read.
+        package let run: RunID?
+        package let seq: Int64?
+        package let rule: HistoryVerifier.Rule
+        package let message: String
+        /// When it was found first.
+        package let at: Timestamp
+    }
+
+    package struct State: Sendable {
+        package var work: [Work: Standing] = [:]
+        package var expired = 0
+        package var removedTombstones = 0
+        package var verified = 0
+        /// By the numbers of the runs.
+        package var findings: [Int64: Finding] = [:]
+        /// Where the rounds of the verification are.
+        package var round: VerificationPlan.Place?
+        /// By how much time the verification is behind its rounds.
+        package var behind = Duration.zero
+        package init() {}
+    }
+
+    private let mutex = Mutex(State())
+
+    package init() {}
+
+    package var state: State { mutex.withLock { $0 } }
+
+    /// Returns whether that has to be said: the time before it had worked.
+    func failed(_ work: Work, _ error: any Error) -> Bool {
+        mutex.withLock { state in
+            defer { state.work[work, default: Standing()].problem = "\(error)" }
+            return state.work[work]?.problem == nil
+        }
+    }
+
+    /// Returns whether that has to be said: the time before it had not worked.
+    func succeeded(_ work: Work, at now: Timestamp) -> Bool {
+        mutex.withLock { state in
+            defer { state.work[work] = Standing(doneAt: now) }
+            return state.work[work]?.problem != nil
+        }
+    }
+
+    func removed(histories: Int, tombstones: Int) {
+        mutex.withLock { state in
+            state.expired += histories
+            state.removedTombstones += tombstones
+        }
+    }
+
+    func verified() { mutex.withLock { $0.verified += 1 } }
+
+    func verifies(_ place: VerificationPlan.Place, behind: Duration) {
+        mutex.withLock { state in
+            state.round = place
+            state.behind = behind
+        }
+    }
+
+    /// Returns whether that has to be said: it was not known, or something else was.
+    func found(_ finding: Finding) -> Bool {
+        mutex.withLock { state in
+            if let known = state.findings[finding.number], known.rule == finding.rule, known.seq == finding.seq { return false }
+            state.findings[finding.number] = finding
+            return true
+        }
+    }
+
+    /// Returns whether it was not before.
+    func isSound(_ number: Int64) -> Bool { mutex.withLock { $0.findings.removeValue(forKey: number) != nil } }
+}

@@ -1,0 +1,47 @@
+import Perdure
+import PerdureHistory
+import Testing
+
+@testable import PerdureEngine
+
+@Suite struct VerificationPlanTests {
+    private static let lengths: [Duration] = [.seconds(1), .seconds(900), .hours(1), .days(1), .days(30), .days(10_000)]
+
+    @Test(arguments: lengths) func `a round looks at every block once, whoever of several keepers does`(length: Duration) {
+        let plan = VerificationPlan(round: length), last: Int64 = 3_000
+        for round in [Int64(0), 1, 12_345] {
+            for keepers in 1...3 {
+                var seen: [Int64: Int] = [:]
+                for part in 0..<plan.parts {
+                    let place = plan.place(round * plan.parts + part)
+                    #expect(place.round == round && place.part == part)
+                    for keeper in 0..<keepers {
+                        var block = place.block(upTo: last)
+                        while let current = block {
+                            if place.isMine(current, KeeperShare(number: Int64(keeper), count: keepers)) {
+                                seen[current, default: 0] += 1
+                            }
+                            block = place.block(upTo: current - 1)
+                        }
+                    }
+                }
+                #expect(seen.count == last + 1 && seen.values.allSatisfy { $0 == 1 })
+            }
+        }
+    }
+
+    @Test(arguments: lengths) func `the parts of the rounds follow each other without gaps on the clock`(length: Duration) {
+        let plan = VerificationPlan(round: length)
+        for index in [Int64(0), 1, plan.parts, 1_000] {
+            let start = plan.start(of: index), next = plan.start(of: index + 1)
+            #expect(plan.index(at: start) == index && plan.index(at: next - .microseconds(1)) == index)
+        }
+        #expect(plan.index(at: Timestamp(microseconds: -1)) == 0)
+    }
+
+    @Test func `whoever looks at the same time of each round sees other blocks in each`() {
+        let plan = VerificationPlan(round: .days(1))
+        let rests = (0..<plan.parts).map { plan.place($0 * plan.parts + 7).rest }
+        #expect(Set(rests).count == Int(plan.parts))
+    }
+}
