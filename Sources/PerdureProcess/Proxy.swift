@@ -47,7 +47,9 @@ package final class Proxy: Sendable {
     /// No port could be had.
     package struct CannotListen: Error {}
 
-    /// Where to connect to, on the loopback interface.
+    package static let loopback = "127.0.0.1"
+
+    /// Where to connect to, on the address that it listens on.
     package let port: Int
     private let listener: Int32
     private let state = Mutex(State())
@@ -66,13 +68,16 @@ package final class Proxy: Sendable {
     /// - Parameters:
     ///   - upstream: The port of the server.
     ///   - port: One to listen on, where an earlier one did; 0 for any.
-    package init(to upstream: Int, on port: Int = 0) throws {
+    ///   - host: The address of this machine to listen on.
+    package init(to upstream: Int, on port: Int = 0, host: String = Proxy.loopback) throws {
         (connections, connected) = AsyncStream.makeStream()
         let listener = Self.socket()
         self.listener = listener
         var yes: Int32 = 1
         setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
-        guard Self.withAddress(port, { bind(listener, $0, $1) }) == 0, listen(listener, 64) == 0 else { throw CannotListen() }
+        guard Self.withAddress(port, host, { bind(listener, $0, $1) }) == 0, listen(listener, 64) == 0 else {
+            throw CannotListen()
+        }
         var address = sockaddr_in()
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         withUnsafeMutablePointer(to: &address) { pointer in
@@ -106,11 +111,11 @@ package final class Proxy: Sendable {
         #endif
     }
 
-    private static func withAddress(_ port: Int, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
+    private static func withAddress(_ port: Int, _ host: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = UInt16(port).bigEndian
-        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        address.sin_addr.s_addr = inet_addr(host)
         return withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
         }
@@ -122,7 +127,7 @@ package final class Proxy: Sendable {
             if client < 0 { return }
             let server = Self.socket()
             let pair = Pair(client: client, server: server)
-            guard Self.withAddress(upstream, { connect(server, $0, $1) }) == 0 else { continue }
+            guard Self.withAddress(upstream, Self.loopback, { connect(server, $0, $1) }) == 0 else { continue }
             state.withLock {
                 $0.pairs.append(pair)
                 $0.count += 1

@@ -4,6 +4,10 @@ enum ClusterFault: String, Sendable {
     case kill
     /// SIGKILL to a node between an effect and its answer; it comes by chance, with the effects.
     case moment = "kill_after_effect"
+    /// The code of a node's run traps between an effect and its answer, which ends the process; it comes by chance as well.
+    case trap
+    /// A node is killed, and comes back on a machine whose clock is an hour off.
+    case clock = "clock_off"
     /// A node is asked to leave, hands its runs over, and comes back as the other release.
     case upgrade
     /// SIGSTOP to a node for longer than its lease, then SIGCONT.
@@ -12,6 +16,10 @@ enum ClusterFault: String, Sendable {
     case cut = "connections_cut"
     /// A node is cut off for longer than its lease without being told: its packets vanish, or those of the servers.
     case partition
+    /// The cable between a node and the servers is pulled, for longer than its lease: the node lives in a network of its own.
+    case cable = "network_cut"
+    /// The disk of the server is full for a while.
+    case disk = "disk_full"
     /// The server is shut down, with every connection cut, and started again.
     case restart = "postgres_restart"
     /// The server and all of its processes are killed, and it is started again.
@@ -19,11 +27,12 @@ enum ClusterFault: String, Sendable {
     /// The server is killed, and the replica that has confirmed every commit leads from then on; another one is made for it.
     case promotion
 
-    var isOfServer: Bool { [.restart, .crash, .promotion].contains(self) }
+    var isOfServer: Bool { [.restart, .crash, .promotion, .disk].contains(self) }
 
     /// How often, of a hundred.
     static let weights: [(ClusterFault, Int)] = [
-        (.kill, 42), (.upgrade, 10), (.freeze, 12), (.cut, 12), (.partition, 10), (.restart, 4), (.crash, 6), (.promotion, 4),
+        (.kill, 34), (.upgrade, 10), (.freeze, 11), (.cut, 10), (.partition, 8), (.cable, 8), (.clock, 6), (.restart, 3),
+        (.crash, 5), (.promotion, 3), (.disk, 2),
     ]
 
     /// One of these, as often as its weight among theirs says; nil if there are none.

@@ -7,21 +7,29 @@ final class FailureDatabase {
     private let folder: URL
     private var leader: PostgresServer
     private var follower: PostgresServer
+    /// One for each server where a disk is to be full, by the server's port.
+    private let disks: [Int: SmallDisk]
 
     init(_ settings: FailureSettings) async throws {
         let programs = try PostgresPrograms(), ports = [try PostgresServer.freePort(), try PostgresServer.freePort()]
         // The server's user has to get through to its own folder.
         try FileManager.default.createDirectory(
             at: settings.folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755])
-        func server(_ number: Int) -> PostgresServer {
-            PostgresServer(
-                programs, folder: settings.folder.appending(path: "server-\(number)"), port: ports[number],
-                password: settings.password)
+        var disks: [Int: SmallDisk] = [:]
+        func server(_ number: Int) throws -> PostgresServer {
+            let folder = settings.folder.appending(path: "server-\(number)")
+            guard settings.kinds.contains(.disk) else {
+                return PostgresServer(programs, folder: folder, port: ports[number], password: settings.password)
+            }
+            disks[ports[number]] = try SmallDisk(folder)
+            return PostgresServer(
+                programs, folder: folder.appending(path: "cluster"), port: ports[number], password: settings.password)
         }
         self.ports = ports
         folder = settings.folder
-        leader = server(0)
-        follower = server(1)
+        leader = try server(0)
+        follower = try server(1)
+        self.disks = disks
         do {
             try await leader.make()
             try await leader.start()
@@ -40,6 +48,12 @@ final class FailureDatabase {
         case .crash:
             leader.kill()
             try await leader.start()
+        case .disk:
+            try disks[leader.port]?.fill()
+            defer { disks[leader.port]?.free() }
+            try await Task.sleep(for: .seconds(5))
+            disks[leader.port]?.free()
+            try await leader.comeBack()
         case .promotion:
             try await waitForFollower()
             leader.kill()
@@ -76,6 +90,7 @@ final class FailureDatabase {
     func remove() {
         leader.remove()
         follower.remove()
+        for disk in disks.values { disk.remove() }
         try? FileManager.default.removeItem(at: folder)
     }
 }

@@ -6,6 +6,8 @@ final class FailureNode {
     let number: Int
     /// One for each server.
     let proxies: [Proxy]
+    private let network: NodeNetwork?
+    private let clock: WrongClock?
     private(set) var process: LineProcess?
     private var reading: Task<Void, Never>?
     /// Releases take turns with each planned end.
@@ -17,29 +19,44 @@ final class FailureNode {
     private(set) var isLeaving = false
     /// Which runs it was asked to start.
     var asked = 0
+    /// By how many seconds the machine's clock will be wrong when it comes back.
+    private var clockError = 0
 
-    init(_ number: Int, servers: [Int]) throws {
+    init(_ number: Int, servers: [Int], _ network: NodeNetwork?, _ clock: WrongClock?) throws {
         self.number = number
-        proxies = try servers.map { try Proxy(to: $0) }
+        self.network = network
+        self.clock = clock
+        proxies = try servers.map { try Proxy(to: $0, host: network?.address ?? Proxy.loopback) }
     }
 
     func start(_ settings: FailureSettings, _ ear: SwarmEar) throws {
-        let hosts = proxies.map { "127.0.0.1:\($0.port)" }.joined(separator: ",")
-        let process = try LineProcess(
-            executable: settings.executable,
-            [
-                "swarm-worker", "--store", "postgres://\(PostgresServer.user)@\(hosts)/postgres?connect_timeout=3", "--seed",
+        let hosts = proxies.map { "\(network?.address ?? Proxy.loopback):\($0.port)" }.joined(separator: ",")
+        let command =
+            (network?.command ?? []) + [
+                settings.executable, "swarm-worker", "--store",
+                "postgres://\(PostgresServer.user)@\(hosts)/postgres?connect_timeout=3", "--seed",
                 "\(settings.seed)", "--build", "release-\(build % 2)",
-            ] + (settings.without.map { ["--without", $0.rawValue] } ?? []), variables: ["PGPASSWORD": settings.password],
-            isHeard: settings.isHeard)
+            ] + (settings.without.map { ["--without", $0.rawValue] } ?? [])
+        let process = try LineProcess(
+            executable: command[0], Array(command.dropFirst()), variables: variables(settings), isHeard: settings.isHeard)
+        clockError = 0
         self.process = process
         reading = Task { for await line in process.lines { ear.hear(line, from: process) } }
         asked = 0
         isLeaving = false
     }
 
+    private func variables(_ settings: FailureSettings) -> [String: String] {
+        // What traps on purpose is not to be looked at for seconds.
+        var variables = ["PGPASSWORD": settings.password, "SWIFT_BACKTRACE": "enable=no"]
+        if clockError != 0, let clock { variables.merge(clock.variables(clockError)) { $1 } }
+        return variables
+    }
+
     /// If the process has ended: how, and whether it may have.
-    func ended(_ ear: SwarmEar) async -> (status: Int32, isExpected: Bool)? {
+    ///
+    /// - Parameter trapped: The processes whose code was made to trap.
+    func ended(_ ear: SwarmEar, trapped: Set<Int32>) async -> (status: Int32, isTrap: Bool, isExpected: Bool)? {
         guard let process, process.hasEnded else { return nil }
         let status = await process.wait()
         await reading?.value
@@ -48,7 +65,8 @@ final class FailureNode {
         if trouble?.fault == .freeze { trouble = nil }
         // With an error of its own: one that traps is a find at any time.
         let hasLapsed = status == EXIT_FAILURE && mayEndUntil.map { ContinuousClock.now < $0 } ?? false
-        return (status, status == -SIGKILL || status == 0 && isLeaving || hasLapsed)
+        let isTrap = [-SIGILL, -SIGTRAP].contains(status) && trapped.contains(process.processID)
+        return (status, isTrap, status == -SIGKILL || status == 0 && isLeaving || hasLapsed || isTrap)
     }
 
     /// Whether it is at work and nothing is being done to it.
@@ -60,10 +78,13 @@ final class FailureNode {
     /// For so long after a trouble, or one of the server, it may find that others have its runs.
     func mayEnd(within time: Duration) { mayEndUntil = .now + time }
 
-    func strike(_ fault: ClusterFault, for length: Duration) {
+    func strike(_ fault: ClusterFault, for length: Duration) throws {
         guard let process else { return }
         switch fault {
         case .kill: process.kill()
+        case .clock:
+            clockError = number.isMultiple(of: 2) ? 3_600 : -3_600
+            process.kill()
         case .upgrade:
             build += 1
             isLeaving = true
@@ -76,15 +97,19 @@ final class FailureNode {
             trouble = (fault, .now + length)
             // Either nothing comes through, or the node's words do and it never hears an answer.
             for proxy in proxies { proxy.mode = number.isMultiple(of: 2) ? .silent : .swallowing }
-        case .moment, .restart, .crash, .promotion: break
+        case .cable:
+            trouble = (fault, .now + length)
+            try network?.plug(false)
+        case .moment, .trap, .restart, .crash, .promotion, .disk: break
         }
     }
 
     /// Ends a trouble whose time is over.
-    func heal(_ now: ContinuousClock.Instant) {
+    func heal(_ now: ContinuousClock.Instant) throws {
         guard let trouble, now >= trouble.end else { return }
         switch trouble.fault {
         case .freeze: if let process { Foundation.kill(process.processID, SIGCONT) }
+        case .cable: try network?.plug(true)
         default:
             for proxy in proxies {
                 proxy.mode = .passing
@@ -102,5 +127,6 @@ final class FailureNode {
             _ = await process.wait()
         }
         for proxy in proxies { proxy.stop() }
+        network?.remove()
     }
 }

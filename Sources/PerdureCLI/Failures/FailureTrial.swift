@@ -18,6 +18,7 @@ struct FailureSettings: Sendable {
     /// Whether the nodes' standard error is seen.
     var isHeard = false
     var executable = LineProcess.ownExecutable
+    let tools = MachineTools()
     let password = UUID().uuidString
 }
 
@@ -47,15 +48,33 @@ final class FailureTrial {
     private var nextFault: ContinuousClock.Instant?
     private var lastSight = ContinuousClock.now
     private var lastFault = ContinuousClock.now
+    private var lastClosed = 0
 
-    /// Nodes that were killed between an effect and its answer.
+    /// What has befallen nodes between an effect and its answer.
     private final class Moments: Sendable {
-        private let processes = Mutex<[Int32]>([])
-        func note(_ process: Int32) { processes.withLock { $0.append(process) } }
-        func take() -> [Int32] {
-            processes.withLock { processes in
-                defer { processes = [] }
-                return processes
+        private struct State {
+            var killed = 0
+            var trapped: Set<Int32> = []
+        }
+
+        private let state = Mutex(State())
+        /// The processes whose code was told to trap. One that did not care for the answer any more does not.
+        var trapped: Set<Int32> { state.withLock { $0.trapped } }
+
+        func note(_ process: Int32, _ moment: SwarmLedger.Moment) {
+            state.withLock { state in
+                switch moment {
+                case .kill: state.killed += 1
+                case .trap: state.trapped.insert(process)
+                }
+            }
+        }
+
+        /// How many were killed since it was asked last.
+        func takeKilled() -> Int {
+            state.withLock { state in
+                defer { state.killed = 0 }
+                return state.killed
             }
         }
     }
@@ -93,14 +112,20 @@ final class FailureTrial {
     }
 
     private init(_ settings: FailureSettings, _ database: FailureDatabase, _ tell: @escaping (String) -> Void) throws {
-        let ledger = SwarmLedger(seed: settings.seed), moments = Moments()
+        let ledger = SwarmLedger(seed: settings.seed, hasTraps: true), moments = Moments()
         self.settings = settings
         self.database = database
         self.tell = tell
         self.ledger = ledger
         self.moments = moments
-        ear = SwarmEar(ledger) { moments.note($0.processID) }
-        nodes = try (0..<settings.nodes).map { try FailureNode($0, servers: database.ports) }
+        ear = SwarmEar(ledger) { moments.note($0.processID, $1) }
+        // Several trials may go on side by side.
+        let firstNetwork = Int.random(in: 0..<(32_768 - settings.nodes)), hasNetworks = settings.kinds.contains(.cable)
+        let clock = settings.kinds.contains(.clock) ? try WrongClock(in: settings.folder) : nil
+        nodes = try (0..<settings.nodes).map { number in
+            try FailureNode(
+                number, servers: database.ports, hasNetworks ? try NodeNetwork(firstNetwork + number) : nil, clock)
+        }
         var random = SeededGenerator(seed: settings.seed)
         outstanding = settings.kinds.shuffled(using: &random)
         self.random = random
@@ -128,13 +153,14 @@ final class FailureTrial {
     /// One look at everything. Returns whether all faults have been and every run is closed.
     private func step() async throws -> Bool {
         let now = ContinuousClock.now
-        try await restartNodes()
-        for node in nodes { node.heal(now) }
+        try await restartNodes(closed: lastClosed)
+        for node in nodes { try node.heal(now) }
         guard let sight = try await look() else {
             guard now - lastSight < Self.patience else { throw TrialError("the database has not come back") }
             return false
         }
         lastSight = now
+        lastClosed = sight.closed
         noteMoments(sight)
         recoveries.removeAll { hasRecovered($0, sight) }
         let isOver = report.faults >= settings.faults
@@ -148,19 +174,24 @@ final class FailureTrial {
 
     // MARK: Nodes
 
-    private func restartNodes() async throws {
+    private func restartNodes(closed: Int) async throws {
         for node in nodes {
-            guard let end = await node.ended(ear) else { continue }
+            guard let end = await node.ended(ear, trapped: moments.trapped) else { continue }
             guard end.isExpected else {
                 throw TrialError("node \(node.number) ended by itself, with status \(end.status)")
             }
-            if end.status != -SIGKILL, end.status != 0 { report.lapsed += 1 }
+            if end.isTrap {
+                report.note(.trap)
+                recoveries.append(Recovery(fault: .trap, closed: closed))
+            } else if end.status != -SIGKILL, end.status != 0 {
+                report.lapsed += 1
+            }
             try node.start(settings, ear)
         }
     }
 
     private func noteMoments(_ sight: Sight) {
-        for _ in moments.take() {
+        for _ in 0..<moments.takeKilled() {
             report.note(.moment)
             recoveries.append(Recovery(fault: .moment, closed: sight.closed))
         }
@@ -262,7 +293,7 @@ final class FailureTrial {
             note(
                 Recovery(fault: fault, owned: losesRuns ? sight.owners.filter { $0.value == id } : [:], closed: sight.closed))
             if fault == .cut { node.mayEnd(within: .seconds(60)) }
-            node.strike(fault, for: Self.outage)
+            try node.strike(fault, for: Self.outage)
         }
     }
 

@@ -7,10 +7,10 @@ struct FailuresCommand: AsyncParsableCommand {
         commandName: "failures", abstract: "Lets nodes and servers fail under thousands of runs, on PostgreSQL.",
         discussion: """
             Several processes share a database and thousands of runs of random shapes, as in 'swarm'. Nodes are killed, stopped for \
-            longer than their lease, cut off, and replaced by another release; the server is restarted, killed, and replaced by its \
-            synchronous replica. The other side counts. At the end every run has closed, every effect happened as often as its \
+            longer than their lease, cut off, given a wrong clock, and replaced by another release; their code traps; the server is \
+            restarted, killed, left without room on its disk, and replaced by its synchronous replica. The other side counts. At the end every run has closed, every effect happened as often as its \
             history, its result and its shape say, and every history, row and family holds together. Exit code 0 says so; 1 says \
-            that it is not true. Needs the programs of PostgreSQL, and Linux.
+            that it is not true. Needs the programs of PostgreSQL, and Linux; for some faults a C compiler, or root.
             """)
 
     @Option(help: "How many runs are started; children come on top.") var runs = 10_000
@@ -31,7 +31,9 @@ struct FailuresCommand: AsyncParsableCommand {
         guard (1...1_000_000).contains(runs) else { throw ValidationError("--runs has to be from 1 to 1000000.") }
         guard (1...100_000).contains(faults) else { throw ValidationError("--faults has to be from 1 to 100000.") }
         guard (2...16).contains(nodes) else { throw ValidationError("--nodes has to be from 2 to 16.") }
-        _ = try chosen()
+        for fault in try chosen() where only != nil {
+            if let obstacle = MachineTools().obstacle(to: fault) { throw ValidationError("\(fault.rawValue): \(obstacle).") }
+        }
         if let without, SwarmDefence(rawValue: without) == nil {
             throw ValidationError("'\(without)' is no defence; there are \(Self.defences).")
         }
@@ -53,7 +55,14 @@ struct FailuresCommand: AsyncParsableCommand {
         let name = "perdure-failures-\(UUID().uuidString.lowercased().prefix(8))"
         let folder = URL(fileURLWithPath: "/tmp").appending(path: name)
         var settings = FailureSettings(runs: runs, faults: faults, nodes: nodes, seed: seed, folder: folder)
-        settings.kinds = try chosen()
+        settings.kinds = []
+        for fault in try chosen() {
+            if let obstacle = settings.tools.obstacle(to: fault) {
+                try? FileHandle.standardError.write(contentsOf: Data("\(fault.rawValue) is left out: \(obstacle)\n".utf8))
+            } else {
+                settings.kinds.append(fault)
+            }
+        }
         settings.without = without.flatMap(SwarmDefence.init)
         settings.isHeard = heard
         let isQuiet = json, chosen = settings

@@ -53,13 +53,23 @@ final class PostgresServer {
         ]
         let log = folder.appending(path: "log").path
         process = try programs.spawn("postgres", ["-D", data] + settings.map { "--\($0)" }, log: log)
+        try await untilItAnswers()
+    }
+
+    /// Starts it if it has given up, and waits until it lets somebody in.
+    func comeBack() async throws {
+        if process?.isRunning == true, (try? await untilItAnswers()) != nil { return }
+        try await start()
+    }
+
+    private func untilItAnswers() async throws {
         for _ in 0..<1_200 {
             if process?.isRunning == false { break }
             if try await answers("SELECT 1") { return }
             try await Task.sleep(for: .milliseconds(50))
         }
-        throw TrialError(
-            "the server on port \(port) does not start: \((try? String(contentsOfFile: log, encoding: .utf8)) ?? "")")
+        let log = (try? String(contentsOfFile: folder.appending(path: "log").path, encoding: .utf8)) ?? ""
+        throw TrialError("the server on port \(port) does not start: \(log.suffix(4_000))")
     }
 
     /// Kills the server and all of its processes, as the kernel does that is out of memory.

@@ -25,13 +25,13 @@ final class SwarmEar: Sendable {
     }
 
     private let ledger: SwarmLedger
-    private let killed: @Sendable (LineProcess) -> Void
+    private let struck: @Sendable (LineProcess, SwarmLedger.Moment) -> Void
     private let state = Mutex(Heard())
 
-    /// - Parameter killed: Told of a worker that was killed between an effect and its answer.
-    init(_ ledger: SwarmLedger, killed: @escaping @Sendable (LineProcess) -> Void = { _ in }) {
+    /// - Parameter struck: Told of a worker that dies between an effect and its answer, before it does.
+    init(_ ledger: SwarmLedger, struck: @escaping @Sendable (LineProcess, SwarmLedger.Moment) -> Void = { _, _ in }) {
         self.ledger = ledger
-        self.killed = killed
+        self.struck = struck
     }
 
     var started: [Int: RunID] { state.withLock { $0.started } }
@@ -57,13 +57,18 @@ final class SwarmEar: Sendable {
             }
         default:
             guard let request = SwarmLedger.Request(words) else { return }
-            ledger.take(request) { [killed] answer, isMoment in
+            ledger.take(request) { [struck] answer, moment in
                 // The effect is there, and its answer never comes.
-                if isMoment {
+                switch moment {
+                case .kill?:
+                    struck(process, .kill)
                     process.kill()
-                    return killed(process)
+                // The undo of a child may be cancelled at this moment, and probes say something else.
+                case .trap? where request.kind == .effect:
+                    struck(process, .trap)
+                    process.say("a \(request.number) trap")
+                default: if let answer { process.say("a \(request.number) \(answer)") }
                 }
-                if let answer { process.say("a \(request.number) \(answer)") }
             }
         }
     }

@@ -30,6 +30,11 @@ final class SwarmLedger: Sendable {
     /// What all runs share, without what tells one time from the next.
     static func sharedThing(_ key: String) -> String { "\(shared)-\(key)-" }
 
+    /// What befalls a worker between an effect and its answer.
+    enum Moment: Sendable {
+        case kill, trap
+    }
+
     struct Counts: Sendable {
         var requests = 0
         var recognised = 0
@@ -91,25 +96,38 @@ final class SwarmLedger: Sendable {
     }
 
     private let state: Mutex<State>
+    private let hasTraps: Bool
 
-    init(seed: UInt64) { state = Mutex(State(random: SeededGenerator(seed: ~seed))) }
+    /// - Parameter hasTraps: Whether workers' code traps now and then.
+    init(seed: UInt64, hasTraps: Bool = false) {
+        state = Mutex(State(random: SeededGenerator(seed: ~seed)))
+        self.hasTraps = hasTraps
+    }
 
     var entries: [String: Entry] { state.withLock { $0.entries } }
     var counts: Counts { state.withLock { $0.counts } }
 
     /// Deals with a request, now or a moment later.
     ///
-    /// - Parameter answer: Called with what is said, if anything is; and whether this is a good moment to kill whoever asked.
-    func take(_ request: Request, _ answer: @escaping @Sendable (_ words: String?, _ isMoment: Bool) -> Void) {
-        let (delay, fate, isMoment) = state.withLock { state in
+    /// - Parameter answer: Called with what is said, if anything is; and with what is to befall whoever asked instead.
+    func take(_ request: Request, _ answer: @escaping @Sendable (_ words: String?, _ moment: Moment?) -> Void) {
+        let (delay, fate, moment) = state.withLock { state in
             (
                 Int.random(in: 0..<100, using: &state.random) < 30 ? Int.random(in: 1...60, using: &state.random) : 0,
-                Int.random(in: 0..<100, using: &state.random), Int.random(in: 0..<2_000, using: &state.random) == 0
+                Int.random(in: 0..<100, using: &state.random), befalling(Int.random(in: 0..<4_000, using: &state.random))
             )
         }
-        guard delay > 0 else { return answer(perform(request, fate, now: Self.now), isMoment) }
+        guard delay > 0 else { return answer(perform(request, fate, now: Self.now), moment) }
         DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(delay)) { [self] in
-            answer(perform(request, fate, now: Self.now), isMoment)
+            answer(perform(request, fate, now: Self.now), moment)
+        }
+    }
+
+    private func befalling(_ chance: Int) -> Moment? {
+        switch chance {
+        case 0, 1: .kill
+        case 2: hasTraps ? .trap : nil
+        default: nil
         }
     }
 

@@ -85,6 +85,7 @@ final class CrashingStore: Store {
     func register(_ node: NodeRegistration) async throws(StoreError) { try await store.register(node) }
     func unregister(_ node: NodeID) async throws(StoreError) { try await store.unregister(node) }
     var leaseLength: Duration? { store.leaseLength }
+    func endLapsed(besides node: NodeID) async throws(StoreError) -> [NodeID] { try await store.endLapsed(besides: node) }
     func renew(_ node: NodeID) async throws(StoreError) -> [NodeID] { try await store.renew(node) }
     func nextWake(hosted: [ClaimRequest.Hosted]) async throws(StoreError) -> Timestamp? {
         try await store.nextWake(hosted: hosted)
