@@ -219,7 +219,7 @@ extension ClaimedRun {
         switch previous {
         case .waiting, .parked, .paused, .blocked, .terminated:
             RunTransition(to: previous, wakeAt: previousWakeAt, note: previousNote)
-        case .ready, .running, .quarantined, .completed, .failed, .cancelled:
+        case .queued, .ready, .running, .quarantined, .completed, .failed, .cancelled:
             RunTransition(to: .ready)
         }
     }

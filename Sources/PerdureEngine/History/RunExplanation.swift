@@ -75,6 +75,7 @@ package struct RunExplanation: Sendable {
     private var opening: String {
         let name = "Run \(run) of \(record.workflow) \(record.version)"
         switch record.state {
+        case .queued: return "\(name) is queued: it begins when its queue has a place for it."
         case .ready: return "\(name) is ready: the next engine that hosts \(record.workflow) \(record.version) takes it on."
         case .running:
             let owner = record.owner?.rawValue ?? "unknown"
