@@ -102,22 +102,30 @@ extension NewRun {
     }
 }
 
-extension RunRecord {
-    /// The state that a transition leads to. Whoever gives a run back need not know whether it was admitted: one that was not does not
-    /// become ready, it goes back to its line.
-    package func landing(of transition: RunTransition) -> RunState {
-        transition.state == .ready && !isAdmitted ? .queued : transition.state
-    }
+extension RunTransition {
+    /// The state that it leads to. Whoever gives a run back need not know whether it was admitted: one that was not does not become
+    /// ready, it goes back to its line.
+    package func landing(isAdmitted: Bool) -> RunState { state == .ready && !isAdmitted ? .queued : state }
 
     /// Why a run cannot change its state so: nothing of one that is not admitted was executed, and an admitted one waits in no line.
-    package func flaw(of transition: RunTransition) -> String? {
-        switch transition.state {
+    package func flaw(isAdmitted: Bool) -> String? {
+        switch state {
         case .queued: isAdmitted ? "a run that is admitted, or has no queue, is not queued" : nil
         case .waiting, .parked, .blocked, .completed:
-            isAdmitted
-                ? nil : "a run that was not admitted has executed nothing, so that it cannot be \(transition.state.rawValue)"
+            isAdmitted ? nil : "a run that was not admitted has executed nothing, so that it cannot be \(state.rawValue)"
         case .ready, .running, .paused, .quarantined, .failed, .cancelled, .terminated: nil
         }
+    }
+}
+
+extension RunRecord {
+    package func landing(of transition: RunTransition) -> RunState { transition.landing(isAdmitted: isAdmitted) }
+    package func flaw(of transition: RunTransition) -> String? { transition.flaw(isAdmitted: isAdmitted) }
+
+    /// Whether the row is as a transition has left it.
+    package func stands(as transition: RunTransition) -> Bool {
+        // When a queued run is due its place says.
+        state == landing(of: transition) && (state == .queued || wakeAt == transition.wakeAt)
     }
 }
 
@@ -128,28 +136,8 @@ package enum QueueTurns {
     /// The most runs that are admitted in one transaction.
     package static let atOnce = 512
 
-    /// How many runs of each of the keys to ask for at first.
+    /// How many runs of each of so many keys fit into the room, of one at least: there are at most as many keys as there is room for.
     package static func quota(_ room: Int, keys: Int) -> Int { max(1, room / max(keys, 1)) }
-
-    /// How many runs each line gives: one of each in their order, then the next of each, until there is no room.
-    ///
-    /// - Parameter lines: how many runs of each line there are to be had.
-    package static func share(_ room: Int, among lines: [Int]) -> [Int] {
-        var shares = lines.map { _ in 0 }, room = room
-        while room > 0 {
-            let open = lines.indices.filter { shares[$0] < lines[$0] }
-            guard let smallest = open.map({ lines[$0] - shares[$0] }).min() else { break }
-            // As many whole rounds as every open line can take part in, and at the end a part of one.
-            let rounds = min(smallest, room / open.count)
-            if rounds == 0 {
-                for line in open.prefix(room) { shares[line] += 1 }
-                break
-            }
-            for line in open { shares[line] += rounds }
-            room -= rounds * open.count
-        }
-        return shares
-    }
 }
 
 extension QueueLimits.Rate {
