@@ -150,8 +150,8 @@ package protocol Store: Sendable {
     /// answer of bounded size, is left out.
     func beginnings(of runs: [Int64], limit: Int) async throws(StoreError) -> [Int64: RunBeginning]
 
-    /// Calls the handler, on any thread, soon after another process delivered something, until the watch is ended. Spurious calls are
-    /// allowed.
+    /// Calls the handler, on any thread, soon after another process delivered something, and after a commit of this one that gives cause to
+    /// `admit`, until the watch is ended. Spurious calls are allowed.
     @discardableResult
     func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) -> OutsideWatch
 

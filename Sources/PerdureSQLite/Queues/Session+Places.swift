@@ -91,5 +91,6 @@ extension Session {
         try execute(Self.count, queue, key, waiting, held)
         if waiting <= 0 { try execute(Self.dropIdleKey, queue, key) }
         try execute(Self.ring, queue, held)
+        hasQueueNews = true
     }
 }
