@@ -57,6 +57,8 @@ package struct RunExplanation: Sendable {
     /// Says something that neither the row nor the history knows.
     mutating func add(_ sentence: String) { sentences.append(sentence) }
 
+    mutating func move(_ words: [String], _ purpose: String) { moves.append(Move(words, purpose)) }
+
     private var run: String { record.id.description }
 
     private func time(_ time: Timestamp) -> String { ReadableTime.point(time, seenAt: now) }
