@@ -56,6 +56,9 @@ extension PerdureError.Code {
     public static let scheduleUnknown = Self(rawValue: "schedule_unknown")
     public static let scheduleConflict = Self(rawValue: "schedule_conflict")
     public static let scheduleBusy = Self(rawValue: "schedule_busy")
+    // Queues
+    public static let queueUnknown = Self(rawValue: "queue_unknown")
+    public static let queueNeedsUpgrade = Self(rawValue: "queue_needs_upgrade")
     // Runs
     public static let runUnknown = Self(rawValue: "run_unknown")
     public static let runClosed = Self(rawValue: "run_closed")

@@ -76,9 +76,10 @@ package final class MemoryDatabase: Sendable {
             guard var caller = shared.processes[process] else { throw .closed }
             let result = try body(&shared.state, &caller)
             shared.processes[process] = caller
-            guard shared.state.hasNews else { return (result, []) }
-            shared.state.hasNews = false
-            return (result, shared.watches.filter { $0.process != process }.map(\.handler))
+            let (hasNews, isOwn) = (shared.state.hasNews, shared.state.hasQueueNews)
+            (shared.state.hasNews, shared.state.hasQueueNews) = (false, false)
+            guard hasNews || isOwn else { return (result, []) }
+            return (result, shared.watches.filter { isOwn || $0.process != process }.map(\.handler))
         }
         for handler in handlers { handler() }
         return result

@@ -76,6 +76,30 @@ package final class MemoryStore: Store {
         }
     }
 
+    // MARK: Queues
+
+    package func admit() async throws(StoreError) -> Admission {
+        let now = now()
+        return try call { state, process throws(StoreError) in
+            try process.requireEngine("admit runs")
+            return state.admit(now: now)
+        }
+    }
+
+    package func setQueue(_ queue: QueueKey, _ limits: QueueLimits, by sender: Principal) async throws(StoreError) {
+        if let flaw = queue.flaw { throw .unusable(.nameInvalid, flaw) }
+        let now = now()
+        try call { state, _ in state.setQueue(queue, limits, by: sender, now: now) }
+    }
+
+    package func queues(namespace: String?) async throws(StoreError) -> [QueueStanding] {
+        try read { $0.standings(ofQueuesIn: namespace) }
+    }
+
+    package func queuePosition(of run: Int64) async throws(StoreError) -> QueuePosition? {
+        try read { $0.queuePosition(of: run) }
+    }
+
     // MARK: Nodes
 
     package var leaseLength: Duration? {

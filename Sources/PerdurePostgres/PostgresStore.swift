@@ -17,6 +17,10 @@ package final class PostgresStore: Store {
     let leases: Connection
     let reader: Connection
     let browser: Connection
+    /// For admission and limits of queues, which may hold the row of a queue; opened when there is one.
+    let queueLink: Connection
+    /// Whether a queue is known to be there. None is ever removed.
+    let hasQueues = Atomic(false)
     /// For the work of steps.
     let transactors: Transactors
     let bell: Bell
@@ -31,7 +35,7 @@ package final class PostgresStore: Store {
         identity: String, address: ServerAddress, options: PostgresOptions, isEngine: Bool, writer: Connection,
         leases: Connection,
         transactors: Transactors, reader: Connection,
-        browser: Connection, bell: Bell, clock: ServerClock
+        browser: Connection, queueLink: Connection, bell: Bell, clock: ServerClock
     ) {
         self.identity = identity
         self.address = address
@@ -42,6 +46,7 @@ package final class PostgresStore: Store {
         self.leases = leases
         self.reader = reader
         self.browser = browser
+        self.queueLink = queueLink
         self.bell = bell
         serverClock = clock
     }
@@ -61,6 +66,15 @@ package final class PostgresStore: Store {
         try await (connection ?? writer).perform { session in
             try session.untilNotOvertaken { try session.transaction { try body(session) } }
         }
+    }
+
+    /// Has those hear of what was committed who have something to do for it.
+    func tell(_ news: StoreNews) {
+        bell.ring(news)
+        guard news.isForQueues else { return }
+        hasQueues.store(true, ordering: .relaxed)
+        // Whoever hosts runs admits himself what his commit has made room for. Should he not come to it, others find it within a second.
+        if isEngine { bell.ringHere() } else { bell.ring(Channel.all) }
     }
 
     /// Work on a connection that reads, in one statement or one short transaction.
@@ -84,6 +98,7 @@ package final class PostgresStore: Store {
         await leases.close()
         await reader.close()
         await browser.close()
+        await queueLink.close()
         await writer.close()
     }
 }

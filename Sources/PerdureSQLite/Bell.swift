@@ -50,6 +50,9 @@ final class Bell: Sendable {
         return OutsideWatch { [weak self] in self?.state.withLock { $0.handlers[number] = nil } }
     }
 
+    /// Rings in this process alone, on the calling thread.
+    func ringHere() { for handler in state.withLock({ Array($0.handlers.values) }) { handler() } }
+
     /// How many are called.
     var handlerCount: Int { state.withLock { $0.handlers.count } }
 

@@ -1,4 +1,4 @@
-import Perdure
+package import Perdure
 package import PerdureHistory
 
 /// One thing to be made durable. Items of one commit share a transaction, not their fate.
@@ -10,14 +10,20 @@ package enum CommitItem: Sendable {
     case schedule(ScheduleChange)
 }
 
-/// A run that does not exist yet, with its first event. Its row's `number` is ignored. With an `owner` it starts out owned.
+/// A run that does not exist yet, with its first event. Its row's `number`, `queue` and `isAdmitted` are ignored. With an `owner` it
+/// starts out owned.
 package struct NewRun: Sendable {
     package var record: RunRecord
     package var events: [Event]
+    /// The place that it takes in a queue of its namespace. It begins `queued` then, without an owner, and its `wakeAt` is its deadline.
+    /// Only for runs that are started by themselves or by a schedule: a child has none, since its parent may wait for it in the same
+    /// queue, and a successor takes its predecessor's place over.
+    package var place: QueuePlace?
 
-    package init(record: RunRecord, events: [Event]) {
+    package init(record: RunRecord, events: [Event], place: QueuePlace? = nil) {
         self.record = record
         self.events = events
+        self.place = place
     }
 }
 
@@ -103,7 +109,8 @@ extension RunAdvance {
     }
 }
 
-/// A change of a run's state. Every state but `running` gives the run up. A run that was terminated before can only be given back as
+/// A change of a run's state. Every state but `running` gives the run up. A run that is not admitted goes back to its line as `queued`,
+/// due at its deadline, whether `ready` or `queued` is said (`RunRecord.landing`). A run that was terminated before can only be given back as
 /// `terminated`: it keeps its closing time, takes in what may follow the end, and may have unread messages.
 package struct RunTransition: Sendable, Hashable {
     package var state: RunState
@@ -156,6 +163,8 @@ package enum CommitRefusal: Sendable, Hashable, CustomStringConvertible {
     case businessKeyTaken(BusinessKeyRecord)
     case runUnknown
     case runClosed
+    /// `create`, `schedule`: there is no queue of this name in the run's namespace.
+    case queueUnknown(String)
     /// The data itself was refused by the store (a value it cannot hold).
     case invalid(String)
 
@@ -166,6 +175,7 @@ package enum CommitRefusal: Sendable, Hashable, CustomStringConvertible {
         case .businessKeyTaken(let record): "the business key '\(record.key.key)' belongs to run \(record.holder)"
         case .runUnknown: "there is no such run"
         case .runClosed: "the run is closed"
+        case .queueUnknown(let name): "there is no queue '\(name)'"
         case .invalid(let reason): "the store refused the data: \(reason)"
         }
     }

@@ -3,6 +3,8 @@ package import PerdureHistory
 
 /// Where a run stands: the part of its row that decides who may move it.
 package enum RunState: String, Sendable, CaseIterable, Codable {
+    /// Waits for its turn in a queue; nobody owns it, and none of its code has run.
+    case queued
     /// Can go on as soon as a node takes it.
     case ready
     /// Owned by a node.
@@ -46,7 +48,7 @@ package struct RunRecord: Sendable, Hashable {
     package var epoch: Int64
     /// The node that owns the run: set while `state` is `running`, and while a terminated run is lent out.
     package var owner: NodeID?
-    /// When an unowned run becomes due by itself.
+    /// When an unowned run becomes due by itself; of a queued run, its deadline.
     package var wakeAt: Timestamp?
     package var createdAt: Timestamp
     package var closedAt: Timestamp?
@@ -58,13 +60,17 @@ package struct RunRecord: Sendable, Hashable {
     package var origin: RunOrigin?
     /// The run that this one was continued as. Then it is `completed`, and its key is the successor's.
     package var successor: RunID?
+    /// The queue that it began in, by its number inside this store. What place it wanted stands in its first event.
+    package var queue: Int64?
+    /// Whether its code may be executed. Only of a run with a queue it can be false: until it is admitted. It stays true for good.
+    package var isAdmitted: Bool
 
     package init(
         number: Int64 = 0, id: RunID, namespace: String, workflow: String, version: String, key: String?, inputDigest: String,
         salt: [UInt8],
         state: RunState, epoch: Int64 = 0, owner: NodeID? = nil, wakeAt: Timestamp? = nil, createdAt: Timestamp,
         closedAt: Timestamp? = nil, note: String? = nil, tombstone: Tombstone? = nil,
-        origin: RunOrigin? = nil, successor: RunID? = nil
+        origin: RunOrigin? = nil, successor: RunID? = nil, queue: Int64? = nil, isAdmitted: Bool = true
     ) {
         self.number = number
         self.id = id
@@ -84,6 +90,8 @@ package struct RunRecord: Sendable, Hashable {
         self.tombstone = tombstone
         self.origin = origin
         self.successor = successor
+        self.queue = queue
+        self.isAdmitted = isAdmitted
     }
 
     /// The first run of the chain that this one is part of.

@@ -86,9 +86,10 @@ package struct ScheduleChange: Sendable {
             guard let key = record.key, keys.insert("\(record.workflow)\n\(key)").inserted, ids.insert(record.id).inserted else {
                 return "what a schedule starts has a key and an id of its own"
             }
-            guard record.owner == nil, record.state == .ready, record.origin == nil, record.namespace == self.key.namespace else {
-                return "what a schedule starts begins ready, without an owner, in its namespace"
-            }
+            guard record.owner == nil, record.state == (start.place == nil ? .ready : .queued), record.origin == nil,
+                record.namespace == self.key.namespace
+            else { return "what a schedule starts begins ready, or queued in its place, without an owner, in its namespace" }
+            if let flaw = start.flawOfPlace { return flaw }
             guard let first = start.events.first, first.seq == 1,
                 zip(start.events, start.events.dropFirst()).allSatisfy({ $1.seq == $0.seq + 1 })
             else { return "a new run needs its first event, and the others in sequence" }

@@ -57,11 +57,30 @@ package protocol Store: Sendable {
     func transact(_ transaction: StoreTransaction) async throws(StoreError) -> TransactionResult
 
     /// Takes ownership of runs that have something to do: ready ones, due ones, ones with unread inbox rows, ones whose owner died,
-    /// blocked ones that have not met this build, terminated ones with an unread `resolve`. Raises each run's epoch; for a dead owner's
+    /// blocked ones that have not met this build, terminated ones with an unread `resolve`. Queued ones only at their deadline, for which
+    /// `ahead` does not count, or for a `cancel` or a message that needs no code. Raises each run's epoch; for a dead owner's
     /// run, but for a terminated one, `run.resumed` is appended in the same transaction. Oldest cause first. Messages that wake nobody
     /// (`Wake.nobody`) cost a claim nothing, however many there are. A run whose row or last event cannot be read is quarantined, and said
     /// so once.
     func claim(_ request: ClaimRequest) async throws(StoreError) -> Claimed
+
+    /// Gives places to runs that wait for them in their queues, as far as the limits allow: they are `ready` then. Keys take turns; of a
+    /// key the highest priority goes first, then the oldest. A run that has an unread message by which it is woken is passed over. At most
+    /// `QueueTurns.atOnce` are admitted in one transaction, several of those in one call. What is admitted is nobody's yet: a caller that
+    /// gets no answer just calls again. To be called before claiming, and again when `Admission.next` has come; costs next to nothing where
+    /// there are no queues.
+    ///
+    /// - Throws: what claiming throws in a client, since only who hosts runs has to admit.
+    func admit() async throws(StoreError) -> Admission
+    /// Makes the queue, or changes its limits. Lowering them ends nobody: fewer are admitted. Repeated, it changes nothing.
+    ///
+    /// - Throws: `StoreError.unusable` with `queue_needs_upgrade` as long as a living node is of a release that knows no queues. The first
+    ///   queue of a store closes it to such releases for good.
+    func setQueue(_ queue: QueueKey, _ limits: QueueLimits, by: Principal) async throws(StoreError)
+    /// The queues of a namespace, or all, by their names.
+    func queues(namespace: String?) async throws(StoreError) -> [QueueStanding]
+    /// Where an open run stands in its queue; `nil` if it has none, or has ended.
+    func queuePosition(of run: Int64) async throws(StoreError) -> QueuePosition?
 
     /// The earliest time at which an unowned run of these workflows becomes due, if any; it may be past. Others are left out, since
     /// a due run that nobody here can claim would have the caller ask again for ever.
@@ -137,8 +156,8 @@ package protocol Store: Sendable {
     /// answer of bounded size, is left out.
     func beginnings(of runs: [Int64], limit: Int) async throws(StoreError) -> [Int64: RunBeginning]
 
-    /// Calls the handler, on any thread, soon after another process delivered something, until the watch is ended. Spurious calls are
-    /// allowed.
+    /// Calls the handler, on any thread, soon after another process delivered something, and after a commit of this one that gives cause to
+    /// `admit`, until the watch is ended. Spurious calls are allowed.
     @discardableResult
     func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) -> OutsideWatch
 

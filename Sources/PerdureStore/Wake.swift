@@ -15,19 +15,24 @@ extension RunState {
     /// - Parameters:
     ///   - name: the message's; a `retry` without one speaks of the whole run.
     ///   - needsRetry: see `RunTransition.needsRetry`.
-    package func wake(by kind: InboxKind, name: String, needsRetry: Bool = false) -> Wake {
+    ///   - isAdmitted: see `RunRecord.isAdmitted`.
+    package func wake(by kind: InboxKind, name: String, needsRetry: Bool = false, isAdmitted: Bool = true) -> Wake {
         switch (self, kind) {
         case (.completed, _), (.failed, _), (.cancelled, _), (.quarantined, _): .nobody
         case (.terminated, .resolve): .anyone
         case (.terminated, _): .nobody
         case _ where kind.needsNoCode: .anyone
+        // There is nothing to be undone: to cancel it takes neither its code nor a place. One that is lent out goes back to its line.
+        case (.queued, .cancel): .anyone
+        case (.running, .cancel) where !isAdmitted: .anyone
         case (.paused, _): .nobody
         case (.waiting, _): .host
         // To let it try again takes no code.
         case (.parked, _) where needsRetry: kind == .retry && name.isEmpty ? .anyone : .nobody
         case (.parked, _): .host
         case (.blocked, .retry): name.isEmpty ? .host : .nobody
-        case (.ready, _), (.running, _), (.blocked, _): .nobody
+        // A queued run reads what else has come once it is admitted.
+        case (.queued, _), (.ready, _), (.running, _), (.blocked, _): .nobody
         }
     }
 }

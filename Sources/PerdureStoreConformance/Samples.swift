@@ -22,17 +22,21 @@ package struct SampleRun: Sendable {
     package var head: ChainHead
     /// Every event so far, as it was given to the store.
     package var events: [Event] = []
+    /// The place that it wants in a queue.
+    package var place: QueuePlace?
 
     /// A run that does not exist yet, with its first event.
     package init(
         workflow: String = "greeting", version: String = "1", namespace: String = "default", key: String? = nil,
         owner: NodeID? = nil, labels: [String: String] = [:], at: Timestamp = Sample.start, id: RunID = Sample.runID(),
-        parent: SampleRun? = nil, continuing: SampleRun? = nil, input: String = #"{"name":"Ada"}"#
+        parent: SampleRun? = nil, continuing: SampleRun? = nil, input: String = #"{"name":"Ada"}"#,
+        place: QueuePlace? = nil, deadline: Timestamp? = nil
     ) {
+        self.place = place
         record = RunRecord(
             id: id, namespace: namespace, workflow: workflow, version: version, key: key, inputDigest: "digest",
-            salt: Array(0..<16), state: owner == nil ? .ready : .running, epoch: owner == nil ? 0 : 1, owner: owner,
-            createdAt: at,
+            salt: Array(0..<16), state: place != nil ? .queued : owner == nil ? .ready : .running, epoch: owner == nil ? 0 : 1,
+            owner: owner, wakeAt: deadline, createdAt: at,
             origin: continuing?.record.chain)
         head = .start(namespace: namespace, run: id.description)
         let labels = JSONValue.object(JSONObject(labels.map { ($0.key, JSONValue.string($0.value)) }))
@@ -41,7 +45,8 @@ package struct SampleRun: Sendable {
         append(EventDraft(.runStarted, attributes: attributes, input: .inline(Array(input.utf8))), at: at)
     }
 
-    package var creation: CommitItem { .create(NewRun(record: record, events: events)) }
+    package var creation: CommitItem { .create(new) }
+    package var new: NewRun { NewRun(record: record, events: events, place: place) }
     package var number: Int64 { record.number }
 
     @discardableResult
@@ -62,8 +67,8 @@ package struct SampleRun: Sendable {
         return RunAdvance(
             run: number, epoch: record.epoch, head: before, events: events, transition: transition, consumed: consumed,
             takes: takes,
-            settles: settles, children: children.map { NewRun(record: $0.record, events: $0.events) }, deliveries: deliveries,
-            successor: successor.map { NewRun(record: $0.record, events: $0.events) })
+            settles: settles, children: children.map(\.new), deliveries: deliveries,
+            successor: successor.map(\.new))
     }
 
     /// Goes on from what a claim gave.

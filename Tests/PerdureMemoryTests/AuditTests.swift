@@ -1,3 +1,4 @@
+import Perdure
 import PerdureHistory
 import PerdureStore
 import PerdureStoreConformance
@@ -19,12 +20,12 @@ struct AuditTests {
         }
     }
 
-    // Run 1 is owned, 2 waits for a time and a message, 3 is blocked, 4 is closed, 5 asks, 6 waits for a key.
+    // Run 1 is owned, 2 waits for a time and a message, 3 is blocked, 4 is closed, 5 asks, 6 waits for a key, 7 and 8 are in a queue for one.
     static let damages = [
-        Damage("a due run that is not found", "due") { $0.queues[0].due = OrderedIndex() },
+        Damage("a due run that is not found", "due") { $0.work[0].due = OrderedIndex() },
         Damage("a message that wakes nobody", "wake") { $0.runs[1].hostAt = nil },
-        Damage("a message that claims do not find", "told") { $0.queues[0].told = OrderedIndex() },
-        Damage("a blocked run that is not found", "blocked") { $0.queues[0].blocked = [] },
+        Damage("a message that claims do not find", "told") { $0.work[0].told = OrderedIndex() },
+        Damage("a blocked run that is not found", "blocked") { $0.work[0].blocked = [] },
         Damage("an owner without its run", "owned by") { $0.nodes[0].owned = OrderedIndex() },
         Damage("an owner without its messages", "told and owned") { $0.nodes[0].arrivals = OrderedIndex() },
         Damage("an owner that nobody knows", "does not know") { $0.nodes[0].registration.id = NodeID(rawValue: "x") },
@@ -42,7 +43,12 @@ struct AuditTests {
         Damage("an id that leads nowhere", "by its id") { $0.numbers = [:] },
         Damage("a waiter that the key does not know", "does not know of it") { $0.businessKeys[0].waiters = OrderedIndex() },
         Damage("a waiter of a settled key", "cannot be told of") { $0.businessKeys[0].record.outcome = .free },
-        Damage("a run in the queue of another version", "queue of another") { $0.runs[1].record.version = "2" },
+        Damage("a line that a run has left", "the line of 'a'") { $0.queues[0] = $0.queues[0].bare },
+        Damage("a run that waits for nothing", "waits for nothing") { $0.runs[7].record.queue = nil },
+        Damage("a run that has passed its queue", "was not admitted") { $0.runs[7].record.state = .ready },
+        Damage("a run that is late at another time", "than its deadline") { $0.runs[7].deadline = Sample.start },
+        Damage("a place that nobody has", "other places than the runs have") { $0.runs[6].record.isAdmitted = false },
+        Damage("a run among those of another version", "work of another") { $0.runs[1].record.version = "2" },
     ]
 
     @Test("Damage is named", arguments: damages)
@@ -83,5 +89,10 @@ struct AuditTests {
             _ = try store.commitHere([.deliver(Delivery(to: run.record.id, id: "d", kind: .signal, sender: Sample.person))])
         }
         #expect(try await store.awaitKey(key, run: runs[5].number, subject: "charge") == nil)
+        try await store.setQueue(QueueKey(namespace: "default", name: "q"), QueueLimits(concurrency: 1), by: Sample.person)
+        for _ in 1...2 {
+            _ = try store.commitHere([SampleRun(place: QueuePlace("q", key: "a")).creation])
+        }
+        #expect(try await store.admit().admitted == 1)
     }
 }

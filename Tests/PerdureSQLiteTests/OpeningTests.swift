@@ -74,7 +74,7 @@ struct OpeningTests {
     @Test("A store of an earlier schema gets what it lacks from an engine, and keeps what it has")
     func olderSchema() async throws {
         let run = try await harness.withOneRun()
-        try harness.tamper("DROP TABLE schedules", "PRAGMA user_version = 1")
+        try harness.goBackToVersion1()
         #expect(try await refusal(.client).code == .storeUnavailable)
         let found = try await harness.withStore { store in
             #expect(try await store.schedules(.listed(namespace: nil, after: nil, limit: 1)).isEmpty)
@@ -83,6 +83,20 @@ struct OpeningTests {
         }
         #expect(found == run.record)
         #expect(try harness.ask("PRAGMA user_version") == "\(Schema.version)")
+    }
+
+    @Test("The first queue of a file closes it to releases that know none, and no later opening lets them in again")
+    func queuesCloseTheFile() async throws {
+        let oldest = "SELECT value FROM meta WHERE name = 'oldest_compatible_schema'"
+        try await harness.withStore { _ in }
+        #expect(try harness.ask(oldest) == "1")
+        try await harness.withStore { store in
+            let queue = QueueKey(namespace: "default", name: "mail")
+            try await store.setQueue(queue, QueueLimits(concurrency: 1), by: Sample.person)
+        }
+        #expect(try harness.ask(oldest) == "3")
+        try await harness.withStore { _ in }
+        #expect(try harness.ask(oldest) == "3")
     }
 
     @Test("A schema number that cannot be is refused")

@@ -1,10 +1,12 @@
+import Foundation
 import GRDB
 import Perdure
 import PerdureHistory
-import PerdureSQLite
 import PerdureStore
 import PerdureStoreConformance
 import Testing
+
+@testable import PerdureSQLite
 
 extension SQLiteHarness {
     /// Does to the file what another program could do.
@@ -17,6 +19,22 @@ extension SQLiteHarness {
             for statement in sql { try database.execute(sql: statement) }
         }
         try queue.close()
+    }
+
+    /// Makes the file what the first release has left, with the runs that it has.
+    func goBackToVersion1() throws {
+        let columns = """
+            number, id, namespace, workflow, version, key, input_digest, salt, state, epoch, owner, wake_at, since, created_at,
+            closed_at, note, needs_retry, expired_at, last_seq, last_hash, leftover, origin, origin_salt, origin_digest, successor
+            """
+        let start = try #require(Schema.version1.range(of: "CREATE TABLE runs"))
+        let end = try #require(Schema.version1.range(of: "CREATE TABLE events"))
+        try tamper(
+            "CREATE TABLE kept AS SELECT * FROM runs", "DROP TABLE runs",
+            String(Schema.version1[start.lowerBound..<end.lowerBound]),
+            "INSERT INTO runs (\(columns)) SELECT \(columns) FROM kept",
+            "DROP TABLE kept; DROP TABLE schedules; DROP TABLE queues; DROP TABLE places; DROP TABLE queue_keys",
+            "PRAGMA user_version = 1")
     }
 
     /// What a person sees who asks the file with SQL.

@@ -113,6 +113,12 @@ struct Shrinker {
         }
         for index in plan.faults.indices { add { $0.faults.remove(at: index) } }
         if plan.nodes.count > 1, plan.lease != nil { for index in plan.nodes.indices { add { $0.nodes.remove(at: index) } } }
+        if plan.queue != nil {
+            add { plan in
+                plan.queue = nil
+                for index in plan.orders.indices { plan.orders[index].place = nil }
+            }
+        }
         if plan.misfortune > 0 { add { $0.misfortune = 0 } }
         if plan.lies > 0 { add { $0.lies = 0 } }
         for (index, node) in plan.nodes.enumerated() where !node.stops.isEmpty { add { $0.nodes[index].stops = [] } }

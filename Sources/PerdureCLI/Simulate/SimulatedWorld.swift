@@ -103,6 +103,7 @@ final class SimulatedWorld: Sendable {
     func live() async throws {
         let auditor = try await auditor(), people = simulation.process(Self.people, gate: gate)
         let client = try await Client(people.store(.memory(database)))
+        try await setQueue(auditor)
         let slots = plan.nodes.map { Slot($0, simulation.now) }
         var sent: Set<Int> = [], ticks = 0
         simulation.onTurn { [weak self] turn in self?.watch(turn) }
@@ -113,6 +114,7 @@ final class SimulatedWorld: Sendable {
                 sent.insert(order.number)
                 plan(errands: order, to: run, client)
             }
+            try await lookAtQueue(auditor)
             ticks += 1
             if ticks.isMultiple(of: 8), try await isOver(auditor, client) { break }
             if simulation.now.duration(since: begin) > Self.limit {
@@ -123,6 +125,24 @@ final class SimulatedWorld: Sendable {
         }
         try await simulation.sleep(for: Self.quiet)
         for slot in slots { await end(slot) }
+    }
+
+    // MARK: The queue
+
+    private static let queue = "swarm"
+
+    private func setQueue(_ auditor: Client) async throws {
+        guard let queue = plan.queue else { return }
+        let rate = queue.interval.map { QueueLimits.Rate(1, per: .milliseconds($0)) }
+        try await auditor.setQueue(
+            Self.queue, limits: QueueLimits(concurrency: queue.concurrency, perKey: queue.perKey, rate: rate), by: Self.person)
+    }
+
+    private func lookAtQueue(_ auditor: Client) async throws {
+        guard plan.queue != nil else { return }
+        for queue in try await auditor.queues() where queue.held > queue.limits.concurrency {
+            violated("\(queue.held) runs have places in a queue that has \(queue.limits.concurrency)")
+        }
     }
 
     private func isOver(_ auditor: Client, _ client: Client) async throws -> Bool {
@@ -239,7 +259,8 @@ final class SimulatedWorld: Sendable {
             while state.withLock({ $0.started[order.number] == nil }) {
                 do {
                     let run = try await engine.start(
-                        SwarmRun.self, input: .init(shape: order.shape), key: "run-\(order.number)", by: Self.person)
+                        SwarmRun.self, input: .init(shape: order.shape), key: "run-\(order.number)",
+                        queue: order.place.map { QueuePlace(Self.queue, key: $0.key, priority: $0.priority) }, by: Self.person)
                     state.withLock { $0.started[order.number] = run.id }
                 } catch let error as PerdureError where error.code == .storeUnavailable {
                     try await process.sleep(for: .milliseconds(20))

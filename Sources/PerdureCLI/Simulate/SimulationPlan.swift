@@ -72,6 +72,21 @@ struct SimulationPlan: Codable, Sendable {
         var deliveries = 1
         var cancelledAfter: Int?
         var terminatedAfter: Int?
+        /// Its place in the queue, if it waits in it.
+        var place: Place?
+
+        struct Place: Codable, Sendable {
+            var key: String
+            var priority: Int
+        }
+    }
+
+    /// The limits of the queue.
+    struct Queue: Codable, Sendable {
+        var concurrency: Int
+        var perKey: Int?
+        /// In milliseconds, from one admission to the next.
+        var interval: Int?
     }
 
     struct Node: Codable, Sendable {
@@ -91,6 +106,7 @@ struct SimulationPlan: Codable, Sendable {
     /// In milliseconds; nil for a store that one engine has to itself.
     var lease: Int?
     var orders: [Order]
+    var queue: Queue?
     var faults: [Fault]
     /// Of a hundred requests to the other side so many go wrong in one way or another.
     var misfortune: Int
@@ -124,12 +140,29 @@ extension SimulationPlan {
         orders = []
         for number in 0..<Int.random(in: 1...4, using: &random) { orders.append(Self.order(number, seed, &random)) }
         faults = []
+        addQueue()
         for _ in 0..<Int.random(in: 0...10, using: &random) {
             faults.append(Self.fault(at: Self.place(&random), lease: lease ?? 1_000, skew, &random))
         }
         guard Int.random(in: 0..<4, using: &random) > 0 else { return }
         for row in FaultTable.rare {
             faults.append(Self.fault(at: .event(row, 1), lease: lease ?? 1_000, skew, &random))
+        }
+    }
+
+    /// With chance of its own: what else happens under a seed does not depend on it.
+    private mutating func addQueue() {
+        // A seed that is to go wrong goes wrong in its own way.
+        guard without == nil else { return }
+        var random = SeededGenerator(seed: seed &* 0x9E37_79B9_7F4A_7C15 ^ 0x9_0B1E)
+        guard Int.random(in: 0..<3, using: &random) == 0 else { return }
+        let concurrency = Int.random(in: 1...2, using: &random)
+        queue = Queue(
+            concurrency: concurrency, perKey: Bool.random(using: &random) ? 1 : nil,
+            interval: Int.random(in: 0..<4, using: &random) == 0 ? Int.random(in: 50...800, using: &random) : nil)
+        for index in orders.indices where Int.random(in: 0..<5, using: &random) > 0 {
+            orders[index].place = .init(
+                key: ["a", "b"][Int.random(in: 0..<2, using: &random)], priority: Int.random(in: 0...9, using: &random))
         }
     }
 
@@ -182,6 +215,7 @@ extension SimulationPlan {
             "seed \(seed): \(nodes.count) nodes, \(lease.map { "leases of \($0) ms" } ?? "one engine at a time"), "
                 + "misfortune \(misfortune), lies \(lies)"
         ]
+        if let queue { lines.append("  queue: \(queue)") }
         lines += nodes.enumerated().map { "  node \($0 + 1): \($1)" }
         lines += orders.map { "  run \($0.number): \($0)" }
         lines += faults.map { "  fault: \($0)" }

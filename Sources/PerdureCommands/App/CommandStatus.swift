@@ -26,11 +26,12 @@ package enum CommandStatus: Int32, Error, Sendable, CaseIterable {
 
     package init(_ code: PerdureError.Code) {
         switch code {
-        case .runUnknown, .workflowUnknown, .approvalUnknown, .questionUnknown, .stepUnknown, .scheduleUnknown: self = .notFound
+        case .runUnknown, .workflowUnknown, .approvalUnknown, .questionUnknown, .stepUnknown, .scheduleUnknown, .queueUnknown:
+            self = .notFound
         case .runClosed, .runExpired, .runConflict, .approvalClosed, .approvalMismatch, .approvalNotPermitted, .questionClosed,
             .stepNotStuck,
             .keyConflict, .runPaused, .runNotPaused, .runResetting, .resetRefused, .forkRefused,
-            .scheduleConflict, .scheduleBusy:
+            .scheduleConflict, .scheduleBusy, .queueNeedsUpgrade:
             self = .conflict
         case .usage, .nameInvalid, .labelInvalid, .inputUndecodable, .valueNotEncodable, .payloadTooLarge, .answerInvalid,
             .workflowDuplicate, .stepDuplicate, .cronInvalid, .zoneUnknown, .scheduleInvalid,

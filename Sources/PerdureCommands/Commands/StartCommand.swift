@@ -19,6 +19,7 @@ struct StartCommand: StoreCommand {
             Examples:
               start rotate-secret --input '{"service": "db"}' --key db-2026-11
               start rotate-secret --input @request.json --wait
+              start send-mail --input '{"to": "ada"}' --queue mails --queue-key acme
 
             With a key that a run has already, that run is meant, and nothing is started. The exit status is 1 if the run was waited for,
             or hosted by this process, and did not complete; of a run that the key has found closed, only with --wait. With --json: an
@@ -36,6 +37,7 @@ struct StartCommand: StoreCommand {
     var label: [LabelArgument] = []
     @Option(help: ArgumentHelp("Cancel the run when it has taken that long: 90s, 15m, 8h, 3d.", valueName: "duration"))
     var deadline: DurationArgument?
+    @OptionGroup var place: QueueOptions
     @Flag(help: "Wait until the run closes.") var wait = false
     @Flag(help: "Print JSON.") var json = false
     @OptionGroup var actor: ActorOptions
@@ -44,7 +46,8 @@ struct StartCommand: StoreCommand {
         let json = try JSONArgument.read(input, option: "--input", environment)
         let order = RunOrder(
             workflow: workflow, version: version.map { WorkflowVersion($0) }, input: json,
-            options: try StartOptions(key: key, labels: LabelArgument.dictionary(label), deadline: deadline?.duration),
+            options: try StartOptions(
+                key: key, labels: LabelArgument.dictionary(label), deadline: deadline?.duration, queue: place.place),
             sender: try actor.principal(environment), workflows: try await environment.workflows(),
             configuration: environment.engine)
         try order.check()

@@ -66,8 +66,9 @@ enum ScheduleText {
             "Starts \(schedule.workflow)\(schedule.version.map { " \($0)" } ?? " in its newest version") with \(String(decoding: schedule.input, as: UTF8.self).shortened(to: 200)).",
             "While a run is open: \(schedule.overlap.rawValue). At most \(ReadableTime.span(schedule.catchUp)) late."
                 + (schedule.jitter > .zero ? " Spread over \(ReadableTime.span(schedule.jitter))." : ""),
+            schedule.queue.map { "Its runs wait in queue '\($0.name)'\($0.key.isEmpty ? "" : " under key '\($0.key)'")." },
             "Started \(info.started), passed over \(info.skipped), missed \(info.missed).",
-        ]
+        ].compactMap(\.self)
         if let last = info.lastRun { lines.append("Last: run \(last.run), due \(line(last.due, schedule.spec)).") }
         for open in info.openRuns { lines.append("Open when it was looked at last: run \(open.run), due \(utc(open.due)).") }
         if !info.waiting.isEmpty {
@@ -100,7 +101,12 @@ enum ScheduleText {
             ("zone", schedule.spec.zone.map { .string($0) }), ("workflow", .string(schedule.workflow)),
             ("version", schedule.version.map { .string($0.description) }),
             ("input", try? JSONValue.parse(Array(schedule.input), what: "the input")), ("labels", .object(JSONObject(labels))),
-            ("deadline_seconds", schedule.deadline.map(seconds)), ("overlap", .string(schedule.overlap.rawValue)),
+            (
+                "queue",
+                schedule.queue.map {
+                    .members(("name", .string($0.name)), ("key", .string($0.key)), ("priority", JSONValue($0.priority)))
+                }
+            ), ("deadline_seconds", schedule.deadline.map(seconds)), ("overlap", .string(schedule.overlap.rawValue)),
             ("catch_up_seconds", seconds(schedule.catchUp)), ("jitter_seconds", seconds(schedule.jitter)),
             ("next_due", info.nextDue.map(json)), ("last_run", info.lastRun.map { .string($0.run.description) }),
             ("last_due", info.lastRun.map { json($0.due) }),

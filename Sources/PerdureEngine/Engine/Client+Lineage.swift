@@ -63,6 +63,15 @@ extension Client {
         }
     }
 
+    private func explainQueue(of record: RunRecord, in explanation: inout RunExplanation) async throws {
+        guard record.queue != nil, !record.state.isFinal,
+            let position = try await guarded({ try await store.queuePosition(of: record.number) })
+        else { return }
+        if position.isAdmitted { return explanation.addPlace(position) }
+        let queues = try await guarded { try await store.queues(namespace: record.namespace) }
+        if let queue = queues.first(where: { $0.queue == position.queue }) { explanation.addWait(position, in: queue) }
+    }
+
     /// The run's row and what is to be said of it, and of the children that it waits for.
     package func explain(
         _ id: RunID, now: Timestamp, depth: Int = Lineage.maximumDepth
@@ -82,6 +91,7 @@ extension Client {
         }
         var explanation = RunExplanation(
             record, view, unread: unread, keys: keys, heartbeats: heartbeats, children: children, now: now)
+        try await explainQueue(of: record, in: &explanation)
         if let stranded = try await strandedSentence(record) { explanation.add(stranded) }
         return (record, explanation)
     }

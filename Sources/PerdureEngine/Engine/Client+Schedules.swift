@@ -15,13 +15,15 @@ extension Client {
     ///   - namespace: The tenant whose runs it starts.
     ///   - sender: Recorded as who made it. Whoever has set at last what a schedule starts may not approve actions of the runs that time starts.
     /// - Returns: Whether this call made it.
-    /// - Throws: `PerdureError` with `name_invalid`, `label_invalid`, `input_undecodable`, `payload_too_large`, `schedule_invalid`, or
+    /// - Throws: `PerdureError` with `name_invalid`, `label_invalid`, `input_undecodable`, `payload_too_large`, `schedule_invalid`,
+    ///   `queue_unknown`, or
     ///   `schedule_conflict` if there is one of this name that says something else: use `changeSchedule`.
     @discardableResult
     public func schedule(
         _ id: String, _ schedule: Schedule, in namespace: String = "default", by sender: Principal
     ) async throws -> Bool {
         let key = try Self.key(id, namespace), wanted = try schedule.checked()
+        try await requireQueue(wanted.queue, in: namespace)
         return try await edit(key) { found, now in
             if let found {
                 guard found.schedule == wanted else {
@@ -46,6 +48,7 @@ extension Client {
         _ id: String, to schedule: Schedule, in namespace: String = "default", by sender: Principal
     ) async throws {
         let key = try Self.key(id, namespace), wanted = try schedule.checked()
+        try await requireQueue(wanted.queue, in: namespace)
         try await editKnown(key) { document, now in
             if document.schedule == wanted { return .nothing(()) }
             document.counts.missed +=
@@ -292,6 +295,7 @@ extension Client {
             case .refused(.conflict), .keyTaken:
                 // Taken, perhaps, if its answer was lost: the schedule may have moved on since.
                 if let started, try await guarded({ try await store.run(started) }) != nil { return answer }
+            case .refused(.queueUnknown(let name)): throw PerdureError(queueUnknown: name)
             case let other:
                 throw PerdureError(.storeUnavailable, "The store did not take the schedule: \(other). Nothing was changed.")
             }

@@ -20,6 +20,8 @@ public struct Client: Sendable {
     let random: @Sendable () -> UInt64
     /// The build of the engine that this client belongs to, if it does.
     let build: String?
+    /// Has that engine look whom it can admit.
+    let onQueueChange: @Sendable () -> Void
 
     /// Opens a store beside the engine that may be using it.
     ///
@@ -36,12 +38,14 @@ public struct Client: Sendable {
     init(
         store: any Store, waiters: RunWaiters? = nil,
         random: @escaping @Sendable () -> UInt64 = { .random(in: .min ... .max) }, build: String? = nil,
+        onQueueChange: @escaping @Sendable () -> Void = {},
         deliver: @escaping @Sendable (CommitItem) async throws -> CommitResult
     ) {
         self.store = store
         self.waiters = waiters
         self.random = random
         self.build = build
+        self.onQueueChange = onQueueChange
         self.deliver = deliver
     }
 

@@ -21,7 +21,9 @@ extension Engine {
         }
         let inbox = try await readInbox(record.number, begun)
         // What a person wants of the run may stand behind more than is read at once.
-        let rows = try await withInterventions(inbox.rows, hasMore: inbox.hasMore, of: record.number)
+        let rows = try await withInterventions(inbox.rows, hasMore: inbox.hasMore, of: record)
+        // Lent out from its place in a queue, for what needs no code.
+        guard record.isAdmitted else { return try await lookAfter(claim, rows, hasMore: inbox.hasMore) }
         let deaths = standing.deathsWithoutProgress
         guard let workflow = registry.find(record.workflow, record.version) else {
             return try await lookAfter(claim, rows, hasMore: inbox.hasMore)
@@ -161,6 +163,7 @@ extension Engine {
             "a run's history is broken; the run is quarantined",
             metadata: ["run": "\(run.map(\.description) ?? "unknown")", "error": "\(reason)"])
         if let run { wakeWaiters(of: run) }
+        if admissions.hasQueues { bell.ring() }
     }
 }
 

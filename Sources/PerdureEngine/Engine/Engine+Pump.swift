@@ -41,6 +41,8 @@ extension Engine {
                 do {
                     // In this order: a run that is given up between the two is found by the claim, message and all.
                     try await readInboxes()
+                    // Whoever is admitted now is claimed with the others.
+                    try await admitQueued()
                     let begin = clock.now()
                     let hasClaimed = try await claimAll(services, into: &group)
                     try await schedulePump(afterVainLookAt: hasClaimed ? nil : begin)
@@ -95,6 +97,7 @@ extension Engine {
             metrics.takeovers.increment()
             recovering.tookOver(claim.record.number)
         }
+        if claim.record.queue != nil { admissions.noteQueue() }
         let resident = state.withLock { state -> Activation? in
             // What is left here was read under an earlier owner; what is unread is read again.
             state.rowsForLoading[claim.record.number] = nil

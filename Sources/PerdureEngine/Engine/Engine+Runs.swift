@@ -20,16 +20,18 @@ extension Engine {
     ///   - labels: Names and values that the run is found by, at most 32; see `WorkflowContext.label`.
     ///   - deadline: How long the run may take from now on. Then it is cancelled: its code gets `CancellationError`, what it did is undone,
     ///     and it fails with `deadline_passed`. At least 1 ms. Without one it may take for ever.
+    ///   - queue: The place that it takes in a queue: none of its code runs before the queue admits it; see `Client.setQueue`. Without one it
+    ///     begins at once. The time that it waits there counts for its deadline.
     ///   - sender: Who starts it; recorded, and kept from approving the run's actions.
     /// - Returns: A handle to the run; `isNew` says whether this call started it.
-    /// - Throws: `PerdureError` with `workflow_unknown`, `name_invalid` (the key), `label_invalid`, `run_conflict` (the key was used with
-    ///   another input), `payload_too_large`, `value_not_encodable` or `engine_stopped`. With `store_unavailable` it is not known whether
+    /// - Throws: `PerdureError` with `workflow_unknown`, `name_invalid` (the key, or the place in a queue), `label_invalid`, `queue_unknown`,
+    ///   `run_conflict` (the key was used with another input), `payload_too_large`, `value_not_encodable` or `engine_stopped`. With `store_unavailable` it is not known whether
     ///   the run was started: repeat the call with the same key.
     public func start<W: Workflow>(
         _ type: W.Type, input: W.Input, key: String? = nil, labels: [String: String] = [:], deadline: Duration? = nil,
-        by sender: Principal
+        queue: QueuePlace? = nil, by sender: Principal
     ) async throws -> Run<W.Output> {
-        let options = try StartOptions(key: key, labels: labels, deadline: deadline)
+        let options = try StartOptions(key: key, labels: labels, deadline: deadline, queue: queue)
         let payload: Payload
         do {
             payload = try Payload.encode(input, limit: configuration.payloadLimit, what: "the input of workflow '\(W.name)'")
@@ -46,9 +48,9 @@ extension Engine {
     /// - Throws: As the other `start`, and `input_undecodable` if the workflow cannot read the input.
     public func start(
         workflow: String, version: WorkflowVersion? = nil, json: Data, key: String? = nil, labels: [String: String] = [:],
-        deadline: Duration? = nil, by sender: Principal
+        deadline: Duration? = nil, queue: QueuePlace? = nil, by sender: Principal
     ) async throws -> RunID {
-        let options = try StartOptions(key: key, labels: labels, deadline: deadline)
+        let options = try StartOptions(key: key, labels: labels, deadline: deadline, queue: queue)
         let registered = try registry.require(workflow, version: version)
         let payload: Payload
         do {
@@ -64,7 +66,9 @@ extension Engine {
         _ workflow: RegisteredWorkflow, _ input: Payload, _ options: StartOptions, by sender: Principal
     ) async throws -> (record: RunRecord, isNew: Bool) {
         let isRunning = state.withLock { state in
-            guard state.phase == .running, state.table.ownedCount + state.loading < configuration.activeRuns else { return false }
+            // Whoever waits for a turn is nobody's.
+            guard options.queue == nil, state.phase == .running, state.table.ownedCount + state.loading < configuration.activeRuns
+            else { return false }
             state.loading += 1
             return true
         }
@@ -75,6 +79,7 @@ extension Engine {
         let (record, isNew) = try await client.deliver(.create(run)).started(workflow.name, key: options.key, input: input)
         guard isNew else { return (record, false) }
         metrics.started.increment()
+        if record.queue != nil { admissions.noteQueue() }
         if record.owner == node, record.epoch == run.record.epoch, record.state == .running {
             let head = run.events.last.map(ChainHead.init(after:))
             if let head {

@@ -77,6 +77,7 @@ extension Engine {
         if rows.isEmpty { return nil }
         let hosted = try await hostedAnywhere()
         var left = rows, taken: [ScheduleKey: [Timestamp: RunID]] = [:], pause: Duration?
+        var unknownQueues: [ScheduleKey: String] = [:]
         for attempt in 0...Self.tries {
             var turns: [(row: ScheduleRow, turn: ScheduleTurn, change: ScheduleChange)] = []
             for row in left {
@@ -89,7 +90,7 @@ extension Engine {
                 // As far as it is known which due times have runs, nothing is in the way any more.
                 turn.startsNothing = attempt == Self.tries
                 turn.closed = try await store.closed(document.open + turn.taken.map { .init(run: $0.value, due: $0.key) })
-                let change = change(of: row, &turn, document, hosted)
+                let change = change(of: row, &turn, document, hosted, unknownQueue: unknownQueues[row.key])
                 turns.append((row, turn, change))
             }
             if turns.isEmpty { return pause }
@@ -103,6 +104,9 @@ extension Engine {
                     taken[row.key, default: [:]].merge(try await runs(of: turn, row)) { $1 }
                     left.append(row)
                 case .refused(.conflict): pause = .seconds(1)
+                case .refused(.queueUnknown(let name)):
+                    unknownQueues[row.key] = name
+                    left.append(row)
                 default:
                     pause = pause ?? .seconds(60)
                     logger.error(
@@ -128,14 +132,19 @@ extension Engine {
     }
 
     private func change(
-        of row: ScheduleRow, _ turn: inout ScheduleTurn, _ document: ScheduleDocument, _ hosted: [ClaimRequest.Hosted]
+        of row: ScheduleRow, _ turn: inout ScheduleTurn, _ document: ScheduleDocument, _ hosted: [ClaimRequest.Hosted],
+        unknownQueue: String?
     ) -> ScheduleChange {
         turn.run()
         let version = document.version(hosted: hosted)
-        if version == nil, !turn.starts.isEmpty {
-            // Nothing is decided: the due times come again when there is somebody.
+        var trouble = unknownQueue.map { "There is no queue '\($0)' in this namespace." }
+        if version == nil {
+            trouble = "No living node hosts workflow '\(document.schedule.workflow)', and the schedule names no version."
+        }
+        if let trouble, !turn.starts.isEmpty {
+            // Nothing is decided: the due times come again when there is somebody, or something.
             var waiting = document
-            waiting.trouble = "No living node hosts workflow '\(document.schedule.workflow)', and the schedule names no version."
+            waiting.trouble = trouble
             waiting.due = turn.now + .seconds(30)
             turn = ScheduleTurn(waiting, key: row.key, now: turn.now, makeID: turn.makeID)
         } else if !turn.starts.isEmpty {

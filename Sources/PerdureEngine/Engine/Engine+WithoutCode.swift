@@ -45,12 +45,12 @@ extension Engine {
             return try await cannotRead(claim, error)
         }
         var claim = claim, rows = rows, hasMore = hasMore
-        while hasMore, !caretaker.isAfterEnd, rows.contains(where: { $0.delivery.kind == .terminate }) {
+        while hasMore, caretaker.ending(by: rows) != nil {
             caretaker.decline(rows)
             guard try await commit(&caretaker, of: &claim) else { return reload(claim.record.id) }
             let page = try await store.inbox(run: claim.record.number, after: 0)
             hasMore = page.hasMore
-            rows = try await withInterventions(page.rows, hasMore: hasMore, of: claim.record.number)
+            rows = try await withInterventions(page.rows, hasMore: hasMore, of: claim.record)
         }
         caretaker.take(rows)
         if caretaker.hasToUndo {
@@ -105,9 +105,24 @@ extension Engine {
     }
 
     /// The first messages of a run, and behind them those that may concern it without its code.
-    func withInterventions(_ rows: [InboxRow], hasMore: Bool, of run: Int64) async throws(StoreError) -> [InboxRow] {
+    func withInterventions(_ rows: [InboxRow], hasMore: Bool, of record: RunRecord) async throws(StoreError) -> [InboxRow] {
         guard hasMore, let last = rows.last?.number else { return rows }
-        return rows + (try await store.interventions(run: run)).filter { $0.number > last }
+        var later = try await store.interventions(run: record.number).filter { $0.number > last }
+        if !record.isAdmitted, let cancel = try await firstCancel(of: record.number, after: last) {
+            later.append(cancel)
+            later.sort { $0.number < $1.number }
+        }
+        return rows + later
+    }
+
+    private func firstCancel(of run: Int64, after number: Int64) async throws(StoreError) -> InboxRow? {
+        var last = number
+        while true {
+            let page = try await store.inbox(run: run, after: last)
+            if let cancel = page.rows.first(where: { $0.delivery.kind == .cancel }) { return cancel }
+            guard page.hasMore, let end = page.rows.last?.number else { return nil }
+            last = end
+        }
     }
 
     /// Commits what the caretaker has come to, while the run stays owned. Returns whether the run is still this node's.
@@ -127,7 +142,8 @@ extension Engine {
 
     /// Back to where the run stood, unless it ended or can go on now as soon as there is code for it.
     private func transition(of claim: ClaimedRun, after caretaker: Caretaker) -> RunTransition {
-        if caretaker.hasTerminated || caretaker.isAfterEnd { return RunTransition(to: .terminated) }
+        if let end = caretaker.end { return RunTransition(to: end) }
+        if caretaker.isAfterEnd { return RunTransition(to: .terminated) }
         let standing = caretaker.view.standing
         if let pause = standing.pause { return RunTransition(to: .paused, note: pause.note, version: caretaker.version) }
         if standing.isPoisoned {
@@ -148,6 +164,8 @@ extension Engine {
     /// The history is sound as far as can be told, but not for this build to read. Nothing of it can be looked after either: its messages
     /// wait for a release that can.
     func setAside(_ claim: ClaimedRun, _ message: String) {
+        // It goes back into its queue, and shows what it is when it is admitted.
+        guard claim.record.isAdmitted else { return giveBack(claim, to: claim.restoring, rings: false) }
         switch claim.previous {
         case .blocked:
             // That a build does not fit is on record already.
@@ -219,7 +237,8 @@ extension ClaimedRun {
         switch previous {
         case .waiting, .parked, .paused, .blocked, .terminated:
             RunTransition(to: previous, wakeAt: previousWakeAt, note: previousNote)
-        case .ready, .running, .quarantined, .completed, .failed, .cancelled:
+        // One that is not admitted goes back to its line with that.
+        case .queued, .ready, .running, .quarantined, .completed, .failed, .cancelled:
             RunTransition(to: .ready)
         }
     }

@@ -45,6 +45,7 @@ public final class Engine: Service {
     let inboxes: InboxLook
     let bell: Bell
     let schedules: ScheduleWatch
+    let admissions: AdmissionWatch
     let waiters: RunWaiters
     let state: Mutex<EngineState>
     /// How what it does beside its runs goes.
@@ -109,6 +110,8 @@ public final class Engine: Service {
         pumpAlarm = scheduler.makeAlarm()
         let schedules = ScheduleWatch(alarm: scheduler.makeAlarm())
         self.schedules = schedules
+        let admissions = AdmissionWatch(alarm: scheduler.makeAlarm())
+        self.admissions = admissions
         lead = Lead(configuration.lead)
         inboxes = InboxLook(store: self.store, clock: clock, scheduler: scheduler, runtime: runtime, logger: logger)
         bodyExecutor = BodyExecutor(lends: configuration.threads > 1, runtime: runtime)
@@ -125,7 +128,7 @@ public final class Engine: Service {
             runtime: runtime, lookout: lease == nil ? nil : Lookout(store: self.store, scheduler: scheduler, logger: logger))
         self.waiters = waiters
         client = Self.client(
-            of: self.store, waiters, bell, schedules, journal, random: configuration.random, build: build)
+            of: self.store, waiters, bell, schedules, admissions, journal, random: configuration.random, build: build)
         self.store.onOutsideDelivery {
             bell.ring()
             schedules.bell.ring()
@@ -158,10 +161,17 @@ public final class Engine: Service {
 
     /// A client whose messages go through the journal, and are looked for at once.
     private static func client(
-        of store: any Store, _ waiters: RunWaiters, _ bell: Bell, _ schedules: ScheduleWatch, _ journal: Journal,
+        of store: any Store, _ waiters: RunWaiters, _ bell: Bell, _ schedules: ScheduleWatch, _ admissions: AdmissionWatch,
+        _ journal: Journal,
         random: @escaping @Sendable () -> UInt64, build: String
     ) -> Client {
-        Client(store: store, waiters: waiters, random: random, build: build) { item in
+        Client(
+            store: store, waiters: waiters, random: random, build: build,
+            onQueueChange: {
+                admissions.noteQueue()
+                bell.ring()
+            }
+        ) { item in
             defer {
                 bell.ring()
                 if case .schedule = item { schedules.bell.ring() }

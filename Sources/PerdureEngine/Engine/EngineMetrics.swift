@@ -7,6 +7,7 @@ struct EngineMetrics: Sendable {
     let attemptsFailed = Counter(label: "perdure_step_attempts_failed_total")
     let inDoubt = Counter(label: "perdure_steps_in_doubt_total")
     let started = Counter(label: "perdure_runs_started_total")
+    let admitted = Counter(label: "perdure_runs_admitted_total")
     let closed = Counter(label: "perdure_runs_closed_total")
     let blocked = Counter(label: "perdure_runs_blocked_total")
     let quarantined = Counter(label: "perdure_runs_quarantined_total")

@@ -33,8 +33,8 @@ public enum Intervention: Sendable, Hashable {
     /// The states in which it makes sense.
     package var states: [RunState] {
         switch self {
-        case .cancel, .terminate, .repin: [.ready, .running, .waiting, .blocked, .parked, .paused]
-        case .pause: [.ready, .running, .waiting, .blocked, .parked]
+        case .cancel, .terminate, .repin: [.queued, .ready, .running, .waiting, .blocked, .parked, .paused]
+        case .pause: [.queued, .ready, .running, .waiting, .blocked, .parked]
         case .unpause: [.paused]
         case .retry: [.parked, .blocked]
         }

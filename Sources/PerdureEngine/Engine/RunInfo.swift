@@ -15,7 +15,7 @@ public struct RunInfo: Sendable, Hashable {
     public let version: String
     /// The key it was started with, if any.
     public let key: String?
-    /// `ready`, `running`, `waiting`, `blocked`, `parked`, `paused`, `quarantined`, `completed`, `continued`, `failed`, `cancelled` or
+    /// `queued`, `ready`, `running`, `waiting`, `blocked`, `parked`, `paused`, `quarantined`, `completed`, `continued`, `failed`, `cancelled` or
     /// `terminated`.
     public let state: String
     /// Whether the run has ended, however it did.

@@ -32,6 +32,7 @@ extension CommitResult {
                     metadata: [("run", existing.id.description)])
             }
             return (existing, false)
+        case .refused(.queueUnknown(let name)): throw PerdureError(queueUnknown: name)
         case .refused(let refusal):
             throw PerdureError(
                 .storeUnavailable, "The store refused the run: \(refusal). Nothing was started; change it, or try again.")
@@ -46,7 +47,7 @@ extension CommitResult {
 extension Client {
     /// Writes the run into the store, beside the engine that takes it on at once, or finds the one that has the key.
     ///
-    /// - Throws: `PerdureError` with `run_conflict` or the store's code.
+    /// - Throws: `PerdureError` with `run_conflict`, `queue_unknown` or the store's code.
     package func place(
         _ workflow: RegisteredWorkflow, _ input: Payload, _ options: StartOptions, _ configuration: EngineConfiguration,
         by sender: Principal

@@ -77,7 +77,7 @@ extension Caretaker {
 
     /// Whether something is to be undone here and now. Everything else has been recorded.
     var hasToUndo: Bool {
-        guard !hasTerminated, obstacle == nil else { return false }
+        guard end == nil, obstacle == nil else { return false }
         if let request = view.resetting {
             let survey = view.survey(of: request)
             let isOpen =

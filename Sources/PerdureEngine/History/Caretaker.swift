@@ -9,14 +9,18 @@ import PerdureStore
 /// It ends a run, and it records what a person knows of a step in doubt. It says what is to be undone, where that needs no code.
 /// Everything else waits for the code. What depends on the code cannot be checked: that the step had the result that is said, or what
 /// its policy makes of an exhausted one.
+///
+/// A run that still waits in a queue has done nothing: it is also cancelled, and ends when its deadline passes.
 struct Caretaker {
     let identity: RunIdentity
     /// The run had been terminated before; only what is in doubt can still be cleared up.
     let isAfterEnd: Bool
+    /// The run waits in a queue: none of its code has ever run.
+    let isUnadmitted: Bool
     /// What the steps gave that messages speak of, or that are to be undone.
     private var outputs: [String: [UInt8]] = [:]
     private let subjects: Set<String>?
-    private let now: Timestamp
+    let now: Timestamp
     /// The typed steps that can be undone here, and what history says of steps that may be.
     let registry: StepRegistry
     private(set) var recorded: [String: RecordedStep] = [:]
@@ -29,11 +33,13 @@ struct Caretaker {
     var held: [Int64] = []
     private(set) var settles: [BusinessKeySettlement] = []
     private(set) var deliveries: [Delivery] = []
-    /// The run is to be terminated with these messages.
-    private(set) var isEnding = false
+    /// The run is to end with these messages.
+    var isEnding: Bool { ending != nil }
+    private var ending: Ending?
     /// Something was cleared up that the code may have waited for.
     var hasResolved = false
-    private(set) var hasTerminated = false
+    /// How the run has ended, if it has with this.
+    private(set) var end: RunState?
     /// The run was poisoned, and may try again.
     private(set) var hasUnparked = false
     /// The run goes on from an earlier point.
@@ -47,6 +53,7 @@ struct Caretaker {
     init(_ claim: ClaimedRun, about subjects: Set<String>? = nil, registry: StepRegistry = .empty, now: Timestamp) {
         identity = RunIdentity(claim.record)
         isAfterEnd = claim.record.state == .terminated
+        isUnadmitted = !claim.record.isAdmitted
         self.subjects = subjects
         self.now = now
         self.registry = registry
@@ -83,8 +90,7 @@ struct Caretaker {
 
     /// Takes in the messages that need no code, and, when the run ends, all of them.
     mutating func take(_ rows: [InboxRow]) {
-        let termination = isAfterEnd ? nil : rows.first { $0.delivery.kind == .terminate }
-        isEnding = termination != nil
+        ending = ending(by: rows)
         let takesEnds = rows.contains { $0.delivery.kind == .reset }
         for row in rows {
             if hasBegun(row) {
@@ -92,42 +98,41 @@ struct Caretaker {
                 continue
             }
             switch row.delivery.kind {
-            case .resolve where termination == nil:
+            case .resolve where ending == nil:
                 resolve(row)
                 settle(row)
             case .resolve:
                 consumed.append(row.number)
                 resolve(row)
-            case .retry where termination == nil && row.isRetryOfRun && view.isPoisoned && !view.isPaused:
+            case .retry where ending == nil && row.isRetryOfRun && view.isPoisoned && !view.isPaused:
                 unpark(row)
                 settle(row)
-            case .unpause where termination == nil:
+            case .unpause where ending == nil:
                 intervene(row)
                 settle(row)
             case .pause, .unpause, .repin:
                 consumed.append(row.number)
-                if termination == nil { intervene(row) } else { decline(row) }
+                if ending == nil { intervene(row) } else { decline(row) }
             case .reset:
-                if termination == nil { reset(row) } else { decline(row) }
+                if ending == nil { reset(row) } else { decline(row) }
                 settle(row)
-            case .childResult where termination == nil && takesEnds:
+            case .childResult where ending == nil && takesEnds:
                 consumed.append(row.number)
                 recordEnd(of: row)
-            case _ where termination == nil:
+            case _ where ending == nil:
                 break
             default:
                 consumed.append(row.number)
-                if row.number != termination?.number { decline(row) }
+                if row.number != ending?.row?.number { decline(row) }
             }
         }
-        if let termination { terminate(termination) }
+        if let ending { end(ending) }
     }
 
     /// Takes in the messages of a run that ends as soon as all others are taken in, but for the one that ends it.
     mutating func decline(_ rows: [InboxRow]) {
-        let termination = rows.first { $0.delivery.kind == .terminate }
-        isEnding = true
-        for row in rows where row.number != termination?.number {
+        ending = ending(by: rows)
+        for row in rows where row.number != ending?.row?.number {
             consumed.append(row.number)
             if hasBegun(row) { continue }
             if row.delivery.kind == .resolve { resolve(row) } else { decline(row) }
@@ -272,19 +277,21 @@ struct Caretaker {
                 key: BusinessKey(namespace: identity.namespace, step: name, key: key), subject: subject, end: end))
     }
 
-    // MARK: Termination
+    // MARK: The end
 
     private mutating func decline(_ row: InboxRow) {
         switch row.delivery.kind {
         case .keySettled: break
         case .childResult: recordEnd(of: row)
-        default: record(row.unheard)
+        default:
+            if case .termination? = ending { return record(row.unheard) }
+            record(row.unheard(.runClosed, "the run has ended in its queue"))
         }
     }
 
     /// Ends the run. What may have happened is what has an open intent, or was due when a process died; plain steps that were under way
     /// have left no trace, and the event says so.
-    private mutating func terminate(_ row: InboxRow) {
+    mutating func terminate(_ row: InboxRow) {
         for step in view.stepsToUndo { keepKey(of: step.subject) }
         let unsettled = view.unsettledSteps.filter { !$0.isInDoubt }
         for step in unsettled { doubt(step, .terminated) }
@@ -296,12 +303,16 @@ struct Caretaker {
         }
         for child in view.openChildren { terminate(child, row) }
         let reason = row.delivery.payload.flatMap { try? JSONValue.parse($0, what: "a reason") }
-        let final = EventDraft(.runTerminated, attributes: row.attributes(("without_code", true), ("reason", reason)))
+        close(
+            with: EventDraft(.runTerminated, attributes: row.attributes(("without_code", true), ("reason", reason))), .terminated)
+    }
+
+    mutating func close(with final: EventDraft, _ state: RunState) {
         record(final)
         let result = ChildResult.delivery(
             of: final, run: identity.id, first: view.continues?.first ?? identity.id, to: view.parent)
         if let result { deliveries.append(result) }
-        hasTerminated = true
+        end = state
     }
 
     // MARK: Children

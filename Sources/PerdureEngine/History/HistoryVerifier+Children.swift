@@ -122,7 +122,7 @@ extension HistoryVerifier {
             wrong(end, .succession, "\(name) does not say that it continues this run.")
         }
         if begin.input != end.output { wrong(end, .succession, "\(name) was started with another input.") }
-        for member in ["workflow", "key", "by", "parent", "deadline"] where attributes[member] != own[member] {
+        for member in ["workflow", "key", "by", "parent", "deadline", "queue"] where attributes[member] != own[member] {
             wrong(end, .succession, "\(name) has another \(member) than this run.")
         }
     }

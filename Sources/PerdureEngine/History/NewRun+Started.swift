@@ -9,6 +9,7 @@ extension NewRun {
     ///   - input: Has been checked to be readable by the workflow.
     ///   - build: Of the process that starts the run.
     ///   - node: The node that starts it, if one does.
+    ///   - isOwned: Whether that node owns it from the beginning; never where the options name a queue.
     package init(
         _ workflow: RegisteredWorkflow, input: Payload, options: StartOptions, namespace: String, by sender: Principal,
         build: String? = nil, node: NodeID? = nil, isOwned: Bool = false, now: Timestamp, random: () -> UInt64
@@ -18,17 +19,18 @@ extension NewRun {
         let record = RunRecord(
             id: id, namespace: namespace, workflow: workflow.name, version: workflow.version.description, key: options.key,
             inputDigest: SaltedDigest.hex(salt: salt, canonicalBytes: input.bytes), salt: salt,
-            state: isOwned ? .running : .ready,
-            epoch: isOwned ? 1 : 0, owner: isOwned ? node : nil, createdAt: now)
+            state: options.queue != nil ? .queued : isOwned ? .running : .ready,
+            epoch: isOwned ? 1 : 0, owner: isOwned ? node : nil,
+            wakeAt: options.queue == nil ? nil : options.deadline.map { now + $0 }, createdAt: now)
         let attributes = Attributes.make(
             ("workflow", .string(record.workflow)), ("version", .string(record.version)),
             ("key", options.key.map(JSONValue.string)), ("labels", options.labels?.json),
-            ("deadline", options.deadline.map { JSONValue(now + $0) }), ("by", JSONValue(sender)),
+            ("deadline", options.deadline.map { JSONValue(now + $0) }), ("queue", options.queue?.json), ("by", JSONValue(sender)),
             ("build", .string(build ?? BuildFingerprint.current)), ("node", node.map { .string($0.rawValue) }))
         var head = ChainHead.start(namespace: namespace, run: id.description)
         let event = head.append(
             EventDraft(.runStarted, attributes: attributes, input: .inline(input.bytes)), run: id.description, now: now)
-        self.init(record: record, events: [event])
+        self.init(record: record, events: [event], place: options.queue)
     }
 }
 
@@ -37,9 +39,13 @@ package struct StartOptions: Sendable {
     package let key: String?
     package let labels: Labels?
     package let deadline: Duration?
+    /// The place in a queue that the run waits in.
+    package let queue: QueuePlace?
 
     /// - Throws: `PerdureError` with `name_invalid` or `label_invalid`.
-    package init(key: String?, labels: [String: String], deadline: Duration?) throws(PerdureError) {
+    package init(
+        key: String?, labels: [String: String], deadline: Duration?, queue: QueuePlace? = nil
+    ) throws(PerdureError) {
         self.key = key.map(Name.normalized)
         if let key = self.key, !Name.isKey(key) {
             throw PerdureError(
@@ -47,6 +53,8 @@ package struct StartOptions: Sendable {
         }
         self.labels = labels.isEmpty ? nil : try Labels(labels)
         self.deadline = deadline.map { max($0, .milliseconds(1)) }
+        if let flaw = queue?.flaw { throw PerdureError(.nameInvalid, "\(flaw).") }
+        self.queue = queue
     }
 }
 

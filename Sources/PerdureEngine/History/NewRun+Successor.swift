@@ -18,7 +18,7 @@ extension NewRun {
             ("workflow", .string(run.workflow)), ("version", .string(successor.version)),
             ("key", successor.key.map(JSONValue.string)), ("labels", JSONValue.object(labels).when(!labels.members.isEmpty)),
             ("deadline", successor.deadline.map { JSONValue($0) }), ("by", JSONValue(successor.starter)),
-            ("parent", successor.parent?.json),
+            ("queue", successor.place?.json), ("parent", successor.parent?.json),
             ("continues", ContinuedRun(run: successor.previous, first: successor.first).json),
             ("build", .string(build)), ("node", .string(node)))
         var head = ChainHead.start(namespace: run.namespace, run: successor.id.description)

@@ -57,6 +57,8 @@ package struct RunExplanation: Sendable {
     /// Says something that neither the row nor the history knows.
     mutating func add(_ sentence: String) { sentences.append(sentence) }
 
+    mutating func move(_ words: [String], _ purpose: String) { moves.append(Move(words, purpose)) }
+
     private var run: String { record.id.description }
 
     private func time(_ time: Timestamp) -> String { ReadableTime.point(time, seenAt: now) }
@@ -75,6 +77,7 @@ package struct RunExplanation: Sendable {
     private var opening: String {
         let name = "Run \(run) of \(record.workflow) \(record.version)"
         switch record.state {
+        case .queued: return "\(name) is queued: it begins when its queue has a place for it."
         case .ready: return "\(name) is ready: the next engine that hosts \(record.workflow) \(record.version) takes it on."
         case .running:
             let owner = record.owner?.rawValue ?? "unknown"

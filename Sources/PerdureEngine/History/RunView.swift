@@ -101,6 +101,10 @@ package struct RunView: Sendable {
     package private(set) var parent: ParentLink?
     /// The run that this one continues.
     package private(set) var continues: ContinuedRun?
+    /// The queue that the run was started into.
+    package private(set) var queue: QueuePlace?
+    /// When the run is to be cancelled if it has not ended.
+    package private(set) var deadline: Timestamp?
     package private(set) var isCancelling = false
     /// A reset that was asked for and has not been carried out yet.
     package private(set) var resetting: ResetRequest?
@@ -153,6 +157,8 @@ package struct RunView: Sendable {
             starter = attributes["by"].flatMap(Principal.init)
             parent = attributes["parent"].flatMap(ParentLink.init)
             continues = attributes["continues"].flatMap(ContinuedRun.init)
+            deadline = attributes.timestamp("deadline")
+            queue = attributes["queue"].flatMap(QueuePlace.init)
             origin = attributes["fork"].flatMap(ForkOrigin.init)
         case .runCancelRequested:
             (isCancelling, cancelRequestedAt) = (true, event.seq)

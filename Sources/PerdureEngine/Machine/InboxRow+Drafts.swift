@@ -21,11 +21,14 @@ extension InboxRow {
     }
 
     /// What becomes of a message that comes while the run is being terminated.
-    var unheard: EventDraft {
+    var unheard: EventDraft { unheard(.runTerminated, "the run is being terminated") }
+
+    /// What becomes of a message to a run that ends, and whose code does not hear of it.
+    func unheard(_ code: PerdureError.Code, _ message: String) -> EventDraft {
         switch delivery.kind {
         case .signal: signal(.signalUndelivered)
         case .update: unheardUpdate
-        default: refusal(.runTerminated, "the run is being terminated")
+        default: refusal(code, message)
         }
     }
 

@@ -96,14 +96,6 @@ extension RunMachine {
         return draft(step, step.kinds.failed, attributes, output: failure.payload)
     }
 
-    func failed(_ failure: StepFailure) -> EventDraft {
-        let attributes: Attributes = [
-            "code": .string(failure.code), "type": .string(failure.typeName), "message": .string(failure.message),
-            "definite": .bool(failure.isDefinite), "attempt": JSONValue(failure.attempts),
-        ]
-        return EventDraft(.runFailed, attributes: attributes, output: failure.payload.map { .inline(Array($0)) })
-    }
-
     /// Why the step has no undo, for the first event that speaks of it, which also has its input.
     private func firstReason(of step: StepOperation) -> JSONValue? {
         step.isInputRecorded ? nil : step.request.irreversible.map(JSONValue.string)
@@ -159,5 +151,29 @@ extension RunMachine {
             namespace: identity.namespace, run: identity.id,
             subject: Mutant.isOn("one key for two steps") ? "" : step.request.subject, step: step.request.name,
             businessKey: step.request.businessKey, generation: step.keyGeneration, isUndo: step.family == .undo)
+    }
+}
+
+extension EventDraft {
+    static func runFailed(_ failure: StepFailure) -> EventDraft {
+        let attributes: Attributes = [
+            "code": .string(failure.code), "type": .string(failure.typeName), "message": .string(failure.message),
+            "definite": .bool(failure.isDefinite), "attempt": JSONValue(failure.attempts),
+        ]
+        return EventDraft(.runFailed, attributes: attributes, output: failure.payload.map { .inline(Array($0)) })
+    }
+
+    /// The run is cancelled because it has taken too long.
+    static func deadlinePassed(_ deadline: Timestamp?) -> EventDraft {
+        EventDraft(
+            .runCancelRequested,
+            attributes: .make(("by", JSONValue(Principal(.timer, "deadline"))), ("deadline", deadline.map { JSONValue($0) })))
+    }
+}
+
+extension StepFailure {
+    /// How a run ends that was cancelled because of its deadline.
+    static var passedDeadline: StepFailure {
+        StepFailure(code: deadlinePassed, message: "the run's deadline passed before it ended")
     }
 }

@@ -57,9 +57,7 @@ extension RunMachine {
 
     private mutating func deadlinePassed() -> EventDraft {
         batch.hasCancel = true
-        return EventDraft(
-            .runCancelRequested,
-            attributes: .make(("by", JSONValue(Principal(.timer, "deadline"))), ("deadline", deadline.map { JSONValue($0) })))
+        return .deadlinePassed(deadline)
     }
 
     private func isDue(_ id: OperationID) -> Bool {

@@ -89,6 +89,7 @@ extension RunMachine {
             if let version = attributes["version"]?.stringValue { goOn(as: version) }
             key = attributes["key"]?.stringValue
             firstOfChain = attributes["continues"].flatMap(ContinuedRun.init)?.first ?? identity.id
+            place = attributes["queue"].flatMap(QueuePlace.init)
             changeLabels(attributes)
             if let origin = attributes["fork"].flatMap(ForkOrigin.init) {
                 copiedUntil = origin.copied

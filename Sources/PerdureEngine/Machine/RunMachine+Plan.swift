@@ -299,19 +299,19 @@ extension RunMachine {
 
     private func finalEvent(_ result: RootResult) -> EventDraft {
         switch (verdict, result) {
-        case (let failure?, _): failed(failure)
+        case (let failure?, _): .runFailed(failure)
         case (nil, .completed(let output)): EventDraft(.runCompleted, output: .inline(output))
         case (nil, .continued):
             succession.map(continued)
-                ?? failed(
+                ?? .runFailed(
                     StepFailure(
                         code: StepFailure.workflowFailed, message: "the run was to be continued, but nothing says as what"))
-        case (nil, .failed(let failure)): failed(failure)
+        case (nil, .failed(let failure)): .runFailed(failure)
         case (nil, .cancelled) where hasPassedDeadline:
-            failed(StepFailure(code: StepFailure.deadlinePassed, message: "the run's deadline passed before it ended"))
+            .runFailed(.passedDeadline)
         case (nil, .cancelled) where cancelWasRequested: EventDraft(.runCancelled)
         case (nil, .cancelled):
-            failed(
+            .runFailed(
                 StepFailure(
                     code: StepFailure.stepFailed, typeName: "CancellationError", message: "the workflow threw CancellationError"))
         }

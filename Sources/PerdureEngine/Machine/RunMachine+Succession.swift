@@ -21,6 +21,7 @@ package struct SuccessorStart: Sendable {
     package var key: String?
     package var deadline: Timestamp?
     package var labels: [String: String]
+    package var place: QueuePlace?
     /// The run that it continues, and the first one of them all.
     package var previous: RunID
     package var first: RunID
@@ -79,7 +80,8 @@ extension RunMachine {
     func startSuccessor(_ succession: Succession, into drafts: inout Drafts) {
         drafts.successor = SuccessorStart(
             id: successorID, version: succession.version, input: succession.input, starter: starter ?? .run(identity.id),
-            parent: parent, key: key, deadline: deadline, labels: labels, previous: identity.id, first: firstOfChain)
+            parent: parent, key: key, deadline: deadline, labels: labels, place: place, previous: identity.id, first: firstOfChain
+        )
         var left: [(seq: Int64, delivery: Delivery)] = []
         for (name, signals) in signalBuffer.sorted(by: { $0.key < $1.key }) {
             left += signals.map { ($0.origin.seq, $0.origin.delivery(.signal, name, $0.payload, to: successorID)) }

@@ -73,6 +73,8 @@ package struct RunMachine: Sendable {
     /// What the first event says, for a run that continues this one; labels as they were changed since.
     var key: String?
     var labels: [String: String] = [:]
+    /// The place in a queue that it was started into.
+    var place: QueuePlace?
     /// The first run of the chain that this one is part of.
     var firstOfChain: RunID
     /// When the run is to be cancelled, and whether that is why it was.

@@ -20,6 +20,10 @@ struct NoStore: Store {
     func commit(_ items: [CommitItem]) async throws(StoreError) -> [CommitResult] { try none() }
     func transact(_ transaction: StoreTransaction) async throws(StoreError) -> TransactionResult { try none() }
     func claim(_ request: ClaimRequest) async throws(StoreError) -> Claimed { try none() }
+    func admit() async throws(StoreError) -> Admission { try none() }
+    func setQueue(_ queue: QueueKey, _ limits: QueueLimits, by: Principal) async throws(StoreError) { try none() }
+    func queues(namespace: String?) async throws(StoreError) -> [QueueStanding] { try none() }
+    func queuePosition(of run: Int64) async throws(StoreError) -> QueuePosition? { try none() }
     func nextWake(hosted: [ClaimRequest.Hosted]) async throws(StoreError) -> Timestamp? { try none() }
     func keyHolder(_ key: BusinessKey) async throws(StoreError) -> BusinessKeyRecord? { try none() }
     func awaitKey(_ key: BusinessKey, run: Int64, subject: String) async throws(StoreError) -> BusinessKeyRecord? { try none() }

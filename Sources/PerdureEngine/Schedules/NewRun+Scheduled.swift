@@ -12,18 +12,21 @@ extension NewRun {
         let workflowKey = key.workflowKey(of: start.due)
         let record = RunRecord(
             id: start.run, namespace: key.namespace, workflow: schedule.workflow, version: version, key: workflowKey,
-            inputDigest: SaltedDigest.hex(salt: salt, canonicalBytes: input), salt: salt, state: .ready, createdAt: now)
+            inputDigest: SaltedDigest.hex(salt: salt, canonicalBytes: input), salt: salt,
+            state: schedule.queue == nil ? .ready : .queued,
+            wakeAt: schedule.queue == nil ? nil : schedule.deadline.map { now + $0 }, createdAt: now)
         let labels = try? schedule.labels.isEmpty ? nil : Labels(schedule.labels)
         let attributes = Attributes.make(
             ("workflow", .string(record.workflow)), ("version", .string(version)), ("key", .string(workflowKey)),
             ("labels", labels?.json), ("deadline", schedule.deadline.map { JSONValue(now + $0) }),
+            ("queue", schedule.queue?.json),
             ("by", JSONValue(start.cause.starter ?? document.actor)),
             ("schedule", ["id": .string(key.id), "due": JSONValue(start.due), "cause": .string(start.cause.name)]),
             ("build", .string(build ?? BuildFingerprint.current)), ("node", node.map { .string($0.rawValue) }))
         var head = ChainHead.start(namespace: key.namespace, run: start.run.description)
         let event = head.append(
             EventDraft(.runStarted, attributes: attributes, input: .inline(input)), run: start.run.description, now: now)
-        self.init(record: record, events: [event])
+        self.init(record: record, events: [event], place: schedule.queue)
     }
 }
 

@@ -33,6 +33,8 @@ public struct Schedule: Sendable, Hashable {
     public var labels: [String: String] = [:]
     /// How long each run may take; see `Engine.start`.
     public var deadline: Duration?
+    /// The place that each run takes in a queue of the schedule's namespace; nil for none. What waits there counts as open.
+    public var queue: QueuePlace?
     /// What happens while the run before is still open. Default: `.skip`.
     public var overlap = Overlap.skip
     /// How late a run may start. A due time that nobody could act on for longer, because no engine ran, is missed, and counted.
@@ -74,6 +76,7 @@ public struct Schedule: Sendable, Hashable {
                 .nameInvalid,
                 "'\(workflow.prefix(100))' cannot be a workflow's name: use 1 to 128 letters, digits, '-', '_' and '.'.")
         }
+        if let flaw = queue?.flaw { throw PerdureError(.nameInvalid, "\(flaw).") }
         if let version, !version.isValid {
             throw PerdureError(
                 .nameInvalid, "'\(version.description.prefix(100))' cannot be a version of workflow '\(workflow)'.")
@@ -120,6 +123,7 @@ extension Schedule {
         }
         object["version"] = version.map { .string($0.description) }
         object["deadline"] = deadline.map { .integer($0.microseconds) }
+        object["queue"] = queue?.json
         if !labels.isEmpty {
             object["labels"] = .object(JSONObject(labels.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) }))
         }
@@ -143,6 +147,7 @@ extension Schedule {
         self.init(spec, workflow: workflow, input: Data(input.utf8))
         version = value["version"]?.stringValue.map { WorkflowVersion($0) }
         deadline = value["deadline"]?.integerValue.map { .microseconds($0) }
+        queue = value["queue"].flatMap(QueuePlace.init)
         for member in value["labels"]?.objectValue?.members ?? [] { labels[member.key] = member.value.stringValue }
         self.overlap = overlap
         self.catchUp = .microseconds(catchUp)

@@ -55,7 +55,7 @@ extension MemoryState {
             head.hash == advance.head.hash
         else { return false }
         let record = runs[index].record
-        return record.epoch == advance.epoch && record.state == transition.state && record.wakeAt == transition.wakeAt
+        return record.epoch == advance.epoch && record.stands(as: transition)
     }
 
     // MARK: What is refused
@@ -68,6 +68,7 @@ extension MemoryState {
             }
         }
         if let transition = advance.transition {
+            if let flaw = runs[index].record.flaw(of: transition) { return .invalid(flaw) }
             if transition.state == .blocked, transition.blockedBuild == nil, runs[index].blockedBuilds.isEmpty {
                 return .invalid("a blocked run needs the build that it is blocked for")
             }
@@ -103,7 +104,7 @@ extension MemoryState {
             }
         }
         if let transition = advance.transition {
-            guard transition.wakeAt == nil || transition.state == .waiting || transition.state == .parked else {
+            guard transition.wakeAt == nil || [.waiting, .parked, .queued].contains(transition.state) else {
                 return "a run that is \(transition.state.rawValue) has no time to wake"
             }
             guard !transition.needsRetry || transition.state == .parked else {

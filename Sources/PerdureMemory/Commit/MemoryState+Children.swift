@@ -11,8 +11,8 @@ extension MemoryState {
             return .invalid("a child needs its first event, and the others in sequence")
         }
         let record = child.record
-        guard record.owner == nil, record.key == nil, record.origin == nil, !record.state.isFinal else {
-            return .invalid("a child begins open, without an owner and without a key")
+        guard record.owner == nil, record.key == nil, record.origin == nil, !record.state.isFinal, child.place == nil else {
+            return .invalid("a child begins open, without an owner, a key and a place in a queue")
         }
         guard let existing = index(of: record.id) else { return flaw(of: child).map { .invalid($0) } }
         let other = runs[existing].record
@@ -33,7 +33,8 @@ extension MemoryState {
             return .invalid("only a run that closes as continued has a successor")
         }
         let record = successor.record, run = runs[index].record
-        guard record.owner == nil, !record.state.isFinal, record.namespace == run.namespace, record.workflow == run.workflow,
+        guard record.owner == nil, !record.state.isFinal, successor.place == nil, record.namespace == run.namespace,
+            record.workflow == run.workflow,
             record.key == run.key, record.origin == run.chain
         else { return .invalid("a successor begins open and without an owner, and has the workflow, key and origin of its run") }
         guard self.index(of: record.id) == nil, !advance.children.contains(where: { $0.record.id == record.id }) else {
@@ -50,6 +51,6 @@ extension MemoryState {
         if let key = WorkflowKey(runs[index].record) { keys[key] = nil }
         runs[index].record.key = nil
         runs[index].record.successor = successor.record.id
-        insert(successor)
+        insert(successor, after: index)
     }
 }

@@ -29,6 +29,7 @@ extension MemoryState {
         guard run.record.owner == nil || run.record.owner == node else { return .refused(.conflict) }
         if let flaw = flaw(of: run) { return .refused(.invalid(flaw)) }
         if let existing = existing(run.record, first: first) { return existing }
+        if let refusal = refusal(ofPlaceOf: run) { return .refused(refusal) }
         return .created(insert(run))
     }
 
@@ -48,13 +49,21 @@ extension MemoryState {
     }
 
     /// Makes a run of which everything was asked before.
+    ///
+    /// - Parameter former: The run that it continues, whose place in a queue it takes over.
     @discardableResult
-    mutating func insert(_ new: NewRun) -> RunRecord {
+    mutating func insert(_ new: NewRun, after former: Int? = nil) -> RunRecord {
         var record = new.record
         record.number = Int64(runs.count) + 1
+        record.queue =
+            former.map { runs[$0].record.queue }
+            ?? new.place.flatMap { queueIndex(of: $0, in: record.namespace) }.map { Int64($0) + 1 }
+        record.isAdmitted = new.place == nil
         let index = runs.count
         runs.append(
-            MemoryRun(record: record, queue: queue(of: record.workflow, record.version), since: record.createdAt))
+            MemoryRun(record: record, work: workNumber(of: record.workflow, record.version), since: record.createdAt))
+        runs[index].place = former.map { runs[$0].place } ?? new.place
+        if new.place != nil { runs[index].deadline = record.wakeAt }
         numbers[record.id] = record.number
         if let key = WorkflowKey(record) { keys[key] = record.number }
         if let origin = record.origin { chainEnds[origin.run] = record.number }
@@ -77,12 +86,13 @@ extension MemoryState {
         guard record.owner == nil || record.state == .running || record.state == .terminated,
             record.state != .running || record.owner != nil
         else { return "a run that is \(record.state.rawValue) cannot have this owner" }
-        guard record.wakeAt == nil || record.state == .waiting || record.state == .parked else {
+        guard record.wakeAt == nil || [.waiting, .parked, .queued].contains(record.state) else {
             return "a run that is \(record.state.rawValue) has no time to wake"
         }
         guard (record.closedAt != nil) == record.state.isFinal || record.state == .quarantined else {
             return "a run that is \(record.state.rawValue) cannot have this closing time"
         }
+        if let flaw = run.flawOfPlace { return flaw }
         guard record.tombstone == nil, record.successor == nil else { return "a run does not begin as one that has ended" }
         return flaw(of: run.events)
     }

@@ -53,19 +53,19 @@ extension MemoryState {
 
     /// Changes the run's row, and what hangs on its state.
     mutating func move(_ index: Int, _ transition: RunTransition, now: Timestamp) {
-        let state = transition.state
-        let queue = transition.version.map { self.queue(of: runs[index].record.workflow, $0) }
+        let state = runs[index].record.landing(of: transition)
+        let work = transition.version.map { workNumber(of: runs[index].record.workflow, $0) }
         change(index) { run in
             run.record.state = state
             if state != .running { run.record.owner = nil }
-            run.record.wakeAt = transition.wakeAt
+            run.record.wakeAt = state == .queued ? run.deadline : transition.wakeAt
             run.record.note = transition.note
             run.record.closedAt = state.isFinal ? run.record.closedAt ?? now : nil
             run.since = now
             run.needsRetry = transition.needsRetry
-            if let queue, let version = transition.version {
+            if let work, let version = transition.version {
                 run.record.version = version
-                run.queue = queue
+                run.work = work
                 // For the code of another version it is an open question whether it fits.
                 run.blockedBuilds = []
             }

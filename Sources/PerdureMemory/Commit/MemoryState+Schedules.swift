@@ -19,6 +19,7 @@ extension MemoryState {
             if let key = WorkflowKey(start.record), let holder = keys[key].flatMap({ index(of: $0) }) {
                 return .keyTaken(runs[holder].record)
             }
+            if let refusal = refusal(ofPlaceOf: start) { return .refused(refusal) }
         }
         put(change.row, at: change.key)
         for start in change.starts { insert(start) }

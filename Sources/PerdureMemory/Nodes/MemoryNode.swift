@@ -8,7 +8,7 @@ struct MemoryNode: Sendable {
     let since: Timestamp
     var endedAt: Timestamp?
     var lease: MemoryLease?
-    /// The runs that it owns, by queue, the oldest first.
+    /// The runs that it owns, those of one workflow and version together, the oldest first.
     var owned = OrderedIndex<OwnedRun>()
     /// The unread messages of these.
     var arrivals = OrderedIndex<Arrival>()
@@ -40,12 +40,12 @@ struct Sighting: Sendable {
 }
 
 struct OwnedRun: Hashable, Comparable, Sendable {
-    let queue: Int
+    let work: Int
     let since: Timestamp
     let run: Int64
 
     static func < (left: OwnedRun, right: OwnedRun) -> Bool {
-        (left.queue, left.since, left.run) < (right.queue, right.since, right.run)
+        (left.work, left.since, left.run) < (right.work, right.since, right.run)
     }
 }
 

@@ -27,11 +27,13 @@ extension MemoryState {
             }
         }
         for hosted in request.hosted {
-            guard let number = queueNumbers[QueueName(hosted.workflow, hosted.version)] else { continue }
-            take(queues[number].ready)
-            take(queues[number].due) { $0.at <= due }
-            take(queues[number].told)
-            for group in queues[number].blocked where !group.builds.contains(build) { take(group.runs) }
+            guard let number = workNumbers[WorkName(hosted.workflow, hosted.version)] else { continue }
+            take(work[number].ready)
+            take(work[number].due) { $0.at <= due }
+            // It is not brought into memory: before it is late there is nothing to be done.
+            take(work[number].queued) { $0.at <= now }
+            take(work[number].told)
+            for group in work[number].blocked where !group.builds.contains(build) { take(group.runs) }
             for node in nodes where node.endedAt != nil { found += orphans(of: node, in: number, limit) }
         }
         var room = limit
@@ -47,10 +49,10 @@ extension MemoryState {
         return found
     }
 
-    private func orphans(of node: MemoryNode, in queue: Int, _ limit: Int) -> [Cause] {
+    private func orphans(of node: MemoryNode, in work: Int, _ limit: Int) -> [Cause] {
         var found: [Cause] = []
-        node.owned.forEach(from: OwnedRun(queue: queue, since: .distantPast, run: 0)) { owned in
-            guard owned.queue == queue, found.count < limit else { return false }
+        node.owned.forEach(from: OwnedRun(work: work, since: .distantPast, run: 0)) { owned in
+            guard owned.work == work, found.count < limit else { return false }
             found.append(Cause(at: owned.since, run: owned.run))
             return true
         }
@@ -62,15 +64,16 @@ extension MemoryState {
 
     /// Those of the given runs that may be claimed.
     private func among(_ numbers: [Int64], _ request: ClaimRequest, now: Timestamp) -> [Cause] {
-        let hosted = Set(request.hosted.map { QueueName($0.workflow, $0.version) }), build = ByteText(request.build)
+        let hosted = Set(request.hosted.map { WorkName($0.workflow, $0.version) }), build = ByteText(request.build)
         return numbers.compactMap { number in
             guard let index = index(of: number) else { return nil }
             let run = runs[index], record = run.record
             let isUnattended = isUnattended(index)
             let isForHost =
-                record.state == .ready || record.wakeAt.map { $0 <= now + request.ahead } ?? false || run.hostAt != nil
+                record.state == .ready
+                || record.wakeAt.map { $0 <= (record.state == .queued ? now : now + request.ahead) } ?? false || run.hostAt != nil
                 || (record.state == .blocked && !run.isBlocked(for: build)) || (record.owner != nil && isUnattended)
-            guard (isForHost && hosted.contains(queues[run.queue].name)) || (run.anyoneAt != nil && isUnattended) else {
+            guard (isForHost && hosted.contains(work[run.work].name)) || (run.anyoneAt != nil && isUnattended) else {
                 return nil
             }
             return Cause(at: record.wakeAt ?? run.hostAt ?? run.anyoneAt ?? run.since, run: number)

@@ -8,7 +8,8 @@ extension MemoryState {
     func audit(isExclusive: Bool) -> [String] {
         var breaches: [String] = []
         var expected = MemoryState()
-        expected.queues = queues.map { Queue(name: $0.name) }
+        expected.work = work.map { Work(name: $0.name) }
+        expected.queues = queues.map(\.bare)
         expected.nodes = nodes.map { node in
             var bare = node
             (bare.owned, bare.arrivals) = (OrderedIndex(), OrderedIndex())
@@ -16,10 +17,10 @@ extension MemoryState {
         }
         if isExclusive, nodes.count(where: { $0.endedAt == nil }) > 1 { breaches.append("several nodes are registered at once") }
         for index in runs.indices where !runs[index].isGone {
-            breaches += rowBreaches(index) + historyBreaches(index) + linkBreaches(index)
+            breaches += rowBreaches(index) + queueBreaches(index) + historyBreaches(index) + linkBreaches(index)
             expected.enterAgain(runs[index], at: index)
         }
-        return breaches + placeBreaches(expected) + scheduleBreaches
+        return breaches + placeBreaches(expected) + queueBreaches(besides: expected) + scheduleBreaches
     }
 
     private mutating func enterAgain(_ run: MemoryRun, at index: Int) {
@@ -45,12 +46,12 @@ extension MemoryState {
             breach("its owner \(owner) is a node that the store does not know")
         }
         if run.needsRetry, state != .parked { breach("waits for a retry") }
-        if record.wakeAt != nil, state != .waiting, state != .parked { breach("has a time to wake") }
+        if record.wakeAt != nil, ![.waiting, .parked, .queued].contains(state) { breach("has a time to wake") }
         if state != .quarantined, (record.closedAt != nil) != state.isFinal {
             breach(state.isFinal ? "has no closing time" : "has a closing time")
         }
-        if queues[run.queue].name != QueueName(record.workflow, record.version) {
-            breach("stands in the queue of another version")
+        if work[run.work].name != WorkName(record.workflow, record.version) {
+            breach("is the work of another version")
         }
         if state.isFinal, let row = run.unread.first(where: { state != .terminated || $0.delivery.kind != .resolve }) {
             breach("has not read inbox row \(row.number)")
@@ -97,7 +98,7 @@ extension MemoryState {
             }
         }
         var views = MemoryState()
-        views.runs = [MemoryRun(record: record, queue: 0, since: run.since)]
+        views.runs = [MemoryRun(record: record, work: 0, since: run.since)]
         views.append(run.events, to: 0)
         if views.runs[0].marks != run.marks { breaches.append("run \(record.id) has marks that are not its latest events") }
         if views.runs[0].labels != run.labels { breaches.append("run \(record.id) has labels that its history does not name") }
@@ -144,16 +145,17 @@ extension MemoryState {
                 breaches.append("the runs that are \(name) are not found as they should be")
             }
         }
-        for (queue, other) in zip(queues, expected.queues) {
-            let name = "\(queue.name.workflow.text) \(queue.name.version.text)"
-            compare("ready for \(name)", queue.ready, other.ready)
-            compare("due for \(name)", queue.due, other.due)
-            compare("told for \(name)", queue.told, other.told)
-            for group in queue.blocked {
+        for (work, other) in zip(self.work, expected.work) {
+            let name = "\(work.name.workflow.text) \(work.name.version.text)"
+            compare("ready for \(name)", work.ready, other.ready)
+            compare("due for \(name)", work.due, other.due)
+            compare("queued for \(name)", work.queued, other.queued)
+            compare("told for \(name)", work.told, other.told)
+            for group in work.blocked {
                 compare(
                     "blocked for \(name)", group.runs, other.blocked.first { $0.builds == group.builds }?.runs ?? OrderedIndex())
             }
-            if queue.blocked.count != other.blocked.count {
+            if work.blocked.count != other.blocked.count {
                 breaches.append("the runs that are blocked for \(name) are not all found")
             }
         }

@@ -24,7 +24,7 @@ extension MemoryState {
         var found: [RunRecord] = []
         for index in newest(before: filter.before) {
             guard found.count < filter.limit else { break }
-            let name = queues[runs[index].queue].name
+            let name = work[runs[index].work].name
             guard states.isEmpty || states.contains(runs[index].record.state), workflow == nil || workflow == name.workflow,
                 version == nil || version == name.version,
                 namespace == nil || namespace == ByteText(runs[index].record.namespace),
@@ -50,9 +50,9 @@ extension MemoryState {
 
     func versions(namespace: String?) -> [VersionCounts] {
         let namespace = namespace.map(ByteText.init)
-        var counts = queues.map { VersionCounts(workflow: $0.name.workflow.text, version: $0.name.version.text, runs: [:]) }
+        var counts = work.map { VersionCounts(workflow: $0.name.workflow.text, version: $0.name.version.text, runs: [:]) }
         for run in runs where !run.isGone && (namespace == nil || namespace == ByteText(run.record.namespace)) {
-            counts[run.queue].runs[run.record.state, default: 0] += 1
+            counts[run.work].runs[run.record.state, default: 0] += 1
         }
         return counts.filter { !$0.runs.isEmpty }.sorted {
             (ByteText($0.workflow), ByteText($0.version)) < (ByteText($1.workflow), ByteText($1.version))

@@ -115,6 +115,7 @@ extension MemoryState {
     }
 
     func nextWake(hosted: [ClaimRequest.Hosted]) -> Timestamp? {
-        hosted.compactMap { queueNumbers[QueueName($0.workflow, $0.version)].flatMap { queues[$0].due.first?.at } }.min()
+        hosted.compactMap { workNumbers[WorkName($0.workflow, $0.version)] }
+            .flatMap { [work[$0].due.first?.at, work[$0].queued.first?.at] }.compactMap(\.self).min()
     }
 }

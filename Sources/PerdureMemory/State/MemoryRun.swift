@@ -5,11 +5,14 @@ internal import PerdureStore
 /// A run with everything that hangs on it.
 struct MemoryRun: Sendable {
     var record: RunRecord
-    /// The queue of its workflow and version.
-    var queue: Int
+    /// Whose work it is: that of the hosts of its workflow and version.
+    var work: Int
     /// When it came into its state.
     var since: Timestamp
     var needsRetry = false
+    /// The place that it wanted in its queue, and when it is late there.
+    var place: QueuePlace?
+    var deadline: Timestamp?
     /// The builds that it is blocked for, sorted.
     var blockedBuilds: [ByteText] = []
     /// Its history without gaps. Of an expired run the beginning is missing.
@@ -66,7 +69,20 @@ struct MemoryRun: Sendable {
 
     func hash(of seq: Int64) -> EventHash? { place(of: seq).map { events[$0].hash } }
 
-    func wake(by kind: InboxKind, name: String) -> Wake { record.state.wake(by: kind, name: name, needsRetry: needsRetry) }
+    func wake(by kind: InboxKind, name: String) -> Wake {
+        record.state.wake(by: kind, name: name, needsRetry: needsRetry, isAdmitted: record.isAdmitted)
+    }
+
+    /// Where it waits, and where it has a place: from its admission to its end, whatever it does in between.
+    var waiting: Waiting? {
+        guard record.state == .queued, let queue = record.queue, let place, !isGone else { return nil }
+        return Waiting(queue: Int(queue) - 1, key: ByteText(place.key), priority: place.priority)
+    }
+    var holding: Holding? {
+        guard record.isAdmitted, !record.state.isFinal, record.state != .quarantined, let queue = record.queue, let place, !isGone
+        else { return nil }
+        return Holding(queue: Int(queue) - 1, key: ByteText(place.key))
+    }
 
     /// Has the run found because of a message.
     mutating func addWake(_ wake: Wake, at: Timestamp) {

@@ -15,8 +15,12 @@ struct MemoryState: Sendable {
     /// The last run of each chain by the run that began it. A run that was never continued has no chain.
     var chainEnds: [RunID: Int64] = [:]
 
-    var queues: [Queue] = []
-    var queueNumbers: [QueueName: Int] = [:]
+    var work: [Work] = []
+    var workNumbers: [WorkName: Int] = [:]
+    /// By number, which begins with 1. None is ever removed.
+    var queues: [MemoryQueue] = []
+    /// Where in `queues` each stands.
+    var queueNumbers: [QueueKey: Int] = [:]
     /// Runs with an unread message that needs no code.
     var toldAnyone = OrderedIndex<Cause>()
     /// Closed runs that have not expired, by their closing times.
@@ -41,6 +45,8 @@ struct MemoryState: Sendable {
 
     /// Whether something has changed that other processes want to hear of.
     var hasNews = false
+    /// Whether there may be cause to admit somebody, which the process that has made the change wants to hear of as well.
+    var hasQueueNews = false
 
     struct WorkflowKey: Hashable {
         let namespace: ByteText
@@ -79,11 +85,11 @@ struct MemoryState: Sendable {
 
     func lastOfChain(begunBy first: RunID) -> Int? { chainEnds[first].flatMap { index(of: $0) } }
 
-    mutating func queue(of workflow: String, _ version: String) -> Int {
-        let name = QueueName(workflow, version)
-        if let number = queueNumbers[name] { return number }
-        queues.append(Queue(name: name))
-        queueNumbers[name] = queues.count - 1
-        return queues.count - 1
+    mutating func workNumber(of workflow: String, _ version: String) -> Int {
+        let name = WorkName(workflow, version)
+        if let number = workNumbers[name] { return number }
+        work.append(Work(name: name))
+        workNumbers[name] = work.count - 1
+        return work.count - 1
     }
 }

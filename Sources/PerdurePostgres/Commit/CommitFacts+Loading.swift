@@ -88,6 +88,7 @@ extension CommitFacts {
                 if let node, try row.bool(1) { self.node = node }
             }
             try lockSchedules(wishes.schedules, pipe)
+            try readQueues(wishes.queues, pipe)
             if !locked.isEmpty { try pipe.all(Self.lockedRuns, locked) { [self] row in add(try RunFacts(row)) } }
             if wishes.creations > 0 {
                 try pipe.all(Self.numbersForRuns, wishes.creations) { [self] row in freeNumbers.append(try row.integer(0)) }
@@ -114,6 +115,7 @@ extension CommitFacts {
         }
         try session.pipeline { pipe in
             try readUnread(of: wishes, pipe)
+            try readPlaces(of: wishes.moved, pipe)
             try readKnown(of: wishes.deliveries, pipe)
             if !wishes.settled.isEmpty { try readWaiters(of: wishes.settled, pipe) }
         }

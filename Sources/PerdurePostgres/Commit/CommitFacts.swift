@@ -20,6 +20,8 @@ final class CommitFacts {
     var consumable: [Int64: (run: Int64, isConsumed: Bool)] = [:]
     var keys: [BusinessKey: KeyFacts] = [:]
     var schedules: [ScheduleKey: ScheduleRow] = [:]
+    /// The numbers of the queues in which runs are to begin. They are never removed.
+    var queues: [QueueKey: Int64] = [:]
     /// Those that were there before this commit.
     var storedSchedules: Set<ScheduleKey> = []
     /// Numbers for runs that are made.
@@ -53,9 +55,11 @@ struct RunFacts {
     var hasNews = false
     /// Whether there is a row that says who may be woken.
     var hasWake = false
+    /// Of a run that is given back before it was admitted.
+    var place: PlaceFacts?
 
     func wake(by kind: InboxKind, name: String) -> Wake {
-        record.state.wake(by: kind, name: name, needsRetry: needsRetry)
+        record.state.wake(by: kind, name: name, needsRetry: needsRetry, isAdmitted: record.isAdmitted)
     }
 }
 

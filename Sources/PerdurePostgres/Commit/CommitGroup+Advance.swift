@@ -21,6 +21,7 @@ extension CommitGroup {
             if let refusal = advance.refusalAfterEnd { return .refused(refusal) }
         case .shut: return try wasApplied(advance, run) ? .advanced : .refused(.conflict)
         }
+        if gate == .open, let flaw = advance.transition.flatMap(run.record.flaw(of:)) { return .refused(.invalid(flaw)) }
         if let refusal = try refusal(advance, run, isAfterEnd: gate == .openAfterEnd) { return .refused(refusal) }
 
         append(advance.events, to: advance.run)
@@ -28,7 +29,7 @@ extension CommitGroup {
         for take in advance.takes { try self.take(take, holder: run.record.id) }
         // Before what it sends: a message must not land in the inbox of a run that this very commit closes.
         if let transition = advance.transition {
-            move(advance.run, transition)
+            try move(advance.run, transition, keepsPlace: advance.successor != nil)
         } else if !advance.consumed.isEmpty, run.hasWake {
             // What else is unread was not asked for if it is this very commit that wakes it.
             if run.unread == nil { throw Entangled() }
@@ -103,7 +104,7 @@ extension CommitGroup {
         guard let transition = advance.transition, run.record.epoch == advance.epoch, let head = run.head,
             head.seq == advance.head.seq, head.hash == advance.head.hash
         else { return false }
-        return run.record.state == transition.state && run.record.wakeAt == transition.wakeAt
+        return run.record.stands(as: transition)
     }
 
     // MARK: The row
@@ -117,12 +118,15 @@ extension CommitGroup {
     }
 
     /// Changes the run's row, and what hangs on its state.
-    private func move(_ run: Int64, _ transition: RunTransition) {
-        let state = transition.state
+    ///
+    /// - Parameter keepsPlace: its place in its queue is for the run that it is continued as.
+    private func move(_ run: Int64, _ transition: RunTransition, keepsPlace: Bool) throws {
+        let state = facts.runs[run]?.record.landing(of: transition) ?? transition.state
+        let wakeAt = keepsPlace ? transition.wakeAt : try standInQueue(run, state, wakeAt: transition.wakeAt)
         if var moved = facts.runs[run] {
             moved.record.state = state
             if state != .running { moved.record.owner = nil }
-            moved.record.wakeAt = transition.wakeAt
+            moved.record.wakeAt = wakeAt
             moved.record.note = transition.note
             moved.record.closedAt = state.isFinal ? moved.record.closedAt ?? facts.now : nil
             moved.record.version = transition.version ?? moved.record.version
@@ -147,6 +151,22 @@ extension CommitGroup {
         if state == .ready || state == .blocked || facts.runs[run]?.wakes.isEmpty == false {
             news.ringAll()
         }
+    }
+
+    /// What becomes of the run's place.
+    /// - Returns: when it becomes due by itself: while it is queued, at its deadline.
+    private func standInQueue(_ run: Int64, _ state: RunState, wakeAt: Timestamp?) throws -> Timestamp? {
+        guard let known = facts.runs[run], known.record.queue != nil else { return wakeAt }
+        if state.isFinal || state == .quarantined {
+            writes.places.leave(run)
+            news.ringQueues()
+            return wakeAt
+        }
+        guard !known.record.isAdmitted, state != .running else { return wakeAt }
+        guard let place = known.place else { throw BadRow("run number \(run) has lost its place in its queue") }
+        writes.places.stand(run, place, inLine: state == .queued)
+        news.ringQueues()
+        return state == .queued ? place.deadline : nil
     }
 }
 

@@ -21,6 +21,9 @@ extension CommitGroup {
             {
                 return .keyTaken(holder)
             }
+            if let place = start.place, facts.queues[QueueKey(namespace: record.namespace, name: place.name)] == nil {
+                return .refused(.queueUnknown(place.name))
+            }
         }
         facts.schedules[change.key] = change.row
         writes.changeSchedule(change.key)

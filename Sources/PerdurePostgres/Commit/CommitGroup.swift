@@ -28,10 +28,12 @@ final class CommitGroup {
 
     // MARK: New runs
 
-    func create(_ run: NewRun) throws -> CommitResult {
+    /// - Parameter queue: that of the run that it continues, whose place it takes over.
+    func create(_ run: NewRun, inheriting queue: Int64? = nil) throws -> CommitResult {
         guard let first = run.events.first, first.seq == 1, Self.areInSequence(run.events) else {
             return .refused(.invalid("a new run needs its first event, and the others in sequence"))
         }
+        if let flaw = run.flawOfPlace { return .refused(.invalid(flaw)) }
         var record = run.record
         // An owner that is not this node would be one that nobody can tell dead from alive.
         guard record.owner == nil || record.owner == facts.node else { return .refused(.conflict) }
@@ -43,6 +45,12 @@ final class CommitGroup {
         }
         let key = record.key.map { WorkflowKey(namespace: record.namespace, workflow: record.workflow, key: $0) }
         if let key, let holder = facts.keyed[key] { return .keyTaken(holder) }
+        record.queue = queue
+        record.isAdmitted = run.place == nil
+        if let place = run.place {
+            record.queue = facts.queues[QueueKey(namespace: record.namespace, name: place.name)]
+            if record.queue == nil { return .refused(.queueUnknown(place.name)) }
+        }
         guard let number = facts.nextNumber() else { throw Overtaken() }
         record.number = number
         var created = RunFacts(record: record, needsRetry: false, since: record.createdAt, unread: [:])
@@ -51,7 +59,14 @@ final class CommitGroup {
         if let key { facts.keyed[key] = record }
         writes.create(number)
         append(run.events, to: number)
-        if record.state.isFinal { writes.forget(number) } else if record.owner == nil { news.ringAll() }
+        if let place = run.place, let queue = record.queue {
+            writes.places.enter(number, queue, place, deadline: record.wakeAt)
+            news.ringQueues()
+        } else if record.state.isFinal {
+            writes.forget(number)
+        } else if record.owner == nil {
+            news.ringAll()
+        }
         return .created(record)
     }
 
@@ -60,8 +75,10 @@ final class CommitGroup {
         guard let first = child.events.first, first.seq == 1, Self.areInSequence(child.events) else {
             return .invalid("a child needs its first event, and the others in sequence")
         }
-        guard child.record.owner == nil, child.record.key == nil, !child.record.state.isFinal else {
-            return .invalid("a child begins open, without an owner and without a key")
+        guard child.record.owner == nil, child.record.key == nil, !child.record.state.isFinal, child.record.state != .queued,
+            child.place == nil
+        else {
+            return .invalid("a child begins open, without an owner, without a key and without a place in a queue")
         }
         guard let number = facts.numbers[child.record.id], let existing = facts.runs[number]?.record else { return nil }
         guard existing.namespace == child.record.namespace, existing.workflow == child.record.workflow,
@@ -82,20 +99,25 @@ final class CommitGroup {
         guard record.owner == nil, !record.state.isFinal, let run = facts.runs[advance.run]?.record,
             record.namespace == run.namespace, record.workflow == run.workflow, record.key == run.key, record.origin == run.chain
         else { return .invalid("a successor begins open and without an owner, and has the workflow, key and origin of its run") }
+        guard successor.place == nil, record.state != .queued else {
+            return .invalid("a successor takes the place of its run over, and no other one")
+        }
         if facts.numbers[record.id] != nil { return .invalid("the run id \(record.id) belongs to another run") }
         return nil
     }
 
-    /// Hands the key over and makes the successor.
+    /// Hands the key and the place over and makes the successor.
     func start(_ successor: NewRun, after run: Int64) throws {
         if let record = facts.runs[run]?.record, let key = record.key {
             facts.keyed[WorkflowKey(namespace: record.namespace, workflow: record.workflow, key: key)] = nil
         }
         facts.runs[run]?.record.successor = successor.record.id
         facts.runs[run]?.record.key = nil
-        guard case .created = try create(successor) else {
+        let queue = facts.runs[run]?.record.queue
+        guard case .created(let made) = try create(successor, inheriting: queue) else {
             throw BadRow("the successor \(successor.record.id) cannot be made")
         }
+        if queue != nil { writes.places.inherit(from: run, to: made.number) }
     }
 
     // MARK: Histories
@@ -140,16 +162,20 @@ final class CommitGroup {
 struct StoreNews: Sendable {
     /// Something can be claimed by whoever is first.
     private(set) var isForAll = false
+    /// Somebody may have got a cause to be admitted.
+    private(set) var isForQueues = false
     /// Nodes whose runs have got messages.
     private(set) var nodes: Set<NodeID> = []
 
     var isEmpty: Bool { !isForAll && nodes.isEmpty }
 
     mutating func ringAll() { isForAll = true }
+    mutating func ringQueues() { isForQueues = true }
     mutating func ring(_ node: NodeID) { nodes.insert(node) }
 
     mutating func merge(_ other: StoreNews) {
         isForAll = isForAll || other.isForAll
+        isForQueues = isForQueues || other.isForQueues
         nodes.formUnion(other.nodes)
     }
 }

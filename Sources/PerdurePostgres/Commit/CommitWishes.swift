@@ -19,6 +19,7 @@ struct CommitWishes {
     /// Of these, those that are settled: who waits for them is told.
     private(set) var settled: Set<BusinessKey> = []
     private(set) var schedules: Set<ScheduleKey> = []
+    private(set) var queues: Set<QueueKey> = []
     private(set) var creations = 0
     /// Whether a run is advanced twice: what it has read then depends on what becomes of the first.
     private(set) var isEntangled = false
@@ -41,6 +42,7 @@ struct CommitWishes {
     private mutating func add(_ run: NewRun) {
         creations += 1
         named.insert(run.record.id)
+        if let place = run.place { queues.insert(QueueKey(namespace: run.record.namespace, name: place.name)) }
         if let key = run.record.key {
             workflowKeys.insert(WorkflowKey(namespace: run.record.namespace, workflow: run.record.workflow, key: key))
         }

@@ -17,14 +17,16 @@ extension CommitWrites {
     private static let insertRuns = SQL(
         """
         INSERT INTO perdure.runs (number, state, owner, wake_at, note, since, closed_at, needs_retry, version, key, successor,
-            id, namespace, workflow, input_digest, salt, epoch, created_at, origin, origin_salt, origin_digest)
+            id, namespace, workflow, input_digest, salt, epoch, created_at, origin, origin_salt, origin_digest, queue, is_admitted)
         SELECT number, state, owner, wake_at, note, since, closed_at, needs_retry, version, key, successor::uuid,
-            id::uuid, namespace, workflow, input_digest, salt, epoch, created_at, origin::uuid, origin_salt, origin_digest
+            id::uuid, namespace, workflow, input_digest, salt, epoch, created_at, origin::uuid, origin_salt, origin_digest,
+            queue, is_admitted
         FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[], $8::boolean[],
             $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bytea[], $17::bigint[],
-            $18::bigint[], $19::text[], $20::bytea[], $21::text[])
+            $18::bigint[], $19::text[], $20::bytea[], $21::text[], $22::bigint[], $23::boolean[])
             AS new (number, state, owner, wake_at, note, since, closed_at, needs_retry, version, key, successor,
-                id, namespace, workflow, input_digest, salt, epoch, created_at, origin, origin_salt, origin_digest)
+                id, namespace, workflow, input_digest, salt, epoch, created_at, origin, origin_salt, origin_digest, queue,
+                is_admitted)
         """)
     private static let insertBlobs = SQL(
         """
@@ -112,6 +114,7 @@ extension CommitWrites {
         try sendBlocks(pipe)
         try sendKeys(facts, pipe)
         try sendSchedules(facts, pipe)
+        if !places.isEmpty { try places.send(pipe) }
     }
 
     /// A key that is handed on is given up before it is taken.
@@ -134,7 +137,8 @@ extension CommitWrites {
                 new.map { $0.record.successor?.description }, new.map(\.record.id.description), new.map(\.record.namespace),
                 new.map(\.record.workflow), new.map(\.record.inputDigest), new.map { Bytes($0.record.salt) },
                 new.map(\.record.epoch), new.map(\.record.createdAt), new.map { $0.record.origin?.run.description },
-                new.map { $0.record.origin.map { Bytes($0.salt) } }, new.map { $0.record.origin?.inputDigest })
+                new.map { $0.record.origin.map { Bytes($0.salt) } }, new.map { $0.record.origin?.inputDigest },
+                new.map(\.record.queue), new.map(\.record.isAdmitted))
         }
         if !forgotten.isEmpty {
             try pipe.execute(Self.forgetWaits, Array(forgotten))

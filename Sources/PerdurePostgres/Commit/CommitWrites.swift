@@ -9,6 +9,7 @@ final class CommitWrites {
     var events = EventColumns()
     var blobs = BlobColumns()
     var messages = MessageColumns()
+    var places = PlaceColumns()
     private(set) var created: [Int64] = []
     private(set) var changed: Set<Int64> = []
     private(set) var consumed: [Int64] = []

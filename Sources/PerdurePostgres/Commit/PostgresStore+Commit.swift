@@ -7,7 +7,7 @@ extension PostgresStore {
         guard !items.isEmpty else { return [] }
         let committer = committer
         let answer = try await writer.perform { session in try committer.commit(items, session) }
-        bell.ring(answer.news)
+        tell(answer.news)
         return answer.results
     }
 
@@ -15,7 +15,7 @@ extension PostgresStore {
         guard !items.isEmpty else { return [] }
         let committer = committer
         let answer = try writer.performHere { session in try committer.commit(items, session) }
-        bell.ring(answer.news)
+        tell(answer.news)
         return answer.results
     }
 

@@ -39,6 +39,9 @@ final class Bell: Sendable {
     /// their way are sent together.
     func ring(_ channel: String) { core.change { if !$0.isStopped { $0.pending.insert(Self.name(channel)) } } }
 
+    /// Rings in this process alone, on the calling thread.
+    func ringHere() { for handler in core.state.withLock({ Array($0.handlers.values) }) { handler() } }
+
     /// The server takes names of up to 63 bytes. A longer one becomes its hash (FNV-1a, the same in every process); should two be the
     /// same, a bell rings once too often.
     static func name(_ channel: String) -> String {

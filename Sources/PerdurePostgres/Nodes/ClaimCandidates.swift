@@ -4,7 +4,8 @@ internal import PerdureStore
 /// Finds the runs that have something to do for a node, oldest cause first.
 ///
 /// What a run may be claimed for depends on its state:
-/// - ready: that alone; waiting and parked: their due time;
+/// - ready: that alone; waiting and parked: their due time; queued: their deadline, and not a moment earlier, since whoever looked would
+///   only give them back;
 /// - blocked: a build it has not met, which then reads the inbox as well; or a message that lets every build try again;
 /// - running: only if the owner has died;
 /// - all of these, paused and terminated ones: unread messages, as `RunState.wake` says.
@@ -25,7 +26,7 @@ struct ClaimCandidates {
                 ORDER BY since LIMIT $3::bigint)
             UNION ALL (SELECT number, wake_at FROM perdure.runs
                 WHERE wake_at IS NOT NULL AND runs.workflow = hosted.workflow AND runs.version = hosted.version
-                    AND wake_at <= $4::bigint
+                    AND wake_at <= $4::bigint AND (state <> 'queued' OR wake_at <= $6::bigint)
                 ORDER BY wake_at LIMIT $3::bigint)
             UNION ALL (SELECT number, since FROM perdure.runs
                 WHERE state = 'blocked' AND runs.workflow = hosted.workflow AND runs.version = hosted.version
@@ -61,7 +62,7 @@ struct ClaimCandidates {
             if !request.hosted.isEmpty {
                 try pipe.all(
                     Self.everywhere, request.hosted.map(\.workflow), request.hosted.map(\.version), request.limit,
-                    now + request.ahead, request.build, row: note)
+                    now + request.ahead, request.build, now, row: note)
             }
             try pipe.all(Self.toldAnyone, request.limit, row: note)
         }

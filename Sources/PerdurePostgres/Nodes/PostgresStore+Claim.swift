@@ -84,7 +84,7 @@ extension Session {
             wakes.anyone_at IS NOT NULL
             OR (runs.workflow, runs.version) IN (SELECT * FROM unnest($2::text[], $3::text[])) AND (
                 runs.state = 'ready' OR runs.state = 'running' OR runs.owner IS NOT NULL
-                OR runs.wake_at <= $4::bigint
+                OR runs.wake_at <= CASE runs.state WHEN 'queued' THEN $6::bigint ELSE $4::bigint END
                 OR wakes.host_at IS NOT NULL
                 OR runs.state = 'blocked'
                     AND NOT EXISTS (SELECT 1 FROM perdure.blocked_builds WHERE run = runs.number AND build = $5::text)))
@@ -100,14 +100,15 @@ extension Session {
         """)
     private static let dropWakes = SQL("DELETE FROM perdure.wakes WHERE run = ANY($1::bigint[])")
     private static let withoutCode = InboxKind.allCases.filter(\.needsNoCode).map { "'\($0.rawValue)'" }.joined(separator: ", ")
-    /// What needs no code wakes anyone once an owner has died.
+    /// What needs no code wakes anyone once an owner has died. To cancel a run that was not admitted needs none.
     private static let renewWakes = SQL(
         """
         INSERT INTO perdure.wakes (run, workflow, version, anyone_at)
         SELECT runs.number, runs.workflow, runs.version, min(inbox.at)
         FROM perdure.inbox JOIN perdure.runs ON runs.number = inbox.run
         WHERE inbox.run = ANY($1::bigint[]) AND NOT inbox.consumed
-            AND (inbox.kind = 'resolve' OR runs.state = 'running' AND inbox.kind IN (\(withoutCode)))
+            AND (inbox.kind = 'resolve' OR runs.state = 'running' AND inbox.kind IN (\(withoutCode))
+                OR inbox.kind = 'cancel' AND NOT runs.is_admitted)
         GROUP BY runs.number
         """)
 
@@ -119,7 +120,7 @@ extension Session {
         let locked = try all(Self.lock, candidates, request.limit - claimed.runs.count) { try $0.integer(0) }
         let numbers = try all(
             Self.claimable, locked, request.hosted.map(\.workflow), request.hosted.map(\.version), now + request.ahead,
-            request.build
+            request.build, now
         ) { try $0.integer(0) }
         var runs: [Claimable] = []
         for number in numbers {
@@ -152,6 +153,8 @@ extension Session {
     func quarantine(_ run: Int64, reason: String, now: Timestamp) throws {
         try execute(Self.markQuarantined, run, reason.legible, now)
         try execute(Self.dropWakes, [run])
+        // It never ends, and would hold its place for ever.
+        try execute(PlaceColumns.leave, [run])
     }
 }
 

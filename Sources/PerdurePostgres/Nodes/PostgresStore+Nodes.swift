@@ -6,8 +6,8 @@ internal import Synchronization
 extension PostgresStore {
     private static let insert = SQL(
         """
-        INSERT INTO perdure.nodes (id, build, host, process_id, hosted, started_at, lease_until)
-        SELECT $1::text, $2::text, $3::text, $4::bigint, $5::text, moment.now, moment.now + $6::bigint
+        INSERT INTO perdure.nodes (id, build, host, process_id, hosted, started_at, lease_until, level)
+        SELECT $1::text, $2::text, $3::text, $4::bigint, $5::text, moment.now, moment.now + $6::bigint, \(Schema.version)
         FROM (SELECT \(StoreClock.now("$7")) AS now) AS moment
         ON CONFLICT (id) DO UPDATE SET hosted = excluded.hosted, lease_until = excluded.lease_until, renewals = nodes.renewals + 1
             WHERE nodes.ended_at IS NULL
@@ -25,8 +25,8 @@ extension PostgresStore {
     /// A run without a known owner could never be taken over.
     private static let rememberOwners = SQL(
         """
-        INSERT INTO perdure.nodes (id, build, host, process_id, hosted, started_at, ended_at, lease_until)
-        SELECT DISTINCT owner, '', '', 0, '[]', moment.now, moment.now, moment.now
+        INSERT INTO perdure.nodes (id, build, host, process_id, hosted, started_at, ended_at, lease_until, level)
+        SELECT DISTINCT owner, '', '', 0, '[]', moment.now, moment.now, moment.now, 0
         FROM perdure.runs CROSS JOIN (SELECT \(StoreClock.now("$1")) AS now) AS moment
         WHERE owner IS NOT NULL AND NOT EXISTS (SELECT 1 FROM perdure.nodes WHERE id = runs.owner)
         ON CONFLICT DO NOTHING
@@ -34,8 +34,9 @@ extension PostgresStore {
     private static let renewal = SQL(
         """
         UPDATE perdure.nodes SET lease_until = \(StoreClock.now("$3")) + $2::bigint, renewals = renewals + 1
-        WHERE id = $1::text AND ended_at IS NULL
+        WHERE id = $1::text AND ended_at IS NULL RETURNING EXISTS (SELECT 1 FROM perdure.queues)
         """)
+    private static let anyQueue = SQL("SELECT 1 FROM perdure.queues LIMIT 1")
     private static let others = SQL(
         """
         SELECT id, renewals, lease_until <= \(StoreClock.now("$2")) FROM perdure.nodes
@@ -65,7 +66,7 @@ extension PostgresStore {
     package func register(_ node: NodeRegistration) async throws(StoreError) {
         try requireEngine("host runs")
         let former = self.node, length = leaseMicroseconds, time = options.clock?()
-        try await write(on: leases) { session in
+        let hasQueues = try await write(on: leases) { session in
             // Of an ended node others may have taken runs over: it cannot be the same one again. Neither can one that this process had and that
             // nobody knows of any more.
             let isAgain = former == node.id
@@ -78,8 +79,10 @@ extension PostgresStore {
             if let former, former != node.id { try session.execute(Self.end, former, time) }
             try Self.forgetIdle(session)
             try session.execute(Self.rememberOwners, time)
+            return try session.exists(Self.anyQueue)
         }
         membership.withLock { $0 = Membership(node: node.id) }
+        if hasQueues { self.hasQueues.store(true, ordering: .relaxed) }
         bell.listen(to: Channel.node(node.id))
         // From here on it looks at the others.
         try await endLapsed(besides: node.id)
@@ -108,11 +111,14 @@ extension PostgresStore {
     package func renew(_ node: NodeID) async throws(StoreError) -> [NodeID] {
         guard node == self.node else { throw .leaseLost }
         let length = leaseMicroseconds, time = options.clock?(), clock = serverClock
-        try await leases.perform { session in
+        let hasQueues = try await leases.perform { session in
             // One statement: it holds no lock while an answer is on its way.
-            guard try session.execute(Self.renewal, node, length, time) == 1 else { throw StoreError.leaseLost }
+            let hasQueues = try session.first(Self.renewal, node, length, time) { try $0.bool(0) }
+            guard let hasQueues else { throw StoreError.leaseLost }
             try clock.read(session)
+            return hasQueues
         }
+        if hasQueues { self.hasQueues.store(true, ordering: .relaxed) }
         do {
             return try await endLapsed(besides: node)
         } catch {

@@ -37,7 +37,7 @@ enum Migration {
             throw StoreError.corrupt("\(address) does not say which schema it has. Restore it from a backup.")
         }
         // Migrations expand before they contract, so that two releases can run side by side.
-        let oldest = try session.first(value, "oldest_compatible_schema") { Int64(try $0.text(0)) } ?? nil
+        let oldest = try oldestCompatible(session)
         guard version <= Schema.version || oldest.map({ $0 <= Schema.version }) ?? false else {
             throw StoreError.unusable(
                 .storeTooNew,
@@ -73,8 +73,22 @@ enum Migration {
             }
             for migration in Schema.migrations.dropFirst(Int(version)) { try session.run(migration) }
             try session.execute(put, "schema", String(Schema.version))
-            try session.execute(put, "oldest_compatible_schema", String(Schema.oldestCompatible))
+            try demand(schema: Schema.oldestCompatible, session)
         }
+    }
+
+    private static func oldestCompatible(_ session: Session) throws -> Int64? {
+        try session.first(value, "oldest_compatible_schema") { Int64(try $0.text(0)) } ?? nil
+    }
+
+    static func isClosed(toSchemasBefore schema: Int64, _ session: Session) throws -> Bool {
+        try oldestCompatible(session).map { $0 >= schema } ?? false
+    }
+
+    /// Closes the store to releases that know no schema as late as this. It stays closed to those that it is closed to.
+    static func demand(schema: Int64, _ session: Session) throws {
+        if try isClosed(toSchemasBefore: schema, session) { return }
+        try session.execute(put, "oldest_compatible_schema", String(schema))
     }
 
     static func identity(_ session: Session, _ address: ServerAddress) throws -> String {

@@ -41,7 +41,8 @@ extension PostgresStore {
                             onOpen: Committer.prepareForAuthors)
                     }),
                 reader: connection(address, "reader", limits, settings: byIndex),
-                browser: connection(address, "browser", limits), bell: bell, clock: clock)
+                browser: connection(address, "browser", limits),
+                queueLink: connection(address, "queues", limits, settings: writing), bell: bell, clock: clock)
         } catch {
             await writer.close()
             throw error

@@ -6,7 +6,7 @@ internal import PerdureHistory
 enum Audit {
     static let checks: [SQL] = [
         rows, nodes, inbox, wakes, consumed, history, ends, blocked, requests, marks, strays, blobs, waiters, tombstones,
-        heartbeats, chains,
+        heartbeats, chains, places, lines, counters,
     ]
 
     private static let final = "('completed', 'failed', 'cancelled', 'terminated')"
@@ -24,13 +24,13 @@ enum Audit {
             WHEN (owner IS NOT NULL) <> (state = 'running') AND state <> 'terminated'
                 THEN CASE WHEN owner IS NULL THEN 'has no owner' ELSE 'has an owner' END
             WHEN needs_retry AND state <> 'parked' THEN 'waits for a retry'
-            WHEN wake_at IS NOT NULL AND state NOT IN ('waiting', 'parked') THEN 'has a time to wake'
+            WHEN wake_at IS NOT NULL AND state NOT IN ('waiting', 'parked', 'queued') THEN 'has a time to wake'
             WHEN state IN \(final) THEN 'has no closing time'
             ELSE 'has a closing time' END
         FROM perdure.runs
         WHERE ((owner IS NOT NULL) <> (state = 'running') AND state <> 'terminated')
             OR (needs_retry AND state <> 'parked')
-            OR (wake_at IS NOT NULL AND state NOT IN ('waiting', 'parked'))
+            OR (wake_at IS NOT NULL AND state NOT IN ('waiting', 'parked', 'queued'))
             OR (state <> 'quarantined' AND (closed_at IS NOT NULL) <> (state IN \(final)))
         """)
 
@@ -57,7 +57,8 @@ enum Audit {
                         AND (NOT runs.needs_retry OR inbox.kind = 'retry' AND inbox.name = '')
                     OR runs.state = 'blocked' AND inbox.kind = 'retry' AND inbox.name = ''),
                 bool_or(inbox.kind IN \(withoutCode)
-                        AND runs.state IN ('ready', 'running', 'waiting', 'blocked', 'parked', 'paused')
+                        AND runs.state IN ('queued', 'ready', 'running', 'waiting', 'blocked', 'parked', 'paused')
+                    OR inbox.kind = 'cancel' AND NOT runs.is_admitted AND runs.state IN ('queued', 'running')
                     OR inbox.kind = 'resolve' AND runs.state = 'terminated')
             FROM perdure.inbox JOIN perdure.runs ON runs.number = inbox.run WHERE NOT inbox.consumed GROUP BY runs.number),
         found (run, workflow, version, host, anyone) AS (

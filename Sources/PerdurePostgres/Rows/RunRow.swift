@@ -6,9 +6,10 @@ extension RunRecord {
     static let columns = """
         runs.number, runs.id::text, runs.namespace, runs.workflow, runs.version, runs.key, runs.input_digest, runs.salt, runs.state,
         runs.epoch, runs.owner, runs.wake_at, runs.created_at, runs.closed_at, runs.note,
-        runs.expired_at, runs.last_seq, runs.last_hash, runs.origin::text, runs.origin_salt, runs.origin_digest, runs.successor::text
+        runs.expired_at, runs.last_seq, runs.last_hash, runs.origin::text, runs.origin_salt, runs.origin_digest, runs.successor::text,
+        runs.queue, runs.is_admitted
         """
-    static let columnCount: Int32 = 22
+    static let columnCount: Int32 = 24
 
     /// Reads ``columns``, checking everything that the row claims.
     init(_ row: Row, from column: Int32 = 0) throws(BadRow) {
@@ -25,7 +26,8 @@ extension RunRecord {
                 wakeAt: try row.optionalTime(column + 11), createdAt: try row.time(column + 12),
                 closedAt: try row.optionalTime(column + 13), note: try row.optionalText(column + 14),
                 tombstone: try Tombstone(row, column + 15), origin: try RunOrigin(row, column + 18),
-                successor: row.isNull(column + 21) ? nil : try row.runID(column + 21))
+                successor: row.isNull(column + 21) ? nil : try row.runID(column + 21),
+                queue: try row.optionalInteger(column + 22), isAdmitted: try row.bool(column + 23))
         } catch {
             throw BadRow("run number \(number): \(error)")
         }

@@ -10,6 +10,9 @@ enum Schema {
     /// The oldest version whose code can work with a schema of this one.
     static let oldestCompatible: Int64 = 1
 
+    /// The first version whose code knows what a queued run is.
+    static let withQueues: Int64 = 3
+
     /// One script for each version, applied in order and never changed once released.
-    static let migrations: [String] = [version1, version2]
+    static let migrations: [String] = [version1, version2, version3]
 }

@@ -12,7 +12,7 @@ extension PostgresStore {
         let answer = try await transactors.perform { session in
             try committer.transact(transaction, limit: limit, session)
         }
-        bell.ring(answer.news)
+        tell(answer.news)
         return answer.result
     }
 }

@@ -8,16 +8,20 @@ extension CommitGroup {
     private static let isOfRun = SQL("SELECT 1 FROM inbox WHERE number = ?1 AND run = ?2")
 
     func advance(_ advance: RunAdvance, _ session: Session) throws -> CommitResult {
-        let gate = try session.gate(advance.run, node: isEngine ? node : nil, epoch: advance.epoch, head: advance.head)
+        let found = try session.gate(advance.run, node: isEngine ? node : nil, epoch: advance.epoch, head: advance.head)
+        guard let found else { return .refused(.runUnknown) }
+        let gate = found.gate
         switch gate {
         case .open: break
         case .openAfterEnd:
             if let refusal = advance.refusalAfterEnd { return .refused(refusal) }
         case .shut: return try wasApplied(advance, session) ? .advanced : .refused(.conflict)
-        case .runUnknown: return .refused(.runUnknown)
         }
         let touchesKeys = !advance.takes.isEmpty || !advance.settles.isEmpty
         let holder = touchesKeys ? try session.run(advance.run)?.id : nil
+        if gate == .open, let flaw = advance.transition?.flaw(isAdmitted: found.queue.isAdmitted) {
+            return .refused(.invalid(flaw))
+        }
         if let refusal = try refusal(advance, holder, isAfterEnd: gate == .openAfterEnd, session) { return .refused(refusal) }
 
         try session.append(advance.events, to: advance.run)
@@ -27,7 +31,7 @@ extension CommitGroup {
         }
         // Before what it sends: a message must not land in the inbox of a run that this very commit closes.
         if let transition = advance.transition {
-            try session.move(advance.run, transition, now: now)
+            try session.move(advance.run, transition, found.queue, keepsPlace: advance.successor != nil, now: now)
         } else if !advance.consumed.isEmpty {
             try session.renewWakeIfAny(of: advance.run)
         }
@@ -36,7 +40,7 @@ extension CommitGroup {
                 try session.settle(settlement, holder: holder, at: advance.lastSeq, now: now)
             }
         }
-        if let successor = advance.successor { try start(successor, after: advance.run, session) }
+        if let successor = advance.successor { try start(successor, after: advance.run, found.queue, session) }
         // What is addressed to a run that is gone has nobody to be told to; it does not undo the sender's own progress.
         for child in advance.children { try start(child, session) }
         for delivery in advance.deliveries { _ = try session.deliver(delivery, now: now) }
@@ -94,6 +98,6 @@ extension CommitGroup {
         guard let transition = advance.transition, let row = try session.run(advance.run), row.epoch == advance.epoch,
             let head = try session.head(of: advance.run), head.seq == advance.head.seq, head.hash == advance.head.hash
         else { return false }
-        return row.state == transition.state && row.wakeAt == transition.wakeAt
+        return row.stands(as: transition)
     }
 }

@@ -10,8 +10,10 @@ extension CommitGroup {
         guard let first = child.events.first, first.seq == 1, Session.areInSequence(child.events) else {
             return .invalid("a child needs its first event, and the others in sequence")
         }
-        guard child.record.owner == nil, child.record.key == nil, !child.record.state.isFinal else {
-            return .invalid("a child begins open, without an owner and without a key")
+        guard child.record.owner == nil, child.record.key == nil, !child.record.state.isFinal, child.record.state != .queued,
+            child.place == nil
+        else {
+            return .invalid("a child begins open, without an owner, without a key and without a place in a queue")
         }
         guard let existing = try session.run(child.record.id) else { return nil }
         let begin = try session.first(Self.firstEvent, existing.number) { try Event($0, run: existing.number) }

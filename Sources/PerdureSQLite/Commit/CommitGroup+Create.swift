@@ -7,27 +7,44 @@ extension CommitGroup {
     private static let insert = SQL(
         """
         INSERT INTO runs (id, namespace, workflow, version, key, input_digest, salt, state, epoch, owner, wake_at, since, created_at,
-            closed_at, note, origin, origin_salt, origin_digest)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+            closed_at, note, origin, origin_salt, origin_digest, queue, is_admitted)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
         ON CONFLICT DO NOTHING
         """)
 
-    func create(_ run: NewRun, _ session: Session) throws -> CommitResult {
+    /// - Parameter queue: that of the run that it continues, whose place it takes over.
+    func create(_ run: NewRun, _ session: Session, inheriting queue: Int64? = nil) throws -> CommitResult {
         guard let first = run.events.first, first.seq == 1, Session.areInSequence(run.events) else {
             return .refused(.invalid("a new run needs its first event, and the others in sequence"))
         }
+        if let flaw = run.flawOfPlace { return .refused(.invalid(flaw)) }
         var record = run.record
+        record.queue = queue
+        record.isAdmitted = run.place == nil
+        if let place = run.place {
+            record.queue = try session.queue(place.name, in: record.namespace)
+            // Made before, or its key is taken: then there is no place to be found.
+            if record.queue == nil {
+                let answer = try existing(record, first: first, session)
+                if case .refused(.conflict) = answer { return .refused(.queueUnknown(place.name)) }
+                return answer
+            }
+        }
         // An owner that is not this node would be one that nobody can tell dead from alive.
         guard record.owner == nil || (isEngine && record.owner == node) else { return .refused(.conflict) }
         let inserted = try session.execute(
             Self.insert, record.id.description, record.namespace, record.workflow, record.version, record.key, record.inputDigest,
             record.salt, record.state, record.epoch, record.owner, record.wakeAt, record.createdAt, record.createdAt,
             record.closedAt,
-            record.note, record.origin?.run.description, record.origin?.salt, record.origin?.inputDigest)
+            record.note, record.origin?.run.description, record.origin?.salt, record.origin?.inputDigest,
+            record.queue, record.isAdmitted)
         guard inserted == 1 else { return try existing(record, first: first, session) }
         record.number = session.lastInsertedRow
         try session.append(run.events, to: record.number)
         if record.state.isFinal { try session.forget(record.number) }
+        if let place = run.place, let queue = record.queue {
+            try session.enter(record.number, queue, place, deadline: record.wakeAt)
+        }
         return .created(record)
     }
 

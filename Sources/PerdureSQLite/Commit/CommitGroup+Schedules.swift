@@ -30,6 +30,9 @@ extension CommitGroup {
             {
                 return .keyTaken(holder)
             }
+            if let place = start.place, try session.queue(place.name, in: record.namespace) == nil {
+                return .refused(.queueUnknown(place.name))
+            }
         }
         if let row = change.row {
             try session.execute(Self.put, key.namespace, key.id, row.version, row.dueAt, row.document)

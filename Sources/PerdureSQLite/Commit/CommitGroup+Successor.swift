@@ -17,15 +17,19 @@ extension CommitGroup {
         guard record.owner == nil, !record.state.isFinal, let run = try session.run(advance.run),
             record.namespace == run.namespace, record.workflow == run.workflow, record.key == run.key, record.origin == run.chain
         else { return .invalid("a successor begins open and without an owner, and has the workflow, key and origin of its run") }
+        guard successor.place == nil, record.state != .queued else {
+            return .invalid("a successor takes the place of its run over, and no other one")
+        }
         if try session.run(record.id) != nil { return .invalid("the run id \(record.id) belongs to another run") }
         return nil
     }
 
-    /// Hands the key over and makes the successor.
-    func start(_ successor: NewRun, after run: Int64, _ session: Session) throws {
+    /// Hands the key and the place over and makes the successor.
+    func start(_ successor: NewRun, after run: Int64, _ queue: QueueFacts, _ session: Session) throws {
         try session.execute(Self.close, run, successor.record.id.description)
-        guard case .created = try create(successor, session) else {
+        guard case .created(let made) = try create(successor, session, inheriting: queue.queue) else {
             throw BadRow("the successor \(successor.record.id) cannot be made")
         }
+        if queue.queue != nil { try session.handOver(placeOf: run, to: made.number) }
     }
 }

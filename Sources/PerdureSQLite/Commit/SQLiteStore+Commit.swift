@@ -5,17 +5,20 @@ extension SQLiteStore {
     package func commit(_ items: [CommitItem]) async throws(StoreError) -> [CommitResult] {
         guard !items.isEmpty else { return [] }
         let group = group(items)
-        let results = try await writer.perform { session in try group.apply(to: session) }
-        logWatch.look()
-        return results
+        return tell(try await writer.perform { session in try group.applyAndTell(session) })
     }
 
     package func commitHere(_ items: [CommitItem]) throws(StoreError) -> [CommitResult] {
         guard !items.isEmpty else { return [] }
         let group = group(items)
-        let results = try writer.performHere { session in try group.apply(to: session) }
+        return tell(try writer.performHere { session in try group.applyAndTell(session) })
+    }
+
+    /// Whoever hosts runs admits himself what his commit has made room for. In other processes the engine notices that the file has changed.
+    private func tell(_ answer: (results: [CommitResult], hasQueueNews: Bool)) -> [CommitResult] {
         logWatch.look()
-        return results
+        if answer.hasQueueNews, isEngine { bell.ringHere() }
+        return answer.results
     }
 
     private func group(_ items: [CommitItem]) -> CommitGroup {
@@ -32,6 +35,12 @@ struct CommitGroup: Sendable {
     /// Stamps what is delivered.
     let now: Timestamp
     let faults: StoreFaults
+
+    fileprivate func applyAndTell(_ session: Session) throws -> (results: [CommitResult], hasQueueNews: Bool) {
+        session.hasQueueNews = false
+        let results = try apply(to: session)
+        return (results, session.hasQueueNews)
+    }
 
     func apply(to session: Session) throws -> [CommitResult] {
         try faults.pass(.beforeTransaction)

@@ -4,7 +4,8 @@ internal import PerdureStore
 
 extension Session {
     private static let target = SQL(
-        "SELECT number, expired_at IS NOT NULL, state, needs_retry, workflow, version, successor, origin FROM runs WHERE id = ?1")
+        "SELECT number, expired_at IS NOT NULL, state, needs_retry, workflow, version, is_admitted, successor, origin FROM runs WHERE id = ?1"
+    )
     private static let insertDelivery = SQL(
         """
         INSERT INTO inbox (run, delivery_id, at, kind, name, payload, sender) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -38,7 +39,7 @@ extension Session {
         let target = try first(Self.target, delivery.run.description) { row in
             (
                 run: try row.integer(0), isExpired: try row.integer(1) == 1, place: try WakePlace(row, from: 2),
-                chain: try row.isNull(6) ? nil : row.optionalText(7) ?? delivery.run.description
+                chain: try row.isNull(7) ? nil : row.optionalText(8) ?? delivery.run.description
             )
         }
         guard let (run, isExpired, place, chain) = target else {

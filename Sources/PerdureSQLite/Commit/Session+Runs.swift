@@ -2,6 +2,12 @@ internal import Perdure
 internal import PerdureHistory
 internal import PerdureStore
 
+/// A run that somebody wants to advance.
+struct GatedRun {
+    let gate: RunGate
+    let queue: QueueFacts
+}
+
 /// Whether a commit may go on top of a run's history.
 enum RunGate {
     case open
@@ -9,14 +15,14 @@ enum RunGate {
     case openAfterEnd
     /// Another owner, another epoch, or another last event.
     case shut
-    case runUnknown
 }
 
 extension Session {
     // Compared by SQLite and as bytes: this runs for every advance, and nothing else of the row is needed.
     private static let selectGate = SQL(
         """
-        SELECT runs.owner = ?2 AND runs.epoch = ?3 AND events.seq = ?4, events.hash, runs.closed_at IS NOT NULL
+        SELECT runs.owner = ?2 AND runs.epoch = ?3 AND events.seq = ?4, events.hash, runs.closed_at IS NOT NULL,
+            runs.queue, runs.is_admitted
         FROM runs JOIN events ON events.run = runs.number
         WHERE runs.number = ?1 ORDER BY events.seq DESC LIMIT 1
         """)
@@ -37,14 +43,16 @@ extension Session {
     private static let insertRequest = SQL("INSERT INTO open_requests (position, run, subject, kind) VALUES (?1, ?2, ?3, ?4)")
     private static let deleteRequest = SQL("DELETE FROM open_requests WHERE run = ?1 AND subject = ?2 AND kind = ?3")
 
-    func gate(_ run: Int64, node: NodeID?, epoch: Int64, head: ChainHead) throws -> RunGate {
-        try first(Self.selectGate, run, node, epoch, head.seq) { row -> RunGate in
+    /// - Returns: nil if there is no such run.
+    func gate(_ run: Int64, node: NodeID?, epoch: Int64, head: ChainHead) throws -> GatedRun? {
+        try first(Self.selectGate, run, node, epoch, head.seq) { row in
+            let queue = QueueFacts(queue: try row.optionalInteger(3), isAdmitted: try row.integer(4) != 0)
             // Null if nobody owns the run.
             guard try row.optionalInteger(0) == 1,
                 try row.withBytes(1, { stored in head.hash.withUnsafeBytes { stored.elementsEqual($0) } })
-            else { return Mutant.isOn("forget a fence") ? .open : .shut }
-            return try row.integer(2) == 1 ? .openAfterEnd : .open
-        } ?? .runUnknown
+            else { return GatedRun(gate: Mutant.isOn("forget a fence") ? .open : .shut, queue: queue) }
+            return GatedRun(gate: try row.integer(2) == 1 ? .openAfterEnd : .open, queue: queue)
+        }
     }
 
     func hash(of run: Int64, seq: Int64) throws -> EventHash? {
@@ -91,10 +99,21 @@ extension Session {
     }
 
     /// Changes the run's row, and what hangs on its state.
-    func move(_ run: Int64, _ transition: RunTransition, now: Timestamp) throws {
-        let state = transition.state
+    ///
+    /// - Parameter keepsPlace: its place in its queue is for the run that it is continued as.
+    func move(_ run: Int64, _ transition: RunTransition, _ queue: QueueFacts, keepsPlace: Bool, now: Timestamp) throws {
+        let state = transition.landing(isAdmitted: queue.isAdmitted)
+        var wakeAt = transition.wakeAt
+        if queue.queue != nil, !keepsPlace {
+            if state.isFinal || state == .quarantined {
+                try leave(run)
+            } else if !queue.isAdmitted, state != .running {
+                let deadline = try stand(run, inLine: state == .queued)
+                wakeAt = state == .queued ? deadline : nil
+            }
+        }
         try execute(
-            Self.updateState, run, state, transition.wakeAt, transition.note, now, state.isFinal, transition.needsRetry,
+            Self.updateState, run, state, wakeAt, transition.note, now, state.isFinal, transition.needsRetry,
             transition.version)
         // For the code of another version it is an open question whether it fits.
         if transition.version != nil { try execute(Self.deleteBlockedBuilds, run) }

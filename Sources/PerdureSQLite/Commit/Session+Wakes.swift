@@ -8,6 +8,7 @@ struct WakePlace {
     let needsRetry: Bool
     let workflow: String
     let version: String
+    let isAdmitted: Bool
 
     init(_ row: Statement, from column: Int32) throws(BadRow) {
         let name = try row.text(column)
@@ -16,9 +17,12 @@ struct WakePlace {
         needsRetry = try row.integer(column + 1) != 0
         workflow = try row.text(column + 2)
         version = try row.text(column + 3)
+        isAdmitted = try row.integer(column + 4) != 0
     }
 
-    func wake(by kind: InboxKind, name: String) -> Wake { state.wake(by: kind, name: name, needsRetry: needsRetry) }
+    func wake(by kind: InboxKind, name: String) -> Wake {
+        state.wake(by: kind, name: name, needsRetry: needsRetry, isAdmitted: isAdmitted)
+    }
 }
 
 // Which runs may be claimed because of unread messages. Kept beside the messages, so that those that wake nobody are never looked at.
@@ -33,7 +37,7 @@ extension Session {
     private static let drop = SQL("DELETE FROM wakes WHERE run = ?1")
     private static let unreadKinds = SQL(
         "SELECT kind, min(name), min(at) FROM inbox WHERE run = ?1 AND consumed = 0 GROUP BY kind")
-    private static let place = SQL("SELECT state, needs_retry, workflow, version FROM runs WHERE number = ?1")
+    private static let place = SQL("SELECT state, needs_retry, workflow, version, is_admitted FROM runs WHERE number = ?1")
 
     /// After a message was accepted.
     func addWake(of run: Int64, _ wake: Wake, _ place: WakePlace, at: Timestamp) throws {

@@ -6,6 +6,8 @@ final class Session {
     private var statements: [Statement?] = []
     /// Whether the file may hold heartbeats; `nil` until somebody has looked.
     var mayHaveHeartbeats: Bool?
+    /// Whether somebody may have got a cause to be admitted since this was asked last.
+    var hasQueueNews = false
 
     private static let begin = SQL("BEGIN IMMEDIATE")
     private static let beginRead = SQL("BEGIN DEFERRED")

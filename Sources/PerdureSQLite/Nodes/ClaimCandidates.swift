@@ -4,7 +4,8 @@ internal import PerdureStore
 /// Finds the runs that have something to do for a node, oldest cause first.
 ///
 /// What a run may be claimed for depends on its state:
-/// - ready: that alone; waiting and parked: their due time;
+/// - ready: that alone; waiting and parked: their due time; queued: their deadline, and not a moment earlier, since whoever looked would
+///   only give them back;
 /// - blocked: a build it has not met, which then reads the inbox as well; or a message that lets every build try again;
 /// - running: only if the owner has died;
 /// - all of these, paused and terminated ones: unread messages, as `RunState.wake` says.
@@ -25,6 +26,7 @@ struct ClaimCandidates {
     private static let due = SQL(
         """
         SELECT number, wake_at FROM runs WHERE wake_at IS NOT NULL AND workflow = ?1 AND version = ?2 AND wake_at <= ?4
+            AND (state <> 'queued' OR wake_at <= ?5)
         ORDER BY wake_at LIMIT ?3
         """)
     private static let blocked = SQL(
@@ -66,7 +68,7 @@ struct ClaimCandidates {
         let deadNodes = try session.all(Self.deadNodes) { try? $0.text(0) }.compactMap(\.self)
         for hosted in request.hosted {
             found += try session.all(Self.ready, hosted.workflow, hosted.version, limit, row: Self.read)
-            found += try session.all(Self.due, hosted.workflow, hosted.version, limit, now + request.ahead, row: Self.read)
+            found += try session.all(Self.due, hosted.workflow, hosted.version, limit, now + request.ahead, now, row: Self.read)
             found += try session.all(Self.blocked, hosted.workflow, hosted.version, limit, request.build, row: Self.read)
             found += try session.all(Self.told, hosted.workflow, hosted.version, limit, row: Self.read)
             for node in deadNodes {
@@ -90,7 +92,7 @@ struct ClaimCandidates {
         WHERE runs.number = ?1 AND (
             ?2 AND (
                 runs.state = 'ready'
-                OR runs.wake_at <= ?3
+                OR runs.wake_at <= CASE runs.state WHEN 'queued' THEN ?5 ELSE ?3 END
                 OR wakes.host_at IS NOT NULL
                 OR runs.state = 'blocked'
                     AND NOT EXISTS (SELECT 1 FROM blocked_builds WHERE run = runs.number AND build = ?4)
@@ -108,7 +110,7 @@ struct ClaimCandidates {
             }
             guard let workflow else { return nil }
             return try session.first(
-                Self.causeOfOne, run, hosted.contains(workflow), now + request.ahead, request.build, row: Self.read)
+                Self.causeOfOne, run, hosted.contains(workflow), now + request.ahead, request.build, now, row: Self.read)
         }
     }
 }

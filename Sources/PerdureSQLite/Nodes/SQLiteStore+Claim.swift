@@ -102,6 +102,8 @@ extension Session {
 
     func quarantine(_ run: Int64, reason: String, now: Timestamp) throws {
         try execute(Self.markQuarantined, run, reason.legible, now)
+        // It never ends, and would hold its place for ever.
+        try leave(run)
         try dropWake(of: run)
     }
 }

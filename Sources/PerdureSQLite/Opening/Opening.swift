@@ -74,10 +74,16 @@ enum Opening {
             guard version < Schema.version else { return }
             for migration in Schema.migrations.dropFirst(Int(version)) { try session.run(migration) }
             if version == 0 { try session.execute(insertIdentity, identity) }
-            try session.execute(putOldest, String(Schema.oldestCompatible))
+            try demand(schema: Schema.oldestCompatible, session)
             try session.run("PRAGMA application_id = \(Schema.applicationID)")
             try session.run("PRAGMA user_version = \(Schema.version)")
         }
+    }
+
+    /// Closes the file to releases that know no schema as late as this. It stays closed to those that it is closed to.
+    static func demand(schema: Int64, _ session: Session) throws {
+        let oldest = try session.first(selectOldest) { Int64(try $0.text(0)) } ?? nil
+        if oldest.map({ $0 < schema }) ?? true { try session.execute(putOldest, String(schema)) }
     }
 
     static func identity(_ session: Session, path: String) throws -> String {

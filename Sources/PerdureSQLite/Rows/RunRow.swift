@@ -6,9 +6,10 @@ extension RunRecord {
     static let columns = """
         runs.number, runs.id, runs.namespace, runs.workflow, runs.version, runs.key, runs.input_digest, runs.salt, runs.state,
         runs.epoch, runs.owner, runs.wake_at, runs.created_at, runs.closed_at, runs.note,
-        runs.expired_at, runs.last_seq, runs.last_hash, runs.origin, runs.origin_salt, runs.origin_digest, runs.successor
+        runs.expired_at, runs.last_seq, runs.last_hash, runs.origin, runs.origin_salt, runs.origin_digest, runs.successor,
+        runs.queue, runs.is_admitted
         """
-    static let columnCount: Int32 = 22
+    static let columnCount: Int32 = 24
 
     /// Reads ``columns``, checking everything that the row claims.
     init(_ row: Statement, from column: Int32 = 0) throws(BadRow) {
@@ -31,7 +32,7 @@ extension RunRecord {
                 successor: try row.optionalText(column + 21).map { text throws(BadRow) in
                     guard let id = RunID(text) else { throw BadRow("the id '\(text)' of its successor is not a UUID") }
                     return id
-                })
+                }, queue: try row.optionalInteger(column + 22), isAdmitted: try row.integer(column + 23) != 0)
         } catch {
             throw BadRow("run number \(number): \(error)")
         }

@@ -182,7 +182,7 @@ extension StoreConformance {
 
     private static func time(_ seconds: Int64) -> Timestamp { Sample.start + .seconds(seconds) }
 
-    private static func row(
+    static func row(
         _ id: String, _ version: Int64, due: Int64?, namespace: String = "default", by who: String = ""
     ) -> ScheduleRow {
         let due = due.map(time)
@@ -203,10 +203,6 @@ extension Scene {
     fileprivate func schedule(_ id: String) async throws -> ScheduleRow? {
         try await store.schedules(.one(ScheduleKey(namespace: "default", id: id))).first
     }
-}
-
-extension SampleRun {
-    fileprivate var new: NewRun { NewRun(record: record, events: events) }
 }
 
 extension [SampleRun] {

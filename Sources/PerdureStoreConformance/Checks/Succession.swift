@@ -100,7 +100,7 @@ extension Scene {
     fileprivate static let continued = EventDraft(.runContinued)
 
     /// Has the run continued by another one, and gives that.
-    fileprivate func continued(_ run: inout SampleRun, consuming consumed: [Int64] = []) async throws -> SampleRun {
+    func continued(_ run: inout SampleRun, consuming consumed: [Int64] = []) async throws -> SampleRun {
         var next = SampleRun(key: run.record.key, continuing: run)
         try await advance(run.advance([Self.continued], to: .init(to: .completed), consuming: consumed, successor: next))
         next.record = try await record(next)

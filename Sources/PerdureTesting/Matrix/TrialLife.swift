@@ -116,7 +116,7 @@ final class TrialLife: Sendable {
             switch record.state {
             case .completed, .failed, .cancelled, .terminated, .blocked, .quarantined, .paused: continue
             case .parked: if try await !decide(on: record, client) { continue }
-            case .ready, .running, .waiting: break
+            case .queued, .ready, .running, .waiting: break
             }
             isOver = false
         }

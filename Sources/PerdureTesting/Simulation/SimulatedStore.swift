@@ -134,6 +134,24 @@ final class SimulatedStore: Store {
         try await pass("nextWake") { base async throws(StoreError) in try await base.nextWake(hosted: hosted) }
     }
 
+    func admit() async throws(StoreError) -> Admission {
+        try await pass("admit") { base async throws(StoreError) in try await base.admit() }
+    }
+
+    func setQueue(_ queue: QueueKey, _ limits: QueueLimits, by sender: Principal) async throws(StoreError) {
+        try await pass("setQueue", writes: true) { base async throws(StoreError) in
+            try await base.setQueue(queue, limits, by: sender)
+        }
+    }
+
+    func queues(namespace: String?) async throws(StoreError) -> [QueueStanding] {
+        try await pass("queues") { base async throws(StoreError) in try await base.queues(namespace: namespace) }
+    }
+
+    func queuePosition(of run: Int64) async throws(StoreError) -> QueuePosition? {
+        try await pass("queuePosition") { base async throws(StoreError) in try await base.queuePosition(of: run) }
+    }
+
     func keyHolder(_ key: BusinessKey) async throws(StoreError) -> BusinessKeyRecord? {
         try await pass("keyHolder") { base async throws(StoreError) in try await base.keyHolder(key) }
     }

@@ -50,7 +50,7 @@ import Testing
             payload: ChildResult(run: ids[0], kind: .runCancelled).payload,
             sender: .run(ids[0]))
         caretaker.take([InboxRow(number: 1, run: 1, at: Sample.start, delivery: end), try row(2, .terminate)])
-        #expect(caretaker.consumed == [1, 2] && caretaker.hasTerminated)
+        #expect(caretaker.consumed == [1, 2] && caretaker.end == .terminated)
         #expect(
             caretaker.events.map { "\($0.kind.rawValue) \($0.subject)" } == [
                 "child.cancelled done", "child.cancelled open", "child.cancelled own", "run.terminated ",
@@ -101,7 +101,7 @@ import Testing
             try row(5, .keySettled),
             try row(6, .resolve, "doubted", Resolution(kind: .happened, output: output)),
         ])
-        #expect(caretaker.consumed.sorted() == [1, 2, 3, 4, 5, 6] && caretaker.hasTerminated)
+        #expect(caretaker.consumed.sorted() == [1, 2, 3, 4, 5, 6] && caretaker.end == .terminated)
         #expect(
             caretaker.events.map { "\($0.kind.rawValue) \($0.subject)" } == [
                 "signal.undelivered go", "operator.action ", "operator.action ", "step.resolved doubted", "step.in_doubt sent",
@@ -113,7 +113,7 @@ import Testing
     private func terminated(_ run: SampleRun) throws -> Caretaker {
         var caretaker = caretaker(of: run)
         caretaker.take([try row(1, .terminate)])
-        #expect(caretaker.hasTerminated)
+        #expect(caretaker.end == .terminated)
         return caretaker
     }
 

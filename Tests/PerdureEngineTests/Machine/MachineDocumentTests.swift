@@ -50,6 +50,7 @@ import Testing
     @Test func `every row of the semantics names a test that exists`() throws {
         let names = try tests(in: "Scenarios.swift").union(tests(in: "Tests.swift")).union(tests(in: "Tests.swift", of: "Engine"))
             .union(tests(in: "Tests.swift", of: "../PerdureTestingTests"))
+            .union(tests(in: "Tests.swift", of: "../PerdureTestingTests/Queues"))
         var rows = 0
         for line in try document("semantics.md") where line.hasPrefix("| ") && !line.hasPrefix("| situation") {
             rows += 1

@@ -55,6 +55,9 @@ final class World: Sendable {
         return process.store(file, isThreaded: true)
     }
 
+    /// A client of nobody's engine, of a store in memory.
+    func client() async throws -> Client { try await Client(.memory(database)) }
+
     /// An engine in this process, which runs.
     func open(
         _ process: SimulatedProcess, configure: (inout EngineConfiguration) -> Void = { _ in },

@@ -90,6 +90,12 @@ final class CrashingStore: Store {
     func nextWake(hosted: [ClaimRequest.Hosted]) async throws(StoreError) -> Timestamp? {
         try await store.nextWake(hosted: hosted)
     }
+    func admit() async throws(StoreError) -> Admission { try await store.admit() }
+    func setQueue(_ queue: QueueKey, _ limits: QueueLimits, by sender: Principal) async throws(StoreError) {
+        try await store.setQueue(queue, limits, by: sender)
+    }
+    func queues(namespace: String?) async throws(StoreError) -> [QueueStanding] { try await store.queues(namespace: namespace) }
+    func queuePosition(of run: Int64) async throws(StoreError) -> QueuePosition? { try await store.queuePosition(of: run) }
     func keyHolder(_ key: BusinessKey) async throws(StoreError) -> BusinessKeyRecord? { try await store.keyHolder(key) }
     func awaitedKeys(of run: Int64) async throws(StoreError) -> [BusinessKeyWait] { try await store.awaitedKeys(of: run) }
 

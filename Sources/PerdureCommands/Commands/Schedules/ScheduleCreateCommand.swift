@@ -33,6 +33,7 @@ struct ScheduleCreateCommand: StoreCommand {
     var label: [LabelArgument] = []
     @Option(help: ArgumentHelp("Cancel a run when it has taken that long.", valueName: "duration")) var deadline:
         DurationArgument?
+    @OptionGroup var place: QueueOptions
     @Option(
         help: ArgumentHelp(
             "What happens while a run of it is open: skip, queue, cancel_other, allow. Default: skip.", valueName: "policy"))
@@ -77,6 +78,7 @@ struct ScheduleCreateCommand: StoreCommand {
         wanted.version = version.map { WorkflowVersion($0) }
         wanted.labels = LabelArgument.dictionary(label)
         wanted.deadline = deadline?.duration
+        wanted.queue = place.place
         if let overlap { wanted.overlap = overlap.policy }
         if let catchUp { wanted.catchUp = catchUp.duration }
         if let jitter { wanted.jitter = jitter.duration }

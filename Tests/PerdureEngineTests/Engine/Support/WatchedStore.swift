@@ -183,6 +183,22 @@ final class WatchedStore: Store {
         try await pass(.nextWake) { () async throws(StoreError) in try await base.nextWake(hosted: hosted) }
     }
 
+    func admit() async throws(StoreError) -> Admission {
+        try await pass(.other) { () async throws(StoreError) in try await base.admit() }
+    }
+
+    func setQueue(_ queue: QueueKey, _ limits: QueueLimits, by sender: Principal) async throws(StoreError) {
+        try await pass(.other) { () async throws(StoreError) in try await base.setQueue(queue, limits, by: sender) }
+    }
+
+    func queues(namespace: String?) async throws(StoreError) -> [QueueStanding] {
+        try await pass(.other) { () async throws(StoreError) in try await base.queues(namespace: namespace) }
+    }
+
+    func queuePosition(of run: Int64) async throws(StoreError) -> QueuePosition? {
+        try await pass(.other) { () async throws(StoreError) in try await base.queuePosition(of: run) }
+    }
+
     func keyHolder(_ key: BusinessKey) async throws(StoreError) -> BusinessKeyRecord? {
         try await pass(.other) { () async throws(StoreError) in try await base.keyHolder(key) }
     }

@@ -1,0 +1,58 @@
+internal import Foundation
+internal import Perdure
+internal import PerdureEngine
+internal import PerdureHistory
+
+/// Queues for people and for machines.
+enum QueueText {
+    static func limits(_ limits: QueueLimits) -> String {
+        guard limits.concurrency > 0 else { return "nobody" }
+        var parts = ["\(limits.concurrency) at once"]
+        if let perKey = limits.perKey { parts.append("\(perKey) of a key") }
+        if let rate = limits.rate {
+            parts.append(
+                "\(rate.count) in \(ReadableTime.span(rate.period))" + (rate.burst > 1 ? ", up to \(rate.burst) together" : ""))
+        }
+        return parts.joined(separator: ", ")
+    }
+
+    static func table(_ queues: [QueueInfo], style: Style) -> String {
+        guard !queues.isEmpty else { return "No queues.\n" }
+        let header = ["QUEUE", "ADMITS", "HELD", "RUNNING", "READY", "WAITING", "STUCK", "QUEUED", "KEYS"]
+        let rows = queues.map { queue in
+            func held(_ state: String) -> String { String(queue.holders[state] ?? 0) }
+            return [
+                queue.namespace == "default" ? queue.name : "\(queue.namespace)/\(queue.name)", limits(queue.limits),
+                String(queue.held), held("running"), held("ready"), held("waiting"), String(queue.stuck), String(queue.waiting),
+                String(queue.waitingKeys),
+            ]
+        }
+        let widths = header.indices.map { column in ([header] + rows).map { $0[column].count }.max() ?? 0 }
+        func line(_ cells: [String]) -> String {
+            cells.indices.map { $0 < 2 ? cells[$0].padded(to: widths[$0]) : cells[$0].indented(to: widths[$0]) }
+                .joined(separator: "  ")
+        }
+        let lines = zip(queues, rows).map { queue, row in
+            queue.stuck > 0 ? style.red(line(row)) : queue.isClosed ? style.yellow(line(row)) : line(row)
+        }
+        return ([style.dim(line(header))] + lines).joined(separator: "\n") + "\n"
+    }
+
+    static func json(_ queue: QueueInfo) -> JSONValue {
+        let holders = queue.holders.sorted { $0.key < $1.key }.map { ($0.key, JSONValue($0.value)) }
+        return .members(
+            ("queue", .string(queue.name)), ("namespace", .string(queue.namespace)),
+            ("concurrency", JSONValue(queue.limits.concurrency)), ("per_key", queue.limits.perKey.map { JSONValue($0) }),
+            (
+                "rate",
+                queue.limits.rate.map { rate in
+                    .members(
+                        ("count", JSONValue(rate.count)), ("period_seconds", .integer(rate.period.components.seconds)),
+                        ("burst", JSONValue(rate.burst)))
+                }
+            ),
+            ("held", JSONValue(queue.held)), ("holders", .object(JSONObject(holders))), ("waiting", JSONValue(queue.waiting)),
+            ("waiting_keys", JSONValue(queue.waitingKeys)), ("closed", .bool(queue.isClosed)),
+            ("changed_by", .string(queue.changedBy.description)), ("changed_at", ScheduleText.json(queue.changedAt)))
+    }
+}
