@@ -132,7 +132,7 @@ extension StoreConformance {
             var runs = [try await scene.queued("z"), try await scene.queued("z"), try await scene.queued("z")]
             #expect(try await scene.order(of: runs, count: 1) == [0])
             // Each begins with a key of its own that nobody has seen, as urgent as can be.
-            for key in ["a", "b", "c"] { runs.append(try await scene.queued(key, priority: 9)) }
+            for key in ["c", "a", "b"] { runs.append(try await scene.queued(key, priority: 9)) }
             try await scene.admit()
             #expect(try await scene.admitted(runs) == [0, 1])
             runs.append(try await scene.queued("d", priority: 9))
