@@ -83,17 +83,16 @@ package final class FaultyStore: Store {
         try await change { () throws(StoreError) in try await inner.renew(node) }
     }
 
-<<<<<<< HEAD
     package func endLapsed(besides node: NodeID) async throws(StoreError) -> [NodeID] {
         try await change { () throws(StoreError) in try await inner.endLapsed(besides: node) }
-=======
+    }
+
     package func admit() async throws(StoreError) -> Admission {
         try await change { () throws(StoreError) in try await inner.admit() }
     }
 
     package func setQueue(_ queue: QueueKey, _ limits: QueueLimits, by sender: Principal) async throws(StoreError) {
         try await change { () throws(StoreError) in try await inner.setQueue(queue, limits, by: sender) }
->>>>>>> 2ea40c5db31a37dedddd61c04de38ed645a0fcc9
     }
 
     package func awaitKey(_ key: BusinessKey, run: Int64, subject: String) async throws(StoreError) -> BusinessKeyRecord? {
