@@ -6,45 +6,27 @@ import PerdureStore
 
 // Removing histories that are past their time, a little at a time, so that runs hardly notice.
 extension Engine {
-    private static let rowsAtOnce = 2_000
-    private static let pauseBetweenBatches = Duration.milliseconds(100)
     private static let pauseBetweenRounds = Duration.seconds(60)
 
-    /// Removes round after round until its task is cancelled.
+    /// Removes round after round until its task is cancelled. Whether there is anything to remove is asked each time: what is set for
+    /// namespaces may change while the engine runs.
     func keepRetention() async {
-        guard configuration.retention != nil || configuration.tombstoneRetention != nil else { return }
-        var told: Set<Int64> = []
+        let metrics = metrics
+        var retention = Retention(
+            store,
+            terms: RetentionTerms(closedAfter: configuration.retention, removedAfter: configuration.tombstoneRetention),
+            archive: configuration.archive, logger: logger
+        ) { [self] in await pause($0) }
         repeat {
             do {
-                try await expireOnce(&told)
+                _ = try await retention.round { part in
+                    metrics.archived.increment(by: part.archived)
+                    metrics.expired.increment(by: part.expired)
+                }
             } catch {
                 logger.error("what has expired cannot be removed", metadata: ["error": "\(error)"])
             }
         } while await pause(Self.pauseBetweenRounds)
-    }
-
-    /// - Parameter told: The runs that cannot be read and of which that was said before.
-    private func expireOnce(_ told: inout Set<Int64>) async throws(StoreError) {
-        let now = store.now()
-        var request = ExpiryRequest(
-            closedBefore: configuration.retention.map { now - $0 },
-            expiredBefore: configuration.tombstoneRetention.map { now - $0 },
-            limit: Self.rowsAtOnce)
-        var count = 0
-        while true {
-            let answer = try await store.expire(request)
-            count += answer.expired
-            metrics.expired.increment(by: answer.expired)
-            for run in answer.unreadable where told.insert(run.number).inserted {
-                logger.error(
-                    "a closed run cannot be read and does not expire",
-                    metadata: ["run": "\(run.id.map(\.description) ?? "number \(run.number)")", "error": "\(run.reason)"])
-            }
-            request.position = answer.position
-            if answer.isDone { break }
-            guard await pause(Self.pauseBetweenBatches) else { break }
-        }
-        if count > 0 { logger.info("histories have expired", metadata: ["runs": "\(count)"]) }
     }
 
     /// Waits, whatever the clock is set to. Returns whether the task goes on: cancelled, it ends at once.

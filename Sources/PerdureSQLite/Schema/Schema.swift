@@ -10,5 +10,5 @@ enum Schema {
     static let oldestCompatible: Int64 = 1
 
     /// One script for each version, applied in order and never changed once released.
-    static let migrations: [String] = [version1, version2]
+    static let migrations: [String] = [version1, version2, version3]
 }
