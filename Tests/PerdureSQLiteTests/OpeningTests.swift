@@ -74,7 +74,11 @@ struct OpeningTests {
     @Test("A store of an earlier schema gets what it lacks from an engine, and keeps what it has")
     func olderSchema() async throws {
         let run = try await harness.withOneRun()
-        try harness.tamper("DROP TABLE schedules", "PRAGMA user_version = 1")
+        try harness.tamper(
+            "DROP TRIGGER runs_kept", "DROP TRIGGER runs_remembered", "DROP INDEX runs_closings", "DROP INDEX runs_burials",
+            "ALTER TABLE runs DROP COLUMN archived_at", "ALTER TABLE runs DROP COLUMN archived_hash",
+            "ALTER TABLE runs DROP COLUMN archive_digest", "DROP TABLE namespaces", "DROP TABLE schedules",
+            "PRAGMA user_version = 1")
         #expect(try await refusal(.client).code == .storeUnavailable)
         let found = try await harness.withStore { store in
             #expect(try await store.schedules(.listed(namespace: nil, after: nil, limit: 1)).isEmpty)

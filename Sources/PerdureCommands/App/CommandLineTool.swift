@@ -83,6 +83,7 @@ struct Root<App: PerdureApp>: ParsableCommand {
                 ForkCommand.self,
                 RetryCommand.self,
                 ResolveCommand.self, SchedulesCommand.self, VerifyCommand.self, VersionsCommand.self, NodesCommand.self,
+                NamespacesCommand.self, ArchiveCommand.self,
                 CheckCommand.self,
                 ResumabilityCommand.self,
                 ExportHistoryCommand.self,

@@ -11,15 +11,16 @@ extension Engine {
     /// Removes round after round until its task is cancelled. Whether there is anything to remove is asked each time: what is set for
     /// namespaces may change while the engine runs.
     func keepRetention() async {
+        guard configuration.keepsRetention else { return }
         let metrics = metrics
-        var retention = Retention(
+        var archivist = Archivist(
             store,
             terms: RetentionTerms(closedAfter: configuration.retention, removedAfter: configuration.tombstoneRetention),
             archive: configuration.archive, logger: logger
         ) { [self] in await pause($0) }
         repeat {
             do {
-                _ = try await retention.round { part in
+                _ = try await archivist.round { part in
                     metrics.archived.increment(by: part.archived)
                     metrics.expired.increment(by: part.expired)
                 }

@@ -37,6 +37,9 @@ public struct EngineConfiguration: Sendable {
     /// What tells two builds of the executable apart. Default: a digest of the executable.
     public var build: String?
 
+    /// Whether it is looked for what has expired, once a minute, also where this configuration has no retention: something may be set for a
+    /// namespace in the store.
+    package var keepsRetention = true
     /// How many events of a history are read at once.
     package var historyPage = 1_000
     /// How long before it is due a run is brought into memory, and kept there rather than given up.

@@ -13,6 +13,8 @@ final class RetentionIndexes: Sendable {
     }
 
     private let state = Mutex(State.unknown)
+    /// The last attempt to make them.
+    private let making = Mutex<Task<Void, Never>?>(nil)
 
     private static let names = ["runs_closings", "runs_burials"]
     private static let definitions = [
@@ -51,10 +53,14 @@ final class RetentionIndexes: Sendable {
         }
         if isFirst {
             let address = store.address, logger = store.options.logger
-            Task.detached { await self.make(address, logger) }
+            let task = Task.detached { await self.make(address, logger) }
+            making.withLock { $0 = task }
         }
         return false
     }
+
+    /// Waits for an attempt to make them that is under way.
+    func made() async { await making.withLock { $0 }?.value }
 
     private func make(_ address: ServerAddress, _ logger: Logger) async {
         // For as long as it takes. If this process ends the server stops, and another one begins anew.

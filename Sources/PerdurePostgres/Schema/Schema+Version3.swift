@@ -3,7 +3,7 @@ extension Schema {
     ///
     /// The triggers hold for nodes of the release before as well, which know nothing of this table and have only the times of their own
     /// configuration. What such a node then fails to remove stays. A tombstone of a namespace for which something is set is removed by
-    /// whoever has given it leftovers before, which only code does that knows. No statement but those that expire and remove runs meets
+    /// whoever has given it leftovers before, which only code does that knows. Both wait for who changes a setting, as rounds do. No statement but those that expire and remove runs meets
     /// a trigger. The indexes that it takes are `RetentionIndexes`.
     static let version3 = """
         CREATE TABLE perdure.namespaces (
@@ -20,6 +20,7 @@ extension Schema {
 
         CREATE FUNCTION perdure.keep_run() RETURNS trigger LANGUAGE plpgsql AS $body$
         BEGIN
+            LOCK TABLE perdure.namespaces IN SHARE MODE;
             IF EXISTS (
                 SELECT 1 FROM perdure.namespaces AS kept WHERE kept.name = NEW.namespace AND (
                     kept.closed_after IS NULL OR NEW.closed_at >= NEW.expired_at - kept.closed_after
@@ -34,6 +35,7 @@ extension Schema {
 
         CREATE FUNCTION perdure.keep_tombstone() RETURNS trigger LANGUAGE plpgsql AS $body$
         BEGIN
+            LOCK TABLE perdure.namespaces IN SHARE MODE;
             IF EXISTS (SELECT 1 FROM perdure.namespaces AS kept WHERE kept.name = OLD.namespace) THEN
                 RAISE EXCEPTION 'a tombstone of a namespace with settings is not removed by what does not know them';
             END IF;

@@ -7,7 +7,7 @@ package import PerdureStore
 ///
 /// Somebody calls `round` once in a while: an engine does, and so can any process that has opened the store as an engine does. Several may do it
 /// at the same time.
-package struct Retention: Sendable {
+package struct Archivist: Sendable {
     /// What was done.
     package struct Report: Sendable, Hashable {
         /// Histories that were put into the archive.
@@ -136,7 +136,7 @@ package struct Retention: Sendable {
     }
 }
 
-extension Retention.Report {
+extension Archivist.Report {
     fileprivate mutating func add(_ part: Self) {
         archived += part.archived
         expired += part.expired
