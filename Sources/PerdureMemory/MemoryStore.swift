@@ -72,9 +72,35 @@ package final class MemoryStore: Store {
         let now = now()
         return try call { state, process throws(StoreError) in
             try process.requireEngine("remove what has expired")
-            return state.expire(request, now: now)
+            do throws(any Error) {
+                return try ExpiryWalk.run(request, now: now, on: &state)
+            } catch {
+                throw .corrupt(String(describing: error))
+            }
         }
     }
+
+    package func noteArchived(_ histories: [ArchivedHistory]) async throws(StoreError) -> Set<Int64> {
+        try call { state, process throws(StoreError) in
+            try process.requireEngine("note what is archived")
+            return state.noteArchived(histories)
+        }
+    }
+
+    package func setNamespace(_ change: NamespaceChange) async throws(StoreError) -> Bool {
+        if let flaw = change.flaw { throw .unusable(.nameInvalid, "This cannot be set: \(flaw).") }
+        return try call { state, _ in
+            guard let isOpen = change.isOpen(on: state.namespaces[change.name]) else { return true }
+            if isOpen { state.namespaces[change.name] = change.row }
+            return isOpen
+        }
+    }
+
+    package func namespaces() async throws(StoreError) -> [NamespaceRow] {
+        try read { $0.namespaces.values.sorted { ByteText($0.name) < ByteText($1.name) } }
+    }
+
+    package func namespaceCounts() async throws(StoreError) -> [String: [RunState: Int]] { try read { $0.namespaceCounts() } }
 
     // MARK: Queues
 

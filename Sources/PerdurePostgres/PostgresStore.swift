@@ -30,6 +30,7 @@ package final class PostgresStore: Store {
     /// What the last claim gave, until its answer is known to have been heard.
     let unanswered = Mutex(Claimed())
     let arrivals = Arrivals()
+    let retentionIndexes = RetentionIndexes()
 
     init(
         identity: String, address: ServerAddress, options: PostgresOptions, isEngine: Bool, writer: Connection,

@@ -103,7 +103,24 @@ package protocol Store: Sendable {
     /// row, with a tombstone, and of its events `run.expired`, which continues its chain; with the other events go its blobs and its
     /// inbox, if need be over several calls. A run that is open, owned or quarantined, has a step in doubt, an open child or an unread
     /// message does not expire; neither does one that cannot be read, which keeps no other from it. Only a removed tombstone sets the workflow key free.
+    ///
+    /// What is set for a namespace when the call begins holds for its runs, in place of the times that the caller gives. What must be
+    /// archived first does not expire before `noteArchived` has said so of its last event; `run.expired` names the archive's digest then.
     func expire(_ request: ExpiryRequest) async throws(StoreError) -> Expiry
+
+    /// Notes that histories are in an archive. Of a run that is open, has expired, or has another last event by now nothing is noted.
+    ///
+    /// - Returns: The numbers of the runs of which it was noted, now or before.
+    func noteArchived(_ histories: [ArchivedHistory]) async throws(StoreError) -> Set<Int64>
+
+    /// Changes what is set for a namespace, or does nothing. Once this has returned, nothing is removed by what was set before.
+    ///
+    /// - Returns: Whether it stands there now. Otherwise somebody else was faster.
+    func setNamespace(_ change: NamespaceChange) async throws(StoreError) -> Bool
+    /// What is set for namespaces, by their names. A row that cannot be read is left out, and nothing of its namespace expires.
+    func namespaces() async throws(StoreError) -> [NamespaceRow]
+    /// How many runs of each namespace there are in each state.
+    func namespaceCounts() async throws(StoreError) -> [String: [RunState: Int]]
 
     func run(_ id: RunID) async throws(StoreError) -> RunRecord?
     func run(number: Int64) async throws(StoreError) -> RunRecord?

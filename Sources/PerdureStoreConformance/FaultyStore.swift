@@ -109,6 +109,14 @@ package final class FaultyStore: Store {
         try await change { () throws(StoreError) in try await inner.expire(request) }
     }
 
+    package func noteArchived(_ histories: [ArchivedHistory]) async throws(StoreError) -> Set<Int64> {
+        try await change { () throws(StoreError) in try await inner.noteArchived(histories) }
+    }
+
+    package func setNamespace(_ change: NamespaceChange) async throws(StoreError) -> Bool {
+        try await self.change { () throws(StoreError) in try await inner.setNamespace(change) }
+    }
+
     /// Rings twice: a spurious call is allowed.
     package func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) -> OutsideWatch {
         inner.onOutsideDelivery {
@@ -139,6 +147,10 @@ extension FaultyStore {
     package func awaitedKeys(of run: Int64) async throws(StoreError) -> [BusinessKeyWait] {
         try await inner.awaitedKeys(of: run)
     }
+
+    package func namespaces() async throws(StoreError) -> [NamespaceRow] { try await inner.namespaces() }
+
+    package func namespaceCounts() async throws(StoreError) -> [String: [RunState: Int]] { try await inner.namespaceCounts() }
 
     package func run(_ id: RunID) async throws(StoreError) -> RunRecord? { try await inner.run(id) }
 

@@ -16,14 +16,22 @@ struct RunCommand: StoreCommand {
             Examples:
               run --store /var/lib/app/perdure.db
               run --store postgres://app@db.example.org/perdure
+              run --archive /mnt/archive/perdure
             """)
 
     @OptionGroup var store: StoreOptions
+    @Option(
+        help: ArgumentHelp(
+            "Put histories into this folder before they are removed, in namespaces that are archived. It has to be there.",
+            valueName: "folder"))
+    var archive: String?
 
     func run(in environment: CommandEnvironment) async throws {
         let workflows = try await environment.workflows()
+        var configuration = environment.engine
+        if let archive { configuration.archive = HistoryArchive(archive) }
         let engine = try await Engine(
-            store: store.configuration(environment), configuration: environment.engine, logger: environment.logger
+            store: store.configuration(environment), configuration: configuration, logger: environment.logger
         ) { workflows }
         let names = workflows.map { "\($0.name) \($0.version)" }.joined(separator: ", ")
         let place = store.place(environment), role = place.isShared ? " as node \(engine.node)" : ""

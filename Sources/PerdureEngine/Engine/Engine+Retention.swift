@@ -6,21 +6,28 @@ import PerdureStore
 
 // Removing histories that are past their time, a little at a time, so that runs hardly notice.
 extension Engine {
-    private static let rowsAtOnce = 2_000
-    private static let pauseBetweenBatches = Duration.milliseconds(100)
     private static let pauseBetweenRounds = Duration.seconds(60)
 
-    /// Removes round after round until its task is cancelled.
+    /// Removes round after round until its task is cancelled. Whether there is anything to remove is asked each time: what is set for
+    /// namespaces may change while the engine runs.
     func keepRetention() async {
-        guard configuration.retention != nil || configuration.tombstoneRetention != nil, configuration.duty != .visitor else {
-            return
-        }
-        var told: Set<Int64> = []
+        guard configuration.keepsRetention, configuration.duty != .visitor else { return }
+        let metrics = metrics, upkeep = upkeep
+        var archivist = Archivist(
+            store,
+            terms: RetentionTerms(closedAfter: configuration.retention, removedAfter: configuration.tombstoneRetention),
+            archive: configuration.archive, logger: logger
+        ) { [self] in await pause($0) }
         repeat {
             do {
-                // Of several keepers one is enough.
-                guard try await keeperShare().number == 0 else { continue }
-                try await expireOnce(&told)
+                // Of several keepers one is enough; but not every one of them needs to have an archive.
+                let isFirst = try await keeperShare().number == 0
+                guard isFirst || configuration.archive != nil else { continue }
+                _ = try await archivist.round { part in
+                    metrics.archived.increment(by: part.archived)
+                    metrics.expired.increment(by: part.expired)
+                    upkeep.removed(histories: part.expired, tombstones: part.removed)
+                }
                 if upkeep.succeeded(.retention, at: store.now()) { logger.notice("what has expired can be removed again") }
             } catch {
                 if upkeep.failed(.retention, error) {
@@ -28,31 +35,6 @@ extension Engine {
                 }
             }
         } while await pause(Self.pauseBetweenRounds)
-    }
-
-    /// - Parameter told: The runs that cannot be read and of which that was said before.
-    private func expireOnce(_ told: inout Set<Int64>) async throws(StoreError) {
-        let now = store.now()
-        var request = ExpiryRequest(
-            closedBefore: configuration.retention.map { now - $0 },
-            expiredBefore: configuration.tombstoneRetention.map { now - $0 },
-            limit: Self.rowsAtOnce)
-        var count = 0
-        while true {
-            let answer = try await store.expire(request)
-            count += answer.expired
-            upkeep.removed(histories: answer.expired, tombstones: answer.removed)
-            metrics.expired.increment(by: answer.expired)
-            for run in answer.unreadable where told.insert(run.number).inserted {
-                logger.error(
-                    "a closed run cannot be read and does not expire",
-                    metadata: ["run": "\(run.id.map(\.description) ?? "number \(run.number)")", "error": "\(run.reason)"])
-            }
-            request.position = answer.position
-            if answer.isDone { break }
-            guard await pause(Self.pauseBetweenBatches) else { break }
-        }
-        if count > 0 { logger.info("histories have expired", metadata: ["runs": "\(count)"]) }
     }
 
     /// Waits, whatever the clock is set to. Returns whether the task goes on: cancelled, it ends at once.

@@ -129,10 +129,7 @@ public final class Engine: Service {
         self.waiters = waiters
         client = Self.client(
             of: self.store, waiters, bell, schedules, admissions, journal, random: configuration.random, build: build)
-        self.store.onOutsideDelivery {
-            bell.ring()
-            schedules.bell.ring()
-        }
+        self.store.onOutsideDelivery { for one in [bell, schedules.bell] { one.ring() } }
     }
 
     /// Whoever tries again after an error must not find the store taken by an engine that has never been.

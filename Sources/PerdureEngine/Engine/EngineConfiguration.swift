@@ -24,16 +24,22 @@ public struct EngineConfiguration: Sendable {
     /// `ResourceLimits()`: no limits but a circuit. Default: empty.
     public var resources: [String: ResourceLimits] = [:]
     /// How long the history of a run is kept after it has closed. Then its events and values are removed, and a tombstone stays. A run
-    /// with a step in doubt or an open child is kept. Default: nil, which keeps histories for ever: they are the evidence.
+    /// with a step in doubt or an open child is kept. What is set for a namespace in the store holds in its place. Default: nil, which keeps histories for ever: they are the evidence.
     public var retention: Duration?
     /// How long a tombstone is kept after its run has expired; the workflow key is taken until then. Default: nil, for ever.
     public var tombstoneRetention: Duration?
+    /// Where histories are put before they are removed, for namespaces that are archived. Without it runs of these do not expire through this
+    /// engine. Default: nil.
+    public var archive: HistoryArchive?
     /// How many events a second are read in the background to verify histories, open and closed ones, one run after the other. 0 turns
     /// that off. Default: 1,000.
     public var verificationRate = 1_000
     /// What tells two builds of the executable apart. Default: a digest of the executable.
     public var build: String?
 
+    /// Whether it is looked for what has expired, once a minute, also where this configuration has no retention: something may be set for a
+    /// namespace in the store.
+    package var keepsRetention = true
     /// How many events of a history are read at once.
     package var historyPage = 1_000
     /// How long before it is due a run is brought into memory, and kept there rather than given up.

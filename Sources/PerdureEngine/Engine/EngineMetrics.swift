@@ -14,6 +14,7 @@ struct EngineMetrics: Sendable {
     let verified = Counter(label: "perdure_histories_verified_total")
     let broken = Counter(label: "perdure_histories_broken_total")
     let expired = Counter(label: "perdure_runs_expired_total")
+    let archived = Counter(label: "perdure_runs_archived_total")
     let poisoned = Counter(label: "perdure_runs_poisoned_total")
     let parked = Counter(label: "perdure_runs_parked_total")
     let takeovers = Counter(label: "perdure_takeovers_total")

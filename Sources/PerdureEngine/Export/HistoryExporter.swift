@@ -20,6 +20,8 @@ package struct HistoryExporter {
     private let client: Client
     private let options: Options
     private let living: Set<NodeID>
+    /// Whether the same history always has to give the same bytes: how often the run was lent out since is left out then.
+    private let isArchive: Bool
     private let write: ([UInt8]) throws -> Void
     package private(set) var runs = 0
     package private(set) var events = 0
@@ -33,8 +35,21 @@ package struct HistoryExporter {
         self.client = client
         self.options = options
         self.write = write
+        isArchive = false
         living = Set(try await client.livingNodes().map(\.id))
         try put(.file(HistoryLine.File(store: client.store.identity, exportedAt: client.store.now())))
+    }
+
+    /// Writes the beginning of a file for an archive: of one closed run, with its salt, and the same whoever writes it.
+    ///
+    /// - Parameter end: The time of the last event.
+    init(archiving client: Client, at end: Timestamp, write: @escaping ([UInt8]) throws -> Void) throws {
+        self.client = client
+        self.write = write
+        options = Options(withSalt: true)
+        living = []
+        isArchive = true
+        try put(.file(HistoryLine.File(store: client.store.identity, exportedAt: end)))
     }
 
     /// Writes a run as it is at this moment.
@@ -42,7 +57,8 @@ package struct HistoryExporter {
     /// - Throws: What `write` throws, and `PerdureError` if the store fails. A history that does not hold together is written as far as it
     ///   does, and counted in ``broken``.
     package mutating func export(_ run: RunRecord) async throws {
-        let (record, end, unreadable) = try await standing(of: run)
+        var (record, end, unreadable) = try await standing(of: run)
+        if isArchive { record.epoch = 0 }
         try put(.run(ExportedRun(record, withSalt: options.withSalt, isOrphaned: isOrphaned(record))))
         var head = record.tombstone?.head ?? .start(namespace: record.namespace, run: record.id.description)
         var count = 0, message = unreadable ?? (end == nil ? "The run has no events." : nil)

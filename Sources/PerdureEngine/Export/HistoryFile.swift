@@ -1,6 +1,8 @@
+import Crypto
 import Foundation
 package import Perdure
-import PerdureHistory
+package import PerdureHistory
+package import PerdureStore
 
 /// Reads a file of exported histories, one run at a time. Whatever is given out was checked to its last event.
 package struct HistoryFile {
@@ -13,6 +15,7 @@ package struct HistoryFile {
     private var buffer: [UInt8] = []
     private var position = 0
     private let maximumLine: Int
+    private var hasher = SHA256()
 
     /// - Throws: `PerdureError` with `history_file_invalid` if the file cannot be read.
     package init(_ path: String, maximumLine: Int = Self.maximumLine) throws(PerdureError) {
@@ -28,8 +31,39 @@ package struct HistoryFile {
     ///
     /// - Throws: `PerdureError` with `history_file_invalid` or `history_file_too_new`, with file and line. Nothing more can be read then.
     package mutating func next() throws(PerdureError) -> RecordedRun? {
+        try told { file throws(HistoryLineError) in try file.nextRun() }
+    }
+
+    /// The next line, for runs that are too long to be held whole; nil behind the last. It was checked against those before it.
+    ///
+    /// - Throws: As `next` does.
+    package mutating func nextLine() throws(PerdureError) -> HistoryLine? {
+        try told { file throws(HistoryLineError) in
+            guard let bytes = try file.nextBytes() else {
+                try file.lines.finish()
+                return nil
+            }
+            return try file.lines.take(bytes)
+        }
+    }
+
+    /// The row of a run whose line was the last one.
+    ///
+    /// - Throws: As `next` does.
+    package mutating func record(of run: ExportedRun) throws(PerdureError) -> RunRecord {
+        try told { file throws(HistoryLineError) in
+            try RecordedRun(run, events: [], broken: nil, line: file.lines.number).record
+        }
+    }
+
+    /// SHA-256 of what was read: of the whole file, once it was read to its end.
+    package var digest: [UInt8] { Array(hasher.finalize()) }
+
+    private mutating func told<Result>(
+        _ body: (inout HistoryFile) throws(HistoryLineError) -> Result
+    ) throws(PerdureError) -> Result {
         do throws(HistoryLineError) {
-            return try nextRun()
+            return try body(&self)
         } catch {
             let advice = error.isFromLater ? "Use the release that wrote it, or a later one." : "Export the histories again."
             throw PerdureError(
@@ -41,7 +75,7 @@ package struct HistoryFile {
 
     private mutating func nextRun() throws(HistoryLineError) -> RecordedRun? {
         var run: ExportedRun?, beginning = 0, events: [Event] = []
-        while let bytes = try nextLine() {
+        while let bytes = try nextBytes() {
             switch try lines.take(bytes) {
             case .file, .fileEnd: break
             case .run(let next): (run, beginning, events) = (next, lines.number, [])
@@ -56,7 +90,7 @@ package struct HistoryFile {
     }
 
     /// The next line without its break; the last one need not have one.
-    private mutating func nextLine() throws(HistoryLineError) -> [UInt8]? {
+    private mutating func nextBytes() throws(HistoryLineError) -> [UInt8]? {
         var searched = position
         while true {
             if let end = buffer[searched...].firstIndex(of: UInt8(ascii: "\n")) {
@@ -80,6 +114,7 @@ package struct HistoryFile {
                 defer { buffer = [] }
                 return buffer
             }
+            hasher.update(data: chunk)
             buffer.append(contentsOf: chunk)
         }
     }

@@ -30,6 +30,10 @@ struct NoStore: Store {
     func awaitedKeys(of run: Int64) async throws(StoreError) -> [BusinessKeyWait] { try none() }
     func quarantine(_ run: Int64, reason: String, ifUnownedSince epoch: Int64?) async throws(StoreError) { try none() }
     func expire(_ request: ExpiryRequest) async throws(StoreError) -> Expiry { try none() }
+    func noteArchived(_ histories: [ArchivedHistory]) async throws(StoreError) -> Set<Int64> { try none() }
+    func setNamespace(_ change: NamespaceChange) async throws(StoreError) -> Bool { try none() }
+    func namespaces() async throws(StoreError) -> [NamespaceRow] { try none() }
+    func namespaceCounts() async throws(StoreError) -> [String: [RunState: Int]] { try none() }
     func run(_ id: RunID) async throws(StoreError) -> RunRecord? { try none() }
     func run(number: Int64) async throws(StoreError) -> RunRecord? { try none() }
     func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord? { try none() }

@@ -2,73 +2,146 @@ internal import Perdure
 internal import PerdureHistory
 internal import PerdureStore
 
-extension MemoryState {
-    /// One bounded part of a round of removing.
-    mutating func expire(_ request: ExpiryRequest, now: Timestamp) -> Expiry {
-        var answer = Expiry(position: request.position), room = max(1, request.limit)
-        answer.isDone =
-            removeLeftovers(&room) && expireRuns(request, now: now, &room, &answer) && removeTombstones(request, room, &answer)
-        if answer.expired > 0 || answer.removed > 0 { hasNews = true }
-        return answer
-    }
+/// What a walk over expired runs asks of a store in memory.
+extension MemoryState: ExpiryGround {
+    func terms() throws -> [String: RetentionTerms] { namespaces.mapValues(\.terms) }
 
-    /// Goes on where a call before stopped in the middle of a long history.
-    private mutating func removeLeftovers(_ room: inout Int) -> Bool {
-        while let run = leftovers.first {
-            guard clear(Int(run) - 1, &room) else { return false }
+    func nextNamespace(after name: String, _ part: ExpiryPosition.Part) throws -> String? {
+        var next: ByteText?
+        let last = ByteText(name)
+        (part == .closed ? closed : expired).forEach { cause in
+            guard let index = index(of: cause.run) else { return true }
+            let name = ByteText(runs[index].record.namespace)
+            if name > last, next.map({ name < $0 }) ?? true { next = name }
+            return true
         }
-        return true
+        return next?.text
     }
 
-    private mutating func expireRuns(
-        _ request: ExpiryRequest, now: Timestamp, _ room: inout Int, _ answer: inout Expiry
-    ) -> Bool {
-        guard let closedBefore = request.closedBefore else { return true }
-        while let next = nextClosed(after: answer.position), next.at < closedBefore {
-            guard room > 0 else { return false }
-            room -= 1
-            answer.position = ExpiryPosition(closedAt: next.at, run: next.run)
-            guard let index = index(of: next.run), isAtRest(index), !hasOpening(index, &room) else { continue }
-            bury(index, now: now)
-            answer.expired += 1
-            guard clear(index, &room) else { return false }
+    func leftover() throws -> (run: Int64, last: Int64)? {
+        guard let run = leftovers.first, let index = index(of: run), let tombstone = runs[index].record.tombstone else {
+            return nil
         }
-        return true
+        return (run, tombstone.lastSeq)
     }
 
-    private func nextClosed(after position: ExpiryPosition?) -> Cause? {
-        let last = position.map { Cause(at: $0.closedAt, run: $0.run) }
-        var next: Cause?
+    func closed(after place: ExpiryPosition, before time: Timestamp, limit: Int) throws -> [ExpiryCandidate] {
+        let last = Cause(at: place.closedAt, run: place.run), namespace = ByteText(place.namespace)
+        var found: [ExpiryCandidate] = []
         closed.forEach(from: last) { cause in
-            if cause == last { return true }
-            next = cause
-            return false
+            guard cause.at < time, found.count < limit else { return false }
+            if cause != last, let index = index(of: cause.run), ByteText(runs[index].record.namespace) == namespace {
+                found.append(ExpiryCandidate(number: cause.run, closedAt: cause.at))
+            }
+            return true
         }
-        return next
+        return found
     }
 
-    private func isAtRest(_ index: Int) -> Bool {
+    func isAtRest(_ run: Int64) throws -> Bool {
+        guard let index = index(of: run) else { return false }
         let run = runs[index]
         return run.record.owner == nil && run.record.state.isFinal && run.unread.isEmpty
     }
 
-    /// How many events that are only looked at count as one row.
-    private static let eventsPerRow = 20
-    /// What removing a large value counts for, in rows.
-    private static let blobWeight = 32
+    func openings(of run: Int64) throws -> (first: Int64, last: Int64)? {
+        guard let index = index(of: run), let first = runs[index].events.first(where: Self.opens),
+            let last = runs[index].events.last
+        else { return nil }
+        return (first.seq, last.seq)
+    }
 
-    /// Whether something has begun and nothing was recorded about it since. What is called off by nothing but its own end; a detached
-    /// child is none of the run's business.
-    private func hasOpening(_ index: Int, _ room: inout Int) -> Bool {
-        let events = runs[index].events
-        guard let first = events.firstIndex(where: Self.opens) else { return false }
-        room -= (events.count - first) / Self.eventsPerRow
+    func hasOpening(_ run: Int64, from seq: Int64) throws -> Bool {
+        guard let index = index(of: run) else { return false }
         var open: Set<Opening> = []
-        for event in events[first...] {
+        for event in runs[index].events where event.seq >= seq {
             guard let opening = Opening(event) else { continue }
             if Self.opens(event) { open.insert(opening) } else if event.kind != .childStarted { open.remove(opening) }
         }
         return !open.isEmpty
+    }
+
+    func expiring(_ run: Int64) throws -> ExpiringRun {
+        guard let index = index(of: run), let head = runs[index].head else { throw BadRow("run number \(run) has no events") }
+        return ExpiringRun(record: runs[index].record, head: head, archive: runs[index].archive)
+    }
+
+    func readableID(of run: Int64) throws -> RunID? { index(of: run).map { runs[$0].record.id } }
+
+    mutating func bury(_ run: Int64, _ end: Event, last: ChainHead, at time: Timestamp) throws {
+        guard let index = index(of: run) else { return }
+        append([end], to: index)
+        change(index) { run in
+            run.record.tombstone = Tombstone(expiredAt: time, lastSeq: last.seq, lastHash: last.hash)
+            run.record.note = nil
+            run.record.wakeAt = nil
+            run.hasLeftovers = true
+            run.marks = [:]
+            run.labels = [:]
+        }
+        hasNews = true
+    }
+
+    /// Large values go with their events: there is nothing beside them.
+    mutating func removeEvents(of run: Int64, through seq: Int64, limit: Int) throws -> Int {
+        guard let index = index(of: run) else { return 0 }
+        let count = runs[index].events.prefix(limit).prefix { $0.seq <= seq }.count
+        runs[index].events.removeFirst(count)
+        return count
+    }
+
+    func removeBlobs(of run: Int64, limit: Int) throws -> Int { 0 }
+
+    /// All of them: what is in memory is gone at once.
+    mutating func removeMessages(of run: Int64, limit: Int) throws -> Int {
+        guard let index = index(of: run) else { return 0 }
+        change(index) { run in
+            run.unread = []
+            run.read = []
+            run.deliveries = []
+            (run.hostAt, run.anyoneAt) = (nil, nil)
+        }
+        return 0
+    }
+
+    mutating func settle(_ run: Int64) throws {
+        guard let index = index(of: run) else { return }
+        forget(index)
+        change(index) { $0.hasLeftovers = false }
+    }
+
+    func tombstones(of namespace: String, before time: Timestamp, limit: Int) throws -> [Int64] {
+        let namespace = ByteText(namespace)
+        var found: [Int64] = []
+        expired.forEach { cause in
+            guard cause.at < time, found.count < limit else { return false }
+            if let index = index(of: cause.run), !runs[index].hasLeftovers, ByteText(runs[index].record.namespace) == namespace {
+                found.append(cause.run)
+            }
+            return true
+        }
+        return found
+    }
+
+    mutating func removeTombstones(_ runs: [Int64]) throws {
+        for run in runs {
+            guard let index = index(of: run) else { continue }
+            remove(index)
+            hasNews = true
+        }
+    }
+
+    /// What is in an archive now, as far as it is all there is.
+    mutating func noteArchived(_ histories: [ArchivedHistory]) -> Set<Int64> {
+        var noted: Set<Int64> = []
+        for history in histories {
+            guard let index = index(of: history.run), runs[index].record.closedAt != nil, runs[index].record.tombstone == nil,
+                runs[index].head?.hash == history.lastHash
+            else { continue }
+            runs[index].archive = history
+            noted.insert(history.run)
+        }
+        return noted
     }
 
     private struct Opening: Hashable {
@@ -92,74 +165,6 @@ extension MemoryState {
         case .childStarted: (try? event.attributes.object())?["detached"] != .bool(true)
         default: false
         }
-    }
-
-    /// Ends the chain and makes the row a tombstone. From here on nothing else of the history counts.
-    private mutating func bury(_ index: Int, now: Timestamp) {
-        guard let last = runs[index].head else { return }
-        let record = runs[index].record
-        var head = last
-        let draft = EventDraft(
-            .runExpired,
-            attributes: [
-                "state": .string(record.state.rawValue), "closed_at": .integer((record.closedAt ?? now).microseconds),
-                "last_hash": .string(last.hash.description),
-            ])
-        append([head.append(draft, run: record.id.description, now: now)], to: index)
-        change(index) { run in
-            run.record.tombstone = Tombstone(expiredAt: now, lastSeq: last.seq, lastHash: last.hash)
-            run.record.note = nil
-            run.record.wakeAt = nil
-            run.hasLeftovers = true
-            run.marks = [:]
-            run.labels = [:]
-        }
-    }
-
-    /// Removes what the room allows of an expired run. Returns whether that was all.
-    private mutating func clear(_ index: Int, _ room: inout Int) -> Bool {
-        guard let last = runs[index].record.tombstone?.lastSeq else { return true }
-        // One row more than there is room for, so that even a room smaller than one row's weight gets on.
-        let limit = max(0, room) + 1
-        var cost = 0, count = 0
-        for event in runs[index].events where event.seq <= last {
-            guard cost < limit else { break }
-            count += 1
-            cost += [event.input, event.output].reduce(1) { $0 + ($1?.isLarge ?? false ? Self.blobWeight : 0) }
-        }
-        runs[index].events.removeFirst(count)
-        room -= cost
-        if let first = runs[index].events.first, first.seq <= last { return false }
-        room -= runs[index].deliveries.count
-        forget(index)
-        change(index) { run in
-            run.unread = []
-            run.read = []
-            run.deliveries = []
-            (run.hostAt, run.anyoneAt) = (nil, nil)
-            run.hasLeftovers = false
-        }
-        return true
-    }
-
-    private mutating func removeTombstones(_ request: ExpiryRequest, _ room: Int, _ answer: inout Expiry) -> Bool {
-        guard let expiredBefore = request.expiredBefore else { return true }
-        var found: [Int64] = [], isAll = true
-        expired.forEach { cause in
-            guard cause.at < expiredBefore else { return false }
-            guard found.count < max(0, room) / 2 + 1 else {
-                isAll = false
-                return false
-            }
-            if let index = index(of: cause.run), !runs[index].hasLeftovers { found.append(cause.run) }
-            return true
-        }
-        for run in found {
-            guard let index = index(of: run) else { continue }
-            remove(index)
-            answer.removed += 1
-        }
-        return isAll
     }
 
     private mutating func remove(_ index: Int) {

@@ -48,6 +48,12 @@ extension MemoryState {
         return counts
     }
 
+    func namespaceCounts() -> [String: [RunState: Int]] {
+        var counts: [String: [RunState: Int]] = [:]
+        for run in runs where !run.isGone { counts[run.record.namespace, default: [:]][run.record.state, default: 0] += 1 }
+        return counts
+    }
+
     func versions(namespace: String?) -> [VersionCounts] {
         let namespace = namespace.map(ByteText.init)
         var counts = work.map { VersionCounts(workflow: $0.name.workflow.text, version: $0.name.version.text, runs: [:]) }

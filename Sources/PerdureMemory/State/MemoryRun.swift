@@ -35,6 +35,8 @@ struct MemoryRun: Sendable {
     var waits: [KeyWait] = []
     /// Whether it has expired and something of its history is still to be removed.
     var hasLeftovers = false
+    /// What was noted of its archive.
+    var archive: ArchivedHistory?
     /// Whether its tombstone was removed. Its number is not used again.
     var isGone = false
 

@@ -38,6 +38,9 @@ struct MemoryState: Sendable {
     var scheduleKeys = OrderedIndex<ScheduleKey>()
     var dueSchedules = OrderedIndex<SchedulePlace>()
 
+    /// What is set for namespaces, by their names, which are ASCII.
+    var namespaces: [String: NamespaceRow] = [:]
+
     var openRequests = OrderedIndex<OpenPlace>()
     var lastRequest: Int64 = 0
     /// Never used again.

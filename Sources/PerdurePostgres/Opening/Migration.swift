@@ -72,6 +72,7 @@ enum Migration {
                 try session.execute(put, "identity", UUID().uuidString.lowercased())
             }
             for migration in Schema.migrations.dropFirst(Int(version)) { try session.run(migration) }
+            if version == 0 { try session.run(RetentionIndexes.script) }
             try session.execute(put, "schema", String(Schema.version))
             try demand(schema: Schema.oldestCompatible, session)
         }

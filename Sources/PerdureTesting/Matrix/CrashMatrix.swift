@@ -41,6 +41,7 @@ public struct CrashMatrix: Sendable {
         version = W.version.description
         var configuration = configuration
         configuration.verificationRate = 0
+        configuration.keepsRetention = configuration.retention != nil || configuration.tombstoneRetention != nil
         subject = TrialSubject(
             cast: {
                 let world = world()

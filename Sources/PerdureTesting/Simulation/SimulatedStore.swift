@@ -176,6 +176,22 @@ final class SimulatedStore: Store {
         try await pass("expire") { base async throws(StoreError) in try await base.expire(request) }
     }
 
+    func noteArchived(_ histories: [ArchivedHistory]) async throws(StoreError) -> Set<Int64> {
+        try await pass("noteArchived") { base async throws(StoreError) in try await base.noteArchived(histories) }
+    }
+
+    func setNamespace(_ change: NamespaceChange) async throws(StoreError) -> Bool {
+        try await pass("setNamespace") { base async throws(StoreError) in try await base.setNamespace(change) }
+    }
+
+    func namespaces() async throws(StoreError) -> [NamespaceRow] {
+        try await pass("namespaces") { base async throws(StoreError) in try await base.namespaces() }
+    }
+
+    func namespaceCounts() async throws(StoreError) -> [String: [RunState: Int]] {
+        try await pass("namespaceCounts") { base async throws(StoreError) in try await base.namespaceCounts() }
+    }
+
     func run(_ id: RunID) async throws(StoreError) -> RunRecord? {
         try await pass("run") { base async throws(StoreError) in try await base.run(id) }
     }

@@ -58,6 +58,8 @@ public final class WorkflowTester: Sendable {
         var configuration = configuration
         // Nobody changes a history in memory behind the engine's back.
         configuration.verificationRate = 0
+        // Nor sets anything for a namespace. What is always due would keep a test from noticing that nothing is.
+        configuration.keepsRetention = configuration.retention != nil || configuration.tombstoneRetention != nil
         program = Mutex(Program(configuration: configuration, workflows: try workflows()))
         stage = TestStage(Simulation(seed: seed, start: Timestamp(begin), outside: .awaited(patience: patience)))
         try await simulate { [self] in try await boot() }

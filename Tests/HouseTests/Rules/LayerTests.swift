@@ -33,7 +33,8 @@ import Testing
         (
             "PerdureBench",
             [
-                "Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", "PerdurePostgres", "PerdureProcess",
+                "Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", "PerdurePostgres",
+                "PerdureProcess",
             ],
             ["CPostgres", "GRDBSQLite", "Logging"]
         ),

@@ -106,6 +106,12 @@ final class CrashingStore: Store {
         try await store.quarantine(run, reason: reason, ifUnownedSince: epoch)
     }
     func expire(_ request: ExpiryRequest) async throws(StoreError) -> Expiry { try await store.expire(request) }
+    func noteArchived(_ histories: [ArchivedHistory]) async throws(StoreError) -> Set<Int64> {
+        try await store.noteArchived(histories)
+    }
+    func setNamespace(_ change: NamespaceChange) async throws(StoreError) -> Bool { try await store.setNamespace(change) }
+    func namespaces() async throws(StoreError) -> [NamespaceRow] { try await store.namespaces() }
+    func namespaceCounts() async throws(StoreError) -> [String: [RunState: Int]] { try await store.namespaceCounts() }
     func run(_ id: RunID) async throws(StoreError) -> RunRecord? { try await store.run(id) }
     func run(number: Int64) async throws(StoreError) -> RunRecord? { try await store.run(number: number) }
     func runNumbers(before: Int64?, limit: Int) async throws(StoreError) -> [Int64] {

@@ -221,6 +221,22 @@ final class WatchedStore: Store {
         try await pass(.expire) { () async throws(StoreError) in try await base.expire(request) }
     }
 
+    func noteArchived(_ histories: [ArchivedHistory]) async throws(StoreError) -> Set<Int64> {
+        try await pass(.other) { () async throws(StoreError) in try await base.noteArchived(histories) }
+    }
+
+    func setNamespace(_ change: NamespaceChange) async throws(StoreError) -> Bool {
+        try await pass(.other) { () async throws(StoreError) in try await base.setNamespace(change) }
+    }
+
+    func namespaces() async throws(StoreError) -> [NamespaceRow] {
+        try await pass(.other) { () async throws(StoreError) in try await base.namespaces() }
+    }
+
+    func namespaceCounts() async throws(StoreError) -> [String: [RunState: Int]] {
+        try await pass(.other) { () async throws(StoreError) in try await base.namespaceCounts() }
+    }
+
     func run(_ id: RunID) async throws(StoreError) -> RunRecord? {
         try await pass(.run) { () async throws(StoreError) in try await base.run(id) }
     }
