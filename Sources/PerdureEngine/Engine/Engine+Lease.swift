@@ -16,6 +16,8 @@ extension Engine {
             do throws(StoreError) {
                 let ended = try await store.renew(node)
                 lease.noteRenewal(since: begin)
+                // With it the store learns that there are queues now.
+                admissions.bell.ring()
                 guard !ended.isEmpty else { continue }
                 logger.warning(
                     "other nodes did not renew their leases; their runs are taken over",
