@@ -77,6 +77,14 @@ package final class PostgresStore: Store {
         if isEngine { bell.ringHere() } else { bell.ring(Channel.all) }
     }
 
+    /// After a change that may have made a place free, whatever run it was of.
+    func tellOfPlaces() {
+        guard hasQueues.load(ordering: .relaxed) else { return }
+        var news = StoreNews()
+        news.ringQueues()
+        tell(news)
+    }
+
     /// Work on a connection that reads, in one statement or one short transaction.
     func read<Result: Sendable>(
         on connection: Connection, _ body: @escaping @Sendable (Session) throws -> Result

@@ -54,14 +54,21 @@ package final class SQLiteStore: Store {
     /// Work on the connection that writes.
     func write<Result: Sendable>(_ body: @escaping @Sendable (Session) throws -> Result) async throws(StoreError) -> Result {
         let faults = options.faults
-        let result = try await writer.perform { session in
+        let (result, hasQueueNews) = try await writer.perform { session in
             try faults.pass(.beforeTransaction)
+            session.hasQueueNews = false
             let result = try session.write(beforeCommit: { try faults.pass(.beforeCommit) }) { try body(session) }
             try faults.pass(.afterCommit)
-            return result
+            return (result, session.hasQueueNews)
         }
-        logWatch.look()
+        committed(hasQueueNews: hasQueueNews)
         return result
+    }
+
+    /// Whoever hosts runs admits himself what his commit has made room for. In other processes the engine notices that the file has changed.
+    func committed(hasQueueNews: Bool) {
+        logWatch.look()
+        if hasQueueNews, isEngine { bell.ringHere() }
     }
 
     /// Work on a connection that reads, in one statement or one short transaction.

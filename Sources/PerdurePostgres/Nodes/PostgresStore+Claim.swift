@@ -29,6 +29,7 @@ extension PostgresStore {
             return claims
         }
         unanswered.withLock { $0 = Claimed() }
+        if !claims.setAside.isEmpty { tellOfPlaces() }
         return claims
     }
 

@@ -92,9 +92,7 @@ extension PostgresStore {
         }
         hasQueues.store(true, ordering: .relaxed)
         guard isChanged else { return }
-        var news = StoreNews()
-        news.ringQueues()
-        tell(news)
+        tellOfPlaces()
         bell.ring(Channel.all)
     }
 

@@ -185,6 +185,7 @@ extension PostgresStore {
             try session.quarantine(run, reason: reason, now: now)
         }
         bell.ring(Channel.all)
+        tellOfPlaces()
     }
 
     private static let time = SQL("SELECT \(StoreClock.now("$1"))")

@@ -14,10 +14,8 @@ extension SQLiteStore {
         return tell(try writer.performHere { session in try group.applyAndTell(session) })
     }
 
-    /// Whoever hosts runs admits himself what his commit has made room for. In other processes the engine notices that the file has changed.
     private func tell(_ answer: (results: [CommitResult], hasQueueNews: Bool)) -> [CommitResult] {
-        logWatch.look()
-        if answer.hasQueueNews, isEngine { bell.ringHere() }
+        committed(hasQueueNews: answer.hasQueueNews)
         return answer.results
     }
 

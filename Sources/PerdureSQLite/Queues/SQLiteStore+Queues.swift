@@ -71,6 +71,7 @@ extension SQLiteStore {
             try session.execute(
                 Self.put, queue.namespace, queue.name, limits.concurrency, limits.perKey, rate?.count,
                 rate.map { Int64($0.period / .microseconds(1)) }, rate?.burst, sender.storedText, now)
+            session.hasQueueNews = true
             if current?.perKey != limits.perKey { try session.execute(Self.fillKeys, queue.namespace, queue.name, limits.perKey) }
         }
     }

@@ -10,11 +10,13 @@ extension SQLiteStore {
         try requireEngine("do the work of steps")
         let group = CommitGroup(items: [], node: node, isEngine: isEngine, now: now(), faults: options.faults)
         let options = options
-        let result = try await transactor().perform { session in
+        let (result, hasQueueNews) = try await transactor().perform { session in
             try session.prepareForAuthors(options)
-            return try group.transact(transaction, limit: min(transaction.limit, options.transactionLimit), session)
+            session.hasQueueNews = false
+            let result = try group.transact(transaction, limit: min(transaction.limit, options.transactionLimit), session)
+            return (result, session.hasQueueNews)
         }
-        logWatch.look()
+        committed(hasQueueNews: hasQueueNews)
         return result
     }
 

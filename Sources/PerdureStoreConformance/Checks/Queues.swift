@@ -1,6 +1,7 @@
 internal import Perdure
 internal import PerdureHistory
 internal import PerdureStore
+internal import Synchronization
 internal import Testing
 
 extension StoreConformance {
@@ -132,7 +133,7 @@ extension StoreConformance {
             var runs = [try await scene.queued("z"), try await scene.queued("z"), try await scene.queued("z")]
             #expect(try await scene.order(of: runs, count: 1) == [0])
             // Each begins with a key of its own that nobody has seen, as urgent as can be.
-            for key in ["a", "b", "c"] { runs.append(try await scene.queued(key, priority: 9)) }
+            for key in ["c", "a", "b"] { runs.append(try await scene.queued(key, priority: 9)) }
             try await scene.admit()
             #expect(try await scene.admitted(runs) == [0, 1])
             runs.append(try await scene.queued("d", priority: 9))
@@ -183,6 +184,27 @@ extension StoreConformance {
             #expect(positions.map(\.?.ahead) == [nil, 0, 0, nil])
             #expect(positions[2]?.queue == Scene.queue && positions[2]?.key == "b" && positions[2]?.priority == 3)
         },
+        ConformanceCheck("Whoever watches a store hears of what he himself has given cause to admit, before the call returns") {
+            scene in
+            let rings = Rings()
+            let watch = scene.store.onOutsideDelivery { rings.add() }
+            var heard = rings.count
+            func hasRung() -> Bool {
+                defer { heard = rings.count }
+                return rings.count > heard
+            }
+            try await scene.limit(1)
+            #expect(hasRung())
+            let runs = [try await scene.queued(), try await scene.queued()]
+            #expect(hasRung())
+            try await scene.admit()
+            heard = rings.count
+            try await scene.complete(runs[0])
+            #expect(hasRung())
+            try await scene.store.quarantine(runs[1].number, reason: "why")
+            #expect(hasRung())
+            watch.end()
+        },
         ConformanceCheck("A place is taken only in a queue that exists, and by whom it is for") { scene in
             let run = SampleRun(key: "k", place: QueuePlace("mail"))
             #expect(try await scene.refusal(of: run.creation) == .queueUnknown("mail"))
@@ -209,6 +231,13 @@ extension StoreConformance {
             }
         },
     ]
+}
+
+/// How often a bell has rung.
+private final class Rings: Sendable {
+    private let number = Mutex(0)
+    var count: Int { number.withLock { $0 } }
+    func add() { number.withLock { $0 += 1 } }
 }
 
 extension CommitResult {
