@@ -97,6 +97,17 @@ extension Client {
     }
 }
 
+extension CommitItem {
+    /// Whether a run begins with it that waits in a queue.
+    var beginsInQueue: Bool {
+        switch self {
+        case .create(let run): run.place != nil
+        case .schedule(let change): change.starts.contains { $0.place != nil }
+        case .advance, .deliver, .beat: false
+        }
+    }
+}
+
 extension PerdureError {
     init(queueUnknown name: String) {
         self.init(

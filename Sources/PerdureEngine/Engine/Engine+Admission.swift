@@ -5,60 +5,97 @@ import PerdureStore
 import Synchronization
 
 // Giving places in queues to the runs whose turn has come. Every engine does it, whatever it hosts: the store sees to it that no more are
-// given than the limits allow.
+// given than the limits allow. What becomes of it holds up no claim.
 extension Engine {
-    /// Admits what can be admitted, and has the pump look again when there is cause to.
-    func admitQueued() async throws(StoreError) {
-        if let rest = admissions.begin(at: clock.elapsed) {
-            guard admissions.beginWait() else { return }
-            scheduler.schedule(after: rest) { [admissions, bell] in
-                admissions.endWait()
-                bell.ring()
+    /// Admits whenever something rings, until its task is cancelled.
+    func keepAdmitting() async {
+        // Said once for as long as it lasts.
+        var isCutOff = false
+        for await _ in admissions.bell.rings {
+            if Task.isCancelled { break }
+            if admissions.hasQueues, let rest = admissions.pace.begin(at: clock.elapsed) {
+                ringAdmission(after: rest)
+                continue
             }
-            return
+            do {
+                try await admitQueued()
+                if isCutOff { logger.notice("runs can be admitted from their queues again") }
+                isCutOff = false
+            } catch {
+                if !isCutOff {
+                    logger.error("runs cannot be admitted from their queues; trying again", metadata: ["error": "\(error)"])
+                }
+                isCutOff = true
+                scheduler.schedule(after: .seconds(1)) { [admissions] in admissions.bell.ring() }
+            }
         }
+    }
+
+    /// Admits what can be admitted, and looks again when there is cause to.
+    private func admitQueued() async throws(StoreError) {
         let admission = try await store.admit()
         if admission != Admission() { admissions.noteQueue() }
         if admission.admitted > 0 {
             metrics.admitted.increment(by: admission.admitted)
             logger.debug("runs were admitted from their queues", metadata: ["runs": "\(admission.admitted)"])
+            bell.ring()
         }
         guard let next = admission.next else { return scheduler.switchOff(admissions.alarm) }
-        scheduler.set(admissions.alarm, at: next) { [bell] in bell.ring() }
+        scheduler.set(admissions.alarm, at: next) { [admissions] in admissions.bell.ring() }
+    }
+
+    private func ringAdmission(after rest: Duration) {
+        guard admissions.pace.beginWait() else { return }
+        scheduler.schedule(after: rest) { [admissions] in
+            admissions.pace.endWait()
+            admissions.bell.ring()
+        }
     }
 }
 
-/// Whether there are queues, and when this engine has admitted last: many runs that end at once are one cause to admit others.
+/// What tells this engine to admit, and whether there are queues as far as it has seen.
 final class AdmissionWatch: Sendable {
+    let bell = Bell()
+    let alarm: Scheduler.Alarm
+    /// Many runs that end at once are one cause to admit others.
+    let pace = Pace(.milliseconds(5))
+    private let isNoted = Atomic<Bool>(false)
+
+    init(alarm: Scheduler.Alarm) { self.alarm = alarm }
+
+    var hasQueues: Bool { isNoted.load(ordering: .relaxed) }
+
+    /// There are queues. Before that is known nothing is held back, since nothing is done.
+    func noteQueue() { isNoted.store(true, ordering: .relaxed) }
+
+    /// Somebody may have left a place, or have come for one.
+    func ringIfAny() {
+        if hasQueues { bell.ring() }
+    }
+}
+
+/// How often something is done at most.
+final class Pace: Sendable {
     private struct State {
-        /// Whether there is a queue, as far as this engine has seen.
-        var hasQueues = false
         var last: Duration?
         var isWaiting = false
     }
 
-    let alarm: Scheduler.Alarm
     private let state = Mutex(State())
-    /// The least time between two admissions.
-    private static let pause = Duration.milliseconds(5)
+    private let pause: Duration
 
-    init(alarm: Scheduler.Alarm) { self.alarm = alarm }
+    init(_ pause: Duration) { self.pause = pause }
 
-    var hasQueues: Bool { state.withLock { $0.hasQueues } }
-
-    /// There are queues.
-    func noteQueue() { state.withLock { $0.hasQueues = true } }
-
-    /// Notes that it is admitted now; or says how long that has to wait.
+    /// Notes that it is done now; or says how long that has to wait.
     func begin(at now: Duration) -> Duration? {
         state.withLock { state in
-            if state.hasQueues, let last = state.last, now >= last, now - last < Self.pause { return Self.pause - (now - last) }
+            if let last = state.last, now >= last, now - last < pause { return pause - (now - last) }
             state.last = now
             return nil
         }
     }
 
-    /// Returns whether nobody has seen to the next admission yet.
+    /// Returns whether nobody has seen to the next time yet.
     func beginWait() -> Bool {
         state.withLock { state in
             defer { state.isWaiting = true }

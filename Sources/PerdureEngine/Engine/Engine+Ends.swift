@@ -27,7 +27,7 @@ extension Engine {
             logger.debug("run closed", metadata: ["run": "\(activation.identity.id)", "state": "\(runState.rawValue)"])
             wakeWaiters(of: activation.identity.id)
             // It may have left a place in a queue.
-            if admissions.hasQueues { bell.ring() }
+            admissions.ringIfAny()
         case .lost:
             state.withLock { $0.table.remove(activation) }
             reload(activation.identity.id)

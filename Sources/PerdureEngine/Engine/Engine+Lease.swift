@@ -19,6 +19,8 @@ extension Engine {
                 if renews {
                     lease.noteRenewal(since: begin)
                     isCutOff = false
+                    // With it the store learns that there are queues now.
+                    admissions.bell.ring()
                 }
                 guard !ended.isEmpty else { continue }
                 logger.warning(

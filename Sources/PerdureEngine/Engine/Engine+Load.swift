@@ -149,7 +149,8 @@ extension Engine {
         case .broken(let message):
             try await store.quarantine(record.number, reason: message)
             wasSetAside(record.id, message)
-        case .store(.unsupported(let message)):
+        // What waits in a queue cannot be blocked: it is given back, and looked at again after a pause.
+        case .store(.unsupported(let message)) where record.isAdmitted:
             setAside(claim, "The history cannot be read by this release: \(message). Run it with the release that wrote it.")
         case .store(let error):
             throw error
@@ -163,7 +164,7 @@ extension Engine {
             "a run's history is broken; the run is quarantined",
             metadata: ["run": "\(run.map(\.description) ?? "unknown")", "error": "\(reason)"])
         if let run { wakeWaiters(of: run) }
-        if admissions.hasQueues { bell.ring() }
+        admissions.ringIfAny()
     }
 }
 

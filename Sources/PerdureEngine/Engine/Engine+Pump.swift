@@ -41,8 +41,6 @@ extension Engine {
                 do {
                     // In this order: a run that is given up between the two is found by the claim, message and all.
                     try await readInboxes()
-                    // Whoever is admitted now is claimed with the others.
-                    try await admitQueued()
                     let begin = clock.now()
                     let hasClaimed = try await claimAll(services, into: &group)
                     try await schedulePump(afterVainLookAt: hasClaimed ? nil : begin)

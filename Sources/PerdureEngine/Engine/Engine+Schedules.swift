@@ -172,6 +172,10 @@ extension Engine {
                 "a schedule has started runs", metadata: ["schedule": "\(change.key.id)", "runs": "\(change.starts.count)"])
         }
         if !change.starts.isEmpty || !change.deliveries.isEmpty { bell.ring() }
+        if CommitItem.schedule(change).beginsInQueue {
+            admissions.noteQueue()
+            admissions.bell.ring()
+        }
         if let due = turn.document.due, due <= turn.now { schedules.bell.ring() }
     }
 

@@ -164,8 +164,6 @@ extension Engine {
     /// The history is sound as far as can be told, but not for this build to read. Nothing of it can be looked after either: its messages
     /// wait for a release that can.
     func setAside(_ claim: ClaimedRun, _ message: String) {
-        // It goes back into its queue, and shows what it is when it is admitted.
-        guard claim.record.isAdmitted else { return giveBack(claim, to: claim.restoring, rings: false) }
         switch claim.previous {
         case .blocked:
             // That a build does not fit is on record already.
@@ -215,6 +213,7 @@ extension Engine {
                 if transition.state.isFinal { wakeWaiters(of: claim.record.id) }
                 let hasMail = state.withLock { $0.rowsForLoading.removeValue(forKey: claim.record.number) } != nil
                 if hasMail || rings { bell.ring() }
+                if claim.record.queue != nil { admissions.ringIfAny() }
                 // Only now: a ring that came before the store knew of the time would have found nothing.
                 if let wakeAt = transition.wakeAt { ringLater(at: wakeAt) }
             case nil:

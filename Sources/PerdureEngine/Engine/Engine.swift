@@ -129,7 +129,10 @@ public final class Engine: Service {
         self.waiters = waiters
         client = Self.client(
             of: self.store, waiters, bell, schedules, admissions, journal, random: configuration.random, build: build)
-        self.store.onOutsideDelivery { for one in [bell, schedules.bell] { one.ring() } }
+        self.store.onOutsideDelivery {
+            for one in [bell, admissions.bell] { one.ring() }
+            schedules.ring(isOften: admissions.hasQueues, clock, scheduler)
+        }
     }
 
     /// Whoever tries again after an error must not find the store taken by an engine that has never been.
@@ -166,12 +169,16 @@ public final class Engine: Service {
             store: store, waiters: waiters, random: random, build: build,
             onQueueChange: {
                 admissions.noteQueue()
-                bell.ring()
+                admissions.bell.ring()
             }
         ) { item in
             defer {
                 bell.ring()
                 if case .schedule = item { schedules.bell.ring() }
+                if item.beginsInQueue {
+                    admissions.noteQueue()
+                    admissions.bell.ring()
+                }
             }
             // Nobody comes for what is in the journal of an engine that does not run yet.
             guard journal.hasBegun else { return try await Client.commit(item, to: store) }
@@ -228,6 +235,7 @@ public final class Engine: Service {
             group.addTask { [self] in try await journal.run() }
             group.addTask { [self] in try await hostRuns() }
             bell.ring()
+            admissions.bell.ring()
             schedules.bell.ring()
             // Not waitForAll: that would wait for the pump too before it says that the journal has failed.
             while try await group.next() != nil {}
@@ -265,7 +273,10 @@ public final class Engine: Service {
     /// Takes in work until shutdown begins.
     private func untilShutdown() async {
         await withTaskGroup { group in
-            if configuration.duty != .visitor { group.addTask { [self] in await pump() } }
+            if configuration.duty != .visitor {
+                group.addTask { [self] in await pump() }
+                group.addTask { [self] in await keepAdmitting() }
+            }
             group.addTask { [self] in await keepSchedules() }
             if configuration.runtime.hasThreads { group.addTask { [self] in await watchThreads() } }
             group.addTask { [self] in await keepRetention() }

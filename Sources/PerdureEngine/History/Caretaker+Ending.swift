@@ -8,13 +8,24 @@ extension Caretaker {
     enum Ending {
         case termination(InboxRow)
         case cancellation(InboxRow)
-        case deadline(Timestamp)
+        /// - Parameter before: The first message that came after it.
+        case deadline(Timestamp, before: Int64)
 
         /// The message that ends it.
         var row: InboxRow? {
             switch self {
             case .termination(let row), .cancellation(let row): row
             case .deadline: nil
+            }
+        }
+
+        /// Pauses that came before it still count.
+        func comesAfter(_ other: InboxRow) -> Bool {
+            guard other.delivery.kind == .pause || other.delivery.kind == .unpause else { return false }
+            return switch self {
+            case .termination: false
+            case .cancellation(let row): other.number < row.number
+            case .deadline(_, let next): other.number < next
             }
         }
     }
@@ -28,7 +39,7 @@ extension Caretaker {
         var isPaused = view.isPaused
         let deadline = view.deadline
         for row in rows {
-            if !isPaused, let deadline, deadline <= row.at { return .deadline(deadline) }
+            if !isPaused, let deadline, deadline <= row.at { return .deadline(deadline, before: row.number) }
             switch row.delivery.kind {
             case .pause: isPaused = true
             case .unpause: isPaused = false
@@ -37,7 +48,7 @@ extension Caretaker {
             }
         }
         guard !isPaused, let deadline, deadline <= now else { return nil }
-        return .deadline(deadline)
+        return .deadline(deadline, before: .max)
     }
 
     mutating func end(_ ending: Ending) {
@@ -46,7 +57,7 @@ extension Caretaker {
         case .cancellation(let row):
             record(EventDraft(.runCancelRequested, attributes: row.attributes()))
             close(with: EventDraft(.runCancelled), .cancelled)
-        case .deadline(let deadline):
+        case .deadline(let deadline, _):
             record(.deadlinePassed(deadline))
             close(with: .runFailed(.passedDeadline), .failed)
         }

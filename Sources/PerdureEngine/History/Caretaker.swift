@@ -112,7 +112,7 @@ struct Caretaker {
                 settle(row)
             case .pause, .unpause, .repin:
                 consumed.append(row.number)
-                if ending == nil { intervene(row) } else { decline(row) }
+                if ending?.comesAfter(row) ?? true { intervene(row) } else { decline(row) }
             case .reset:
                 if ending == nil { reset(row) } else { decline(row) }
                 settle(row)
@@ -135,7 +135,13 @@ struct Caretaker {
         for row in rows where row.number != ending?.row?.number {
             consumed.append(row.number)
             if hasBegun(row) { continue }
-            if row.delivery.kind == .resolve { resolve(row) } else { decline(row) }
+            if row.delivery.kind == .resolve {
+                resolve(row)
+            } else if ending?.comesAfter(row) ?? false {
+                intervene(row)
+            } else {
+                decline(row)
+            }
         }
     }
 

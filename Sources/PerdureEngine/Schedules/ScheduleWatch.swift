@@ -15,9 +15,22 @@ final class ScheduleWatch: Sendable {
 
     let bell = Bell()
     let alarm: Scheduler.Alarm
+    private let pace = Pace(.milliseconds(100))
     private let state = Mutex(State())
 
     init(alarm: Scheduler.Alarm) { self.alarm = alarm }
+
+    /// Has somebody look because the store has changed.
+    ///
+    /// - Parameter isOften: Whether that is so all the time, for other reasons than schedules: then it is looked now and then.
+    func ring(isOften: Bool, _ clock: any EngineClock, _ scheduler: Scheduler) {
+        guard isOften, let rest = pace.begin(at: clock.elapsed) else { return bell.ring() }
+        guard pace.beginWait() else { return }
+        scheduler.schedule(after: rest) { [self] in
+            pace.endWait()
+            bell.ring()
+        }
+    }
 
     func note(_ runs: [RunID], for key: ScheduleKey) {
         state.withLock { state in

@@ -44,7 +44,7 @@ extension MemoryState {
         let room = min(QueueTurns.atOnce, free, allowance)
         var admitted = 0, empty: Set<ByteText> = []
         while admitted < room, let key = nextKey(in: queue, besides: empty) {
-            guard let run = nextRun(of: key, in: queue, now: now) else {
+            guard let run = nextRun(of: key, in: queue) else {
                 empty.insert(key)
                 continue
             }
@@ -73,11 +73,11 @@ extension MemoryState {
     }
 
     /// One that is to be looked after in its place is passed over: it may well end there.
-    private func nextRun(of key: ByteText, in queue: Int, now: Timestamp) -> Int64? {
+    private func nextRun(of key: ByteText, in queue: Int) -> Int64? {
         var next: Int64?
         queues[queue].keys[key]?.line.forEach { place in
             let run = runs[Int(place.run) - 1]
-            if run.hostAt != nil || run.anyoneAt != nil || run.record.wakeAt.map({ $0 <= now }) ?? false { return true }
+            if run.hostAt != nil || run.anyoneAt != nil { return true }
             next = place.run
             return false
         }

@@ -20,7 +20,12 @@ extension Session {
     private static let place = SQL("SELECT queue, key, deadline, in_line, is_admitted FROM places WHERE run = ?1")
     private static let standInLine = SQL("UPDATE places SET in_line = ?2 WHERE run = ?1")
     private static let inherit = SQL("UPDATE places SET run = ?2 WHERE run = ?1")
-    private static let ring = SQL("UPDATE queues SET due_at = 0, held = held + ?2 WHERE number = ?1")
+    /// Where there is no room there is nothing to look for; and what waits for its rate has its time already.
+    private static let ring = SQL(
+        """
+        UPDATE queues SET held = held + ?2, due_at = CASE WHEN held + ?2 < concurrency THEN coalesce(due_at, 0) ELSE due_at END
+        WHERE number = ?1
+        """)
     /// A key begins to wait behind all that wait already: one that is made up for each run would overtake them otherwise.
     private static let nextTurn = SQL(
         """

@@ -34,6 +34,14 @@ import Testing
             _ = try await engine.start(workflow: "ways", json: large, by: Histories.ada)
             let schedule = Schedule(try .cron("0 0 1 1 *"), workflow: "ways", input: Data(#""person""#.utf8))
             try await engine.client.schedule("yearly", schedule, by: Histories.ada)
+            let limits = QueueLimits(concurrency: 1, perKey: 1, rate: .init(1, per: .seconds(10)))
+            try await engine.client.setQueue("q", limits: limits, by: Histories.ada)
+            // One has the place, and one waits.
+            for key in ["a", "b"] {
+                _ = try await engine.start(
+                    workflow: "ways", json: Data(#""person""#.utf8), deadline: .days(400), queue: QueuePlace("q", key: key),
+                    by: Histories.ada)
+            }
             try await simulation.sleep(for: .minutes(1))
             process.crash()
             // Until what it had open is closed.
@@ -90,7 +98,7 @@ import Testing
     }
 
     /// How many columns are damaged in one store.
-    private static let atOnce = 9
+    private static let atOnce = 12
 
     // MARK: Using it
 
@@ -99,7 +107,8 @@ import Testing
         let listed = await desk.type("list", "--json")
         let runs = listed.json?.arrayValue?.compactMap { $0["run"]?.stringValue } ?? []
         var commands = [
-            ["list"], ["approvals"], ["schedules"], ["schedules", "show", "yearly", "--json"], ["versions"], ["verify", "--all"],
+            ["list"], ["approvals"], ["schedules"], ["schedules", "show", "yearly", "--json"], ["queues"],
+            ["queues", "--json"], ["versions"], ["verify", "--all"],
             ["check", "--closed"],
             ["export-history", "--out", desk.folder.appending(path: "\(UUID()).jsonl").path],
         ]

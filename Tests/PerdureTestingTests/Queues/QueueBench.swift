@@ -15,8 +15,9 @@ final class QueueBench: Sendable {
     private struct State {
         var begun: [String] = []
         var times: [Timestamp] = []
-        var underWay: Set<RunID> = []
+        var underWay: [RunID: String] = [:]
         var most = 0
+        var mostOfKey = 0
     }
 
     init(seed: UInt64? = nil, ownership: MemoryDatabase.Ownership = .exclusive) {
@@ -37,17 +38,23 @@ final class QueueBench: Sendable {
     /// How many were between their first and their last step at once, at most.
     var most: Int { state.withLock { $0.most } }
 
+    /// The same of one key; the inputs of its runs have to begin with it.
+    var mostOfKey: Int { state.withLock { $0.mostOfKey } }
+
     private func begin(_ input: String, _ run: RunID) {
         let now = simulation.now
         state.withLock { state in
-            guard state.underWay.insert(run).inserted else { return }
+            guard state.underWay.updateValue(input, forKey: run) == nil else { return }
             state.begun.append(input)
             state.times.append(now)
             state.most = max(state.most, state.underWay.count)
+            // The input begins with the key, if there is one.
+            let key = input.prefix { $0.isLetter }
+            state.mostOfKey = max(state.mostOfKey, state.underWay.values.count { $0.prefix { $0.isLetter } == key })
         }
     }
 
-    private func end(_ run: RunID) { state.withLock { _ = $0.underWay.remove(run) } }
+    private func end(_ run: RunID) { state.withLock { $0.underWay[run] = nil } }
 
     /// A run that says when it begins and ends, and takes so long in between.
     func flow(taking time: Duration = .seconds(10)) -> Flow {

@@ -115,7 +115,7 @@ import Testing
             try await bench.simulation.sleep(for: .seconds(1))
             #expect(bench.begun.sorted() == ["a0", "b"])
             for run in runs { _ = try await engine.result(of: run) }
-            #expect(bench.begun.count == 4 && bench.most == 2)
+            #expect(bench.begun.count == 4 && bench.most == 2 && bench.mostOfKey == 1)
         }
     }
 

@@ -187,6 +187,10 @@ import Testing
             try await engine.client.unpause(run, by: World.ada)
             let error = await #expect(throws: PerdureError.self) { try await engine.result(of: run) }
             #expect(error?.failure?.code == StepFailure.deadlinePassed)
+            #expect(
+                try await bench.world.lines(engine, run) == [
+                    "run.started", "run.paused", "run.unpaused", "run.cancel_requested", "run.failed",
+                ])
         }
     }
 

@@ -10,7 +10,7 @@ enum StoreCall: Sendable {
     case claim(Int)
     case ended([RunWait])
     case heartbeats, schedules
-    case events, lastEvents, inbox, ownedInbox, nextWake, awaitKey, quarantine, expire, run, other
+    case admit, events, lastEvents, inbox, ownedInbox, nextWake, awaitKey, quarantine, expire, run, other
 }
 
 /// What becomes of a call.
@@ -184,7 +184,7 @@ final class WatchedStore: Store {
     }
 
     func admit() async throws(StoreError) -> Admission {
-        try await pass(.other) { () async throws(StoreError) in try await base.admit() }
+        try await pass(.admit) { () async throws(StoreError) in try await base.admit() }
     }
 
     func setQueue(_ queue: QueueKey, _ limits: QueueLimits, by sender: Principal) async throws(StoreError) {
