@@ -124,12 +124,12 @@ struct QueueTests {
                     INSERT INTO perdure.runs (number, id, namespace, workflow, version, input_digest, salt, state, epoch, since,
                         created_at, queue, is_admitted)
                     SELECT number, gen_random_uuid(), 'default', 'greeting', '1', '', '', 'queued', 0, 0, 0, 1, false
-                    FROM generate_series(1, 20000) AS number;
+                    FROM generate_series(1, 2000) AS number;
                     INSERT INTO perdure.places SELECT number, 1, 'k' || number % 100, number % 10, NULL, true, false
                     FROM perdure.runs;
-                    INSERT INTO perdure.queue_keys SELECT 1, 'k' || n, 200, 0, n, false FROM generate_series(0, 99) AS n;
+                    INSERT INTO perdure.queue_keys SELECT 1, 'k' || n, 20, 0, n, false FROM generate_series(0, 99) AS n;
                     INSERT INTO perdure.queue_changes (queue, key, waiting, held) SELECT 1 + n % 50, 'k', 1, 0
-                    FROM generate_series(1, 20000) AS n;
+                    FROM generate_series(1, 2000) AS n;
                     ANALYZE perdure.runs, perdure.places, perdure.queue_keys, perdure.queue_changes;
                     SET enable_seqscan = off; SET jit = off
                     """)
