@@ -56,16 +56,26 @@ struct QueueTests {
             try await limit(store, 1)
             let first = try await queued(in: store)
             #expect(try await store.admit().admitted == 1)
-            let blocker = try harness.database.connect()
-            try await blocker.perform {
-                try $0.run("BEGIN; SELECT 1 FROM perdure.queues, perdure.queue_keys FOR UPDATE", changesNothing: true)
+            let blocker = try harness.database.connect(), gate = DispatchSemaphore(value: 0)
+            async let held: Void = blocker.perform { session in
+                try session.transaction {
+                    _ = try session.all(Self.lockQueues) { _ in }
+                    gate.wait()
+                }
             }
+            while try await harness.ask(
+                "SELECT 1 FROM pg_locks WHERE relation = 'perdure.queue_keys'::regclass AND mode = 'RowShareLock'"
+            ).isEmpty { await Task.yield() }
             _ = try await queued(in: store)
             try await store.quarantine(first.number, reason: "why")
+            gate.signal()
+            try await held
             await blocker.close()
             #expect(try await store.admit().admitted == 1)
         }
     }
+
+    private static let lockQueues = SQL("SELECT 1 FROM perdure.queues, perdure.queue_keys FOR UPDATE")
 
     @Test func `a run that a commit holds is not waited for, and looked at again soon`() async throws {
         try await withStores { store, _, harness in
@@ -124,12 +134,12 @@ struct QueueTests {
                     INSERT INTO perdure.runs (number, id, namespace, workflow, version, input_digest, salt, state, epoch, since,
                         created_at, queue, is_admitted)
                     SELECT number, gen_random_uuid(), 'default', 'greeting', '1', '', '', 'queued', 0, 0, 0, 1, false
-                    FROM generate_series(1, 20000) AS number;
+                    FROM generate_series(1, 2000) AS number;
                     INSERT INTO perdure.places SELECT number, 1, 'k' || number % 100, number % 10, NULL, true, false
                     FROM perdure.runs;
-                    INSERT INTO perdure.queue_keys SELECT 1, 'k' || n, 200, 0, n, false FROM generate_series(0, 99) AS n;
+                    INSERT INTO perdure.queue_keys SELECT 1, 'k' || n, 20, 0, n, false FROM generate_series(0, 99) AS n;
                     INSERT INTO perdure.queue_changes (queue, key, waiting, held) SELECT 1 + n % 50, 'k', 1, 0
-                    FROM generate_series(1, 20000) AS n;
+                    FROM generate_series(1, 2000) AS n;
                     ANALYZE perdure.runs, perdure.places, perdure.queue_keys, perdure.queue_changes;
                     SET enable_seqscan = off; SET jit = off
                     """)
@@ -139,7 +149,9 @@ struct QueueTests {
                 #expect(changes.contains { $0.contains("queue_changes_order") }, "\(changes)")
                 let keys = try session.all(SQL("EXPLAIN " + Session.waitingKeys.text), Int64(1), 5) { try $0.text(0) }
                 #expect(keys.contains { $0.contains("queue_keys_turns") } && !keys.contains { $0.contains("Sort") }, "\(keys)")
-                let heads = try session.all(SQL("EXPLAIN " + Session.heads.text), Int64(1), ["k1"], [3]) { try $0.text(0) }
+                let heads = try session.all(SQL("EXPLAIN " + Session.heads.text), Int64(1), ["k1"], [3]) {
+                    try $0.text(0)
+                }
                 #expect(heads.contains { $0.contains("places_line") } && !heads.contains { $0.contains("Sort") }, "\(heads)")
             }
         }

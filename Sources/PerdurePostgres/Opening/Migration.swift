@@ -62,7 +62,10 @@ enum Migration {
     static func run(_ session: Session, _ address: ServerAddress) throws {
         if let version = try check(session, address), version >= Schema.version { return }
         try session.transaction {
+            // Whoever is at it may take long. Tables are waited for no longer than by anybody else, who would wait behind us.
+            try session.run("SET LOCAL lock_timeout = '25s'")
             _ = try session.exists(lock)
+            try session.run("SET LOCAL lock_timeout = '3s'")
             // Again, now that nobody else can change it.
             let version = try check(session, address) ?? 0
             guard version < Schema.version else { return }

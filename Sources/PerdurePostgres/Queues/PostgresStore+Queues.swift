@@ -4,16 +4,18 @@ package import PerdureStore
 internal import Synchronization
 
 extension PostgresStore {
-    /// Those that somebody has to look at, now or later. A rate makes nobody wait for longer than its period: who is due later than that is
-    /// due by a clock that was set back since.
-    private static let due = SQL(
+    /// Those that somebody has to look at, now or later. Nobody is made to wait for longer than a rate lets pass between two runs, and a
+    /// moment: who is due later than that is due by a clock that was set back since. Of what was appended the first is enough.
+    static let due = SQL(
         """
-        SELECT number, CASE
-                WHEN due_at > moment.now + rate_period OR EXISTS (
-                    SELECT 1 FROM perdure.queue_changes WHERE queue_changes.queue = queues.number) THEN moment.now
-                ELSE due_at END, moment.now
-        FROM perdure.queues CROSS JOIN (SELECT \(StoreClock.now("$1")) AS now) AS moment
-        WHERE due_at IS NOT NULL OR EXISTS (SELECT 1 FROM perdure.queue_changes WHERE queue_changes.queue = queues.number)
+        SELECT queues.number, min(cause.at), moment.now
+        FROM (SELECT \(StoreClock.now("$1")) AS now) AS moment CROSS JOIN perdure.queues CROSS JOIN LATERAL (
+            SELECT CASE WHEN due_at > moment.now + coalesce(rate_period / rate_count, 0) + 100000 THEN moment.now ELSE due_at END AS at
+            WHERE due_at IS NOT NULL
+            UNION ALL (
+                SELECT moment.now FROM perdure.queue_changes WHERE queue_changes.queue = queues.number
+                ORDER BY queue_changes.number LIMIT 1)) AS cause
+        GROUP BY queues.number, moment.now
         """)
 
     /// How often one call looks again for what has come meanwhile.
@@ -23,7 +25,7 @@ extension PostgresStore {
         try requireEngine("admit runs")
         guard hasQueues.load(ordering: .relaxed) else { return Admission() }
         let time = options.clock?()
-        var admission = Admission(), busy: Set<Int64> = []
+        var admission = Admission(), busy: Set<Int64> = [], failure: StoreError?
         for look in 1...Self.looks {
             let found = try await read(on: queueLink) { session in
                 try session.all(Self.due, time) { (number: try $0.integer(0), at: try $0.time(1), now: try $0.time(2)) }
@@ -31,18 +33,24 @@ extension PostgresStore {
             admission.next = found.map(\.at).min()
             let due = found.filter { $0.at <= $0.now }
             if due.isEmpty || look == Self.looks { break }
-            var admitted = 0
             // In any order, so that nodes meet each other seldom.
             for queue in due.shuffled() {
-                switch try await write(on: queueLink, { try $0.admit(queue.number, time: time) }) {
-                // He looks once more when he has committed, and finds what was there when this was asked.
-                case .busy: busy.insert(queue.number)
-                case .admitted(let count): admitted += count
+                do throws(StoreError) {
+                    switch try await write(on: queueLink, { try $0.admit(queue.number, time: time) }) {
+                    // He looks once more when he has committed, and finds what was there when this was asked.
+                    case .busy: busy.insert(queue.number)
+                    case .admitted(let count):
+                        admission.admitted += count
+                        if count > 0 { bell.ring(Channel.all) }
+                    }
+                } catch {
+                    // One that cannot be admitted from keeps no other from it.
+                    busy.insert(queue.number)
+                    failure = error
                 }
             }
-            admission.admitted += admitted
-            if admitted > 0 { bell.ring(Channel.all) }
         }
+        if let failure { throw failure }
         return admission
     }
 
@@ -91,9 +99,9 @@ extension PostgresStore {
             return true
         }
         hasQueues.store(true, ordering: .relaxed)
-        guard isChanged else { return }
+        // Its row was held meanwhile, and who passed over it counts on whoever held it.
         tellOfPlaces()
-        bell.ring(Channel.all)
+        if isChanged { bell.ring(Channel.all) }
     }
 
     /// To a node of a release that knows no queues a queued run is damaged. None may live when the first one can begin, none may register

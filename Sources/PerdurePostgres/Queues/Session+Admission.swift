@@ -143,7 +143,7 @@ extension Session {
             admitted += served
             if let rate { queue.slot = rate.slot(after: served, from: queue.slot, now: now) }
         }
-        // Somebody's commit holds a run that could be admitted. It may change nothing that would be appended.
+        // Whoever has changed a run that could have been admitted may append nothing.
         return (admitted, isHeldUp ? now + Self.patience : nil)
     }
 
@@ -164,8 +164,9 @@ extension Session {
         var served = keys.map { _ in Int64(0) }, admitted: [Int64] = []
         if !keyOf.isEmpty {
             let locked = try all(Self.lockHeads, keyOf.keys.sorted()) { try $0.integer(0) }
-            if locked.count < keyOf.count { isHeldUp = true }
             admitted = try all(Self.admitRuns, locked, queue.now) { try $0.integer(0) }
+            // Others may stand behind those that are held, or that something has come for since they were looked at.
+            if admitted.count < keyOf.count { isHeldUp = true }
             for run in admitted { if let key = keyOf[run] { served[key] += 1 } }
         }
         for (key, count) in zip(keys, served) where count < quota { dry.insert(key.key) }

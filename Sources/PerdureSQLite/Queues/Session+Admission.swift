@@ -31,12 +31,14 @@ extension Session {
     private static let due = SQL(
         """
         SELECT \(QueueRow.columns) FROM queues INDEXED BY queues_due
-        WHERE due_at IS NOT NULL AND (due_at <= ?1 OR due_at > ?1 + rate_period) ORDER BY due_at
+        WHERE due_at IS NOT NULL AND (due_at <= ?1 OR due_at > ?1 + \(longestWait)) ORDER BY due_at
         """)
-    /// A rate makes nobody wait for longer than its period: who is due later than that is due by a clock that was set back since.
+    /// Nobody is made to wait for longer than a rate lets pass between two runs, and a moment: who is due later than that is due by a clock
+    /// that was set back since.
+    private static let longestWait = "coalesce(rate_period / rate_count, 0) + 100000"
     private static let nextDue = SQL(
         """
-        SELECT min(CASE WHEN due_at > ?1 + rate_period THEN 0 ELSE due_at END) FROM queues INDEXED BY queues_due
+        SELECT min(CASE WHEN due_at > ?1 + \(longestWait) THEN 0 ELSE due_at END) FROM queues INDEXED BY queues_due
         WHERE due_at IS NOT NULL
         """)
     private static let keys = SQL(
