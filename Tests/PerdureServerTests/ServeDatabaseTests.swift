@@ -109,7 +109,8 @@ import Testing
             }) {
                 await Task.yield()
             }
-            #expect(try await client.run(broken).state == "quarantined")
+            // Told first, then set aside.
+            try await client.wait { try await $0.run(broken).state == "quarantined" }
             let findings = try await [first, second].asyncMap { try await $0.get("/health").json["verification"]?["broken"] }
             #expect(findings.contains(1) && findings.contains(0))
             await client.close()
