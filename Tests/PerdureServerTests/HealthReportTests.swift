@@ -40,7 +40,7 @@ import Testing
 
     @Test func `what somebody should look at degrades it, and leaves it ready`() throws {
         let changes: [(inout HealthBoard.State) -> Void] = [
-            { $0.store.quarantined = 1 }, { $0.store.schedulesLate = .seconds(61) }, { $0.store.clockDifference = .seconds(-6) },
+            { $0.quarantined = 1 }, { $0.store.schedulesLate = .seconds(61) }, { $0.store.clockDifference = .seconds(-6) },
         ]
         for change in changes {
             let report = try report(change)

@@ -25,7 +25,6 @@ package final class HealthBoard: Sendable {
         package var clockDifference = Duration.zero
         /// By how much the schedule is late that should have started something first.
         package var schedulesLate = Duration.zero
-        package var quarantined = 0
         package init() {}
     }
 
@@ -35,6 +34,8 @@ package final class HealthBoard: Sendable {
         package var node: String?
         package var upkeep: Upkeep?
         package var stranded: [VersionInfo] = []
+        /// How many runs are, counted together with what is stranded.
+        package var quarantined = 0
         package init() {}
     }
 

@@ -52,8 +52,8 @@ package struct HealthReport: Sendable {
         if !upkeep.findings.isEmpty {
             complaints.append("\(Self.count(upkeep.findings.count, "history does", "histories do")) not hold together.")
         }
-        if board.store.quarantined > 0 {
-            complaints.append("\(Self.count(board.store.quarantined, "run is", "runs are")) quarantined.")
+        if board.quarantined > 0 {
+            complaints.append("\(Self.count(board.quarantined, "run is", "runs are")) quarantined.")
         }
         for version in board.stranded {
             complaints.append("\(version.workflow) \(version.version) is stranded: \(version.openRuns) open.")
@@ -119,7 +119,7 @@ package struct HealthReport: Sendable {
             ("answered_at", answered.map { .string($0.description) }),
             ("answered_ago_s", answered.map { Self.number(now.duration(since: $0)) }),
             ("clock_difference_s", answered.map { _ in Self.number(board.store.clockDifference) }),
-            ("problem", board.store.problem.map(JSONValue.string)), ("quarantined", JSONValue(board.store.quarantined)),
+            ("problem", board.store.problem.map(JSONValue.string)), ("quarantined", JSONValue(board.quarantined)),
         ])
     }
 

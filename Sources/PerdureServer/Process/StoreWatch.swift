@@ -9,8 +9,8 @@ internal import ServiceLifecycle
 /// Asks the store again and again how it stands, and what is hosted; notes it, and says once what has changed.
 struct StoreWatch: Sendable {
     private static let pause = Duration.seconds(2)
-    /// Looking for what is stranded looks at every run.
-    private static let strandedPause = Duration.seconds(60)
+    /// Counting looks at every run: never more often than this, and at most a hundredth of the time.
+    private static let countingPause = Duration.seconds(60), restAfterCounting = 100
 
     let client: Client
     let board: HealthBoard
@@ -21,7 +21,8 @@ struct StoreWatch: Sendable {
     /// What was seen at the last look.
     private struct Seen {
         var hosted: Set<ClaimRequest.Hosted>?
-        var strandedAt: ContinuousClock.Instant?
+        /// When the runs may be counted again.
+        var countsFrom = ContinuousClock.now
         var stranded: [VersionInfo] = []
     }
 
@@ -44,9 +45,7 @@ struct StoreWatch: Sendable {
         let due = try await client.guarded {
             try await client.store.schedules(.due(after: nil, by: client.store.now(), limit: 100))
         }
-        let counts = try await client.counts()
         var standing = HealthBoard.StoreStanding()
-        standing.quarantined = counts[RunState.quarantined.rawValue] ?? 0
         standing.answeredAt = now()
         standing.clockDifference = client.store.now().duration(since: now())
         if let first = due.first(where: { configuration.namespaces?.contains($0.key.namespace) ?? true })?.dueAt {
@@ -58,14 +57,18 @@ struct StoreWatch: Sendable {
 
     private func lookForStranded(_ seen: inout Seen) async throws {
         let hosted = Set(try await client.livingNodes().flatMap(\.hosted))
-        let isDue = seen.strandedAt.map { ContinuousClock.now - $0 > Self.strandedPause } ?? true
-        guard isDue || hosted != seen.hosted else { return }
-        let versions = try await versions()
+        let begun = ContinuousClock.now
+        guard begun >= seen.countsFrom || hosted != seen.hosted else { return }
+        let versions = try await versions(), end = ContinuousClock.now
         seen.hosted = hosted
-        seen.strandedAt = .now
+        seen.countsFrom = end + max(Self.countingPause, (end - begun) * Self.restAfterCounting)
         tell(from: seen.stranded, to: versions)
         seen.stranded = versions.filter(\.isStranded)
-        board.change { [stranded = seen.stranded] in $0.stranded = stranded }
+        let quarantined = versions.map { $0.runs[RunState.quarantined.rawValue] ?? 0 }.reduce(0, +)
+        board.change { [stranded = seen.stranded] in
+            $0.stranded = stranded
+            $0.quarantined = quarantined
+        }
     }
 
     private func versions() async throws -> [VersionInfo] {

@@ -62,7 +62,9 @@ final class Serving: Sendable {
         throw Missing(text: "'\(text)' was not said in \(said.withLock { $0 })")
     }
 
-    func lines(with text: String) -> Int { said.withLock { $0.count { $0.contains(text) } } }
+    func lines(with text: String) -> Int { all.count { $0.contains(text) } }
+
+    var all: [String] { said.withLock { $0 } }
 
     /// Asks it to end, hears the rest, and says with what it ended.
     func end() async -> Int32 {
