@@ -43,6 +43,9 @@ import Testing
         let client = try await Client(file)
         try await client.signal(waiting, Poke.self, "go", by: Histories.bob)
         try await client.cancel(waiting, by: Histories.bob)
+        try await client.changeNamespace("other", by: Histories.bob) {
+            $0 = NamespaceSettings(closedAfter: .days(1), removedAfter: .days(1), archive: true)
+        }
         await client.close()
         return try loosened(desk)
     }
@@ -90,7 +93,7 @@ import Testing
     }
 
     /// How many columns are damaged in one store.
-    private static let atOnce = 9
+    private static let atOnce = 10
 
     // MARK: Using it
 
@@ -99,7 +102,8 @@ import Testing
         let listed = await desk.type("list", "--json")
         let runs = listed.json?.arrayValue?.compactMap { $0["run"]?.stringValue } ?? []
         var commands = [
-            ["list"], ["approvals"], ["schedules"], ["schedules", "show", "yearly", "--json"], ["versions"], ["verify", "--all"],
+            ["list"], ["approvals"], ["schedules"], ["schedules", "show", "yearly", "--json"], ["versions"], ["namespaces"],
+            ["verify", "--all"],
             ["check", "--closed"],
             ["export-history", "--out", desk.folder.appending(path: "\(UUID()).jsonl").path],
         ]
