@@ -108,10 +108,8 @@ public final class Engine: Service {
             configuration.resources, clock: clock, random: configuration.random, scheduler: scheduler, logger: logger,
             metrics: metrics)
         pumpAlarm = scheduler.makeAlarm()
-        let schedules = ScheduleWatch(alarm: scheduler.makeAlarm())
-        self.schedules = schedules
-        let admissions = AdmissionWatch(alarm: scheduler.makeAlarm())
-        self.admissions = admissions
+        let schedules = ScheduleWatch(alarm: scheduler.makeAlarm()), admissions = AdmissionWatch(alarm: scheduler.makeAlarm())
+        (self.schedules, self.admissions) = (schedules, admissions)
         lead = Lead(configuration.lead)
         inboxes = InboxLook(store: self.store, clock: clock, scheduler: scheduler, runtime: runtime, logger: logger)
         bodyExecutor = BodyExecutor(lends: configuration.threads > 1, runtime: runtime)

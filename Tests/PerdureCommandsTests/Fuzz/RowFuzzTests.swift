@@ -51,6 +51,9 @@ import Testing
         let client = try await Client(file)
         try await client.signal(waiting, Poke.self, "go", by: Histories.bob)
         try await client.cancel(waiting, by: Histories.bob)
+        try await client.changeNamespace("other", by: Histories.bob) {
+            $0 = NamespaceSettings(closedAfter: .days(1), removedAfter: .days(1), archive: true)
+        }
         await client.close()
         return try loosened(desk)
     }
@@ -98,7 +101,7 @@ import Testing
     }
 
     /// How many columns are damaged in one store.
-    private static let atOnce = 12
+    private static let atOnce = 10
 
     // MARK: Using it
 
@@ -108,7 +111,7 @@ import Testing
         let runs = listed.json?.arrayValue?.compactMap { $0["run"]?.stringValue } ?? []
         var commands = [
             ["list"], ["approvals"], ["schedules"], ["schedules", "show", "yearly", "--json"], ["queues"],
-            ["queues", "--json"], ["versions"], ["verify", "--all"],
+            ["queues", "--json"], ["namespaces"], ["versions"], ["verify", "--all"],
             ["check", "--closed"],
             ["export-history", "--out", desk.folder.appending(path: "\(UUID()).jsonl").path],
         ]
