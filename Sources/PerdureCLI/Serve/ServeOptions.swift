@@ -17,6 +17,8 @@ struct ServeOptions: ParsableArguments {
     var retentionClosed: String?
     @Option(help: ArgumentHelp("How long the tombstones that are left of them are kept. Default: for ever.", valueName: "time"))
     var retentionTombstones: String?
+    @Option(help: ArgumentHelp("Where histories are put before they are removed, if they have to be.", valueName: "folder"))
+    var archiveFolder: String?
     @Option(help: ArgumentHelp("In which time every history is verified once.", valueName: "time"))
     var verificationRound: String?
     @Option(help: ArgumentHelp("How many events a second are read for that at most; 0 for none.", valueName: "count"))
@@ -33,8 +35,9 @@ struct ServeOptions: ParsableArguments {
     private var flags: [String: String] {
         let given: [(Setting, String?)] = [
             (.store, store), (.namespaces, namespaces), (.node, node), (.retentionClosed, retentionClosed),
-            (.retentionTombstones, retentionTombstones), (.verificationRound, verificationRound),
-            (.verificationRate, verificationRate), (.healthAddress, healthAddress), (.healthExposed, healthExposed),
+            (.retentionTombstones, retentionTombstones), (.archiveFolder, archiveFolder),
+            (.verificationRound, verificationRound), (.verificationRate, verificationRate), (.healthAddress, healthAddress),
+            (.healthExposed, healthExposed),
             (.logLevel, logLevel), (.shutdownPatience, shutdownPatience),
         ]
         return Dictionary(uniqueKeysWithValues: given.compactMap { setting, text in text.map { (setting.key, $0) } })

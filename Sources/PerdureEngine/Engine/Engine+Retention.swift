@@ -23,10 +23,16 @@ extension Engine {
                 // Of several keepers one is enough; but not every one of them needs to have an archive.
                 let isFirst = try await keeperShare().number == 0
                 guard isFirst || configuration.archive != nil else { continue }
-                _ = try await archivist.round { part in
+                let report = try await archivist.round { part in
                     metrics.archived.increment(by: part.archived)
                     metrics.expired.increment(by: part.expired)
-                    upkeep.removed(histories: part.expired, tombstones: part.removed)
+                    upkeep.removed(histories: part.expired, tombstones: part.removed, archived: part.archived)
+                }
+                // Whoever puts them there has said it.
+                if let trouble = report.trouble {
+                    upkeep.failed(.archive, trouble)
+                } else if configuration.archive != nil {
+                    upkeep.succeeded(.archive, at: store.now())
                 }
                 if upkeep.succeeded(.retention, at: store.now()) { logger.notice("what has expired can be removed again") }
             } catch {

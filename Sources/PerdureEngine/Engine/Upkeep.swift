@@ -4,7 +4,7 @@ import Synchronization
 
 /// How what an engine does beside its runs goes, for those who watch over it.
 package final class Upkeep: Sendable {
-    package enum Work: Sendable, Hashable { case schedules, retention, verification }
+    package enum Work: Sendable, Hashable { case schedules, retention, archive, verification }
 
     /// How one kind of work stands.
     package struct Standing: Sendable {
@@ -30,6 +30,7 @@ package final class Upkeep: Sendable {
         package var work: [Work: Standing] = [:]
         package var expired = 0
         package var removedTombstones = 0
+        package var archived = 0
         package var verified = 0
         /// By the numbers of the runs.
         package var findings: [Int64: Finding] = [:]
@@ -47,14 +48,18 @@ package final class Upkeep: Sendable {
     package var state: State { mutex.withLock { $0 } }
 
     /// Returns whether that has to be said: the time before it had worked.
-    func failed(_ work: Work, _ error: any Error) -> Bool {
+    func failed(_ work: Work, _ error: any Error) -> Bool { failed(work, "\(error)") }
+
+    @discardableResult
+    func failed(_ work: Work, _ problem: String) -> Bool {
         mutex.withLock { state in
-            defer { state.work[work, default: Standing()].problem = "\(error)" }
+            defer { state.work[work, default: Standing()].problem = problem }
             return state.work[work]?.problem == nil
         }
     }
 
     /// Returns whether that has to be said: the time before it had not worked.
+    @discardableResult
     func succeeded(_ work: Work, at now: Timestamp) -> Bool {
         mutex.withLock { state in
             defer { state.work[work] = Standing(doneAt: now) }
@@ -62,8 +67,9 @@ package final class Upkeep: Sendable {
         }
     }
 
-    func removed(histories: Int, tombstones: Int) {
+    func removed(histories: Int, tombstones: Int, archived: Int) {
         mutex.withLock { state in
+            state.archived += archived
             state.expired += histories
             state.removedTombstones += tombstones
         }

@@ -76,7 +76,7 @@ package struct HealthReport: Sendable {
     }
 
     private static let names: [(Upkeep.Work, String)] = [
-        (.schedules, "Schedules"), (.retention, "Retention"), (.verification, "Verification"),
+        (.schedules, "Schedules"), (.retention, "Retention"), (.archive, "Archive"), (.verification, "Verification"),
     ]
 
     private static func count(_ number: Int, _ one: String, _ many: String) -> String { "\(number) \(number == 1 ? one : many)" }
@@ -98,7 +98,7 @@ package struct HealthReport: Sendable {
             ("complaints", .array(complaints.map(JSONValue.string))), ("since", .string(begun.description)),
             ("at", .string(now.description)), ("name", configuration.node.map(JSONValue.string)),
             ("node", board.node.map(JSONValue.string)), ("store", store), ("schedules", schedules), ("retention", retention),
-            ("verification", verification),
+            ("archive", archive), ("verification", verification),
             (
                 "stranded",
                 .array(
@@ -128,12 +128,18 @@ package struct HealthReport: Sendable {
     }
 
     private var retention: JSONValue {
-        let isOff = configuration.retention == nil && configuration.tombstoneRetention == nil
-        return Self.object(
+        Self.object(
             [
-                ("state", .string(isOff ? "off" : configuration.store.isShared ? "on" : "left_to_the_host")),
+                // On a database also what is set for namespaces.
+                ("state", configuration.store.isShared ? "on" : "left_to_the_host"),
                 ("expired", JSONValue(upkeep.expired)), ("tombstones_removed", JSONValue(upkeep.removedTombstones)),
             ] + standing(.retention))
+    }
+
+    private var archive: JSONValue {
+        let isOn = configuration.archiveFolder != nil && configuration.store.isShared
+        return Self.object(
+            [("state", isOn ? "on" : "off"), ("archived", JSONValue(upkeep.archived))] + standing(.archive))
     }
 
     private var verification: JSONValue {

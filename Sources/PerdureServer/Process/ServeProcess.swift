@@ -42,7 +42,9 @@ package struct ServeProcess: Service {
     }
 
     private func work() async throws {
-        if configuration.retention != nil || configuration.tombstoneRetention != nil, !configuration.store.isShared {
+        let removes =
+            configuration.retention != nil || configuration.tombstoneRetention != nil || configuration.archiveFolder != nil
+        if removes, !configuration.store.isShared {
             logger.warning("what has expired in a file is removed by the process that hosts it: set the retention there")
         }
         var wasOpen = false
@@ -91,6 +93,7 @@ package struct ServeProcess: Service {
         engine.namespaces = configuration.namespaces
         engine.retention = configuration.retention
         engine.tombstoneRetention = configuration.tombstoneRetention
+        engine.archive = configuration.archiveFolder.map { HistoryArchive($0) }
         engine.verificationRate = configuration.verificationRate
         engine.verificationRound = configuration.verificationRound
         engine.shutdownGrace = min(engine.shutdownGrace, configuration.shutdownPatience)

@@ -12,6 +12,8 @@ package struct ServeConfiguration: Sendable {
     /// How long histories of closed runs are kept; nil for ever.
     package let retention: Duration?
     package let tombstoneRetention: Duration?
+    /// Where histories are put before they are removed, in namespaces that are archived; nil for nowhere.
+    package let archiveFolder: String?
     /// In which time every history is verified once, as far as the rate allows.
     package let verificationRound: Duration
     /// How many events a second are read for that; 0 for none.
@@ -37,6 +39,7 @@ package struct ServeConfiguration: Sendable {
         }
         retention = settings.span(.retentionClosed)
         tombstoneRetention = settings.span(.retentionTombstones)
+        archiveFolder = settings.text(.archiveFolder)
         verificationRound = settings.span(.verificationRound) ?? .days(1)
         verificationRate = settings.number(.verificationRate) ?? 0
         let isExposed = settings[.healthExposed].value == .yesOrNo(true)

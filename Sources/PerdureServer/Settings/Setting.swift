@@ -53,6 +53,7 @@ package struct Setting: Sendable, Hashable {
     package static let node = Setting("node", .text)
     package static let retentionClosed = Setting("retention.closed", .span(atLeast: 1))
     package static let retentionTombstones = Setting("retention.tombstones", .span(atLeast: 1))
+    package static let archiveFolder = Setting("archive.folder", .text)
     package static let verificationRound = Setting("verification.round", .span(atLeast: 1), "1d")
     package static let verificationRate = Setting("verification.rate", .number(0...1_000_000), "1000")
     package static let healthAddress = Setting("health.address", .text, "127.0.0.1:7433")
@@ -63,7 +64,8 @@ package struct Setting: Sendable, Hashable {
 
     /// All there are, in the order in which they are shown.
     package static let all = [
-        store, namespaces, node, retentionClosed, retentionTombstones, verificationRound, verificationRate, healthAddress,
+        store, namespaces, node, retentionClosed, retentionTombstones, archiveFolder, verificationRound, verificationRate,
+        healthAddress,
         healthExposed, logLevel, shutdownPatience,
     ]
 
