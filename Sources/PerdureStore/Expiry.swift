@@ -28,18 +28,22 @@ package struct ExpiryRequest: Sendable {
     package var expiredBefore: Timestamp?
     /// Whether the caller archives what has to be archived first. Otherwise runs of such namespaces are not looked at.
     package var archives: Bool
+    /// The runs whose notes of an archive count; nil for all. A run that is noted and not among them is named as unarchived.
+    package var confirmed: Set<Int64>?
     /// How far the round has come: the position of the answer before, nil at its beginning.
     package var position: ExpiryPosition?
     /// About how many rows may be looked at or removed.
     package var limit: Int
 
     package init(
-        closedBefore: Timestamp?, expiredBefore: Timestamp? = nil, archives: Bool = false, position: ExpiryPosition? = nil,
+        closedBefore: Timestamp?, expiredBefore: Timestamp? = nil, archives: Bool = false, confirmed: Set<Int64>? = nil,
+        position: ExpiryPosition? = nil,
         limit: Int
     ) {
         self.closedBefore = closedBefore
         self.expiredBefore = expiredBefore
         self.archives = archives
+        self.confirmed = confirmed
         self.position = position
         self.limit = limit
     }

@@ -170,7 +170,9 @@ package struct ExpiryWalk<Ground: ExpiryGround> {
 
     /// Whether the run need not be archived, or is, up to its last event.
     private mutating func isArchived(_ run: ExpiringRun) -> Bool {
-        guard terms[run.record.namespace]?.archives ?? false, run.archive?.lastHash != run.head.hash else { return true }
+        guard terms[run.record.namespace]?.archives ?? false else { return true }
+        let isConfirmed = request.confirmed.map { $0.contains(run.record.number) } ?? true
+        if isConfirmed, run.archive?.lastHash == run.head.hash { return true }
         answer.unarchived.append(UnarchivedRun(number: run.record.number, id: run.record.id, seq: run.head.seq))
         return false
     }

@@ -65,13 +65,14 @@ package struct ArchiveReport: Sendable {
         for problem in verifier.finish().problems {
             problems.append("\(problem.seq.map { "Event \($0): " } ?? "")\(problem.message) (\(problem.rule.rawValue))")
         }
+        if record?.closedAt == nil { problems.append("It holds a run that is not closed.") }
         if record?.tombstone != nil { problems.append("It holds what is left of an expired run, and no history.") }
     }
 
     private mutating func checkPlace(_ place: [String]) {
         guard let record, let head, let closedAt = record.closedAt, !place.isEmpty else { return }
         let name = ArchiveName(
-            namespace: record.namespace, workflow: record.workflow, run: record.id.description, closedAt: closedAt, seq: head.seq)
+            namespace: record.namespace, workflow: record.workflow, run: record.id.description, closedAt: closedAt, head: head)
         let expected = name.folders + [name.file]
         guard !expected.suffix(place.count).elementsEqual(place.suffix(expected.count)) else { return }
         problems.append("It stands in the wrong place: it is \(expected.joined(separator: "/")).")

@@ -31,6 +31,9 @@ package struct Archivist: Sendable {
     /// Runs that cannot be read or archived, by what was said of it.
     private var told: Set<Int64> = []
     private var isStuck = false
+    /// Histories that could not be archived, each with its last event: they are not tried again before this time, unless they go on.
+    private var refused: [Int64: (seq: Int64, until: Timestamp)] = [:]
+    private static let restAfterRefusal = Duration.seconds(3_600)
 
     private static let rowsAtOnce = 2_000
     private static let pauseBetweenBatches = Duration.milliseconds(100)
@@ -61,6 +64,8 @@ package struct Archivist: Sendable {
         var request = ExpiryRequest(
             closedBefore: terms.closedAfter.map { now - $0 }, expiredBefore: terms.removedAfter.map { now - $0 },
             archives: archive != nil, limit: Self.rowsAtOnce)
+        // What was noted at another time is looked at again before its history goes: its file may be gone.
+        request.confirmed = []
         archive?.clear()
         while true {
             var part = Report()
@@ -69,7 +74,9 @@ package struct Archivist: Sendable {
             part.removed = answer.removed
             tell(of: answer.unreadable)
             if let archive, request.archives {
-                part.archived = try await keep(answer.unarchived, in: archive, &part)
+                let kept = try await keep(answer.unarchived, in: archive, &part)
+                part.archived = kept.count
+                request.confirmed?.formUnion(kept)
                 if part.trouble != nil { request.archives = false }
             }
             progress(part)
@@ -92,17 +99,20 @@ package struct Archivist: Sendable {
         }
     }
 
-    /// Returns how many are in the archive, and noted, that were not before.
+    /// Returns the numbers of those that are in the archive, and noted.
     private mutating func keep(
         _ runs: [UnarchivedRun], in archive: HistoryArchive, _ part: inout Report
-    ) async throws(StoreError) -> Int {
-        var kept: [ArchivedHistory] = []
+    ) async throws(StoreError) -> Set<Int64> {
+        var kept: [ArchivedHistory] = [], failure: StoreError?
+        let now = store.now()
         for run in runs {
+            if let refusal = refused[run.number], refusal.seq == run.seq, refusal.until > now { continue }
             do {
                 kept.append(try await archive.keep(run, of: store))
             } catch ArchiveProblem.later {
                 continue
             } catch ArchiveProblem.run(let reason) {
+                refused[run.number] = (run.seq, now + Self.restAfterRefusal)
                 guard told.insert(run.number).inserted else { continue }
                 logger.error(
                     "a history cannot be archived and stays in the store", metadata: ["run": "\(run.id)", "error": "\(reason)"])
@@ -118,17 +128,23 @@ package struct Archivist: Sendable {
             } catch is CancellationError {
                 break
             } catch {
-                throw .unavailable("\(error)")
+                // What is there by now is noted all the same.
+                failure = .unavailable("\(error)")
+                break
             }
         }
-        guard !kept.isEmpty else { return 0 }
+        guard !kept.isEmpty else {
+            if let failure { throw failure }
+            return []
+        }
         do {
             try archive.onStep(.note)
         } catch {
             throw .unavailable("\(error)")
         }
-        let noted = try await store.noteArchived(kept).count
-        if isStuck, noted > 0, part.trouble == nil {
+        let noted = try await store.noteArchived(kept)
+        if let failure { throw failure }
+        if isStuck, !noted.isEmpty, part.trouble == nil {
             isStuck = false
             logger.notice("histories are archived again", metadata: ["archive": "\(archive.path)"])
         }

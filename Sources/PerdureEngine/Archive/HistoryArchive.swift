@@ -17,7 +17,7 @@ public struct HistoryArchive: Sendable {
 
 /// What is done one after the other to put a history into an archive.
 package enum ArchiveStep: String, Sendable, CaseIterable {
-    case open, write, sync, rename, syncFolders, check, note
+    case open, write, sync, check, rename, syncFolders, note
 }
 
 /// Why a history is not in the archive.
@@ -38,11 +38,12 @@ package struct ArchiveName: Sendable, Hashable {
 
     package static let suffix = ".jsonl"
 
-    /// - Parameter seq: The last event in the file. A history that grows after its run has closed has a file for each end that it had.
-    package init(namespace: String, workflow: String, run: String, closedAt: Timestamp, seq: Int64) {
+    /// - Parameter head: The last event in the file. A history that grows after its run has closed has a file for each end that it had; and
+    ///   one that is another than the store had before, as after the store was restored, has a file of its own.
+    package init(namespace: String, workflow: String, run: String, closedAt: Timestamp, head: ChainHead) {
         let day = closedAt.description.prefix { $0 != "T" }
         folders = [Self.safe(namespace), Self.safe(String(day)), Self.safe(workflow)]
-        file = "\(Self.safe(run)).\(seq)\(Self.suffix)"
+        file = "\(Self.safe(run)).\(head.seq).\(Hex.encode(head.hash.bytes.prefix(6)))\(Self.suffix)"
     }
 
     /// Names of a domain may hold anything; those of files consist of letters, digits, `-`, `_` and `.` here, do not begin with a dot,

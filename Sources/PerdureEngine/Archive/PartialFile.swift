@@ -49,9 +49,15 @@ final class PartialFile {
         return Array(hasher.finalize())
     }
 
-    /// Puts it in its place, over what may be there.
-    func move(to target: String) throws(ArchiveProblem) {
-        guard rename(path, target) == 0 else { throw .system("'\(target)' cannot be put in its place") }
+    /// Puts it in its place, unless something is there. A second name is made first: `rename` would replace what is there.
+    /// - Returns: whether nothing was there.
+    func move(to target: String) throws(ArchiveProblem) -> Bool {
+        if link(path, target) != 0 {
+            if errno == EEXIST { return false }
+            throw .system("'\(target)' cannot be put in its place")
+        }
+        discard()
+        return true
     }
 
     func discard() { unlink(path) }
@@ -92,6 +98,21 @@ enum Folders {
 
     static func make(_ path: String) throws(ArchiveProblem) {
         guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw .system("the folder '\(path)' cannot be made") }
+    }
+
+    /// Gives what cannot be used another name beside it, which no archive looks for.
+    static func setAside(_ path: String) throws(ArchiveProblem) {
+        guard rename(path, "\(path).unsound-\(UUID().uuidString.lowercased())") == 0 || errno == ENOENT else {
+            throw .system("'\(path)' cannot be set aside")
+        }
+    }
+
+    /// What is in the file stays there then.
+    static func syncFile(_ path: String) throws(ArchiveProblem) {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .system("'\(path)' cannot be opened") }
+        defer { close(descriptor) }
+        guard fsync(descriptor) == 0 else { throw .system("'\(path)' cannot be synced") }
     }
 
     /// What was put into the folder stays there then.

@@ -9,14 +9,18 @@ extension Engine {
     /// Longer histories are not compared with those of their relatives: that needs them whole.
     static let comparedLimit = 5_000
 
-    /// Goes through part after part until its task is cancelled. What is not done in time is done late, not left out.
+    /// Goes through part after part until its task is cancelled. What is not done in time is done late; what is late by a whole round is left out, which is said.
     func keepRounds(_ length: Duration) async {
         let plan = VerificationPlan(round: length)
         var index = plan.index(at: store.now()), before: Int64?, budget = 0
         while !Task.isCancelled {
             let now = plan.index(at: store.now())
             // More than a round behind, the same runs would be looked at twice in a row.
-            index = max(index, now - plan.parts)
+            if index < now - plan.parts {
+                upkeep.leavesOut(now - plan.parts - index, until: now)
+                index = now - plan.parts
+            }
+            upkeep.forgetLeftOut(before: now - plan.parts)
             upkeep.verifies(plan.place(index), behind: max(.zero, store.now().duration(since: plan.start(of: index + 1))))
             do {
                 guard try await verify(plan.place(index), before: &before, &budget) else { return }

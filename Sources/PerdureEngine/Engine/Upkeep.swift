@@ -38,6 +38,10 @@ package final class Upkeep: Sendable {
         package var round: VerificationPlan.Place?
         /// By how much time the verification is behind its rounds.
         package var behind = Duration.zero
+        /// How many parts of rounds were left out of late, because the verification was late by a whole round.
+        package var leftOut: Int64 = 0
+        /// The part that was on when that happened last.
+        var leftOutAt: Int64 = 0
         package init() {}
     }
 
@@ -82,6 +86,18 @@ package final class Upkeep: Sendable {
             state.round = place
             state.behind = behind
         }
+    }
+
+    func leavesOut(_ parts: Int64, until part: Int64) {
+        mutex.withLock { state in
+            state.leftOut += parts
+            state.leftOutAt = part
+        }
+    }
+
+    /// A round without any left out makes up for it.
+    func forgetLeftOut(before part: Int64) {
+        mutex.withLock { if $0.leftOutAt < part { $0.leftOut = 0 } }
     }
 
     /// Returns whether that has to be said: it was not known, or something else was.

@@ -68,7 +68,14 @@ extension Client {
         do {
             return try await guarded {
                 guard let source = try await store.run(origin.run), source.tombstone == nil else { return nil }
-                return try await store.events(of: source.number, after: 0, limit: Int(clamping: origin.seq))
+                // A page may end before its limit.
+                var events: [Event] = []
+                while case let last = events.last?.seq ?? 0, last < origin.seq {
+                    let page = try await store.events(of: source.number, after: last, limit: Int(clamping: origin.seq - last))
+                    if page.isEmpty { break }
+                    events += page
+                }
+                return events
             }
         } catch let error as PerdureError where error.isAboutOneHistory {
             // That is told of by itself, where the source is verified.

@@ -76,12 +76,12 @@ extension HistoryVerifier {
         }
         guard let last = source.last, last.seq == origin.seq, "\(last.hash)" == origin.hash, first.input == source.first?.input
         else {
-            return wrong(first, .beginning, "The run says that it was forked from another history than run \(origin.run) has.")
+            return wrong(first, .succession, "The run says that it was forked from another history than run \(origin.run) has.")
         }
         var rest = source.dropFirst()
         for copy in events.dropFirst().prefix(while: { $0.seq <= origin.copied }) {
             guard let place = rest.firstIndex(where: copy.isCopy) else {
-                return wrong(copy, .beginning, "It is said to be a copy, but run \(origin.run) has no such event.")
+                return wrong(copy, .succession, "It is said to be a copy, but run \(origin.run) has no such event.")
             }
             rest = rest[(place + 1)...]
         }

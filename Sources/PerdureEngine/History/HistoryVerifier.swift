@@ -40,7 +40,7 @@ package struct HistoryVerifier {
         case reset
         /// Nothing is sent while the run is paused.
         case paused
-        /// A run that was continued and the one that continues it say the same of each other.
+        /// A run that was continued and the one that continues it say the same of each other, and so do a fork and its source.
         case succession
     }
 

@@ -6,7 +6,7 @@ internal import Synchronization
 extension PostgresStore {
     /// Those that somebody has to look at, now or later. Nobody is made to wait for longer than a rate lets pass between two runs, and a
     /// moment: who is due later than that is due by a clock that was set back since. Of what was appended the first is enough.
-    static let due = SQL(
+    private static let due = SQL(
         """
         SELECT queues.number, min(cause.at), moment.now
         FROM (SELECT \(StoreClock.now("$1")) AS now) AS moment CROSS JOIN perdure.queues CROSS JOIN LATERAL (

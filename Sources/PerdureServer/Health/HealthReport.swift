@@ -61,9 +61,10 @@ package struct HealthReport: Sendable {
         if board.store.schedulesLate > Self.lateSchedules {
             complaints.append("Schedules are late by \(board.store.schedulesLate.components.seconds) s.")
         }
-        if upkeep.behind > configuration.verificationRound {
+        if upkeep.leftOut > 0 {
             complaints.append(
-                "Verification is behind by \(upkeep.behind.components.seconds) s: it needs a higher rate or longer rounds.")
+                "Verification is late by a round, and has left out \(Self.count(Int(upkeep.leftOut), "part", "parts")) of it: it needs a "
+                    + "higher rate or longer rounds.")
         }
         if abs(board.store.clockDifference.microseconds) > Self.clockLimit.microseconds {
             complaints.append(

@@ -59,6 +59,8 @@ struct StoreWatch: Sendable {
         let hosted = Set(try await client.livingNodes().flatMap(\.hosted))
         let begun = ContinuousClock.now
         guard begun >= seen.countsFrom || hosted != seen.hosted else { return }
+        // Where counting does not come to an end it is not begun again at once.
+        seen.countsFrom = begun + Self.countingPause * 10
         let versions = try await versions(), end = ContinuousClock.now
         seen.hosted = hosted
         seen.countsFrom = end + max(Self.countingPause, (end - begun) * Self.restAfterCounting)

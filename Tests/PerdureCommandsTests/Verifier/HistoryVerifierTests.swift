@@ -85,11 +85,11 @@ import Testing
         stray.add(.runForked, ["run": .string(HistoryBuilder.run.description), "seq": 2])
         #expect(HistoryVerifier.verify(stray.record, stray.events).problems.map(\.rule) == [.beginning])
         let shorter = Array(source.events.prefix(1))
-        #expect(HistoryVerifier.verify(fork.record, fork.events, origin: shorter).problems.map(\.rule) == [.beginning])
+        #expect(HistoryVerifier.verify(fork.record, fork.events, origin: shorter).problems.map(\.rule) == [.succession])
         var other = source.events
         other[1].output = .inline(Array("7".utf8))
         let problems = HistoryVerifier.verify(fork.record, fork.events, origin: other).problems
-        #expect(problems.map(\.rule) == [.beginning] && problems.map(\.seq) == [2])
+        #expect(problems.map(\.rule) == [.succession] && problems.map(\.seq) == [2])
         fork.add(.undoStarted, "charge", ["effect": "idempotent", "attempt": 1])
         fork.add(.undoSucceeded, "charge", ["effect": "idempotent", "attempt": 1])
         #expect(HistoryVerifier.verify(fork.record, fork.events).problems.map(\.rule) == [.undoOrder])

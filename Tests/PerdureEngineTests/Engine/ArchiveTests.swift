@@ -61,9 +61,10 @@ import Testing
     /// Where the one run's file is.
     private func file(_ run: RunID, _ harness: EngineHarness, _ folder: String) async throws -> String {
         let day = try #require(try await harness.record(run).closedAt).description.prefix(10)
-        var seq = try await harness.record(run).tombstone?.lastSeq
-        if seq == nil { seq = try await harness.history(run).last?.seq }
-        return "\(folder)/default/\(day)/flow/\(run).\(try #require(seq)).jsonl"
+        var head = try await harness.record(run).tombstone?.head
+        if head == nil { head = try await harness.history(run).last.map(ChainHead.init(after:)) }
+        let last = try #require(head)
+        return "\(folder)/default/\(day)/flow/\(run).\(last.seq).\(Hex.encode(last.hash.bytes.prefix(6))).jsonl"
     }
 
     // Promise: 30
@@ -150,6 +151,54 @@ import Testing
         }
     }
 
+    @Test func aHistoryThatExpiresWhileASecondProcessWritesItStaysInTheArchive() async throws {
+        try await withClosedRuns { harness, folder, runs in
+            try await withStore(harness) { store in
+                let isHeld = DispatchSemaphore(value: 0), isFirst = Mutex(true)
+                let (writes, written) = AsyncStream<Void>.makeStream()
+                var slow = HistoryArchive(folder)
+                slow.onStep = { step in
+                    let holds = isFirst.withLock { isFirst in
+                        defer { if step == .write { isFirst = false } }
+                        return isFirst && step == .write
+                    }
+                    guard holds else { return }
+                    written.yield()
+                    isHeld.wait()
+                }
+                var second = makeArchivist(store, harness, slow)
+                async let late = second.round()
+                for await _ in writes { break }
+                var first = makeArchivist(store, harness, HistoryArchive(folder))
+                #expect(try await first.round().expired == 1)
+                isHeld.signal()
+                let report = try await late
+                #expect(report.archived == 0 && report.expired == 0 && report.trouble == nil)
+            }
+            let report = try await ArchiveReport.make(try await file(runs[0], harness, folder))
+            #expect(report.problems == [])
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder + "/.partial") == [])
+        }
+    }
+
+    @Test func aNoteWhoseFileIsGoneDoesNotLetTheHistoryGo() async throws {
+        try await withClosedRuns { harness, folder, runs in
+            let recorder = harness.logs
+            try await withStore(harness) { store in
+                // It ends after its first part: noted, and not expired yet.
+                var first = Archivist(
+                    store, archive: HistoryArchive(folder), logger: Logger(label: "perdure.test") { _ in recorder }
+                ) { _ in false }
+                let report = try await first.round()
+                #expect(report.archived == 1 && report.expired == 0)
+                try FileManager.default.removeItem(atPath: try await file(runs[0], harness, folder))
+                var second = makeArchivist(store, harness, HistoryArchive(folder))
+                #expect(try await second.round().expired == 1)
+            }
+            #expect(try await ArchiveReport.make(try await file(runs[0], harness, folder)).problems == [])
+        }
+    }
+
     private enum Ailment: CaseIterable {
         case missing, file, blocked, full
     }
@@ -213,6 +262,9 @@ import Testing
             #expect(try inode(try await file(runs[0], harness, folder)) == inodes[0])
             #expect(try inode(try await file(runs[1], harness, folder)) != inodes[1])
             #expect(try await ArchiveReport.make(damaged.path).problems == [])
+            // Somebody may want to know what became of it.
+            let names = try FileManager.default.contentsOfDirectory(atPath: damaged.deletingLastPathComponent().path)
+            #expect(names.count { $0.hasPrefix(damaged.lastPathComponent + ".unsound-") } == 1)
         }
     }
 

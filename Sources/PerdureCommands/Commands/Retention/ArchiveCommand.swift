@@ -21,7 +21,7 @@ struct ArchiveVerifyCommand: StoreCommand {
 
             Examples:
               archive verify /mnt/archive/perdure
-              archive verify 0193a5b0-0000-7000-8000-000000000001.42.jsonl --json
+              archive verify 0193a5b0-0000-7000-8000-000000000001.42.9f3c1a77b0de.jsonl --json
 
             With --json: an object with sound and files, an array of objects with file, sound, problems, sha256, run, namespace, workflow,
             version, state, events, last_seq and last_hash. sha256 and last_hash are what archive and last_hash say in the event
@@ -37,6 +37,10 @@ struct ArchiveVerifyCommand: StoreCommand {
 
     func run(in environment: CommandEnvironment) async throws {
         let files = try paths.flatMap { try ArchivedFile.found(at: $0) }
+        guard !files.isEmpty else {
+            throw PerdureError(
+                .historyFileInvalid, "There is no archived history in \(paths.map { "'\($0)'" }.joined(separator: ", ")).")
+        }
         var wrong = 0, events = 0, objects: [JSONValue] = []
         for file in files {
             let report = try await ArchiveReport.make(file.path, place: file.place)
