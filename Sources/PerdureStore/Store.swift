@@ -37,6 +37,8 @@ package protocol Store: Sendable {
     @discardableResult
     func renew(_ node: NodeID) async throws(StoreError) -> [NodeID]
 
+    /// How often other nodes are to be looked at between renewals (`endLapsed`), where that costs little; nil if `renew` is often enough.
+    var lookPause: Duration? { get }
     /// Looks at other nodes as `renew` does, without renewing: to be called more often, so that the runs of a dead node go on soon after its
     /// lease is over.
     ///
@@ -186,6 +188,8 @@ package protocol Store: Sendable {
 }
 
 extension Store {
+    package var lookPause: Duration? { nil }
+
     /// Marks a run whose history is broken, in whatever state it is.
     package func quarantine(_ run: Int64, reason: String) async throws(StoreError) {
         try await quarantine(run, reason: reason, ifUnownedSince: nil)

@@ -78,6 +78,7 @@ package final class FaultyStore: Store {
     }
 
     package var leaseLength: Duration? { inner.leaseLength }
+    package var lookPause: Duration? { inner.lookPause }
 
     package func renew(_ node: NodeID) async throws(StoreError) -> [NodeID] {
         try await change { () throws(StoreError) in try await inner.renew(node) }

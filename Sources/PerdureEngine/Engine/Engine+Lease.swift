@@ -4,14 +4,14 @@ import PerdureStore
 
 // Staying alive where several nodes share a store.
 extension Engine {
-    /// Renews the node's lease three times in its length, looks ten times as often for nodes that did not, and claims what they left
+    /// Renews the node's lease three times in its length, looks more often for nodes that did not where the store wants it, and claims what they left
     /// behind, until its task is cancelled.
     ///
     /// - Throws: `StoreError` if the lease is lost: others have this node's runs then.
     func keepLease(_ lease: NodeLease) async throws {
         // It has begun with the registration, which may be a while ago.
         var renewal = clock.elapsed + lease.untilRenewal, isCutOff = false
-        while await pause(min(max(.zero, renewal - clock.elapsed), lease.length / 30)) {
+        while await pause(min(max(.zero, renewal - clock.elapsed), store.lookPause ?? lease.length)) {
             let begin = clock.elapsed, renews = begin >= renewal
             if renews { renewal = begin + lease.length / 3 }
             do throws(StoreError) {

@@ -57,6 +57,7 @@ extension PostgresStore {
         """)
 
     package var leaseLength: Duration? { options.leaseLength }
+    package var lookPause: Duration? { options.leaseLength / 30 }
 
     private var leaseMicroseconds: Int64 { Int64(options.leaseLength / .microseconds(1)) }
 

@@ -101,7 +101,7 @@ import Testing
     }
 
     /// How many columns are damaged in one store.
-    private static let atOnce = 10
+    private static let atOnce = 12
 
     // MARK: Using it
 
