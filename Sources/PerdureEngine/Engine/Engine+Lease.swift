@@ -11,8 +11,10 @@ extension Engine {
     func keepLease(_ lease: NodeLease) async throws {
         // It has begun with the registration, which may be a while ago.
         var renewal = clock.elapsed + lease.untilRenewal, isCutOff = false
-        while await pause(min(max(.zero, renewal - clock.elapsed), store.lookPause ?? lease.length)) {
-            let begin = clock.elapsed, renews = begin >= renewal
+        let look = store.lookPause
+        while await pause(min(max(.zero, renewal - clock.elapsed), look ?? lease.length)) {
+            // An alarm may ring a little before its time: what is left of it is not waited for in ever smaller parts.
+            let begin = clock.elapsed, renews = look == nil || begin + lease.length / 60 >= renewal
             if renews { renewal = begin + lease.length / 3 }
             do throws(StoreError) {
                 let ended = renews ? try await store.renew(node) : try await store.endLapsed(besides: node)
