@@ -18,6 +18,8 @@ package struct Archivist: Sendable {
         package var removed = 0
         /// Why nothing could be put into the archive, as a sentence.
         package var trouble: String?
+        /// Whether anything is set by which something may have to go.
+        package var hasTerms = true
 
         package init() {}
     }
@@ -59,7 +61,10 @@ package struct Archivist: Sendable {
     /// - Parameter progress: Told after each part what was done since the one before.
     package mutating func round(_ progress: (Report) -> Void = { _ in }) async throws(StoreError) -> Report {
         var report = Report()
-        if terms.closedAfter == nil, terms.removedAfter == nil, try await store.namespaces().isEmpty { return report }
+        if terms.closedAfter == nil, terms.removedAfter == nil, try await store.namespaces().isEmpty {
+            report.hasTerms = false
+            return report
+        }
         let now = store.now()
         var request = ExpiryRequest(
             closedBefore: terms.closedAfter.map { now - $0 }, expiredBefore: terms.removedAfter.map { now - $0 },

@@ -7,6 +7,8 @@ import PerdureStore
 // Removing histories that are past their time, a little at a time, so that runs hardly notice.
 extension Engine {
     private static let pauseBetweenRounds = Duration.seconds(60)
+    /// Where nothing is set there is nothing to do until somebody sets it.
+    private static let pauseWithoutTerms = Duration.seconds(600)
 
     /// Removes round after round until its task is cancelled. Whether there is anything to remove is asked each time: what is set for
     /// namespaces may change while the engine runs.
@@ -18,7 +20,9 @@ extension Engine {
             terms: RetentionTerms(closedAfter: configuration.retention, removedAfter: configuration.tombstoneRetention),
             archive: configuration.archive, logger: logger
         ) { [self] in await pause($0) }
+        var rest = Self.pauseBetweenRounds
         repeat {
+            rest = Self.pauseBetweenRounds
             do {
                 // Of several keepers one is enough; but not every one of them needs to have an archive.
                 let isFirst = try await keeperShare().number == 0
@@ -28,6 +32,7 @@ extension Engine {
                     metrics.expired.increment(by: part.expired)
                     upkeep.removed(histories: part.expired, tombstones: part.removed, archived: part.archived)
                 }
+                if !report.hasTerms { rest = Self.pauseWithoutTerms }
                 // Whoever puts them there has said it.
                 if let trouble = report.trouble {
                     upkeep.failed(.archive, trouble)
@@ -40,7 +45,7 @@ extension Engine {
                     logger.error("what has expired cannot be removed", metadata: ["error": "\(error)"])
                 }
             }
-        } while await pause(Self.pauseBetweenRounds)
+        } while await pause(rest)
     }
 
     /// Waits, whatever the clock is set to. Returns whether the task goes on: cancelled, it ends at once.
