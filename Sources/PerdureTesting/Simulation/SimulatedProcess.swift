@@ -50,6 +50,8 @@ package final class SimulatedProcess: TurnQueue {
         configuration.clock = clock
         configuration.random = { [loop, number] in loop.random(of: number) }
         configuration.build = base.build ?? "simulated"
+        // Rounds that find nothing to do would be all that there is to do in years of virtual time.
+        configuration.keepsRetention = base.retention != nil || base.tombstoneRetention != nil || base.archive != nil
         return configuration
     }
 
