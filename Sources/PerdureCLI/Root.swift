@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import PerdureCommands
 import PerdureEngine
 
@@ -39,6 +40,23 @@ struct Tools: AsyncParsableCommand {
     #endif
 
     static let names = subcommands.compactMap { $0.configuration.commandName }
+
+    /// Parses the command line, runs the command and exits with its status, which for words that make no sense is that of every other
+    /// command and not the parser's own.
+    @concurrent static func main() async {
+        do {
+            var command = try await asyncParseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
+            try? Output.put(fullMessage(for: error) + "\n", to: STDERR_FILENO)
+            Foundation.exit(CommandStatus.usage.rawValue)
+        }
+    }
 }
 
 #if PERDURE_CORE

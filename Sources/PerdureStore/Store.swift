@@ -69,8 +69,8 @@ package protocol Store: Sendable {
     /// Gives places to runs that wait for them in their queues, as far as the limits allow: they are `ready` then. Keys take turns; of a
     /// key the highest priority goes first, then the oldest. A run that has an unread message by which it is woken is passed over. At most
     /// `QueueTurns.atOnce` are admitted in one transaction, several of those in one call. What is admitted is nobody's yet: a caller that
-    /// gets no answer just calls again. To be called before claiming, and again when `Admission.next` has come; costs next to nothing where
-    /// there are no queues.
+    /// gets no answer just calls again. Nodes call it beside their claims, and again when `Admission.next` has come; costs next to nothing
+    /// where there are no queues.
     ///
     /// - Throws: what claiming throws in a client, since only who hosts runs has to admit.
     func admit() async throws(StoreError) -> Admission

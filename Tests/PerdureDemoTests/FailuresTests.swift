@@ -16,6 +16,7 @@ import Testing
         #expect(status == 0 && report.isGood, "\(report.findings)")
         #expect(report.faults >= 8 && report.runs >= 80 && report.effects > 80)
         #expect(report.faultsByKind.values.reduce(0, +) == report.faults)
+        #expect(report.takeovers > 0 && report.longestRecoverySeconds > 0)
     }
 
     @Test func `without a defence the trial reports what happened twice`() async throws {

@@ -10,14 +10,15 @@ package struct FailureReport: Codable, Sendable {
     var lapsed = 0
     package var runs = 0
     var events = 0
-    var takeovers = 0
+    package var takeovers = 0
     package var effects = 0
     package var duplicates = 0
     var lost = 0
     var wrong = 0
     var broken = 0
-    /// From a fault until the runs of the node belong to others or are at rest, or, after one of the server, until a run closes again.
-    var longestRecoverySeconds = 0.0
+    /// From a fault until the runs of the node belong to others or are at rest, or, where none are known to have been struck, until a run
+    /// closes again.
+    package var longestRecoverySeconds = 0.0
     var longestRecoverySecondsByKind: [String: Double] = [:]
     package var findings: [String] = []
 

@@ -13,7 +13,7 @@ struct QueuesCommand: ParsableCommand {
 /// `queues list`.
 struct QueueListCommand: StoreCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "Lists queues by name: their limits, who has places and how many wait.",
+        commandName: "list", abstract: "Lists queues by name: their limits, how many places are taken and how many runs wait.",
         discussion: """
             A run keeps its place from its admission to its end. RUNNING are places of runs that are under way, or that the next engine \
             takes on; where nobody hosts their version they stay READY. WAITING are those of runs that wait for time, a message or a \

@@ -50,7 +50,7 @@ extension Client {
     ///   - name: 1 to 128 letters, digits, `-`, `_` and `.`.
     ///   - namespace: The tenant whose runs wait in it.
     ///   - sender: Recorded as who set the limits, if that changes them.
-    /// - Throws: `PerdureError` with `name_invalid`, `usage` for limits that contradict each other, or `queue_needs_upgrade` if a process of a
+    /// - Throws: `PerdureError` with `name_invalid`, `usage` for limits that contradict each other, or `queue_needs_upgrade` if a node of a
     ///   release without queues still uses the store.
     public func setQueue(
         _ name: String, limits: QueueLimits, in namespace: String = "default", by sender: Principal

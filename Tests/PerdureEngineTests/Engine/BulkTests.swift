@@ -19,7 +19,7 @@ import Testing
         return try await context.signal(Poke.self)
     }
 
-    // Promise: 25
+    // Promise: 24, 25
     @Test func `many runs are selected, shown, and then acted on, each with its author`() async throws {
         try await withEngines { harness in
             try await harness.open { Self.flow }

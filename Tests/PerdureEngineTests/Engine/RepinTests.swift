@@ -31,7 +31,7 @@ import Testing
         }
     }
 
-    // Promise: 25
+    // Promise: 24, 25
     @Test func `a run in memory goes on with the other version's code`() async throws {
         try await withEngines { harness in
             let gate = harness.gate()

@@ -102,7 +102,7 @@ import Testing
         }
     }
 
-    // Promise: 6, 17
+    // Promise: 6, 17, 24
     @Test func anExhaustedPolicyParksTheRunAndAPersonLetsItTryAgain() async throws {
         try await withEngines { harness in
             let flow = failing([Hiccup(isDefinite: true), Hiccup(isDefinite: true)], .plain(attempts: 1), harness.effects)

@@ -107,7 +107,7 @@ import Testing
         }
     }
 
-    // Promise: 27
+    // Promise: 27, 49
     @Test func aBrokenChainIsQuarantinedAndNeverExecuted() async throws {
         try await withEngines { harness in
             let effects = harness.effects

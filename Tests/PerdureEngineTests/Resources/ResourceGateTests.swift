@@ -135,6 +135,7 @@ import Testing
         #expect(gate.ask(ticket(7), now: start, random: 0.5) == .later(start + .seconds(35)))
     }
 
+    // Promise: 18
     @Test func `after the pause one goes first, and the others follow when it has come through`() {
         var gate = gate(ResourceLimits(circuit: .init(failures: 1, pause: .seconds(30), spread: .seconds(10))))
         _ = gate.ask(ticket(1), now: start, random: 0)
