@@ -24,7 +24,7 @@ export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 16
 
 LINTED = Package.swift Sources Tests Examples
 
-.PHONY: help run test core-test check lint strict-build strict-test release-test bench swarm failures simulate mutants house format clean
+.PHONY: help run test core-test check lint strict-build strict-test release-test bench swarm failures soak simulate mutants house format clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,11 @@ failures: ## Let nodes and PostgreSQL servers fail 200 times under 10,000 runs (
 	.build-release/release/perdure failures $(FAILURES)
 
 SEEDS = 10000
+
+soak: ## Keep nodes on PostgreSQL under a steady load for an hour, and see whether anything grows (release build of the core); SOAK="--minutes 10" to choose
+	@Scripts/prepare.sh test
+	PERDURE_CORE=1 swift build -c release --scratch-path .build-release --product perdure
+	.build-release/release/perdure soak $(SOAK)
 
 simulate: ## Let SEEDS=10000 whole clusters live and die in virtual time (release build of the core); SIMULATE="--seed 7" to replay one
 	@Scripts/prepare.sh build

@@ -179,7 +179,7 @@ if let chosen = Context.environment["PERDURE_TESTS"] {
         remaining += target.dependencies.compactMap { if case .byNameItem(let name, _) = $0 { name } else { nil } }
     }
     targets.removeAll { !needed.contains($0.name) }
-    products = []
+    products = needed.contains("PerdureCLI") ? [.executable(name: "perdure", targets: ["PerdureCLI"])] : []
 }
 
 let package = Package(

@@ -3,7 +3,7 @@
 # and otherwise says the one command that does.
 #
 #   Scripts/prepare.sh build   Swift and the headers of SQLite and of PostgreSQL's client
-#   Scripts/prepare.sh test    the same, a PostgreSQL server to start, and Python with the package rfc8785
+#   Scripts/prepare.sh test    the same, PostgreSQL and PgBouncer to start, and Python with the package rfc8785
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -65,6 +65,12 @@ need_postgres() {
     install_packages postgresql
 }
 
+# Which it puts in front of them, and what it makes their certificates with.
+need_pooler() {
+    if ! command -v pgbouncer >/dev/null && [ ! -x /usr/sbin/pgbouncer ]; then install_packages pgbouncer; fi
+    command -v openssl >/dev/null || install_packages openssl
+}
+
 # The package goes into an environment of this checkout: Debian and Ubuntu do not let pip change the system's own Python.
 need_python() {
     local environment=.build-tools/python
@@ -94,6 +100,7 @@ test)
     need_sqlite
     need_libpq
     need_postgres
+    need_pooler
     [ "${PERDURE_SKIP_INDEPENDENT:-}" = 1 ] || need_python
     ;;
 *) fail "usage: Scripts/prepare.sh build|test" ;;

@@ -23,13 +23,13 @@ struct Tools: AsyncParsableCommand {
     #if PERDURE_CORE
         private static let tools: [any ParsableCommand.Type] = [
             BenchCommand.self, BenchWorkerCommand.self, SwarmCommand.self, SwarmWorkerCommand.self, FailuresCommand.self,
-            SimulateCommand.self, TourCommand.self,
+            SoakCommand.self, SoakWorkerCommand.self, SimulateCommand.self, TourCommand.self,
         ]
     #else
         private static let tools: [any ParsableCommand.Type] = [
             DemoCommand.self, DemoEngineCommand.self, BenchCommand.self, BenchWorkerCommand.self, SwarmCommand.self,
-            SwarmWorkerCommand.self, FailuresCommand.self, SimulateCommand.self, TourCommand.self, ServeCommand.self,
-            ConfigCommand.self,
+            SwarmWorkerCommand.self, FailuresCommand.self, SoakCommand.self, SoakWorkerCommand.self, SimulateCommand.self,
+            TourCommand.self, ServeCommand.self, ConfigCommand.self,
         ]
     #endif
 

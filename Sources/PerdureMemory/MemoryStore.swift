@@ -144,7 +144,7 @@ package final class MemoryStore: Store {
                 if let former = process.node, former != node.id { state.unregister(former, now: now) }
                 // From here on it looks at the others.
                 process.sightings = Sightings()
-                _ = state.endLapsed(besides: node.id, seen: &process.sightings, now: now, here: here)
+                _ = state.endLapsed(besides: node.id, length: length, seen: &process.sightings, now: now, here: here)
             } else {
                 state.register(alone: node, now: now)
             }
@@ -153,19 +153,21 @@ package final class MemoryStore: Store {
     }
 
     package func renew(_ node: NodeID) async throws(StoreError) -> [NodeID] {
-        let now = now(), here = clock()
+        let now = now(), here = clock(), length = leaseLength
         return try call { state, process throws(StoreError) in
             guard process.node == node, state.isLiving(node) else { throw .leaseLost }
             try state.renew(node, now: now)
-            return state.endLapsed(besides: node, seen: &process.sightings, now: now, here: here)
+            guard let length else { return [] }
+            return state.endLapsed(besides: node, length: length, seen: &process.sightings, now: now, here: here)
         }
     }
 
     package func endLapsed(besides node: NodeID) async throws(StoreError) -> [NodeID] {
-        let now = now(), here = clock()
+        let now = now(), here = clock(), length = leaseLength
         return try call { state, process throws(StoreError) in
             guard process.node == node, state.isLiving(node) else { throw .leaseLost }
-            return state.endLapsed(besides: node, seen: &process.sightings, now: now, here: here)
+            guard let length else { return [] }
+            return state.endLapsed(besides: node, length: length, seen: &process.sightings, now: now, here: here)
         }
     }
 

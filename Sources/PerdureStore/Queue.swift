@@ -79,6 +79,8 @@ package struct Admission: Sendable, Hashable {
     package var admitted: Int
     /// When there is cause to call again, if nothing is committed until then; it may be past. `nil` if there is none.
     package var next: Timestamp?
+    /// Why some queues could not be admitted from, while others could.
+    package var trouble: String?
 
     package init(admitted: Int = 0, next: Timestamp? = nil) {
         self.admitted = admitted

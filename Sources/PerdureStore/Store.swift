@@ -28,7 +28,7 @@ package protocol Store: Sendable {
     /// such as a lock: then nodes need not renew.
     var leaseLength: Duration? { get }
     /// Keeps the caller's node alive for another lease, and ends other nodes: those whose lease is over on the store's clock and which this
-    /// process has not seen renew for the whole length of it on its own clock, of which half at most counts between two calls. What ends a node is a compare-and-set, so that one that
+    /// process has not seen renew for the whole length of it on its own clock, in calls that are no more than half a lease apart. What ends a node is a compare-and-set, so that one that
     /// renews in between lives, and one that renews later is told. To be called at least three times in each lease.
     ///
     /// - Returns: The nodes that it has ended. Their runs can be claimed now.

@@ -2,11 +2,16 @@ import PerdureStoreConformance
 import Testing
 
 struct ConformanceTests {
-    @Test(
-        "A store on PostgreSQL keeps what a store promises that several nodes share",
-        arguments: StoreConformance.checks + StoreConformance.leases + StoreConformance.sharedQueues
-            + StoreConformance.transactions)
+    private static let promises =
+        StoreConformance.checks + StoreConformance.leases + StoreConformance.sharedQueues + StoreConformance.transactions
+
+    @Test("A store on PostgreSQL keeps what a store promises that several nodes share", arguments: promises)
     func keeps(_ promise: ConformanceCheck) async throws {
         try await promise.run(on: PostgresHarness())
+    }
+
+    @Test("So does one behind a pooler that gives each connection a session", arguments: promises)
+    func keepsBehindPooler(_ promise: ConformanceCheck) async throws {
+        try await promise.run(on: PostgresHarness(behind: .session))
     }
 }

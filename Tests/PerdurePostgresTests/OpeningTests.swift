@@ -1,3 +1,4 @@
+import Foundation
 import Perdure
 import PerdureHistory
 import PerdureStore
@@ -88,6 +89,58 @@ struct OpeningTests {
         await store.close()
         await (try harness.open(.client)).close()
         await connection.close()
+        await harness.remove()
+    }
+
+    @Test func `a pooler that gives its sessions away after each transaction is refused`() async throws {
+        let harness = try await PostgresHarness(behind: .transaction)
+        for prepares in [true, false] {
+            var parts = try harness.database.parts
+            parts.port = try PostgresServer.Pooler.transaction.port
+            parts.query = prepares ? nil : "perdure_prepare=false"
+            let url = try #require(parts.string)
+            let error = try await storeError { try await PostgresStore.open(url, role: .engine, options: PostgresOptions()) }
+            #expect(error.kind == "usage" && error.description.contains("session mode"))
+        }
+        await harness.remove()
+    }
+
+    @Test func `an engine says at its start which rights its user lacks`() async throws {
+        let harness = try await PostgresHarness(), owner = try harness.database.connect()
+        await (try harness.open(.engine)).close()
+        let role = "r\(UUID().uuidString.lowercased().replacing("-", with: ""))"
+        try await owner.perform { session in
+            try session.run(
+                """
+                CREATE ROLE \(role) LOGIN PASSWORD 'p'; GRANT USAGE ON SCHEMA perdure TO \(role);
+                GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA perdure TO \(role);
+                GRANT USAGE ON ALL SEQUENCES IN SCHEMA perdure TO \(role);
+                REVOKE DELETE ON perdure.inbox FROM \(role); REVOKE USAGE ON SEQUENCE perdure.run_numbers FROM \(role)
+                """)
+        }
+        var parts = try harness.database.parts
+        parts.user = role
+        parts.password = "p"
+        let url = try #require(parts.string)
+        let error = try await storeError { try await PostgresStore.open(url, role: .engine, options: PostgresOptions()) }
+        #expect(error.kind == "store_refused" && error.description.contains("inbox (DELETE), run_numbers (USAGE)"))
+        try await owner.perform { session in
+            try session.run("GRANT DELETE ON perdure.inbox TO \(role); GRANT USAGE ON SEQUENCE perdure.run_numbers TO \(role)")
+        }
+        // What it has now is enough for the whole life of a node.
+        let store = try await PostgresStore.open(url, role: .engine, options: PostgresOptions())
+        let node = NodeID(rawValue: "n")
+        try await store.register(NodeRegistration(id: node, build: "b1", host: "host", processID: 1))
+        var run = SampleRun(owner: node)
+        guard case .created(let record) = try await store.commit([run.creation]).first else { throw NothingThrown() }
+        run.record = record
+        _ = try await store.commit([.advance(run.advance([EventDraft(.runCompleted)], to: .init(to: .completed)))])
+        #expect(try await store.expire(ExpiryRequest(closedBefore: store.now() + .seconds(60), limit: 1_000)).expired == 1)
+        #expect(try await store.audit() == [])
+        try await store.unregister(node)
+        await store.close()
+        try await owner.perform { try $0.run("DROP OWNED BY \(role); DROP ROLE \(role)") }
+        await owner.close()
         await harness.remove()
     }
 }

@@ -11,8 +11,13 @@ import PerdureStoreConformance
 final class PostgresHarness: StoreHarness {
     let clock = ManualClock()
     let database: TestDatabase
+    /// Where stores connect to, if not to the server itself.
+    private let port: Int?
 
-    init() async throws { database = try await TestDatabase() }
+    init(behind pooler: PostgresServer.Pooler? = nil) async throws {
+        port = try pooler?.port
+        database = try await TestDatabase()
+    }
 
     func open(_ role: StoreConfiguration.Role) async throws -> any Store { try await open(role) { _ in } }
 
@@ -24,6 +29,7 @@ final class PostgresHarness: StoreHarness {
         options.clock = { [clock] in clock.now }
         adjust(&options)
         var parts = try database.parts
+        if let port { parts.port = port }
         if let proxy {
             parts.port = proxy.port
             parts.query = "perdure_prepare=false"

@@ -35,6 +35,30 @@ enum PostgresServer {
             return parts
         }
     }
+
+    /// What else `Scripts/with_postgres.py` says of the server.
+    private static func variable(_ name: String) throws -> String {
+        guard let value = ProcessInfo.processInfo.environment[name], !value.isEmpty else { throw IsMissing() }
+        return value
+    }
+
+    /// The path of a certificate or a key.
+    static func certificate(_ name: String) throws -> String { try variable("PERDURE_TEST_CERTIFICATES") + "/" + name }
+
+    /// PgBouncer in front of the server, without TLS.
+    enum Pooler: String {
+        /// Every client has a session of the server until it leaves.
+        case session = "PERDURE_TEST_POOLER_SESSION"
+        /// For each transaction a session that is free.
+        case transaction = "PERDURE_TEST_POOLER_TRANSACTION"
+
+        var port: Int {
+            get throws {
+                guard let port = URLComponents(string: try variable(rawValue))?.port else { throw IsMissing() }
+                return port
+            }
+        }
+    }
 }
 
 extension Proxy {

@@ -85,6 +85,17 @@ struct OpeningTests {
         #expect(try harness.ask("PRAGMA user_version") == "\(Schema.version)")
     }
 
+    @Test("A damaged row of an earlier schema keeps no other from being opened")
+    func damagedOlderSchema() async throws {
+        let sound = try await harness.withOneRun(), damaged = try await harness.withOneRun(key: "other")
+        try harness.goBackToVersion1()
+        try harness.tamper("UPDATE runs SET state = 'x' WHERE number = \(damaged.record.number)")
+        let (found, complaints) = try await harness.withStore { store in
+            (try await store.run(sound.record.id), try await store.audit())
+        }
+        #expect(found == sound.record && !complaints.isEmpty)
+    }
+
     @Test("The first queue of a file closes it to releases that know none, and no later opening lets them in again")
     func queuesCloseTheFile() async throws {
         let oldest = "SELECT value FROM meta WHERE name = 'oldest_compatible_schema'"

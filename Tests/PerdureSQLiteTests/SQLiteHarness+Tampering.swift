@@ -61,10 +61,10 @@ extension SQLiteHarness {
     }
 
     /// Leaves a file with one run that the node owns, and a few events of it.
-    func withOneRun() async throws -> SampleRun {
+    func withOneRun(key: String = "k") async throws -> SampleRun {
         try await withStore { store in
             try await store.register(Self.node)
-            var run = SampleRun(key: "k", owner: Self.node.id)
+            var run = SampleRun(key: key, owner: Self.node.id)
             guard case .created(let record) = try await store.commit([run.creation]).first else { throw CannotGoOn() }
             run.record = record
             let drafts = (1...5).map { number in

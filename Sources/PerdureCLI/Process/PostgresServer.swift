@@ -103,6 +103,12 @@ final class PostgresServer {
         return (list ?? "").split(separator: " ").compactMap { Int32($0) }
     }
 
+    /// All processes of the server.
+    var processes: [Int32] {
+        guard let process, process.isRunning else { return [] }
+        return [process.processIdentifier] + Self.children(of: process.processIdentifier)
+    }
+
     /// Ends it in good order, with every connection cut.
     func stop() {
         guard let process, process.isRunning else { return }

@@ -47,7 +47,7 @@ enum QueueText {
                 "rate",
                 queue.limits.rate.map { rate in
                     .members(
-                        ("count", JSONValue(rate.count)), ("period_seconds", .integer(rate.period.components.seconds)),
+                        ("count", JSONValue(rate.count)), ("period_seconds", .number(rate.period / .seconds(1))),
                         ("burst", JSONValue(rate.burst)))
                 }
             ),

@@ -61,10 +61,9 @@ package struct Archivist: Sendable {
     /// - Parameter progress: Told after each part what was done since the one before.
     package mutating func round(_ progress: (Report) -> Void = { _ in }) async throws(StoreError) -> Report {
         var report = Report()
-        if terms.closedAfter == nil, terms.removedAfter == nil, try await store.namespaces().isEmpty {
-            report.hasTerms = false
-            return report
-        }
+        // What is left of histories that began to go is removed also where nothing is set any more.
+        let isNothingSet = try await store.namespaces().isEmpty
+        report.hasTerms = terms.closedAfter != nil || terms.removedAfter != nil || !isNothingSet
         let now = store.now()
         var request = ExpiryRequest(
             closedBefore: terms.closedAfter.map { now - $0 }, expiredBefore: terms.removedAfter.map { now - $0 },
@@ -72,6 +71,11 @@ package struct Archivist: Sendable {
         // What was noted at another time is looked at again before its history goes: its file may be gone.
         request.confirmed = []
         archive?.clear()
+        if let archive, let reason = archive.trouble {
+            tell(of: reason, archive)
+            report.trouble = reason
+            request.archives = false
+        }
         while true {
             var part = Report()
             let answer = try await store.expire(request)
@@ -94,6 +98,15 @@ package struct Archivist: Sendable {
         if report.archived > 0 { logger.info("histories were archived", metadata: ["runs": "\(report.archived)"]) }
         if report.expired > 0 { logger.info("histories have expired", metadata: ["runs": "\(report.expired)"]) }
         return report
+    }
+
+    private mutating func tell(of reason: String, _ archive: HistoryArchive) {
+        if !isStuck {
+            logger.error(
+                "nothing can be archived; what has to be archived first stays in the store",
+                metadata: ["archive": "\(archive.path)", "error": "\(reason)"])
+        }
+        isStuck = true
     }
 
     private mutating func tell(of unreadable: [BrokenRun]) {
@@ -123,12 +136,7 @@ package struct Archivist: Sendable {
                     "a history cannot be archived and stays in the store", metadata: ["run": "\(run.id)", "error": "\(reason)"])
             } catch ArchiveProblem.folder(let reason) {
                 part.trouble = reason
-                if !isStuck {
-                    logger.error(
-                        "nothing can be archived; what has to be archived first stays in the store",
-                        metadata: ["archive": "\(archive.path)", "error": "\(reason)"])
-                }
-                isStuck = true
+                tell(of: reason, archive)
                 break
             } catch is CancellationError {
                 break

@@ -13,6 +13,17 @@ public struct HistoryArchive: Sendable {
 
     /// - Parameter path: A folder. It is not made, so that a disk that is not mounted is noticed: choose one below the place of the mount.
     public init(_ path: String) { self.path = path }
+
+    /// Why nothing can be put into it now, as far as that can be told without trying.
+    var trouble: String? {
+        do throws(ArchiveProblem) {
+            try Folders.check(path)
+        } catch {
+            guard case .folder(let reason) = error else { return nil }
+            return reason
+        }
+        return access(path, W_OK | X_OK) == 0 ? nil : "the folder '\(path)' cannot be written to"
+    }
 }
 
 /// What is done one after the other to put a history into an archive.

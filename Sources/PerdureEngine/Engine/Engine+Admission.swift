@@ -17,22 +17,26 @@ extension Engine {
                 ringAdmission(after: rest)
                 continue
             }
+            let trouble: String?
             do {
-                try await admitQueued()
-                if isCutOff { logger.notice("runs can be admitted from their queues again") }
-                isCutOff = false
+                trouble = try await admitQueued()
             } catch {
-                if !isCutOff {
-                    logger.error("runs cannot be admitted from their queues; trying again", metadata: ["error": "\(error)"])
-                }
-                isCutOff = true
-                scheduler.schedule(after: .seconds(1)) { [admissions] in admissions.bell.ring() }
+                trouble = "\(error)"
             }
+            if let trouble {
+                if !isCutOff {
+                    logger.error("runs cannot be admitted from their queues; trying again", metadata: ["error": "\(trouble)"])
+                }
+                scheduler.schedule(after: .seconds(1)) { [admissions] in admissions.bell.ring() }
+            } else if isCutOff {
+                logger.notice("runs can be admitted from their queues again")
+            }
+            isCutOff = trouble != nil
         }
     }
 
-    /// Admits what can be admitted, and looks again when there is cause to.
-    private func admitQueued() async throws(StoreError) {
+    /// Admits what can be admitted, and looks again when there is cause to. Returns why some could not be.
+    private func admitQueued() async throws(StoreError) -> String? {
         let admission = try await store.admit()
         if admission != Admission() { admissions.noteQueue() }
         if admission.admitted > 0 {
@@ -40,8 +44,12 @@ extension Engine {
             logger.debug("runs were admitted from their queues", metadata: ["runs": "\(admission.admitted)"])
             bell.ring()
         }
-        guard let next = admission.next else { return scheduler.switchOff(admissions.alarm) }
-        scheduler.set(admissions.alarm, at: next) { [admissions] in admissions.bell.ring() }
+        if let next = admission.next {
+            scheduler.set(admissions.alarm, at: next) { [admissions] in admissions.bell.ring() }
+        } else {
+            scheduler.switchOff(admissions.alarm)
+        }
+        return admission.trouble
     }
 
     private func ringAdmission(after rest: Duration) {

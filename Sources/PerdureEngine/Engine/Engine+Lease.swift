@@ -32,6 +32,8 @@ extension Engine {
             } catch {
                 switch error {
                 case .unavailable, .outcomeUnknown:
+                    // As soon as the store is back, before others take the silence for death.
+                    if renews { renewal = begin + min(look ?? lease.length / 3, lease.length / 3) }
                     // That others could not be looked at, the next renewal says if it is still so; and nobody waits for a keeper, so that once is
                     // enough for it.
                     guard renews, !isCutOff else { continue }

@@ -24,9 +24,6 @@ extension Engine {
         repeat {
             rest = Self.pauseBetweenRounds
             do {
-                // Of several keepers one is enough; but not every one of them needs to have an archive.
-                let isFirst = try await keeperShare().number == 0
-                guard isFirst || configuration.archive != nil else { continue }
                 let report = try await archivist.round { part in
                     metrics.archived.increment(by: part.archived)
                     metrics.expired.increment(by: part.expired)

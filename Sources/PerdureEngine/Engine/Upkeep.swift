@@ -51,6 +51,12 @@ package final class Upkeep: Sendable {
 
     package var state: State { mutex.withLock { $0 } }
 
+    /// Goes on with what an engine before has found in the same store. To be called before this one's runs.
+    package func takeOver(_ earlier: Upkeep) {
+        let findings = earlier.state.findings
+        mutex.withLock { $0.findings = findings }
+    }
+
     /// Returns whether that has to be said: the time before it had worked.
     func failed(_ work: Work, _ error: any Error) -> Bool { failed(work, "\(error)") }
 

@@ -101,8 +101,6 @@ package struct RunView: Sendable {
     package private(set) var parent: ParentLink?
     /// The run that this one continues.
     package private(set) var continues: ContinuedRun?
-    /// The queue that the run was started into.
-    package private(set) var queue: QueuePlace?
     /// When the run is to be cancelled if it has not ended.
     package private(set) var deadline: Timestamp?
     package private(set) var isCancelling = false
@@ -158,7 +156,6 @@ package struct RunView: Sendable {
             parent = attributes["parent"].flatMap(ParentLink.init)
             continues = attributes["continues"].flatMap(ContinuedRun.init)
             deadline = attributes.timestamp("deadline")
-            queue = attributes["queue"].flatMap(QueuePlace.init)
             origin = attributes["fork"].flatMap(ForkOrigin.init)
         case .runCancelRequested:
             (isCancelling, cancelRequestedAt) = (true, event.seq)

@@ -22,21 +22,7 @@ struct MemoryLease: Sendable {
     /// On the database's clock.
     var until: Timestamp
     /// How often it was renewed: two looks at the same number show that it was not renewed in between.
-    var renewals = 0
-}
-
-/// What a process has seen of the leases of other nodes.
-struct Sightings: Sendable {
-    var nodes: [Sighting] = []
-    /// When it has looked last, on its own clock.
-    var lastLook: Timestamp?
-}
-
-struct Sighting: Sendable {
-    let node: NodeID
-    let renewals: Int
-    /// For how long it was seen not to renew.
-    let unrenewed: Duration
+    var renewals: Int64 = 0
 }
 
 struct OwnedRun: Hashable, Comparable, Sendable {

@@ -64,29 +64,18 @@ extension MemoryState {
         nodes[index].lease?.renewals += 1
     }
 
-    /// Ends the nodes whose leases are over and that this process has not seen renew for their whole length on its own clock: a clock
-    /// that jumps ahead, the database's or its own, ends nobody. Of the time between two looks half a lease counts at most: what kept
-    /// the process from looking may have kept others from renewing. A node that renews in between has another number and lives.
+    /// Ends the nodes whose leases are over and that this process has seen unrenewed for long enough. A node that renews in between has
+    /// another number and lives.
     ///
     /// - Parameter here: the time on the process's own clock.
     mutating func endLapsed(
-        besides own: NodeID, seen sightings: inout Sightings, now: Timestamp, here: Timestamp
+        besides own: NodeID, length: Duration, seen sightings: inout Sightings, now: Timestamp, here: Timestamp
     ) -> [NodeID] {
-        let pause = sightings.lastLook.map { max(.zero, here.duration(since: $0)) } ?? .zero
-        var seen: [Sighting] = [], ended: [NodeID] = []
-        for index in nodes.indices where nodes[index].endedAt == nil && nodes[index].id != own {
-            guard let lease = nodes[index].lease else { continue }
-            let id = nodes[index].id
-            let last = sightings.nodes.first { $0.node == id && $0.renewals == lease.renewals }
-            let unrenewed = last.map { $0.unrenewed + min(pause, lease.length / 2) } ?? .zero
-            if now >= lease.until, unrenewed >= lease.length {
-                end(index, now: now)
-                ended.append(id)
-            } else {
-                seen.append(Sighting(node: id, renewals: lease.renewals, unrenewed: unrenewed))
-            }
+        let leases = nodes.filter { $0.endedAt == nil && $0.id != own }.compactMap { node in
+            node.lease.map { Sightings.Lease(node: node.id, renewals: $0.renewals, isOver: now >= $0.until) }
         }
-        sightings = Sightings(nodes: seen, lastLook: here)
+        let ended = sightings.look(at: leases, length: length, here: here)
+        for id in ended { if let index = nodeIndex(of: id) { end(index, now: now) } }
         if !ended.isEmpty {
             forgetIdle()
             hasNews = true

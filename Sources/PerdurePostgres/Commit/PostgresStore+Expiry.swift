@@ -11,6 +11,9 @@ extension PostgresStore {
         try requireEngine("remove what has expired")
         guard try await retentionIndexes.areThere(self) else {
             // Without them each round would read every closed run. What waits for them stays for a little longer.
+            if let trouble = retentionIndexes.trouble {
+                throw .unavailable("the indexes for retention cannot be made, and nothing expires without them: \(trouble)")
+            }
             var answer = Expiry(position: request.position)
             answer.isDone = true
             return answer

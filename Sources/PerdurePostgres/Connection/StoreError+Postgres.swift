@@ -36,7 +36,7 @@ extension StoreError {
         case "26000", "42P05":
             self = .unusable(
                 .usage,
-                "A pooler between here and the server mixes up prepared statements: \(failure). Add perdure_prepare=false to the address."
+                "A pooler between here and the server mixes up prepared statements: \(failure). \(PoolerCheck.remedy)"
             )
         case "53300": self = .unavailable("the server has no connection left: \(failure)")
         case "53100": self = .unavailable("the server's disk is full: \(failure)")

@@ -131,14 +131,16 @@ extension PostgresStore {
 
     @discardableResult
     package func endLapsed(besides own: NodeID) async throws(StoreError) -> [NodeID] {
+        guard own == node else { throw .leaseLost }
         let time = options.clock?(), length = options.leaseLength
         let others = try await read(on: leases) { session in
             try session.all(Self.others, own, time) { row in
-                Lease(node: NodeID(rawValue: try row.text(0)), renewals: try row.integer(1), isOver: try row.bool(2))
+                Sightings.Lease(node: NodeID(rawValue: try row.text(0)), renewals: try row.integer(1), isOver: try row.bool(2))
             }
         }
         let here = here
-        let lapsed = membership.withLock { $0.sightings.look(at: others, length: length, here: here) }
+        let nodes = membership.withLock { $0.sightings.look(at: others, length: length, here: here) }
+        let lapsed = others.filter { nodes.contains($0.node) }
         if lapsed.isEmpty { return [] }
         let ended = try await write(on: leases) { session in
             let ended = try lapsed.filter { try session.execute(Self.endLapsed, $0.node, $0.renewals, time) == 1 }

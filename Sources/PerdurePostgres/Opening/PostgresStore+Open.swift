@@ -17,13 +17,16 @@ extension PostgresStore {
         do {
             let identity = try await writer.perform { session in
                 switch role {
-                case .engine: try Migration.run(session, address)
+                case .engine:
+                    try Migration.run(session, address)
+                    try RightsCheck.demandAll(session, address)
                 case .client: try Migration.checkIsCurrent(session, address)
                 }
                 try clock.read(session)
                 return try Migration.identity(session, address)
             }
-            let logger = options.logger
+            let leases = connection(address, "leases", limits, settings: writing), logger = options.logger
+            try await PoolerCheck.demandOwnSessions(writer, leases)
             let bell = try Bell(address, options: limits, interval: options.bellInterval) { error in
                 if let error {
                     logger.warning("other nodes cannot be heard for now: \(error)")
@@ -33,7 +36,7 @@ extension PostgresStore {
             }
             return PostgresStore(
                 identity: identity, address: address, options: options, isEngine: role == .engine, writer: writer,
-                leases: connection(address, "leases", limits, settings: writing),
+                leases: leases,
                 transactors: Transactors(
                     (1...options.transactors).map { number in
                         Connection(

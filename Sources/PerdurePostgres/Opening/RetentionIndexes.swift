@@ -13,6 +13,8 @@ final class RetentionIndexes: Sendable {
     }
 
     private let state = Mutex(State.unknown)
+    /// Why they could not be made the last time.
+    private let failure = Mutex<String?>(nil)
     /// The last attempt to make them.
     private let making = Mutex<Task<Void, Never>?>(nil)
 
@@ -59,6 +61,9 @@ final class RetentionIndexes: Sendable {
         return false
     }
 
+    /// What keeps them from being made; nil if nothing is known to.
+    var trouble: String? { failure.withLock { $0 } }
+
     /// Waits for an attempt to make them that is under way.
     func made() async { await making.withLock { $0 }?.value }
 
@@ -78,7 +83,9 @@ final class RetentionIndexes: Sendable {
                     try session.run("CREATE INDEX CONCURRENTLY \(definition)")
                 }
             }
+            failure.withLock { $0 = nil }
         } catch {
+            failure.withLock { $0 = "\(error)" }
             logger.warning("an index for retention cannot be made now", metadata: ["error": "\(error)"])
         }
         await connection.close()

@@ -50,7 +50,10 @@ extension PostgresStore {
                 }
             }
         }
-        if let failure { throw failure }
+        if let failure {
+            if admission == Admission() { throw failure }
+            admission.trouble = "\(failure)"
+        }
         return admission
     }
 

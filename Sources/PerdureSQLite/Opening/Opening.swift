@@ -72,7 +72,10 @@ enum Opening {
             let holdsStore = try check(session, path: path)
             let version = holdsStore ? try version(session) : 0
             guard version < Schema.version else { return }
+            // A row that is damaged stays as it is, and is dealt with where it is read: it must not keep the others from being opened.
+            try session.run("PRAGMA ignore_check_constraints = ON")
             for migration in Schema.migrations.dropFirst(Int(version)) { try session.run(migration) }
+            try session.run("PRAGMA ignore_check_constraints = OFF")
             if version == 0 { try session.execute(insertIdentity, identity) }
             try demand(schema: Schema.oldestCompatible, session)
             try session.run("PRAGMA application_id = \(Schema.applicationID)")

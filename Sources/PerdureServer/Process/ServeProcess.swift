@@ -71,6 +71,8 @@ package struct ServeProcess: Service {
     /// Returns when the engine was shut down.
     private func serve(_ engine: Engine) async throws {
         board.change { state in
+            // What is broken stays so, whoever looks.
+            if let earlier = state.upkeep { engine.upkeep.takeOver(earlier) }
             state.upkeep = engine.upkeep
             state.node = configuration.store.isShared ? engine.node.description : nil
             if state.phase == .opening { state.phase = .serving }

@@ -24,6 +24,8 @@ struct StoreWatch: Sendable {
         /// When the runs may be counted again.
         var countsFrom = ContinuousClock.now
         var stranded: [VersionInfo] = []
+        /// The runs could not be counted the last time.
+        var isCountless = false
     }
 
     /// Goes on until its task is cancelled.
@@ -42,17 +44,29 @@ struct StoreWatch: Sendable {
     }
 
     private func look(_ seen: inout Seen) async throws {
-        let due = try await client.guarded {
-            try await client.store.schedules(.due(after: nil, by: client.store.now(), limit: 100))
-        }
+        let firstDue = try await firstDue()
         var standing = HealthBoard.StoreStanding()
         standing.answeredAt = now()
         standing.clockDifference = client.store.now().duration(since: now())
-        if let first = due.first(where: { configuration.namespaces?.contains($0.key.namespace) ?? true })?.dueAt {
-            standing.schedulesLate = max(.zero, client.store.now().duration(since: first))
-        }
+        if let firstDue { standing.schedulesLate = max(.zero, client.store.now().duration(since: firstDue)) }
         if board.storeAnswered(standing) { logger.notice("the store can be reached again") }
         try await lookForStranded(&seen)
+    }
+
+    /// When the first of our schedules that are late was due.
+    private func firstDue() async throws -> Timestamp? {
+        let limit = 100, now = client.store.now()
+        var after: SchedulePlace?
+        while true {
+            let page = try await client.guarded { [after] in
+                try await client.store.schedules(.due(after: after, by: now, limit: limit))
+            }
+            if let first = page.first(where: { configuration.namespaces?.contains($0.key.namespace) ?? true }) {
+                return first.dueAt
+            }
+            guard page.count == limit, let last = page.last else { return nil }
+            after = SchedulePlace(at: last.dueAt ?? now, key: last.key)
+        }
     }
 
     private func lookForStranded(_ seen: inout Seen) async throws {
@@ -60,9 +74,22 @@ struct StoreWatch: Sendable {
         let begun = ContinuousClock.now
         guard begun >= seen.countsFrom || hosted != seen.hosted else { return }
         // Where counting does not come to an end it is not begun again at once.
-        seen.countsFrom = begun + Self.countingPause * 10
-        let versions = try await versions(), end = ContinuousClock.now
         seen.hosted = hosted
+        seen.countsFrom = begun + Self.countingPause * 10
+        let versions: [VersionInfo]
+        do {
+            versions = try await self.versions()
+        } catch let error as PerdureError where error.code == .storeUnavailable {
+            // A store with very many runs may answer everything but this in time.
+            if !seen.isCountless {
+                logger.warning(
+                    "the runs of each version cannot be counted; trying again later", metadata: ["error": "\(error.message)"])
+            }
+            seen.isCountless = true
+            return
+        }
+        seen.isCountless = false
+        let end = ContinuousClock.now
         seen.countsFrom = end + max(Self.countingPause, (end - begun) * Self.restAfterCounting)
         tell(from: seen.stranded, to: versions)
         seen.stranded = versions.filter(\.isStranded)

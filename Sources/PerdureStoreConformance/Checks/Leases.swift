@@ -133,6 +133,22 @@ extension StoreConformance {
             }
             try await scene.advance(run.advance([EventDraft(.statusReported)]))
         },
+        ConformanceCheck("After an outage everybody has a whole lease to come back, however often one of them looks") { scene in
+            let length = try #require(scene.store.leaseLength)
+            let other = try await scene.join(as: second)
+            for _ in 0..<10 {
+                scene.clock.advance(by: length / 30)
+                #expect(try await other.endLapsed(besides: second).isEmpty)
+            }
+            scene.clock.advance(by: length * 10)
+            for _ in 0..<30 {
+                #expect(try await other.endLapsed(besides: second).isEmpty)
+                scene.clock.advance(by: length / 30)
+            }
+            #expect(try await scene.store.renew(scene.node).isEmpty)
+            #expect(try await other.endLapsed(besides: second).isEmpty)
+            #expect(try await other.livingNodes().map(\.id).contains(scene.node))
+        },
         ConformanceCheck("A renewal that comes just before the end keeps the node, and one just after is told") { scene in
             let length = try #require(scene.store.leaseLength)
             var run = try await scene.owned()

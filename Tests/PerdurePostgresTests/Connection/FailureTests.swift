@@ -53,12 +53,6 @@ struct FailureTests {
         #expect(error.kind == "store_refused" && error.description.contains("password"))
     }
 
-    @Test("TLS that is demanded of a server without it is not done without")
-    func encryption() async throws {
-        let error = try await Self.refusal(Self.change { $0.query = "sslmode=require" })
-        #expect(error.kind == "store_refused" && error.description.contains("sslmode"))
-    }
-
     @Test(
         "A value that libpq does not know is said",
         arguments: ["sslmode=sometimes", "keepalives=many", "target_session_attrs=best"])
