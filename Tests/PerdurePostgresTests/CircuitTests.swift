@@ -57,8 +57,10 @@ private struct Payment: Workflow {
     let bank: Bank
 
     func run(_ input: Int, _ context: WorkflowContext) async throws -> Int {
-        let policy = StepPolicy(retry: RetryPolicy(initialDelay: .milliseconds(100), maximumDelay: .milliseconds(500)), resource: "bank")
-        try await context.act("pay", input: input, .idempotent(retention: .forever), policy: policy, irreversible: "paid") { _, _ in
+        let policy = StepPolicy(
+            retry: RetryPolicy(initialDelay: .milliseconds(100), maximumDelay: .milliseconds(500)), resource: "bank")
+        try await context.act("pay", input: input, .idempotent(retention: .forever), policy: policy, irreversible: "paid") {
+            _, _ in
             try bank.pay()
         }
         return input

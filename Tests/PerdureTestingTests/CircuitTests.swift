@@ -95,7 +95,9 @@ import Testing
             bank = Bank(simulation)
         }
 
-        mutating func join(_ name: String, _ limits: ResourceLimits = ResourceLimits(concurrency: 1, circuit: circuit)) async throws {
+        mutating func join(_ name: String, _ limits: ResourceLimits = ResourceLimits(concurrency: 1, circuit: circuit))
+            async throws
+        {
             let process = simulation.process(name, gate: cut), bank = bank
             let engine = try await world.open(process) {
                 $0.resources["bank"] = limits

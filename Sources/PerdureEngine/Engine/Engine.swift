@@ -118,7 +118,7 @@ public final class Engine: Service {
         journal = Journal(store: self.store, logger: logger, runtime: runtime) { duration, action in
             scheduler.schedule(after: duration, action)
         }
-        let bell = Bell(), journal = journal
+        let bell = Bell(), journal = journal, resources = resources
         threads = Self.threads(configuration.threads, runtime, journal, bodyExecutor)
         self.bell = bell
         state = Mutex(EngineState())
@@ -127,7 +127,6 @@ public final class Engine: Service {
         self.waiters = waiters
         client = Self.client(
             of: self.store, waiters, bell, schedules, admissions, journal, random: configuration.random, build: build)
-        let resources = resources
         self.store.onOutsideDelivery {
             for one in [bell, admissions.bell] { one.ring() }
             resources.ringOutside()

@@ -6,7 +6,8 @@ internal import Testing
 extension StoreConformance {
     /// The circuits that nodes share. For stores whose nodes have leases.
     package static let sharedCircuits: [ConformanceCheck] = [
-        ConformanceCheck("A circuit that is open is there for every node, whatever becomes of the one that has opened it") { scene in
+        ConformanceCheck("A circuit that is open is there for every node, whatever becomes of the one that has opened it") {
+            scene in
             let row = scene.circuit("bank", stamp: 1), probed = scene.circuit("Ä mail", stamp: .min, by: scene.node)
             #expect(try await scene.store.circuits(namespace: "default") == [])
             for row in [probed, row] { try await scene.make(CircuitChange(row.key, on: nil, to: row)) }

@@ -99,7 +99,8 @@ import Testing
         }
     }
 
-    private static let limits = ResourceLimits.Circuit(failures: 1, pause: .seconds(30), longestPause: .seconds(100), spread: .seconds(10))
+    private static let limits = ResourceLimits.Circuit(
+        failures: 1, pause: .seconds(30), longestPause: .seconds(100), spread: .seconds(10))
 
     @Test func `as long as all is well the store is told nothing`() {
         var nodes = Nodes(1, .init(failures: 3))
@@ -193,9 +194,9 @@ import Testing
             nodes.tell(0)
             nodes.look(1)
             guard case .later = nodes.ask(1).1 else {
-            Issue.record("somebody tries the resource")
-            return
-        }
+                Issue.record("somebody tries the resource")
+                return
+            }
         }
         nodes.now = nodes.now + .seconds(15)
         #expect(nodes.now.duration(since: begin) >= .seconds(100) && nodes.now.duration(since: begin) <= .seconds(115))
