@@ -126,6 +126,25 @@ package final class MemoryStore: Store {
         try read { $0.queuePosition(of: run) }
     }
 
+    // MARK: Circuits
+
+    package func circuits(namespace: String) async throws(StoreError) -> [CircuitRow] {
+        try read { state in state.circuits.values.filter { $0.key.namespace == namespace }.sorted { $0.key < $1.key } }
+    }
+
+    package func setCircuit(_ change: CircuitChange) async throws(StoreError) -> CircuitAnswer {
+        if let flaw = change.flaw { throw .unusable(.nameInvalid, "This cannot be a circuit: \(flaw).") }
+        return try call { state, process throws(StoreError) in
+            try process.requireEngine("change circuits")
+            let key = MemoryState.CircuitName(change.key), current = state.circuits[key]
+            guard let isOpen = change.isOpen(on: current) else { return .made }
+            guard isOpen else { return .refused(current) }
+            state.circuits[key] = change.row
+            state.hasNews = true
+            return .made
+        }
+    }
+
     // MARK: Nodes
 
     package var leaseLength: Duration? {

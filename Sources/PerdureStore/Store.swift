@@ -84,6 +84,12 @@ package protocol Store: Sendable {
     /// Where an open run stands in its queue; `nil` if it has none, or has ended.
     func queuePosition(of run: Int64) async throws(StoreError) -> QueuePosition?
 
+    /// The circuits of a namespace that are open, by the bytes of their names. To be called only where nodes have leases, as `setCircuit`.
+    func circuits(namespace: String) async throws(StoreError) -> [CircuitRow]
+    /// Opens, changes or closes a circuit on top of what the caller has seen, or does nothing. Repeated, it answers the same. Other processes
+    /// hear of it by `onOutsideDelivery`.
+    func setCircuit(_ change: CircuitChange) async throws(StoreError) -> CircuitAnswer
+
     /// The earliest time at which an unowned run of these workflows becomes due, if any; it may be past. Others are left out, since
     /// a due run that nobody here can claim would have the caller ask again for ever.
     func nextWake(hosted: [ClaimRequest.Hosted]) async throws(StoreError) -> Timestamp?

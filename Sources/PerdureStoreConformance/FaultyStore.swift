@@ -114,6 +114,14 @@ package final class FaultyStore: Store {
         try await change { () throws(StoreError) in try await inner.noteArchived(histories) }
     }
 
+    package func circuits(namespace: String) async throws(StoreError) -> [CircuitRow] {
+        try await inner.circuits(namespace: namespace)
+    }
+
+    package func setCircuit(_ change: CircuitChange) async throws(StoreError) -> CircuitAnswer {
+        try await self.change { () throws(StoreError) in try await inner.setCircuit(change) }
+    }
+
     package func setNamespace(_ change: NamespaceChange) async throws(StoreError) -> Bool {
         try await self.change { () throws(StoreError) in try await inner.setNamespace(change) }
     }

@@ -7,7 +7,7 @@ internal import Testing
 extension Scene {
     static let queue = QueueKey(namespace: "default", name: "mail")
 
-    func limit(_ concurrency: Int, perKey: Int? = nil, rate: QueueLimits.Rate? = nil) async throws {
+    func limit(_ concurrency: Int, perKey: Int? = nil, rate: Rate? = nil) async throws {
         let limits = QueueLimits(concurrency: concurrency, perKey: perKey, rate: rate)
         try await store.setQueue(Self.queue, limits, by: Sample.person)
     }

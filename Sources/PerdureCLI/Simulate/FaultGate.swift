@@ -28,6 +28,8 @@ final class FaultGate: Sendable {
         var crashes = 0
         var freezes = 0
         var lines: [String] = []
+        /// What becomes of calls for circuits.
+        var luck: SeededGenerator
     }
 
     private static let rememberedCalls = 8
@@ -37,6 +39,8 @@ final class FaultGate: Sendable {
     private let start: Timestamp
     /// Whose processes are no engines: nothing but the store can fail there.
     private let people: String
+    /// Of a hundred calls for circuits so many do not reach the store.
+    private let unheard: Int
     private let state: Mutex<State>
 
     init(_ plan: SimulationPlan, _ simulation: Simulation, people: String, tells: Bool) {
@@ -44,7 +48,8 @@ final class FaultGate: Sendable {
         self.people = people
         self.tells = tells
         start = simulation.now
-        state = Mutex(State(pending: plan.faults))
+        unheard = plan.resource?.unheard ?? 0
+        state = Mutex(State(pending: plan.faults, luck: SeededGenerator(seed: plan.seed ^ 0xC1)))
     }
 
     var table: FaultTable { state.withLock { $0.table } }
@@ -114,6 +119,16 @@ extension FaultGate: StoreGate {
         case .freezeAfter: stop(process, fault, why)
         default: jump(process, fault)
         }
+    }
+
+    func reach(_ call: StaticString, by process: SimulatedProcess) async throws(StoreError) {
+        guard unheard > 0, ["circuits", "setCircuit"].contains(call.description) else { return }
+        let (isUnheard, time) = state.withLock { state in
+            (Int.random(in: 0..<100, using: &state.luck) < unheard, Int.random(in: 0...3_000, using: &state.luck))
+        }
+        guard isUnheard else { return }
+        try? await process.sleep(for: .milliseconds(time))
+        throw .unavailable("the simulation says so")
     }
 
     func commit(

@@ -119,6 +119,7 @@ struct Shrinker {
                 for index in plan.orders.indices { plan.orders[index].place = nil }
             }
         }
+        if plan.resource != nil { add { $0.resource = nil } }
         if plan.misfortune > 0 { add { $0.misfortune = 0 } }
         if plan.lies > 0 { add { $0.lies = 0 } }
         for (index, node) in plan.nodes.enumerated() where !node.stops.isEmpty { add { $0.nodes[index].stops = [] } }

@@ -133,7 +133,7 @@ final class SimulatedWorld: Sendable {
 
     private func setQueue(_ auditor: Client) async throws {
         guard let queue = plan.queue else { return }
-        let rate = queue.interval.map { QueueLimits.Rate(1, per: .milliseconds($0)) }
+        let rate = queue.interval.map { Rate(1, per: .milliseconds($0)) }
         try await auditor.setQueue(
             Self.queue, limits: QueueLimits(concurrency: queue.concurrency, perKey: queue.perKey, rate: rate), by: Self.person)
     }
@@ -244,6 +244,14 @@ final class SimulatedWorld: Sendable {
         let wire = SimulatedWire(peer: peer, simulation: simulation, process: process)
         var policy = SwarmRun.policy
         policy.grace = .milliseconds(SimulationPlan.grace)
+        if let resource = plan.resource {
+            policy.resource = "peer"
+            configuration.resources["peer"] = ResourceLimits(
+                concurrency: resource.concurrency,
+                circuit: .init(
+                    failures: resource.failures, pause: .milliseconds(resource.pause), longestPause: .seconds(2),
+                    spread: .milliseconds(resource.spread)))
+        }
         let workflow = SwarmRun(wire: wire, defence: plan.without, policy: policy)
         let logger = Logger(label: "simulate") { _ in SwiftLogNoOpLogHandler() }
         return try await Engine(

@@ -89,6 +89,16 @@ struct SimulationPlan: Codable, Sendable {
         var interval: Int?
     }
 
+    /// What is allowed for the other side, as one resource. Times are in milliseconds.
+    struct Resource: Codable, Sendable {
+        var concurrency: Int?
+        var failures: Int
+        var pause: Int
+        var spread: Int
+        /// Of a hundred calls for circuits so many do not reach the store.
+        var unheard: Int
+    }
+
     struct Node: Codable, Sendable {
         /// How far its clock is ahead, in milliseconds.
         var skew: Int
@@ -107,6 +117,7 @@ struct SimulationPlan: Codable, Sendable {
     var lease: Int?
     var orders: [Order]
     var queue: Queue?
+    var resource: Resource?
     var faults: [Fault]
     /// Of a hundred requests to the other side so many go wrong in one way or another.
     var misfortune: Int
@@ -141,6 +152,7 @@ extension SimulationPlan {
         for number in 0..<Int.random(in: 1...4, using: &random) { orders.append(Self.order(number, seed, &random)) }
         faults = []
         addQueue()
+        addResource()
         for _ in 0..<Int.random(in: 0...10, using: &random) {
             faults.append(Self.fault(at: Self.place(&random), lease: lease ?? 1_000, skew, &random))
         }
@@ -164,6 +176,17 @@ extension SimulationPlan {
             orders[index].place = .init(
                 key: ["a", "b"][Int.random(in: 0..<2, using: &random)], priority: Int.random(in: 0...9, using: &random))
         }
+    }
+
+    /// With chance of its own, as a queue.
+    private mutating func addResource() {
+        guard without == nil else { return }
+        var random = SeededGenerator(seed: seed &* 0x9E37_79B9_7F4A_7C15 ^ 0xC12C)
+        guard Int.random(in: 0..<3, using: &random) == 0 else { return }
+        resource = Resource(
+            concurrency: Bool.random(using: &random) ? Int.random(in: 1...3, using: &random) : nil,
+            failures: Int.random(in: 1...3, using: &random), pause: Int.random(in: 20...600, using: &random),
+            spread: Int.random(in: 0...300, using: &random), unheard: [0, 0, 10, 60][Int.random(in: 0..<4, using: &random)])
     }
 
     private static func order(_ number: Int, _ seed: UInt64, _ random: inout SeededGenerator) -> Order {
@@ -216,6 +239,7 @@ extension SimulationPlan {
                 + "misfortune \(misfortune), lies \(lies)"
         ]
         if let queue { lines.append("  queue: \(queue)") }
+        if let resource { lines.append("  resource: \(resource)") }
         lines += nodes.enumerated().map { "  node \($0 + 1): \($1)" }
         lines += orders.map { "  run \($0.number): \($0)" }
         lines += faults.map { "  fault: \($0)" }

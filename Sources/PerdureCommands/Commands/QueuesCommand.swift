@@ -78,7 +78,7 @@ struct QueueSetCommand: StoreCommand {
     func run(in environment: CommandEnvironment) async throws {
         let limits = QueueLimits(
             concurrency: concurrency, perKey: perKey,
-            rate: rate.map { QueueLimits.Rate($0.count, per: $0.period, burst: burst ?? 1) })
+            rate: rate.map { Rate($0.count, per: $0.period, burst: burst ?? 1) })
         let sender = try actor.principal(environment)
         let queue = try await store.withClient(environment) { client in
             try await client.setQueue(name, limits: limits, in: namespace, by: sender)

@@ -106,7 +106,7 @@ public final class Engine: Service {
         scheduler = Scheduler(clock: clock, runtime: runtime)
         resources = Resources(
             configuration.resources, clock: clock, random: configuration.random, scheduler: scheduler, logger: logger,
-            metrics: metrics)
+            metrics: metrics, exchange: Self.exchange(configuration, lease, node, self.store, scheduler))
         pumpAlarm = scheduler.makeAlarm()
         let schedules = ScheduleWatch(alarm: scheduler.makeAlarm()), admissions = AdmissionWatch(alarm: scheduler.makeAlarm())
         (self.schedules, self.admissions) = (schedules, admissions)
@@ -118,7 +118,7 @@ public final class Engine: Service {
         journal = Journal(store: self.store, logger: logger, runtime: runtime) { duration, action in
             scheduler.schedule(after: duration, action)
         }
-        let bell = Bell(), journal = journal
+        let bell = Bell(), journal = journal, resources = resources
         threads = Self.threads(configuration.threads, runtime, journal, bodyExecutor)
         self.bell = bell
         state = Mutex(EngineState())
@@ -129,6 +129,7 @@ public final class Engine: Service {
             of: self.store, waiters, bell, schedules, admissions, journal, random: configuration.random, build: build)
         self.store.onOutsideDelivery {
             for one in [bell, admissions.bell] { one.ring() }
+            resources.ringOutside()
             schedules.ring(isOften: admissions.hasQueues, clock, scheduler)
         }
     }
@@ -147,6 +148,15 @@ public final class Engine: Service {
             await store.close()
             throw error
         }
+    }
+
+    /// Who hosts runs shares its circuits where other nodes may.
+    private static func exchange(
+        _ configuration: EngineConfiguration, _ lease: NodeLease?, _ node: NodeID, _ store: any Store, _ scheduler: Scheduler
+    ) -> CircuitExchange? {
+        guard let lease, configuration.duty == .host else { return nil }
+        return CircuitExchange(
+            store, namespace: configuration.namespace, node: node, leave: lease.length, alarm: scheduler.makeAlarm())
     }
 
     private static func watchdog(_ limit: Duration, _ logger: Logger) -> Watchdog {
@@ -244,6 +254,7 @@ public final class Engine: Service {
     private func hostRuns() async throws {
         try await withThrowingTaskGroup { group in
             if let lease { group.addTask { [self] in try await keepLease(lease) } }
+            if let exchange = resources.exchange { group.addTask { [self] in await resources.keepCircuits(exchange) } }
             group.addTask { [self] in
                 await untilShutdown()
                 await drain()

@@ -24,6 +24,8 @@ struct NoStore: Store {
     func setQueue(_ queue: QueueKey, _ limits: QueueLimits, by: Principal) async throws(StoreError) { try none() }
     func queues(namespace: String?) async throws(StoreError) -> [QueueStanding] { try none() }
     func queuePosition(of run: Int64) async throws(StoreError) -> QueuePosition? { try none() }
+    func circuits(namespace: String) async throws(StoreError) -> [CircuitRow] { try none() }
+    func setCircuit(_ change: CircuitChange) async throws(StoreError) -> CircuitAnswer { try none() }
     func nextWake(hosted: [ClaimRequest.Hosted]) async throws(StoreError) -> Timestamp? { try none() }
     func keyHolder(_ key: BusinessKey) async throws(StoreError) -> BusinessKeyRecord? { try none() }
     func awaitKey(_ key: BusinessKey, run: Int64, subject: String) async throws(StoreError) -> BusinessKeyRecord? { try none() }

@@ -1,6 +1,7 @@
 import DequeModule
 import Perdure
 import PerdureHistory
+import PerdureStore
 
 /// Who may turn to one other side now. A pure value: it is told the time, and random numbers in 0..<1.
 struct ResourceGate {
@@ -32,20 +33,14 @@ struct ResourceGate {
         case withdrawn
     }
 
-    private enum State: Hashable {
-        case closed(failures: Int)
-        case open(until: Timestamp, pause: Duration)
-        /// One attempt is under way after a pause.
-        case trying(Ticket, pause: Duration)
-    }
-
     let limits: ResourceLimits
-    private var state = State.closed(failures: 0)
+    /// `nil` if the other side is never left alone.
+    private(set) var circuit: CircuitBreaker?
     private var underWay: Set<Ticket> = []
     private var queue = Deque<Ticket>()
     private var queued: Set<Ticket> = []
-    /// When the next attempt may begin at an even rate; earlier times are room for bursts.
-    private var nextSlot = Timestamp.epoch
+    /// When the next attempt would be due if all were evenly spread.
+    private var slot = Timestamp.epoch
 
     /// When those may come that were told to come again, one after the other as fast as attempts end: they keep their order among
     /// each other, and few of them come in vain.
@@ -60,44 +55,45 @@ struct ResourceGate {
     /// The longest that anybody is told to stay away: a resource can become faster.
     static let longestAbsence = Duration.minutes(10)
 
-    init(limits: ResourceLimits) { self.limits = limits }
+    /// - Parameter sharing: Where other nodes share the store.
+    init(limits: ResourceLimits, of resource: String = "", sharing: CircuitBreaker.Sharing? = nil) {
+        self.limits = limits
+        circuit = limits.circuit.map { CircuitBreaker($0, of: resource, sharing: sharing) }
+    }
 
-    var isOpen: Bool { if case .closed = state { false } else { true } }
+    var isOpen: Bool { circuit?.isOpen ?? false }
     var waiting: Int { queue.count }
-    var isIdle: Bool { underWay.isEmpty && queue.isEmpty && state == .closed(failures: 0) }
+    var isIdle: Bool { underWay.isEmpty && queue.isEmpty && circuit?.isIdle ?? true }
 
     mutating func ask(_ ticket: Ticket, now: Timestamp, random: Double) -> Answer {
         if underWay.contains(ticket) { return .go }
         if queued.contains(ticket) { return .queued }
-        switch state {
-        case .open(let until, let pause):
-            if until > now { return .later(until + spread(random)) }
-            state = .trying(ticket, pause: pause)
-            underWay.insert(ticket)
-            return .go
-        case .trying:
-            return .later(now + (limits.circuit?.pause ?? .seconds(1)) / 10 + spread(random))
-        case .closed:
-            if queue.isEmpty, begin(ticket, now: now) { return .go }
-            guard queue.count < Self.queueLimit else { return .later(turnAway(now: now, random: random)) }
-            queue.append(ticket)
-            queued.insert(ticket)
-            return .queued
+        if let answer = circuit?.ask(ticket, now: now, random: random) {
+            if answer == .go { underWay.insert(ticket) }
+            return answer
         }
+        if queue.isEmpty, begin(ticket, now: now) { return .go }
+        guard queue.count < Self.queueLimit else { return .later(turnAway(now: now, random: random)) }
+        queue.append(ticket)
+        queued.insert(ticket)
+        return .queued
     }
 
     /// Ends an attempt, or a wait. Returns who may begin now.
     mutating func end(_ ticket: Ticket, _ outcome: Outcome, now: Timestamp) -> [Ticket] {
         if queued.remove(ticket) != nil { queue.removeAll { $0 == ticket } }
-        guard underWay.remove(ticket) != nil else { return [] }
+        guard underWay.remove(ticket) != nil else {
+            if circuit?.asking == ticket { circuit?.note(.withdrawn, of: ticket, now: now) }
+            return []
+        }
         if outcome != .withdrawn { measure(now: now) }
-        note(outcome, of: ticket, now: now)
+        circuit?.note(outcome, of: ticket, now: now)
         return admit(now: now)
     }
 
     /// Who may begin because of the time. They are told and count as under way.
     mutating func admit(now: Timestamp) -> [Ticket] {
-        guard case .closed = state else { return [] }
+        guard !isOpen else { return [] }
         var admitted: [Ticket] = []
         while let first = queue.first, begin(first, now: now) {
             queue.removeFirst()
@@ -118,42 +114,44 @@ struct ResourceGate {
     }
 
     /// When `admit` is worth a call without anything having ended.
-    var nextAdmission: Timestamp? {
-        guard !queue.isEmpty, case .closed = state, limits.rate != nil,
-            limits.concurrency.map({ underWay.count < $0 }) ?? true
-        else { return nil }
-        return nextSlot
+    func nextAdmission(now: Timestamp) -> Timestamp? {
+        guard !queue.isEmpty, !isOpen, let rate = limits.rate, limits.concurrency.map({ underWay.count < $0 }) ?? true else {
+            return nil
+        }
+        return rate.opens(slot, now: now)
     }
 
     private mutating func begin(_ ticket: Ticket, now: Timestamp) -> Bool {
         if let most = limits.concurrency, underWay.count >= most { return false }
         if let rate = limits.rate {
-            guard nextSlot <= now else { return false }
-            let interval = rate.period / rate.count
-            // Time that passed unused is kept as room for a burst, but for no more than one.
-            nextSlot = max(nextSlot, now - interval * (rate.burst - 1)) + interval
+            guard rate.allowance(slot, now: now) > 0 else { return false }
+            slot = rate.slot(after: 1, from: slot, now: now)
         }
         underWay.insert(ticket)
         return true
     }
 
-    private mutating func note(_ outcome: Outcome, of ticket: Ticket, now: Timestamp) {
-        guard let circuit = limits.circuit else { return }
-        switch (outcome, state) {
-        case (.answered, .closed): state = .closed(failures: 0)
-        case (.answered, .trying(ticket, _)): state = .closed(failures: 0)
-        case (.failed(let wait), .closed(let failures)):
-            state =
-                failures + 1 >= circuit.failures || wait != nil
-                ? .open(until: now + max(circuit.pause, wait ?? .zero), pause: circuit.pause) : .closed(failures: failures + 1)
-        case (.failed(let wait), .trying(ticket, let pause)):
-            let longer = min(pause * 2, circuit.longestPause)
-            state = .open(until: now + max(longer, wait ?? .zero), pause: longer)
-        case (.withdrawn, .trying(ticket, let pause)):
-            state = .open(until: now, pause: pause)
-        // What was sent before the circuit opened tells nothing new.
-        case (.answered, _), (.failed, _), (.withdrawn, _): break
-        }
+    // MARK: The circuit
+
+    mutating func nextChange(now: Timestamp, stamp: @autoclosure () -> Int64) -> CircuitChange? {
+        circuit?.nextChange(now: now, stamp: stamp())
+    }
+
+    mutating func answered(_ answer: CircuitAnswer, to change: CircuitChange, now: Timestamp) -> [CircuitBreaker.Verdict] {
+        underWay(circuit?.answered(answer, to: change, now: now) ?? [])
+    }
+
+    mutating func saw(_ row: CircuitRow?, now: Timestamp) -> [CircuitBreaker.Verdict] {
+        underWay(circuit?.saw(row, now: now) ?? [])
+    }
+
+    mutating func goOnAlone(_ ticket: Ticket, now: Timestamp) -> [CircuitBreaker.Verdict] {
+        circuit?.goOnAlone(ticket, now: now) == true ? underWay([.go(ticket)]) : []
+    }
+
+    private mutating func underWay(_ verdicts: [CircuitBreaker.Verdict]) -> [CircuitBreaker.Verdict] {
+        for case .go(let ticket) in verdicts { underWay.insert(ticket) }
+        return verdicts
     }
 
     /// When somebody who finds the queue full may come again.

@@ -3,7 +3,8 @@ public import Perdure
 /// What an engine allows for one other side (`StepPolicy.resource`): how many attempts at once, how many in a time, and when it gives the
 /// other side a rest.
 ///
-/// Limits hold for one engine. They start anew with its process.
+/// `concurrency` and `rate` hold for one engine and start anew with its process. Where several nodes share a store, engines with one
+/// namespace share the circuits; each opens and closes them by its own `Circuit`.
 public struct ResourceLimits: Sendable, Hashable {
     /// The most attempts under way at once; at least 1. `nil` means without limit. Default: `nil`.
     public var concurrency: Int? { didSet { concurrency = Self.concurrency(concurrency) } }
@@ -21,28 +22,12 @@ public struct ResourceLimits: Sendable, Hashable {
 
     private static func concurrency(_ given: Int?) -> Int? { given.map { max($0, 1) } }
 
-    /// So many attempts in so much time, evenly spread, with short bursts.
-    public struct Rate: Sendable, Hashable {
-        /// At least 1.
-        public let count: Int
-        /// At least 1 ms.
-        public let period: Duration
-        /// How many may begin at once after a quiet time; at least 1.
-        public let burst: Int
-
-        /// `count` in `period`. Values outside a range are moved to its nearest end.
-        public init(_ count: Int, per period: Duration, burst: Int = 1) {
-            self.count = max(count, 1)
-            self.period = max(period, .milliseconds(1))
-            self.burst = max(burst, 1)
-        }
-    }
-
     /// When a resource that keeps failing is left alone, and how it is tried again.
     ///
     /// Failures count that another attempt may mend: no answer, a server's error, a rate limit. A refusal for good shows that the other
     /// side works. While the circuit is open, steps wait and use up no attempts; then one goes first, and if it comes through the others
-    /// follow, spread over a time.
+    /// follow, spread over a time. Where several nodes share a store, the first that opens it holds all of them back, and one attempt of all of
+    /// them goes first.
     public struct Circuit: Sendable, Hashable {
         /// So many failures in a row open the circuit; a single one that says when to come back (`ClassifiedError.retryAfter`)
         /// opens it as well. At least 1. Default: 5.

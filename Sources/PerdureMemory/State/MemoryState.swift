@@ -41,6 +41,9 @@ struct MemoryState: Sendable {
     /// What is set for namespaces, by their names, which are ASCII.
     var namespaces: [String: NamespaceRow] = [:]
 
+    /// Those that are open.
+    var circuits: [CircuitName: CircuitRow] = [:]
+
     var openRequests = OrderedIndex<OpenPlace>()
     var lastRequest: Int64 = 0
     /// Never used again.
@@ -65,6 +68,16 @@ struct MemoryState: Sendable {
         init?(_ record: RunRecord) {
             guard let key = record.key else { return nil }
             self.init(record.namespace, record.workflow, key)
+        }
+    }
+
+    struct CircuitName: Hashable {
+        let namespace: ByteText
+        let resource: ByteText
+
+        init(_ key: CircuitKey) {
+            namespace = ByteText(key.namespace)
+            resource = ByteText(key.resource)
         }
     }
 

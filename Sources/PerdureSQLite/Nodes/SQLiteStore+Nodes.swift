@@ -1,3 +1,4 @@
+internal import Perdure
 internal import PerdureHistory
 package import PerdureStore
 
@@ -44,6 +45,12 @@ extension SQLiteStore {
 
     /// The lock on the file proves who lives.
     package var leaseLength: Duration? { nil }
+
+    /// A file has one engine, which keeps its circuits to itself.
+    package func circuits(namespace: String) async throws(StoreError) -> [CircuitRow] { [] }
+    package func setCircuit(_ change: CircuitChange) async throws(StoreError) -> CircuitAnswer {
+        throw .unusable(.usage, "A file has one engine, which shares its circuits with nobody.")
+    }
 
     package func renew(_ node: NodeID) async throws(StoreError) -> [NodeID] {
         guard node == self.node else { throw .leaseLost }

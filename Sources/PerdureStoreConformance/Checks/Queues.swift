@@ -91,7 +91,7 @@ extension StoreConformance {
             #expect(try await scene.standing().held == 1)
         },
         ConformanceCheck("In no time of a rate's length are more admitted than it allows, and none is lost") { scene in
-            let rate = QueueLimits.Rate(10, per: .seconds(1), burst: 3)
+            let rate = Rate(10, per: .seconds(1), burst: 3)
             try await scene.limit(1_000, rate: rate)
             for _ in 0..<40 { _ = try await scene.queued() }
             var times: [Timestamp] = []

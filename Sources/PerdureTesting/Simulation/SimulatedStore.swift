@@ -40,6 +40,8 @@ final class SimulatedStore: Store {
         await process.giveWay()
         process.gate?.willCall(call, by: process)
         guard !isDead.load(ordering: .relaxed) else { throw .closed }
+        try await process.gate?.reach(call, by: process)
+        guard !isDead.load(ordering: .relaxed) else { throw .closed }
         let base = base
         let result =
             isThreaded ? HeldAnswer.wait { await Self.result(of: body, base) } : await Self.result(of: body, base)
@@ -178,6 +180,14 @@ final class SimulatedStore: Store {
 
     func noteArchived(_ histories: [ArchivedHistory]) async throws(StoreError) -> Set<Int64> {
         try await pass("noteArchived") { base async throws(StoreError) in try await base.noteArchived(histories) }
+    }
+
+    func circuits(namespace: String) async throws(StoreError) -> [CircuitRow] {
+        try await pass("circuits") { base async throws(StoreError) in try await base.circuits(namespace: namespace) }
+    }
+
+    func setCircuit(_ change: CircuitChange) async throws(StoreError) -> CircuitAnswer {
+        try await pass("setCircuit", writes: true) { base async throws(StoreError) in try await base.setCircuit(change) }
     }
 
     func setNamespace(_ change: NamespaceChange) async throws(StoreError) -> Bool {

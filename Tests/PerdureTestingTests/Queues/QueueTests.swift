@@ -122,7 +122,7 @@ import Testing
     @Test func `a queue admits no faster than its rate, but for a burst after a quiet time`() async throws {
         let bench = QueueBench()
         try await bench.simulation.run {
-            let rate = QueueLimits.Rate(1, per: .seconds(30), burst: 3)
+            let rate = Rate(1, per: .seconds(30), burst: 3)
             let engine = try await bench.open(QueueLimits(concurrency: 100, rate: rate), taking: .seconds(1))
             let begin = bench.simulation.now
             var runs: [RunID] = []

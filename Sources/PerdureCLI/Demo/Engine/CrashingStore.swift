@@ -109,6 +109,8 @@ final class CrashingStore: Store {
     func noteArchived(_ histories: [ArchivedHistory]) async throws(StoreError) -> Set<Int64> {
         try await store.noteArchived(histories)
     }
+    func circuits(namespace: String) async throws(StoreError) -> [CircuitRow] { try await store.circuits(namespace: namespace) }
+    func setCircuit(_ change: CircuitChange) async throws(StoreError) -> CircuitAnswer { try await store.setCircuit(change) }
     func setNamespace(_ change: NamespaceChange) async throws(StoreError) -> Bool { try await store.setNamespace(change) }
     func namespaces() async throws(StoreError) -> [NamespaceRow] { try await store.namespaces() }
     func namespaceCounts() async throws(StoreError) -> [String: [RunState: Int]] { try await store.namespaceCounts() }

@@ -225,6 +225,14 @@ final class WatchedStore: Store {
         try await pass(.other) { () async throws(StoreError) in try await base.noteArchived(histories) }
     }
 
+    func circuits(namespace: String) async throws(StoreError) -> [CircuitRow] {
+        try await pass(.other) { () async throws(StoreError) in try await base.circuits(namespace: namespace) }
+    }
+
+    func setCircuit(_ change: CircuitChange) async throws(StoreError) -> CircuitAnswer {
+        try await pass(.other) { () async throws(StoreError) in try await base.setCircuit(change) }
+    }
+
     func setNamespace(_ change: NamespaceChange) async throws(StoreError) -> Bool {
         try await pass(.other) { () async throws(StoreError) in try await base.setNamespace(change) }
     }
