@@ -5,7 +5,7 @@ struct ConformanceTests {
     @Test(
         "A store on PostgreSQL keeps what a store promises that several nodes share",
         arguments: StoreConformance.checks + StoreConformance.leases + StoreConformance.sharedQueues
-            + StoreConformance.transactions)
+            + StoreConformance.sharedQuotas + StoreConformance.transactions)
     func keeps(_ promise: ConformanceCheck) async throws {
         try await promise.run(on: PostgresHarness())
     }

@@ -30,19 +30,22 @@ public struct NamespaceInfo: Sendable, Hashable {
     public var changedBy: Principal?
     /// When that was.
     public var changedAt: Date?
+    /// What it may take and takes; nil if it has no quotas.
+    public var quotas: QuotaInfo?
     /// How many runs there are in each state that any is in, by the state's name. Tombstones count in the state in which they closed.
     public var runs: [String: Int]
 }
 
 // Settings of namespaces, from any process.
 extension Client {
-    /// The namespaces that have runs or for which something is set, by name. Looks at every run.
+    /// The namespaces that have runs, quotas or settings, by name. Looks at every run.
     ///
     /// - Throws: `PerdureError` with the store's code.
     public func namespaces() async throws -> [NamespaceInfo] {
         let (rows, counts) = try await guarded {
             (try await store.namespaces(), try await store.namespaceCounts())
         }
+        let quotas = try await quotas()
         var found: [String: NamespaceInfo] = [:]
         for (name, states) in counts {
             let runs = Dictionary(uniqueKeysWithValues: states.map { ($0.key.rawValue, $0.value) })
@@ -53,6 +56,7 @@ extension Client {
             found[row.name]?.changedBy = row.changedBy
             found[row.name]?.changedAt = row.changedAt.date
         }
+        for (name, info) in quotas { found[name, default: NamespaceInfo(name: name, runs: [:])].quotas = info }
         return found.values.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
     }
 

@@ -296,6 +296,7 @@ extension Client {
                 // Taken, perhaps, if its answer was lost: the schedule may have moved on since.
                 if let started, try await guarded({ try await store.run(started) }) != nil { return answer }
             case .refused(.queueUnknown(let name)): throw PerdureError(queueUnknown: name)
+            case .refused(.quotaExceeded(let refusal)): throw PerdureError(refusal)
             case let other:
                 throw PerdureError(.storeUnavailable, "The store did not take the schedule: \(other). Nothing was changed.")
             }
