@@ -60,6 +60,17 @@ extension Client {
         return found.values.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
     }
 
+    /// What is set for one namespace, without a look at its runs.
+    package func settings(of name: String) async throws -> NamespaceInfo {
+        var info = NamespaceInfo(name: name, runs: [:])
+        if let row = try await guarded({ try await store.namespaces() }).first(where: { $0.name == name }) {
+            info.settings = NamespaceSettings(row.terms)
+            (info.changedBy, info.changedAt) = (row.changedBy, row.changedAt.date)
+        }
+        info.quotas = try await quotas()[name]
+        return info
+    }
+
     /// Changes what is set for a namespace. It need not have runs yet. When the call has returned no run expires, and no tombstone goes,
     /// by what was set before.
     ///
@@ -68,11 +79,12 @@ extension Client {
     ///   - change: Gets what is set, nil if nothing is, and says what is to be: nil has each engine follow its own configuration again. It may
     ///     be called more than once, if others change the same namespace.
     /// - Returns: What is set now.
-    /// - Throws: What `change` throws, and `PerdureError` with `name_invalid`.
+    /// - Throws: What `change` throws, and `PerdureError` with `name_invalid`, or `usage` if the client is confined.
     @discardableResult
     public func changeNamespace(
         _ name: String, by sender: Principal, _ change: (inout NamespaceSettings?) throws -> Void
     ) async throws -> NamespaceSettings? {
+        try requireOperator("change what is set for a namespace")
         guard Name.isIdentifier(name) else {
             throw PerdureError(
                 .nameInvalid,

@@ -37,11 +37,12 @@ extension Client {
     ///   - sender: Recorded as who has set it.
     ///   - change: Gets the quotas that hold, and says which are to. It may be called more than once, if others change the same namespace.
     /// - Returns: What holds now.
-    /// - Throws: What `change` throws, and `PerdureError` with `name_invalid`.
+    /// - Throws: What `change` throws, and `PerdureError` with `name_invalid`, or `usage` if the client is confined.
     @discardableResult
     public func changeQuotas(
         of name: String, by sender: Principal, _ change: (inout NamespaceQuotas) throws -> Void
     ) async throws -> NamespaceQuotas {
+        try requireOperator("change quotas")
         guard Name.isIdentifier(name) else {
             throw PerdureError(
                 .nameInvalid,

@@ -25,9 +25,11 @@ extension PostgresStore {
     private static let countedRuns = "(open_runs + (SELECT coalesce(sum(open_runs), 0)::bigint \(changes)))"
     private static let countedPayload = "(payload + (SELECT coalesce(sum(payload), 0)::bigint \(changes)))"
     private static let openRunsMissed = SQL(
-        "SELECT \(Schema.openRuns(of: "quotas.namespace")) - \(countedRuns) FROM perdure.quotas WHERE namespace = $1::text")
+        "SELECT \(Schema.openRuns(of: "quotas.namespace")) - \(countedRuns), changed_at FROM perdure.quotas WHERE namespace = $1::text"
+    )
     private static let payloadMissed = SQL(
-        "SELECT \(Schema.payload(of: "quotas.namespace")) - \(countedPayload) FROM perdure.quotas WHERE namespace = $1::text")
+        "SELECT \(Schema.payload(of: "quotas.namespace")) - \(countedPayload), changed_at FROM perdure.quotas WHERE namespace = $1::text"
+    )
     private static let correctOpenRuns = SQL(
         """
         UPDATE perdure.quotas SET open_runs = open_runs + $2::bigint, is_counted = true
@@ -60,18 +62,21 @@ extension PostgresStore {
         let missed = try await read(on: queueLink) { session in
             // Each in one statement, which sees the count and what is counted as they are at one moment.
             (
-                openRuns: countsRuns ? try session.first(Self.openRunsMissed, namespace) { try $0.integer(0) } : nil,
-                payload: countsPayload ? try session.first(Self.payloadMissed, namespace) { try $0.integer(0) } : nil
+                openRuns: countsRuns ? try session.first(Self.openRunsMissed, namespace, row: { try Missed($0) }) : nil,
+                payload: countsPayload ? try session.first(Self.payloadMissed, namespace, row: { try Missed($0) }) : nil
             )
         }
         let isSet = try await write(on: queueLink) { session in
             _ = try session.exists(Self.alone)
             guard let row = try session.first(Self.one, namespace, row: { try QuotaRow($0) }) else { return false }
             guard let isOpen = change.isOpen(on: row.quotas) else { return true }
-            // Somebody may have removed the row meanwhile and made another one, which is not the one that was looked at.
             guard isOpen, row.isCounted == (begun.row?.isCounted ?? false) else { return false }
-            if let openRuns = missed.openRuns { try session.execute(Self.correctOpenRuns, namespace, openRuns) }
-            if let payload = missed.payload { try session.execute(Self.correctPayload, namespace, payload) }
+            // Somebody may have removed the row meanwhile and made another one, which is not the one that was looked at.
+            guard [missed.openRuns, missed.payload].allSatisfy({ $0?.row ?? row.changedAt == row.changedAt }) else {
+                return false
+            }
+            if let missed = missed.openRuns { try session.execute(Self.correctOpenRuns, namespace, missed.count) }
+            if let missed = missed.payload { try session.execute(Self.correctPayload, namespace, missed.count) }
             let quotas = change.quotas, rate = quotas.starts
             try session.execute(
                 Self.put, namespace, quotas.openRuns.map { Int64($0) }, quotas.payloadBytes, rate.map { Int64($0.count) },
@@ -94,8 +99,7 @@ extension PostgresStore {
         }
         // Rounds of removing lock tables in another order.
         try session.execute(noRounds)
-        // Whoever commits waits behind this, so it must not wait for long itself.
-        try session.run("SET LOCAL lock_timeout = '3s'")
+        // Whoever commits waits behind this, which itself waits no longer than every statement.
         if row == nil {
             try session.run("LOCK TABLE perdure.runs IN SHARE ROW EXCLUSIVE MODE")
             if try !session.exists(hasTrigger, "perdure.runs", "runs_begun") { try session.run(Schema.runTriggers) }
@@ -139,6 +143,18 @@ extension PostgresStore {
                     return "the quotas of a namespace cannot be read: \(error)"
                 }
             }.compactMap(\.self)
+    }
+}
+
+/// What one look has found missing in the count of a row.
+private struct Missed: Sendable {
+    let count: Int64
+    /// Which row it was: when it was changed last.
+    let row: Timestamp
+
+    init(_ row: Row) throws(BadRow) {
+        count = try row.integer(0)
+        self.row = try row.time(1)
     }
 }
 

@@ -14,9 +14,9 @@ extension SQLiteStore {
             changed_by = ?7, changed_at = ?8 WHERE namespace = ?1
         """)
     private static let openRunsMissed = SQL(
-        "SELECT \(Schema.openRuns(of: "quotas.namespace")) - open_runs FROM quotas WHERE namespace = ?1")
+        "SELECT \(Schema.openRuns(of: "quotas.namespace")) - open_runs, changed_at FROM quotas WHERE namespace = ?1")
     private static let payloadMissed = SQL(
-        "SELECT \(Schema.payload(of: "quotas.namespace")) - payload FROM quotas WHERE namespace = ?1")
+        "SELECT \(Schema.payload(of: "quotas.namespace")) - payload, changed_at FROM quotas WHERE namespace = ?1")
     private static let correctOpenRuns = SQL(
         "UPDATE quotas SET open_runs = open_runs + ?2, is_counted = 1 WHERE namespace = ?1 AND is_counted = 0")
     private static let correctPayload = SQL(
@@ -46,17 +46,20 @@ extension SQLiteStore {
         let missed = try await read(on: browser) { session in
             // Each in one statement, which sees the count and what is counted as they are at one moment.
             (
-                openRuns: countsRuns ? try session.first(Self.openRunsMissed, namespace) { try $0.integer(0) } : nil,
-                payload: countsPayload ? try session.first(Self.payloadMissed, namespace) { try $0.integer(0) } : nil
+                openRuns: countsRuns ? try session.first(Self.openRunsMissed, namespace, row: { try Missed($0) }) : nil,
+                payload: countsPayload ? try session.first(Self.payloadMissed, namespace, row: { try Missed($0) }) : nil
             )
         }
         return try await write { session in
             guard let row = try session.first(Self.one, namespace, row: { try QuotaRow($0) }) else { return false }
             guard let isOpen = change.isOpen(on: row.quotas) else { return true }
-            // Somebody may have removed the row meanwhile and made another one, which is not the one that was looked at.
             guard isOpen, row.isCounted == (begun.row?.isCounted ?? false) else { return false }
-            if let openRuns = missed.openRuns { try session.execute(Self.correctOpenRuns, namespace, openRuns) }
-            if let payload = missed.payload { try session.execute(Self.correctPayload, namespace, payload) }
+            // Somebody may have removed the row meanwhile and made another one, which is not the one that was looked at.
+            guard [missed.openRuns, missed.payload].allSatisfy({ $0?.row ?? row.changedAt == row.changedAt }) else {
+                return false
+            }
+            if let missed = missed.openRuns { try session.execute(Self.correctOpenRuns, namespace, missed.count) }
+            if let missed = missed.payload { try session.execute(Self.correctPayload, namespace, missed.count) }
             let quotas = change.quotas, rate = quotas.starts
             try session.execute(
                 Self.put, namespace, quotas.openRuns, quotas.payloadBytes, rate?.count,
@@ -90,6 +93,18 @@ extension SQLiteStore {
                     return "the quotas of a namespace cannot be read: \(error)"
                 }
             }.compactMap(\.self)
+    }
+}
+
+/// What one look has found missing in the count of a row.
+private struct Missed: Sendable {
+    let count: Int64
+    /// Which row it was: when it was changed last.
+    let row: Timestamp
+
+    init(_ row: Statement) throws(BadRow) {
+        count = try row.integer(0)
+        self.row = Timestamp(microseconds: try row.integer(1))
     }
 }
 
