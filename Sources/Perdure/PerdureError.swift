@@ -21,15 +21,20 @@ public struct PerdureError: Error, Sendable, CustomStringConvertible {
     public let metadata: [(name: String, value: String)]
     /// With `run_failed`: what the run failed with. `failure?.decoded(as:)` gives the error that was thrown, if its type is `Codable`.
     public let failure: StepFailure?
+    /// With `quota_exceeded`, where starts come too fast: how long to wait before the next one.
+    public let retryAfter: Duration?
 
     package init(
-        _ code: Code, _ message: String, cause: (any Error)? = nil, metadata: [(String, String)] = [], failure: StepFailure? = nil
+        _ code: Code, _ message: String, cause: (any Error)? = nil, metadata: [(String, String)] = [],
+        failure: StepFailure? = nil,
+        retryAfter: Duration? = nil
     ) {
         self.code = code
         self.message = message
         self.cause = cause.map { String(describing: $0) }
         self.metadata = metadata.map { (name: $0.0, value: $0.1) }
         self.failure = failure
+        self.retryAfter = retryAfter
     }
 
     public var description: String {
@@ -59,6 +64,8 @@ extension PerdureError.Code {
     // Queues
     public static let queueUnknown = Self(rawValue: "queue_unknown")
     public static let queueNeedsUpgrade = Self(rawValue: "queue_needs_upgrade")
+    // Namespaces
+    public static let quotaExceeded = Self(rawValue: "quota_exceeded")
     // Runs
     public static let runUnknown = Self(rawValue: "run_unknown")
     public static let runClosed = Self(rawValue: "run_closed")

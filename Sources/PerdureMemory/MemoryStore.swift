@@ -102,6 +102,14 @@ package final class MemoryStore: Store {
 
     package func namespaceCounts() async throws(StoreError) -> [String: [RunState: Int]] { try read { $0.namespaceCounts() } }
 
+    package func setQuotas(_ change: QuotaChange) async throws(StoreError) -> Bool {
+        if let flaw = change.flaw { throw .unusable(.nameInvalid, "This cannot be set: \(flaw).") }
+        let now = now()
+        return try call { state, _ in state.setQuotas(change, now: now) }
+    }
+
+    package func quotas() async throws(StoreError) -> [QuotaStanding] { try read { $0.quotaStandings() } }
+
     // MARK: Queues
 
     package func admit() async throws(StoreError) -> Admission {

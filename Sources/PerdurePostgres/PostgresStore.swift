@@ -21,6 +21,8 @@ package final class PostgresStore: Store {
     let queueLink: Connection
     /// Whether a queue is known to be there. None is ever removed.
     let hasQueues = Atomic(false)
+    /// Whether a quota of a namespace was there at the last commit.
+    let hasQuotas = QuotaNotice()
     /// For the work of steps.
     let transactors: Transactors
     let bell: Bell

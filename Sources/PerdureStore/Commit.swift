@@ -165,6 +165,8 @@ package enum CommitRefusal: Sendable, Hashable, CustomStringConvertible {
     case runClosed
     /// `create`, `schedule`: there is no queue of this name in the run's namespace.
     case queueUnknown(String)
+    /// `create`, `schedule`: the run's namespace may start no more now.
+    case quotaExceeded(QuotaRefusal)
     /// The data itself was refused by the store (a value it cannot hold).
     case invalid(String)
 
@@ -176,6 +178,7 @@ package enum CommitRefusal: Sendable, Hashable, CustomStringConvertible {
         case .runUnknown: "there is no such run"
         case .runClosed: "the run is closed"
         case .queueUnknown(let name): "there is no queue '\(name)'"
+        case .quotaExceeded(let refusal): refusal.description
         case .invalid(let reason): "the store refused the data: \(reason)"
         }
     }

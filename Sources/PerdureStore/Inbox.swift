@@ -52,6 +52,8 @@ package struct Delivery: Sendable, Hashable {
     package var name: String
     package var payload: [UInt8]?
     package var sender: Principal
+    /// If given: a run of another namespace is not there for it. Not a part of the message.
+    package var within: String?
 
     package init(to run: RunID, id: String, kind: InboxKind, name: String = "", payload: [UInt8]? = nil, sender: Principal) {
         self.run = run
@@ -61,6 +63,11 @@ package struct Delivery: Sendable, Hashable {
         self.payload = payload
         self.sender = sender
     }
+}
+
+extension Delivery {
+    /// Whether a run of the namespace is there for it.
+    package func reaches(_ namespace: String) -> Bool { within == nil || within == namespace }
 }
 
 /// An unread message as it stands in the store.

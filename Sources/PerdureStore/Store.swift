@@ -130,6 +130,14 @@ package protocol Store: Sendable {
     /// How many runs of each namespace there are in each state.
     func namespaceCounts() async throws(StoreError) -> [String: [RunState: Int]]
 
+    /// Changes the quotas of a namespace, or does nothing. Once this has returned, every start on every node of this release is held to them.
+    /// What is taken already is counted; whoever commits meanwhile is counted as well. Repeated, it changes nothing.
+    ///
+    /// - Returns: Whether they stand there now. Otherwise somebody else was faster.
+    func setQuotas(_ change: QuotaChange) async throws(StoreError) -> Bool
+    /// The quotas of namespaces that have any, by their names, with what is taken of them.
+    func quotas() async throws(StoreError) -> [QuotaStanding]
+
     func run(_ id: RunID) async throws(StoreError) -> RunRecord?
     func run(number: Int64) async throws(StoreError) -> RunRecord?
     func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord?

@@ -126,6 +126,10 @@ package final class FaultyStore: Store {
         try await self.change { () throws(StoreError) in try await inner.setNamespace(change) }
     }
 
+    package func setQuotas(_ change: QuotaChange) async throws(StoreError) -> Bool {
+        try await self.change { () throws(StoreError) in try await inner.setQuotas(change) }
+    }
+
     /// Rings twice: a spurious call is allowed.
     package func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) -> OutsideWatch {
         inner.onOutsideDelivery {
@@ -160,6 +164,8 @@ extension FaultyStore {
     package func namespaces() async throws(StoreError) -> [NamespaceRow] { try await inner.namespaces() }
 
     package func namespaceCounts() async throws(StoreError) -> [String: [RunState: Int]] { try await inner.namespaceCounts() }
+
+    package func quotas() async throws(StoreError) -> [QuotaStanding] { try await inner.quotas() }
 
     package func run(_ id: RunID) async throws(StoreError) -> RunRecord? { try await inner.run(id) }
 

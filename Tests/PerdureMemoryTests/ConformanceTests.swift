@@ -31,7 +31,7 @@ struct ConformanceTests {
     @Test(
         "So does one that several nodes share under leases",
         arguments: StoreConformance.checks + StoreConformance.leases + StoreConformance.sharedQueues
-            + StoreConformance.sharedCircuits)
+            + StoreConformance.sharedCircuits + StoreConformance.sharedQuotas)
     func keepsUnderLeases(_ promise: ConformanceCheck) async throws {
         try await promise.run(on: MemoryHarness(.leases(.seconds(10))))
     }

@@ -140,9 +140,9 @@ struct SharingTests {
             return run.creation
         }
         let sizes: [Int64] = [30, 30, 30, 200, 1, 1]
-        let parts = Committer(node: nil, time: nil).parts(of: sizes.map(run))
+        let parts = Committer(node: nil, time: nil, hasQuotas: QuotaNotice()).parts(of: sizes.map(run))
         #expect(parts.map(\.indices) == [0..<2, 2..<3, 3..<4, 4..<6])
-        #expect(Committer(node: nil, time: nil).parts(of: [run(200)]).map(\.indices) == [0..<1])
+        #expect(Committer(node: nil, time: nil, hasQuotas: QuotaNotice()).parts(of: [run(200)]).map(\.indices) == [0..<1])
     }
 
     @Test func `of several engines that open an empty database at once, one makes the store`() async throws {

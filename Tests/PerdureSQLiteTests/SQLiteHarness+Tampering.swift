@@ -30,10 +30,12 @@ extension SQLiteHarness {
         let start = try #require(Schema.version1.range(of: "CREATE TABLE runs"))
         let end = try #require(Schema.version1.range(of: "CREATE TABLE events"))
         try tamper(
+            ["runs_begun", "runs_moved", "events_added", "events_removed", "blobs_added", "blobs_removed"]
+                .map { "DROP TRIGGER \($0)" }.joined(separator: ";"),
             "CREATE TABLE kept AS SELECT * FROM runs", "DROP TABLE runs",
             String(Schema.version1[start.lowerBound..<end.lowerBound]),
             "INSERT INTO runs (\(columns)) SELECT \(columns) FROM kept",
-            "DROP TABLE kept; DROP TABLE schedules; DROP TABLE queues; DROP TABLE places; DROP TABLE queue_keys; DROP TABLE namespaces",
+            "DROP TABLE kept; DROP TABLE schedules; DROP TABLE queues; DROP TABLE places; DROP TABLE queue_keys; DROP TABLE namespaces; DROP TABLE quotas",
             "PRAGMA user_version = 1")
     }
 

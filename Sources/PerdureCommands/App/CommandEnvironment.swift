@@ -77,6 +77,9 @@ package struct CommandEnvironment: Sendable {
         return environment
     }
 
+    /// The namespace that commands are confined to where none is named.
+    var namespace: String? { variables["PERDURE_NAMESPACE"].flatMap { $0.isEmpty ? nil : $0 } }
+
     package var style: Style { Style(isOn: isTerminal && (variables["NO_COLOR"] ?? "").isEmpty && variables["TERM"] != "dumb") }
 
     /// What cannot be printed stops no command in its middle: it is told of at its end.

@@ -31,7 +31,7 @@ package enum CommandStatus: Int32, Error, Sendable, CaseIterable {
         case .runClosed, .runExpired, .runConflict, .approvalClosed, .approvalMismatch, .approvalNotPermitted, .questionClosed,
             .stepNotStuck,
             .keyConflict, .runPaused, .runNotPaused, .runResetting, .resetRefused, .forkRefused,
-            .scheduleConflict, .scheduleBusy, .queueNeedsUpgrade:
+            .scheduleConflict, .scheduleBusy, .queueNeedsUpgrade, .quotaExceeded:
             self = .conflict
         case .usage, .nameInvalid, .labelInvalid, .inputUndecodable, .valueNotEncodable, .payloadTooLarge, .answerInvalid,
             .workflowDuplicate, .stepDuplicate, .cronInvalid, .zoneUnknown, .scheduleInvalid,

@@ -28,11 +28,10 @@ struct QueueListCommand: StoreCommand {
             """)
 
     @OptionGroup var store: StoreOptions
-    @Option(help: "Only queues of this namespace.") var namespace: String?
     @Flag(help: "Print JSON.") var json = false
 
     func run(in environment: CommandEnvironment) async throws {
-        let queues = try await store.withClient(environment) { try await $0.queues(in: namespace) }
+        let queues = try await store.withClient(environment) { try await $0.queues() }
         if json {
             environment.print(json: .array(queues.map(QueueText.json)))
         } else {
@@ -59,7 +58,6 @@ struct QueueSetCommand: StoreCommand {
 
     @OptionGroup var store: StoreOptions
     @Argument(help: "The queue's name.") var name: String
-    @Option(help: "The namespace of the queue.") var namespace = "default"
     @Option(help: "How many runs may have places at once; 0 closes the queue.") var concurrency: Int
     @Option(help: ArgumentHelp("How many of one key.", valueName: "n")) var perKey: Int?
     @Option(help: ArgumentHelp("How many are admitted in a time: 10/s, 5/m, 100/15m.", valueName: "n/duration"))
@@ -81,8 +79,8 @@ struct QueueSetCommand: StoreCommand {
             rate: rate.map { Rate($0.count, per: $0.period, burst: burst ?? 1) })
         let sender = try actor.principal(environment)
         let queue = try await store.withClient(environment) { client in
-            try await client.setQueue(name, limits: limits, in: namespace, by: sender)
-            return try await client.queues(in: namespace).first { $0.name == name }
+            try await client.setQueue(name, limits: limits, by: sender)
+            return try await client.queues(in: client.namespace ?? "default").first { $0.name == name }
         }
         if json {
             environment.print(json: queue.map(QueueText.json) ?? .null)

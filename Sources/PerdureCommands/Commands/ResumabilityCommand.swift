@@ -130,7 +130,7 @@ struct ResumabilityCommand: StoreCommand {
             }
         }
         guard let store else { return (survey.sightings, problems) }
-        let client = try await Client(environment.openStore(store))
+        let client = try await Client(environment.openStore(store), namespace: environment.namespace)
         do {
             let found = try await client.workflowSightings()
             await client.close()

@@ -10,6 +10,8 @@ struct RunCommand: StoreCommand {
             Makes the store if it does not exist, brings back every run that is not closed, and takes in what the other commands send.
             SIGINT and SIGTERM stop it: no new work is begun, and steps that are under way may end.
 
+            It hosts the runs of every namespace, whatever --namespace says: that is where a program of its own starts runs.
+
             A file has one host at a time. On a database this process is one node of as many as are started: each has runs of its own,
             and takes over those of a node that has died.
 
@@ -28,7 +30,7 @@ struct RunCommand: StoreCommand {
 
     func run(in environment: CommandEnvironment) async throws {
         let workflows = try await environment.workflows()
-        var configuration = environment.engine
+        var configuration = store.engine(environment)
         if let archive { configuration.archive = HistoryArchive(archive) }
         let engine = try await Engine(
             store: store.configuration(environment), configuration: configuration, logger: environment.logger

@@ -20,6 +20,7 @@ struct StartCommand: StoreCommand {
               start rotate-secret --input '{"service": "db"}' --key db-2026-11
               start rotate-secret --input @request.json --wait
               start send-mail --input '{"to": "ada"}' --queue mails --queue-key acme
+              start send-mail --namespace shop --input '{"to": "ada"}'
 
             With a key that a run has already, that run is meant, and nothing is started. The exit status is 1 if the run was waited for,
             or hosted by this process, and did not complete; of a run that the key has found closed, only with --wait. With --json: an
@@ -49,7 +50,7 @@ struct StartCommand: StoreCommand {
             options: try StartOptions(
                 key: key, labels: LabelArgument.dictionary(label), deadline: deadline?.duration, queue: place.place),
             sender: try actor.principal(environment), workflows: try await environment.workflows(),
-            configuration: environment.engine)
+            configuration: store.engine(environment))
         try order.check()
         // One more process can always host workflows there. What counts is whether one of those that do will take this run.
         if store.place(environment).isShared, try await isHostedElsewhere(order, environment) {
@@ -58,7 +59,7 @@ struct StartCommand: StoreCommand {
         let engine: Engine
         do {
             engine = try await Engine(
-                store: store.configuration(environment), configuration: environment.engine, logger: environment.logger
+                store: store.configuration(environment), configuration: order.configuration, logger: environment.logger
             ) { order.workflows }
         } catch let error as PerdureError where error.code == .storeLocked {
             return try await startBeside(order, environment)

@@ -10,6 +10,21 @@ struct StoreOptions: ParsableArguments {
             valueName: "path|url"))
     var store: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Only this namespace: nothing of another one is there. Default: $PERDURE_NAMESPACE, or all.", valueName: "name"))
+    var namespace: String?
+
+    /// The namespace that the command is confined to, if it is to one.
+    func confinement(_ environment: CommandEnvironment) -> String? { namespace ?? environment.namespace }
+
+    /// What an engine of this command is made with: what it starts belongs to the namespace.
+    func engine(_ environment: CommandEnvironment) -> EngineConfiguration {
+        var engine = environment.engine
+        if let namespace = confinement(environment) { engine.namespace = namespace }
+        return engine
+    }
+
     private func text(_ environment: CommandEnvironment) -> String {
         store ?? environment.variables["PERDURE_STORE"].flatMap { $0.isEmpty ? nil : $0 } ?? "perdure.db"
     }
@@ -20,7 +35,7 @@ struct StoreOptions: ParsableArguments {
 
     /// Opens the store beside whoever hosts runs on it, and closes it again.
     func withClient<Result>(_ environment: CommandEnvironment, _ body: (Client) async throws -> Result) async throws -> Result {
-        let client = try await Client(configuration(environment))
+        let client = try await Client(configuration(environment), namespace: confinement(environment))
         do {
             let result = try await body(client)
             await client.close()

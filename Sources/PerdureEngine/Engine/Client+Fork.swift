@@ -19,7 +19,7 @@ extension Client {
     ///   - reason: Recorded in the history, for people.
     /// - Returns: The fork. It is durable; any engine that hosts its version takes it on.
     /// - Throws: `PerdureError` with `run_unknown`, `run_expired`, `fork_refused`, `name_invalid` (version or key), `run_conflict` (the key
-    ///   belongs to another run), `store_corrupt` if the history of the source does not hold together.
+    ///   belongs to another run), `quota_exceeded`, `store_corrupt` if the history of the source does not hold together.
     public func fork(
         _ run: RunID, at event: Int64, version: WorkflowVersion? = nil, key: String? = nil, reason: String? = nil,
         by sender: Principal
@@ -54,6 +54,7 @@ extension Client {
                     metadata: [("run", existing.id.description)])
             }
             return existing.id
+        case .refused(.quotaExceeded(let refusal)): throw PerdureError(refusal)
         case let other: throw PerdureError(.storeUnavailable, "The store did not take the fork: \(other)")
         }
     }

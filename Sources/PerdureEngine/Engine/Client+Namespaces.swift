@@ -30,19 +30,22 @@ public struct NamespaceInfo: Sendable, Hashable {
     public var changedBy: Principal?
     /// When that was.
     public var changedAt: Date?
+    /// What it may take and takes; nil if it has no quotas.
+    public var quotas: QuotaInfo?
     /// How many runs there are in each state that any is in, by the state's name. Tombstones count in the state in which they closed.
     public var runs: [String: Int]
 }
 
 // Settings of namespaces, from any process.
 extension Client {
-    /// The namespaces that have runs or for which something is set, by name. Looks at every run.
+    /// The namespaces that have runs, quotas or settings, by name. Looks at every run.
     ///
     /// - Throws: `PerdureError` with the store's code.
     public func namespaces() async throws -> [NamespaceInfo] {
         let (rows, counts) = try await guarded {
             (try await store.namespaces(), try await store.namespaceCounts())
         }
+        let quotas = try await quotas()
         var found: [String: NamespaceInfo] = [:]
         for (name, states) in counts {
             let runs = Dictionary(uniqueKeysWithValues: states.map { ($0.key.rawValue, $0.value) })
@@ -53,7 +56,19 @@ extension Client {
             found[row.name]?.changedBy = row.changedBy
             found[row.name]?.changedAt = row.changedAt.date
         }
+        for (name, info) in quotas { found[name, default: NamespaceInfo(name: name, runs: [:])].quotas = info }
         return found.values.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+    }
+
+    /// What is set for one namespace, without a look at its runs.
+    package func settings(of name: String) async throws -> NamespaceInfo {
+        var info = NamespaceInfo(name: name, runs: [:])
+        if let row = try await guarded({ try await store.namespaces() }).first(where: { $0.name == name }) {
+            info.settings = NamespaceSettings(row.terms)
+            (info.changedBy, info.changedAt) = (row.changedBy, row.changedAt.date)
+        }
+        info.quotas = try await quotas()[name]
+        return info
     }
 
     /// Changes what is set for a namespace. It need not have runs yet. When the call has returned no run expires, and no tombstone goes,
@@ -64,11 +79,12 @@ extension Client {
     ///   - change: Gets what is set, nil if nothing is, and says what is to be: nil has each engine follow its own configuration again. It may
     ///     be called more than once, if others change the same namespace.
     /// - Returns: What is set now.
-    /// - Throws: What `change` throws, and `PerdureError` with `name_invalid`.
+    /// - Throws: What `change` throws, and `PerdureError` with `name_invalid`, or `usage` if the client is confined.
     @discardableResult
     public func changeNamespace(
         _ name: String, by sender: Principal, _ change: (inout NamespaceSettings?) throws -> Void
     ) async throws -> NamespaceSettings? {
+        try requireOperator("change what is set for a namespace")
         guard Name.isIdentifier(name) else {
             throw PerdureError(
                 .nameInvalid,

@@ -48,13 +48,15 @@ extension Client {
     ///
     /// - Parameters:
     ///   - name: 1 to 128 letters, digits, `-`, `_` and `.`.
-    ///   - namespace: The tenant whose runs wait in it.
+    ///   - namespace: The tenant whose runs wait in it. By default the one that the client is confined to, or `default`.
     ///   - sender: Recorded as who set the limits, if that changes them.
     /// - Throws: `PerdureError` with `name_invalid`, `usage` for limits that contradict each other, or `queue_needs_upgrade` if a node of a
     ///   release without queues still uses the store.
     public func setQueue(
-        _ name: String, limits: QueueLimits, in namespace: String = "default", by sender: Principal
+        _ name: String, limits: QueueLimits, in namespace: String? = nil, by sender: Principal
     ) async throws {
+        let namespace = namespace ?? ownNamespace
+        try requireOwn(namespace)
         let queue = try Self.queue(name, namespace)
         if let perKey = limits.perKey, limits.concurrency > 0, perKey > limits.concurrency {
             throw PerdureError(

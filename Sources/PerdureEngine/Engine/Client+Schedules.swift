@@ -12,7 +12,7 @@ extension Client {
     ///
     /// - Parameters:
     ///   - id: Its name: 1 to 128 letters, digits, `-`, `_` and `.`.
-    ///   - namespace: The tenant whose runs it starts.
+    ///   - namespace: The tenant whose runs it starts. By default the one that the client is confined to, or `default`.
     ///   - sender: Recorded as who made it. Whoever has set at last what a schedule starts may not approve actions of the runs that time starts.
     /// - Returns: Whether this call made it.
     /// - Throws: `PerdureError` with `name_invalid`, `label_invalid`, `input_undecodable`, `payload_too_large`, `schedule_invalid`,
@@ -20,10 +20,11 @@ extension Client {
     ///   `schedule_conflict` if there is one of this name that says something else: use `changeSchedule`.
     @discardableResult
     public func schedule(
-        _ id: String, _ schedule: Schedule, in namespace: String = "default", by sender: Principal
+        _ id: String, _ schedule: Schedule, in namespace: String? = nil, by sender: Principal
     ) async throws -> Bool {
-        let key = try Self.key(id, namespace), wanted = try schedule.checked()
-        try await requireQueue(wanted.queue, in: namespace)
+        let key = try key(id, namespace), wanted = try schedule.checked()
+        try requireOwn(key.namespace)
+        try await requireQueue(wanted.queue, in: key.namespace)
         return try await edit(key) { found, now in
             if let found {
                 guard found.schedule == wanted else {
@@ -45,10 +46,10 @@ extension Client {
     ///
     /// - Throws: `PerdureError` as `schedule` does, with `schedule_unknown` in place of `schedule_conflict`.
     public func changeSchedule(
-        _ id: String, to schedule: Schedule, in namespace: String = "default", by sender: Principal
+        _ id: String, to schedule: Schedule, in namespace: String? = nil, by sender: Principal
     ) async throws {
-        let key = try Self.key(id, namespace), wanted = try schedule.checked()
-        try await requireQueue(wanted.queue, in: namespace)
+        let key = try key(id, namespace), wanted = try schedule.checked()
+        try await requireQueue(wanted.queue, in: key.namespace)
         try await editKnown(key) { document, now in
             if document.schedule == wanted { return .nothing(()) }
             document.counts.missed +=
@@ -68,8 +69,8 @@ extension Client {
     /// Removes a schedule. Its runs go on; what waits does not start.
     ///
     /// - Throws: `PerdureError` with `schedule_unknown`.
-    public func removeSchedule(_ id: String, in namespace: String = "default") async throws {
-        try await editKnown(try Self.key(id, namespace)) { _, _ in .remove(()) }
+    public func removeSchedule(_ id: String, in namespace: String? = nil) async throws {
+        try await editKnown(try key(id, namespace)) { _, _ in .remove(()) }
     }
 
     /// Has a schedule start nothing until it is resumed. Runs that are open go on. Paused again, it keeps the first note.
@@ -77,12 +78,12 @@ extension Client {
     /// - Parameter note: Why; shown with the schedule. At most 1,000 bytes.
     /// - Throws: `PerdureError` with `schedule_unknown` or `schedule_invalid` (the note).
     public func pauseSchedule(
-        _ id: String, note: String, in namespace: String = "default", by sender: Principal
+        _ id: String, note: String, in namespace: String? = nil, by sender: Principal
     ) async throws {
         guard note.utf8.count <= 1_000, !note.utf8.contains(0) else {
             throw PerdureError(.scheduleInvalid, "The note on a pause may have 1,000 bytes at most, and no NUL.")
         }
-        let key = try Self.key(id, namespace)
+        let key = try key(id, namespace)
         try await editKnown(key) { document, now in
             if document.pause != nil { return .nothing(()) }
             document.pause = .init(note: note, act: .init(by: sender, at: now))
@@ -93,8 +94,8 @@ extension Client {
     /// Ends a pause. Due times that came during it are passed over; `backfill` starts their runs.
     ///
     /// - Throws: `PerdureError` with `schedule_unknown`.
-    public func resumeSchedule(_ id: String, in namespace: String = "default", by sender: Principal) async throws {
-        let key = try Self.key(id, namespace)
+    public func resumeSchedule(_ id: String, in namespace: String? = nil, by sender: Principal) async throws {
+        let key = try key(id, namespace)
         try await editKnown(key) { document, now in
             if document.pause == nil { return .nothing(()) }
             document.pause = nil
@@ -111,9 +112,9 @@ extension Client {
     ///   version is named. With `store_unavailable` it is not known whether the run was started.
     @discardableResult
     public func triggerSchedule(
-        _ id: String, overlapping: Bool = false, in namespace: String = "default", by sender: Principal
+        _ id: String, overlapping: Bool = false, in namespace: String? = nil, by sender: Principal
     ) async throws -> RunID {
-        let key = try Self.key(id, namespace)
+        let key = try key(id, namespace)
         let hosted = try await guarded { try await store.livingNodes() }.flatMap(\.hosted)
         return try await editKnown(key) { document, now in
             guard let version = document.version(hosted: hosted) else {
@@ -150,9 +151,9 @@ extension Client {
     ///     due times that come meanwhile find an open run.
     /// - Throws: `PerdureError` with `schedule_unknown`, or `schedule_invalid` if there are too many due times or backfills.
     public func backfillSchedule(
-        _ id: String, from: Date, to: Date, overlapping: Bool = false, in namespace: String = "default", by sender: Principal
+        _ id: String, from: Date, to: Date, overlapping: Bool = false, in namespace: String? = nil, by sender: Principal
     ) async throws {
-        let key = try Self.key(id, namespace)
+        let key = try key(id, namespace)
         try await editKnown(key) { document, now in
             let end = min(Timestamp(to), now)
             let start = Timestamp(from) - .microseconds(1)
@@ -175,9 +176,9 @@ extension Client {
     ///
     /// - Throws: As `backfillSchedule`.
     public func dueTimes(
-        ofSchedule id: String, from: Date, to: Date, in namespace: String = "default"
+        ofSchedule id: String, from: Date, to: Date, in namespace: String? = nil
     ) async throws -> [(due: Date, run: RunID?)] {
-        let key = try Self.key(id, namespace)
+        let key = try key(id, namespace)
         let schedule = try await document(key).schedule
         var times: [(due: Date, run: RunID?)] = [], last = Timestamp(from) - .microseconds(1)
         while let due = schedule.spec.next(after: last), due <= Timestamp(to) {
@@ -199,8 +200,8 @@ extension Client {
     /// A schedule as it stands.
     ///
     /// - Throws: `PerdureError` with `schedule_unknown`.
-    public func schedule(_ id: String, in namespace: String = "default") async throws -> ScheduleInfo {
-        let key = try Self.key(id, namespace)
+    public func schedule(_ id: String, in namespace: String? = nil) async throws -> ScheduleInfo {
+        let key = try key(id, namespace)
         return ScheduleInfo(key, try await document(key))
     }
 
@@ -224,7 +225,8 @@ extension Client {
         case remove(Answer)
     }
 
-    private static func key(_ id: String, _ namespace: String) throws -> ScheduleKey {
+    private func key(_ id: String, _ namespace: String?) throws -> ScheduleKey {
+        let namespace = namespace ?? ownNamespace
         for name in [id, namespace] where !Name.isIdentifier(name) {
             throw PerdureError(
                 .nameInvalid,
@@ -296,6 +298,7 @@ extension Client {
                 // Taken, perhaps, if its answer was lost: the schedule may have moved on since.
                 if let started, try await guarded({ try await store.run(started) }) != nil { return answer }
             case .refused(.queueUnknown(let name)): throw PerdureError(queueUnknown: name)
+            case .refused(.quotaExceeded(let refusal)): throw PerdureError(refusal)
             case let other:
                 throw PerdureError(.storeUnavailable, "The store did not take the schedule: \(other). Nothing was changed.")
             }

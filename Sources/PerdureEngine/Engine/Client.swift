@@ -12,6 +12,8 @@ public import PerdureStore
 /// A call whose task is cancelled goes on to its end, unless it waits or does many things: those say so.
 public struct Client: Sendable {
     package let store: any Store
+    /// The one namespace that it sees, if it is confined to one.
+    public let namespace: String?
     /// Where messages go in: the store itself, or the engine's journal.
     let deliver: @Sendable (CommitItem) async throws -> CommitResult
     /// Told of runs by the engine that this client belongs to, if it does.
@@ -26,27 +28,40 @@ public struct Client: Sendable {
     /// Opens a store beside the engine that may be using it.
     ///
     /// - Throws: `PerdureError` whose code says why the store cannot be used, such as `store_missing` or `store_not_ours`.
-    public init(_ configuration: StoreConfiguration) async throws {
+    ///
+    /// - Parameter namespace: If given, the client is confined to it, see `confined(to:)`.
+    public init(_ configuration: StoreConfiguration, namespace: String? = nil) async throws {
+        if let namespace { try Self.require(namespace: namespace) }
         do {
             let store = try await configuration.open(.client)
-            self.init(store: store) { item in try await Self.commit(item, to: store) }
+            self.init(store: store, namespace: namespace) { item in try await Self.commit(item, to: store) }
         } catch let error as StoreError {
             throw error.publicError
         }
     }
 
     init(
-        store: any Store, waiters: RunWaiters? = nil,
+        store: any Store, namespace: String? = nil, waiters: RunWaiters? = nil,
         random: @escaping @Sendable () -> UInt64 = { .random(in: .min ... .max) }, build: String? = nil,
         onQueueChange: @escaping @Sendable () -> Void = {},
         deliver: @escaping @Sendable (CommitItem) async throws -> CommitResult
     ) {
-        self.store = store
+        self.store = namespace.map { ConfinedStore(store, to: $0) } ?? store
+        self.namespace = namespace
         self.waiters = waiters
         self.random = random
         self.build = build
         self.onQueueChange = onQueueChange
-        self.deliver = deliver
+        guard let namespace else {
+            self.deliver = deliver
+            return
+        }
+        self.deliver = { item in
+            switch ConfinedStore.confine(item, to: namespace) {
+            case .success(let confined): try await deliver(confined)
+            case .failure(let refusal): .refused(.invalid(refusal.reason))
+            }
+        }
     }
 
     /// Writes straight into the store.

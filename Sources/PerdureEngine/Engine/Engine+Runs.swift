@@ -24,7 +24,7 @@ extension Engine {
     ///     begins at once. The time that it waits there counts for its deadline.
     ///   - sender: Who starts it; recorded, and kept from approving the run's actions.
     /// - Returns: A handle to the run; `isNew` says whether this call started it.
-    /// - Throws: `PerdureError` with `workflow_unknown`, `name_invalid` (the key, or the place in a queue), `label_invalid`, `queue_unknown`,
+    /// - Throws: `PerdureError` with `workflow_unknown`, `name_invalid` (the key, or the place in a queue), `label_invalid`, `queue_unknown`, `quota_exceeded`,
     ///   `run_conflict` (the key was used with another input), `payload_too_large`, `value_not_encodable` or `engine_stopped`. With `store_unavailable` it is not known whether
     ///   the run was started: repeat the call with the same key.
     public func start<W: Workflow>(

@@ -77,7 +77,7 @@ extension Engine {
         if rows.isEmpty { return nil }
         let hosted = try await hostedAnywhere()
         var left = rows, taken: [ScheduleKey: [Timestamp: RunID]] = [:], pause: Duration?
-        var unknownQueues: [ScheduleKey: String] = [:]
+        var troubles: [ScheduleKey: StartTrouble] = [:], single: Set<ScheduleKey> = []
         for attempt in 0...Self.tries {
             var turns: [(row: ScheduleRow, turn: ScheduleTurn, change: ScheduleChange)] = []
             for row in left {
@@ -89,8 +89,9 @@ extension Engine {
                 turn.taken = taken[row.key] ?? [:]
                 // As far as it is known which due times have runs, nothing is in the way any more.
                 turn.startsNothing = attempt == Self.tries
+                if single.contains(row.key) { turn.startLimit = 1 }
                 turn.closed = try await store.closed(document.open + turn.taken.map { .init(run: $0.value, due: $0.key) })
-                let change = change(of: row, &turn, document, hosted, unknownQueue: unknownQueues[row.key])
+                let change = change(of: row, &turn, document, hosted, troubles[row.key])
                 turns.append((row, turn, change))
             }
             if turns.isEmpty { return pause }
@@ -105,7 +106,11 @@ extension Engine {
                     left.append(row)
                 case .refused(.conflict): pause = .seconds(1)
                 case .refused(.queueUnknown(let name)):
-                    unknownQueues[row.key] = name
+                    troubles[row.key] = StartTrouble(queueUnknown: name)
+                    left.append(row)
+                case .refused(.quotaExceeded(let refusal)):
+                    // For one of them there may be room.
+                    if turn.starts.count == 1 { troubles[row.key] = StartTrouble(refusal) } else { single.insert(row.key) }
                     left.append(row)
                 default:
                     pause = pause ?? .seconds(60)
@@ -133,19 +138,20 @@ extension Engine {
 
     private func change(
         of row: ScheduleRow, _ turn: inout ScheduleTurn, _ document: ScheduleDocument, _ hosted: [ClaimRequest.Hosted],
-        unknownQueue: String?
+        _ known: StartTrouble?
     ) -> ScheduleChange {
         turn.run()
         let version = document.version(hosted: hosted)
-        var trouble = unknownQueue.map { "There is no queue '\($0)' in this namespace." }
+        var trouble = known
         if version == nil {
-            trouble = "No living node hosts workflow '\(document.schedule.workflow)', and the schedule names no version."
+            trouble = StartTrouble(
+                "No living node hosts workflow '\(document.schedule.workflow)', and the schedule names no version.")
         }
         if let trouble, !turn.starts.isEmpty {
             // Nothing is decided: the due times come again when there is somebody, or something.
             var waiting = document
-            waiting.trouble = trouble
-            waiting.due = turn.now + .seconds(30)
+            waiting.trouble = trouble.text
+            waiting.due = turn.now + trouble.pause
             turn = ScheduleTurn(waiting, key: row.key, now: turn.now, makeID: turn.makeID)
         } else if !turn.starts.isEmpty {
             turn.document.lastVersion = version
@@ -196,6 +202,24 @@ extension Engine {
     private func hostedAnywhere() async throws(StoreError) -> [ClaimRequest.Hosted] {
         let own = registry.all.map { ClaimRequest.Hosted(workflow: $0.name, version: $0.version.description) }
         return own + (try await store.livingNodes().flatMap(\.hosted))
+    }
+}
+
+/// Why a schedule starts nothing for now, though it is due.
+private struct StartTrouble {
+    let text: String
+    /// After how long to try again.
+    let pause: Duration
+
+    init(_ text: String, pause: Duration = .seconds(30)) {
+        self.text = text
+        self.pause = pause
+    }
+
+    init(queueUnknown name: String) { self.init("There is no queue '\(name)' in this namespace.") }
+
+    init(_ refusal: QuotaRefusal) {
+        self.init("A quota is used up: \(refusal).", pause: min(refusal.wait ?? .seconds(30), .seconds(30)))
     }
 }
 

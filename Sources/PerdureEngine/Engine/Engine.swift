@@ -18,8 +18,11 @@ import Synchronization
 public final class Engine: Service {
     /// What the engine was made with.
     public let configuration: EngineConfiguration
-    /// Looks at runs and sends them messages; what is sent through it reaches runs of this engine at once.
+    /// Looks at runs of every namespace and sends them messages; what is sent through it reaches runs of this engine at once. For one
+    /// tenant there is `Client.confined(to:)`.
     public let client: Client
+    /// The same for the engine's own namespace.
+    let tenant: Client
 
     package let node: NodeID
     package let build: String
@@ -127,6 +130,7 @@ public final class Engine: Service {
         self.waiters = waiters
         client = Self.client(
             of: self.store, waiters, bell, schedules, admissions, journal, random: configuration.random, build: build)
+        tenant = try client.confined(to: configuration.namespace)
         self.store.onOutsideDelivery {
             for one in [bell, admissions.bell] { one.ring() }
             resources.ringOutside()

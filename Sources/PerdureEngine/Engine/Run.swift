@@ -64,11 +64,11 @@ public struct Run<Output: Codable & Sendable>: Sendable {
 }
 
 extension Engine {
-    /// The run with this id, as a handle with the type of its result; `nil` if the store has no such run.
+    /// The run with this id, as a handle with the type of its result; `nil` if there is no such run in the engine's namespace.
     ///
     /// - Throws: `PerdureError` with `usage` if it is a run of another workflow.
     public func find<W: Workflow>(_ type: W.Type, id: RunID) async throws -> Run<W.Output>? {
-        guard let record = try await client.guarded({ try await store.run(id) }) else { return nil }
+        guard let record = try await client.guarded({ try await tenant.store.run(id) }) else { return nil }
         guard record.workflow == W.name else {
             throw PerdureError(
                 .usage, "Run \(id) is a run of workflow '\(record.workflow)', not of '\(W.name)'.", metadata: [("run", "\(id)")])

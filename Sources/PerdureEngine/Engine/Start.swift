@@ -33,6 +33,7 @@ extension CommitResult {
             }
             return (existing, false)
         case .refused(.queueUnknown(let name)): throw PerdureError(queueUnknown: name)
+        case .refused(.quotaExceeded(let refusal)): throw PerdureError(refusal)
         case .refused(let refusal):
             throw PerdureError(
                 .storeUnavailable, "The store refused the run: \(refusal). Nothing was started; change it, or try again.")
@@ -47,7 +48,7 @@ extension CommitResult {
 extension Client {
     /// Writes the run into the store, beside the engine that takes it on at once, or finds the one that has the key.
     ///
-    /// - Throws: `PerdureError` with `run_conflict`, `queue_unknown` or the store's code.
+    /// - Throws: `PerdureError` with `run_conflict`, `queue_unknown`, `quota_exceeded` or the store's code.
     package func place(
         _ workflow: RegisteredWorkflow, _ input: Payload, _ options: StartOptions, _ configuration: EngineConfiguration,
         by sender: Principal

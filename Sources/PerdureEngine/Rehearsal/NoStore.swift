@@ -36,6 +36,8 @@ struct NoStore: Store {
     func setNamespace(_ change: NamespaceChange) async throws(StoreError) -> Bool { try none() }
     func namespaces() async throws(StoreError) -> [NamespaceRow] { try none() }
     func namespaceCounts() async throws(StoreError) -> [String: [RunState: Int]] { try none() }
+    func setQuotas(_ change: QuotaChange) async throws(StoreError) -> Bool { try none() }
+    func quotas() async throws(StoreError) -> [QuotaStanding] { try none() }
     func run(_ id: RunID) async throws(StoreError) -> RunRecord? { try none() }
     func run(number: Int64) async throws(StoreError) -> RunRecord? { try none() }
     func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord? { try none() }

@@ -25,6 +25,8 @@ struct ScheduleTurn {
     var taken: [Timestamp: RunID] = [:]
     /// Only what is known to have a run already is decided.
     var startsNothing = false
+    /// How many runs one commit may start.
+    var startLimit = 10
     /// The id of the next run.
     let makeID: () -> RunID
 
@@ -34,8 +36,8 @@ struct ScheduleTurn {
     private(set) var cancels: [ScheduleDocument.Open] = []
     private var isUnfinished = false
 
-    /// What one commit may start, and how many due times are looked at for it.
-    private static let startLimit = 10, lookLimit = 1_000, missLimit: Int64 = 2_000
+    /// How many due times are looked at for one commit.
+    private static let lookLimit = 1_000, missLimit: Int64 = 2_000
     /// How many runs are remembered where they do not matter for what is started.
     private static let allowedLimit = 10
 
@@ -111,7 +113,7 @@ struct ScheduleTurn {
         while let due = schedule.spec.next(after: document.cursor) {
             let time = schedule.fireTime(of: due, key)
             guard time <= now else { return }
-            guard looked < Self.lookLimit, starts.count < Self.startLimit, !startsNothing || taken[due] != nil else {
+            guard looked < Self.lookLimit, starts.count < startLimit, !startsNothing || taken[due] != nil else {
                 isUnfinished = true
                 return
             }
@@ -159,7 +161,7 @@ struct ScheduleTurn {
                 document.backfills.removeFirst()
                 continue
             }
-            guard starts.count < Self.startLimit, !startsNothing || taken[due] != nil else {
+            guard starts.count < startLimit, !startsNothing || taken[due] != nil else {
                 isUnfinished = true
                 return
             }

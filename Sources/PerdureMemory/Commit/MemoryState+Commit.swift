@@ -10,7 +10,7 @@ extension MemoryState {
     mutating func commit(_ items: [CommitItem], by node: NodeID?, now: Timestamp) -> [CommitResult] {
         items.map { item in
             switch item {
-            case .create(let run): create(run, by: node)
+            case .create(let run): create(run, by: node, now: now)
             case .advance(let advance): self.advance(advance, by: node, now: now)
             case .deliver(let delivery): deliver(delivery, now: now)
             case .beat(let heartbeat): beat(heartbeat, by: node, now: now)
@@ -21,7 +21,7 @@ extension MemoryState {
 
     // MARK: New runs
 
-    mutating func create(_ run: NewRun, by node: NodeID?) -> CommitResult {
+    mutating func create(_ run: NewRun, by node: NodeID?, now: Timestamp) -> CommitResult {
         guard let first = run.events.first, first.seq == 1, run.events.isGapless else {
             return .refused(.invalid("a new run needs its first event, and the others in sequence"))
         }
@@ -29,7 +29,7 @@ extension MemoryState {
         guard run.record.owner == nil || run.record.owner == node else { return .refused(.conflict) }
         if let flaw = flaw(of: run) { return .refused(.invalid(flaw)) }
         if let existing = existing(run.record, first: first) { return existing }
-        if let refusal = refusal(ofPlaceOf: run) { return .refused(refusal) }
+        if let refusal = refusal(ofPlaceOf: run) ?? takeQuota(for: [run], now: now) { return .refused(refusal) }
         return .created(insert(run))
     }
 

@@ -16,6 +16,9 @@ extension MemoryState {
             return forward(delivery, alongChainOf: delivery.run, now: now) ?? .refused(.runUnknown)
         }
         let id = ByteText(delivery.id), record = runs[index].record
+        guard delivery.reaches(record.namespace) else { return .refused(.runUnknown) }
+        var delivery = delivery
+        delivery.within = nil
         let wake = runs[index].wake(by: delivery.kind, name: delivery.name)
         // Of a terminated run something may still be in doubt.
         if record.tombstone != nil || (record.state.isFinal && wake == .nobody) {

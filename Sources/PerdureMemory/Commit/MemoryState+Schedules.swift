@@ -21,6 +21,7 @@ extension MemoryState {
             }
             if let refusal = refusal(ofPlaceOf: start) { return .refused(refusal) }
         }
+        if let refusal = takeQuota(for: change.starts, now: now) { return .refused(refusal) }
         put(change.row, at: change.key)
         for start in change.starts { insert(start) }
         // What is addressed to a run that is gone has nobody to be told to.

@@ -43,6 +43,8 @@ struct MemoryState: Sendable {
 
     /// Those that are open.
     var circuits: [CircuitName: CircuitRow] = [:]
+    /// Of namespaces that have any.
+    var quotas: [String: MemoryQuota] = [:]
 
     var openRequests = OrderedIndex<OpenPlace>()
     var lastRequest: Int64 = 0

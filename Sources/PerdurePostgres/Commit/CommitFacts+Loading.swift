@@ -27,7 +27,8 @@ extension CommitFacts {
     private static let present = SQL(
         """
         SELECT \(StoreClock.now("$1")), EXISTS (
-            SELECT 1 FROM perdure.nodes WHERE id = $2::text AND ended_at IS NULL FOR KEY SHARE)
+            SELECT 1 FROM perdure.nodes WHERE id = $2::text AND ended_at IS NULL FOR KEY SHARE),
+            EXISTS (SELECT 1 FROM perdure.quotas)
         """)
     private static let lockedRuns = SQL(
         """
@@ -76,16 +77,22 @@ extension CommitFacts {
     /// - Parameters:
     ///   - node: the one of this process; nil in a client.
     ///   - time: the store's time, where it is not the server's.
-    convenience init(for wishes: CommitWishes, node: NodeID?, time: Timestamp?, _ session: Session) throws {
+    ///   - hasQuotas: Whether quotas have to be held. Whoever starts a run and finds that it is otherwise begins anew.
+    convenience init(
+        for wishes: CommitWishes, node: NodeID?, time: Timestamp?, _ hasQuotas: QuotaNotice, _ session: Session
+    ) throws {
         self.init()
+        let holdsQuotas = hasQuotas.isSet
         let locked = try Self.meant(by: wishes, session).sorted()
         let keys = wishes.keys.columns
         try session.pipeline { pipe in
+            if holdsQuotas { try holdQuotas(of: wishes.starting, pipe) }
             if !locked.isEmpty { try pipe.execute(Self.lock, locked) }
             try pipe.all(Self.present, time, node) { [self] row in
                 // The clock is read once for all items.
                 now = try row.time(0)
                 if let node, try row.bool(1) { self.node = node }
+                hasQuotas.set(try row.bool(2))
             }
             try lockSchedules(wishes.schedules, pipe)
             try readQueues(wishes.queues, pipe)
@@ -113,6 +120,7 @@ extension CommitFacts {
                 }
             }
         }
+        if !holdsQuotas, hasQuotas.isSet, !wishes.starting.isEmpty { throw Overtaken() }
         try session.pipeline { pipe in
             try readUnread(of: wishes, pipe)
             try readPlaces(of: wishes.moved, pipe)

@@ -22,6 +22,8 @@ final class CommitFacts {
     var schedules: [ScheduleKey: ScheduleRow] = [:]
     /// The numbers of the queues in which runs are to begin. They are never removed.
     var queues: [QueueKey: Int64] = [:]
+    /// Of the namespaces in which somebody starts runs; held, so that nobody else starts any there meanwhile.
+    var quotas: [String: QuotaUse] = [:]
     /// Those that were there before this commit.
     var storedSchedules: Set<ScheduleKey> = []
     /// Numbers for runs that are made.

@@ -9,6 +9,7 @@ extension CommitGroup {
             // The first run of a chain may be gone long before the last one.
             return try forward(delivery, alongChainOf: delivery.run) ?? .refused(.runUnknown)
         }
+        guard delivery.reaches(target.record.namespace) else { return .refused(.runUnknown) }
         let record = target.record, wake = target.wake(by: delivery.kind, name: delivery.name)
         let place = DeliveryPlace(run: number, id: delivery.id)
         let isExpired = record.tombstone != nil

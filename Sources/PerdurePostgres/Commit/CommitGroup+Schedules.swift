@@ -25,6 +25,10 @@ extension CommitGroup {
                 return .refused(.queueUnknown(place.name))
             }
         }
+        if !change.starts.isEmpty, var use = facts.quotas[change.key.namespace] {
+            if let refusal = use.take(change.starts, now: facts.now) { return .refused(.quotaExceeded(refusal)) }
+            facts.quotas[change.key.namespace] = use
+        }
         facts.schedules[change.key] = change.row
         writes.changeSchedule(change.key)
         for start in change.starts {

@@ -18,7 +18,7 @@ final class CommitGroup {
 
     func apply(_ item: CommitItem) throws -> CommitResult {
         switch item {
-        case .create(let run): try create(run)
+        case .create(let run): try start(run)
         case .advance(let advance): try self.advance(advance)
         case .deliver(let delivery): try deliver(delivery)
         case .beat(let heartbeat): beat(heartbeat)
@@ -27,6 +27,18 @@ final class CommitGroup {
     }
 
     // MARK: New runs
+
+    /// Makes a run that somebody starts, if the quotas of its namespace leave room for it. One that was made before is only found.
+    private func start(_ run: NewRun) throws -> CommitResult {
+        let record = run.record
+        guard var use = facts.quotas[record.namespace], facts.numbers[record.id] == nil else { return try create(run) }
+        let key = record.key.map { WorkflowKey(namespace: record.namespace, workflow: record.workflow, key: $0) }
+        if let key, facts.keyed[key] != nil { return try create(run) }
+        if let refusal = use.take([run], now: facts.now) { return .refused(.quotaExceeded(refusal)) }
+        let result = try create(run)
+        if case .created = result { facts.quotas[record.namespace] = use }
+        return result
+    }
 
     /// - Parameter queue: that of the run that it continues, whose place it takes over.
     func create(_ run: NewRun, inheriting queue: Int64? = nil) throws -> CommitResult {

@@ -20,6 +20,8 @@ struct CommitWishes {
     private(set) var settled: Set<BusinessKey> = []
     private(set) var schedules: Set<ScheduleKey> = []
     private(set) var queues: Set<QueueKey> = []
+    /// The namespaces in which somebody starts runs, which quotas may refuse.
+    private(set) var starting: Set<String> = []
     private(set) var creations = 0
     /// Whether a run is advanced twice: what it has read then depends on what becomes of the first.
     private(set) var isEntangled = false
@@ -27,13 +29,18 @@ struct CommitWishes {
     init(_ items: some Sequence<CommitItem>) {
         for item in items {
             switch item {
-            case .create(let run): add(run)
+            case .create(let run):
+                starting.insert(run.record.namespace)
+                add(run)
             case .advance(let advance): add(advance)
             case .deliver(let delivery): add(delivery)
             case .beat(let heartbeat): advanced.insert(heartbeat.run)
             case .schedule(let change):
                 schedules.insert(change.key)
-                for start in change.starts { add(start) }
+                for start in change.starts {
+                    starting.insert(start.record.namespace)
+                    add(start)
+                }
                 for delivery in change.deliveries { add(delivery) }
             }
         }

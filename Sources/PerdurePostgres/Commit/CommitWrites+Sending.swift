@@ -115,6 +115,7 @@ extension CommitWrites {
         try sendKeys(facts, pipe)
         try sendSchedules(facts, pipe)
         if !places.isEmpty { try places.send(pipe) }
+        try facts.sendQuotas(pipe)
     }
 
     /// A key that is handed on is given up before it is taken.

@@ -19,7 +19,7 @@ extension PostgresStore {
         return answer.results
     }
 
-    var committer: Committer { Committer(node: isEngine ? node : nil, time: options.clock?()) }
+    var committer: Committer { Committer(node: isEngine ? node : nil, time: options.clock?(), hasQuotas: hasQuotas) }
 }
 
 struct CommitAnswer: Sendable {
@@ -33,6 +33,7 @@ struct Committer: Sendable {
     let node: NodeID?
     /// The store's time, where it is not the server's.
     let time: Timestamp?
+    let hasQuotas: QuotaNotice
 
     func commit(_ items: [CommitItem], _ session: Session) throws -> CommitAnswer {
         var answer = CommitAnswer()
@@ -92,7 +93,7 @@ struct Committer: Sendable {
         if wishes.isEntangled, items.count > 1 { throw Entangled() }
         return try session.untilNotOvertaken {
             try session.transaction {
-                let group = CommitGroup(try CommitFacts(for: wishes, node: node, time: time, session), session)
+                let group = CommitGroup(try CommitFacts(for: wishes, node: node, time: time, hasQuotas, session), session)
                 let results = try items.map { try group.apply($0) }
                 try session.pipeline { pipe in
                     try group.writes.send(group.facts, pipe)
@@ -153,10 +154,6 @@ extension CommitItem {
                 + change.deliveries.reduce(0) { $0 + $1.valueSize }
         }
     }
-}
-
-extension [Event] {
-    fileprivate var valueSize: Int64 { reduce(0) { $0 + ($1.input?.size ?? 0) + ($1.output?.size ?? 0) } }
 }
 
 extension Delivery {

@@ -6,7 +6,7 @@ extension PostgresStore {
             // One view for all checks, or a commit between two of them would look like a disagreement.
             try session.snapshot {
                 try Audit.checks.flatMap { check in try session.all(check) { try $0.text(0) } } + Self.scheduleBreaches(session)
-                    + Self.namespaceBreaches(session)
+                    + Self.namespaceBreaches(session) + Self.quotaBreaches(session)
             }
         }
     }

@@ -115,7 +115,7 @@ extension Committer {
         try session.run(Self.recording, changesNothing: true)
         _ = try session.exists(Self.lock, advance.run)
         let wishes = CommitWishes([.advance(advance)])
-        let group = CommitGroup(try CommitFacts(for: wishes, node: node, time: time, session), session)
+        let group = CommitGroup(try CommitFacts(for: wishes, node: node, time: time, hasQuotas, session), session)
         guard let run = group.facts.runs[advance.run] else { return false }
         return try group.wasApplied(advance, run)
     }
@@ -146,7 +146,7 @@ extension Committer {
     private func record(_ advance: RunAdvance, _ session: Session) throws -> TransactionAnswer {
         try session.run(Self.recording, changesNothing: true)
         let wishes = CommitWishes([.advance(advance)])
-        let group = CommitGroup(try CommitFacts(for: wishes, node: node, time: time, session), session)
+        let group = CommitGroup(try CommitFacts(for: wishes, node: node, time: time, hasQuotas, session), session)
         if case .refused(let refusal) = try group.apply(.advance(advance)) { throw Ended(result: .refused(refusal)) }
         try session.pipeline { pipe in
             try group.writes.send(group.facts, pipe)

@@ -12,6 +12,20 @@ extension CommitGroup {
         ON CONFLICT DO NOTHING
         """)
 
+    /// Makes a run that somebody starts, if the quotas of its namespace leave room for it. One that was made before is only found.
+    func begin(_ run: NewRun, _ session: Session) throws -> CommitResult {
+        let record = run.record
+        guard var use = try session.quotaUse(of: record.namespace), let first = run.events.first else {
+            return try create(run, session)
+        }
+        let found = try existing(record, first: first, session)
+        guard case .refused(.conflict) = found else { return found }
+        if let refusal = use.take([run], now: now) { return .refused(.quotaExceeded(refusal)) }
+        let result = try create(run, session)
+        if case .created = result { try session.keep(use) }
+        return result
+    }
+
     /// - Parameter queue: that of the run that it continues, whose place it takes over.
     func create(_ run: NewRun, _ session: Session, inheriting queue: Int64? = nil) throws -> CommitResult {
         guard let first = run.events.first, first.seq == 1, Session.areInSequence(run.events) else {

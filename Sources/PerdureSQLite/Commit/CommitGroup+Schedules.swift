@@ -34,6 +34,10 @@ extension CommitGroup {
                 return .refused(.queueUnknown(place.name))
             }
         }
+        if !change.starts.isEmpty, var use = try session.quotaUse(of: key.namespace) {
+            if let refusal = use.take(change.starts, now: now) { return .refused(.quotaExceeded(refusal)) }
+            try session.keep(use)
+        }
         if let row = change.row {
             try session.execute(Self.put, key.namespace, key.id, row.version, row.dueAt, row.document)
         } else {

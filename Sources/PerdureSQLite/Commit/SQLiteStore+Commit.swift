@@ -82,7 +82,7 @@ struct CommitGroup: Sendable {
 
     private func apply(_ item: CommitItem, _ session: Session) throws -> CommitResult {
         switch item {
-        case .create(let run): try create(run, session)
+        case .create(let run): try begin(run, session)
         case .advance(let advance): try self.advance(advance, session)
         case .deliver(let delivery): try session.deliver(delivery, now: now)
         case .beat(let heartbeat): try session.beat(heartbeat, node: isEngine ? node : nil, now: now)

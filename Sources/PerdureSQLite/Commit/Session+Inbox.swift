@@ -4,7 +4,7 @@ internal import PerdureStore
 
 extension Session {
     private static let target = SQL(
-        "SELECT number, expired_at IS NOT NULL, state, needs_retry, workflow, version, is_admitted, successor, origin FROM runs WHERE id = ?1"
+        "SELECT number, expired_at IS NOT NULL, state, needs_retry, workflow, version, is_admitted, successor, origin, namespace FROM runs WHERE id = ?1"
     )
     private static let insertDelivery = SQL(
         """
@@ -39,13 +39,14 @@ extension Session {
         let target = try first(Self.target, delivery.run.description) { row in
             (
                 run: try row.integer(0), isExpired: try row.integer(1) == 1, place: try WakePlace(row, from: 2),
-                chain: try row.isNull(7) ? nil : row.optionalText(8) ?? delivery.run.description
+                chain: try row.isNull(7) ? nil : row.optionalText(8) ?? delivery.run.description, namespace: try row.text(9)
             )
         }
-        guard let (run, isExpired, place, chain) = target else {
+        guard let (run, isExpired, place, chain, namespace) = target else {
             // The first run of a chain may be gone long before the last one.
             return try forward(delivery, alongChainOf: delivery.run, now: now) ?? .refused(.runUnknown)
         }
+        guard delivery.reaches(namespace) else { return .refused(.runUnknown) }
         let wake = place.wake(by: delivery.kind, name: delivery.name)
         // Of a terminated run something may still be in doubt.
         if isExpired || (place.state.isFinal && wake == .nobody) {

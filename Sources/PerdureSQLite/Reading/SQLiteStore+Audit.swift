@@ -13,7 +13,7 @@ extension SQLiteStore {
                         if let failure = Audit.failure(in: problem) { throw failure }
                         return problem
                     }
-                } + Self.scheduleBreaches(session) + Self.namespaceBreaches(session)
+                } + Self.scheduleBreaches(session) + Self.namespaceBreaches(session) + Self.quotaBreaches(session)
             }
         }
     }

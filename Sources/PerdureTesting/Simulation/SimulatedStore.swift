@@ -202,6 +202,14 @@ final class SimulatedStore: Store {
         try await pass("namespaceCounts") { base async throws(StoreError) in try await base.namespaceCounts() }
     }
 
+    func setQuotas(_ change: QuotaChange) async throws(StoreError) -> Bool {
+        try await pass("setQuotas", writes: true) { base async throws(StoreError) in try await base.setQuotas(change) }
+    }
+
+    func quotas() async throws(StoreError) -> [QuotaStanding] {
+        try await pass("quotas") { base async throws(StoreError) in try await base.quotas() }
+    }
+
     func run(_ id: RunID) async throws(StoreError) -> RunRecord? {
         try await pass("run") { base async throws(StoreError) in try await base.run(id) }
     }

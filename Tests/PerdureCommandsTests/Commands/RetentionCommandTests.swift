@@ -31,7 +31,8 @@ import Testing
             #expect(listed.last?["keep_seconds"] == 2_592_000 && listed.last?["keep_tombstones_seconds"] == 31_536_000)
             #expect(listed.last?["archive"] == true && listed.last?["changed_by"] == "ada")
             #expect(
-                await desk.type("namespaces").output.contains("shop       30d            365d           on       ada     none"))
+                await desk.type("namespaces").output.contains(
+                    "shop       30d            365d           on       ada             none"))
             #expect(await desk.type("namespaces", "unset", "shop").output.contains("nothing is set"))
             #expect(await desk.type("namespaces", "list", "--json").json?.arrayValue?.count == 1)
         }

@@ -114,6 +114,8 @@ final class CrashingStore: Store {
     func setNamespace(_ change: NamespaceChange) async throws(StoreError) -> Bool { try await store.setNamespace(change) }
     func namespaces() async throws(StoreError) -> [NamespaceRow] { try await store.namespaces() }
     func namespaceCounts() async throws(StoreError) -> [String: [RunState: Int]] { try await store.namespaceCounts() }
+    func setQuotas(_ change: QuotaChange) async throws(StoreError) -> Bool { try await store.setQuotas(change) }
+    func quotas() async throws(StoreError) -> [QuotaStanding] { try await store.quotas() }
     func run(_ id: RunID) async throws(StoreError) -> RunRecord? { try await store.run(id) }
     func run(number: Int64) async throws(StoreError) -> RunRecord? { try await store.run(number: number) }
     func runNumbers(before: Int64?, limit: Int) async throws(StoreError) -> [Int64] {

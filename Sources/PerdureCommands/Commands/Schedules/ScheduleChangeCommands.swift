@@ -24,7 +24,7 @@ struct SchedulePauseCommand: StoreCommand {
     func run(in environment: CommandEnvironment) async throws {
         let sender = try actor.principal(environment)
         try await store.withClient(environment) {
-            try await $0.pauseSchedule(schedule.id, note: note, in: schedule.namespace, by: sender)
+            try await $0.pauseSchedule(schedule.id, note: note, by: sender)
         }
         environment.print(scheduled: "Schedule \(schedule.id) is paused.", "pause", schedule, json: json)
     }
@@ -42,7 +42,7 @@ struct ScheduleResumeCommand: StoreCommand {
 
     func run(in environment: CommandEnvironment) async throws {
         let sender = try actor.principal(environment)
-        try await store.withClient(environment) { try await $0.resumeSchedule(schedule.id, in: schedule.namespace, by: sender) }
+        try await store.withClient(environment) { try await $0.resumeSchedule(schedule.id, by: sender) }
         environment.print(scheduled: "Schedule \(schedule.id) goes on.", "resume", schedule, json: json)
     }
 }
@@ -68,7 +68,7 @@ struct ScheduleTriggerCommand: StoreCommand {
     func run(in environment: CommandEnvironment) async throws {
         let sender = try actor.principal(environment)
         let run = try await store.withClient(environment) {
-            try await $0.triggerSchedule(schedule.id, overlapping: overlapping, in: schedule.namespace, by: sender)
+            try await $0.triggerSchedule(schedule.id, overlapping: overlapping, by: sender)
         }
         guard json else { return environment.print("Run \(run) is started.") }
         environment.print(json: .members(("schedule", .string(schedule.id)), ("run", .string(run.description))))
@@ -103,11 +103,11 @@ struct ScheduleBackfillCommand: StoreCommand {
     func run(in environment: CommandEnvironment) async throws {
         let sender = try actor.principal(environment), end = min(to.date, environment.now().date)
         let (times, spec) = try await store.withClient(environment) { client in
-            let spec = try await client.schedule(schedule.id, in: schedule.namespace).schedule.spec
-            let times = try await client.dueTimes(ofSchedule: schedule.id, from: from.date, to: end, in: schedule.namespace)
+            let spec = try await client.schedule(schedule.id).schedule.spec
+            let times = try await client.dueTimes(ofSchedule: schedule.id, from: from.date, to: end)
             if !dryRun {
                 try await client.backfillSchedule(
-                    schedule.id, from: from.date, to: end, overlapping: overlapping, in: schedule.namespace, by: sender)
+                    schedule.id, from: from.date, to: end, overlapping: overlapping, by: sender)
             }
             return (times, spec)
         }
@@ -141,7 +141,7 @@ struct ScheduleRemoveCommand: StoreCommand {
     @Flag(help: "Print JSON: schedule, accepted (the command).") var json = false
 
     func run(in environment: CommandEnvironment) async throws {
-        try await store.withClient(environment) { try await $0.removeSchedule(schedule.id, in: schedule.namespace) }
+        try await store.withClient(environment) { try await $0.removeSchedule(schedule.id) }
         environment.print(scheduled: "Schedule \(schedule.id) is removed.", "remove", schedule, json: json)
     }
 }

@@ -55,11 +55,11 @@ struct ScheduleCreateCommand: StoreCommand {
         let (isNew, info) = try await store.withClient(environment) { client in
             var isNew = false
             do {
-                isNew = try await client.schedule(schedule.id, wanted, in: schedule.namespace, by: sender)
+                isNew = try await client.schedule(schedule.id, wanted, by: sender)
             } catch let error as PerdureError where error.code == .scheduleConflict && replace {
-                try await client.changeSchedule(schedule.id, to: wanted, in: schedule.namespace, by: sender)
+                try await client.changeSchedule(schedule.id, to: wanted, by: sender)
             }
-            return (isNew, try await client.schedule(schedule.id, in: schedule.namespace))
+            return (isNew, try await client.schedule(schedule.id))
         }
         let times = info.nextDue.map { info.schedule.spec.times(from: $0, count: 3) } ?? []
         if json {

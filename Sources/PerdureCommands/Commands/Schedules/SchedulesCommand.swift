@@ -27,7 +27,6 @@ struct ScheduleListCommand: StoreCommand {
             """)
 
     @OptionGroup var store: StoreOptions
-    @Option(help: "Only schedules of this namespace.") var namespace: String?
     @Option(help: "At most this many.") var limit = 100
     @Flag(help: "Print JSON.") var json = false
 
@@ -36,7 +35,7 @@ struct ScheduleListCommand: StoreCommand {
     }
 
     func run(in environment: CommandEnvironment) async throws {
-        let found = try await store.withClient(environment) { try await $0.schedules(in: namespace, limit: limit + 1) }
+        let found = try await store.withClient(environment) { try await $0.schedules(limit: limit + 1) }
         let shown = Array(found.prefix(limit)), note = "The first \(limit); there are more: --limit N."
         if json {
             environment.print(json: .array(shown.map { ScheduleText.json($0) }))
@@ -51,7 +50,6 @@ struct ScheduleListCommand: StoreCommand {
 /// Which schedule a command is about.
 struct ScheduleArgument: ParsableArguments {
     @Argument(help: "The schedule's name.") var id: String
-    @Option(help: "The namespace of the schedule.") var namespace = "default"
 }
 
 /// `schedules show`.
@@ -76,7 +74,7 @@ struct ScheduleShowCommand: StoreCommand {
     }
 
     func run(in environment: CommandEnvironment) async throws {
-        let info = try await store.withClient(environment) { try await $0.schedule(schedule.id, in: schedule.namespace) }
+        let info = try await store.withClient(environment) { try await $0.schedule(schedule.id) }
         let times = info.nextDue.map { info.schedule.spec.times(from: $0, count: count) } ?? []
         if json {
             environment.print(json: ScheduleText.json(info, times: times))

@@ -245,6 +245,14 @@ final class WatchedStore: Store {
         try await pass(.other) { () async throws(StoreError) in try await base.namespaceCounts() }
     }
 
+    func setQuotas(_ change: QuotaChange) async throws(StoreError) -> Bool {
+        try await pass(.other) { () async throws(StoreError) in try await base.setQuotas(change) }
+    }
+
+    func quotas() async throws(StoreError) -> [QuotaStanding] {
+        try await pass(.other) { () async throws(StoreError) in try await base.quotas() }
+    }
+
     func run(_ id: RunID) async throws(StoreError) -> RunRecord? {
         try await pass(.run) { () async throws(StoreError) in try await base.run(id) }
     }

@@ -1,0 +1,205 @@
+internal import Perdure
+internal import PerdureHistory
+package import PerdureStore
+
+extension PostgresStore {
+    /// Any number: of several that set quotas one does it at a time. Commits have nothing to do with it.
+    private static let alone = SQL("SELECT pg_advisory_xact_lock(5782996250318267222)")
+    private static let noRounds = SQL("LOCK TABLE perdure.namespaces IN ROW EXCLUSIVE MODE")
+    private static let one = SQL("SELECT \(QuotaRow.columns) FROM perdure.quotas WHERE namespace = $1::text")
+    private static let begin = SQL(
+        """
+        INSERT INTO perdure.quotas (namespace, changed_by, changed_at) VALUES ($1::text, $2::text, \(StoreClock.now("$3")))
+        ON CONFLICT DO NOTHING
+        """)
+    private static let delete = SQL("DELETE FROM perdure.quotas WHERE namespace = $1::text")
+    private static let put = SQL(
+        """
+        UPDATE perdure.quotas SET max_open_runs = $2::bigint, max_payload = $3::bigint, rate_count = $4::bigint,
+            rate_period = $5::bigint, rate_burst = $6::bigint, changed_by = $7::text, changed_at = \(StoreClock.now("$8"))
+        WHERE namespace = $1::text
+        """)
+    private static let hasTrigger = SQL(
+        "SELECT 1 FROM pg_catalog.pg_trigger WHERE tgrelid = $1::text::regclass AND tgname = $2::text")
+    private static let changes = "FROM perdure.quota_changes WHERE quota_changes.namespace = quotas.namespace"
+    private static let countedRuns = "(open_runs + (SELECT coalesce(sum(open_runs), 0)::bigint \(changes)))"
+    private static let countedPayload = "(payload + (SELECT coalesce(sum(payload), 0)::bigint \(changes)))"
+    private static let openRunsMissed = SQL(
+        "SELECT \(Schema.openRuns(of: "quotas.namespace")) - \(countedRuns), changed_at FROM perdure.quotas WHERE namespace = $1::text"
+    )
+    private static let payloadMissed = SQL(
+        "SELECT \(Schema.payload(of: "quotas.namespace")) - \(countedPayload), changed_at FROM perdure.quotas WHERE namespace = $1::text"
+    )
+    private static let correctOpenRuns = SQL(
+        """
+        UPDATE perdure.quotas SET open_runs = open_runs + $2::bigint, is_counted = true
+        WHERE namespace = $1::text AND NOT is_counted
+        """)
+    private static let correctPayload = SQL(
+        """
+        UPDATE perdure.quotas SET payload = payload + $2::bigint, is_payload_counted = true
+        WHERE namespace = $1::text AND NOT is_payload_counted
+        """)
+    private static let all = SQL(
+        """
+        SELECT namespace, max_open_runs, max_payload, rate_count, rate_period, rate_burst, \(countedRuns), \(countedPayload),
+            is_counted, is_payload_counted, next_slot, changed_by, changed_at
+        FROM perdure.quotas WHERE is_counted ORDER BY namespace
+        """)
+
+    /// What is not counted yet is looked for while commits go on: once all that had begun before the row was there have ended, everything is
+    /// counted by the triggers, and what one look finds missing stays missing by the same number until it is added.
+    package func setQuotas(_ change: QuotaChange) async throws(StoreError) -> Bool {
+        if let flaw = change.flaw { throw .unusable(.nameInvalid, "This cannot be set: \(flaw).") }
+        let time = options.clock?(), namespace = change.namespace
+        let begun = try await write(on: queueLink) { session in try Self.begin(change, time: time, session) }
+        if let answer = begun.answer {
+            hasQuotas.set(true)
+            return answer
+        }
+        let countsRuns = begun.row?.isCounted != true
+        let countsPayload = change.quotas.payloadBytes != nil && begun.row?.isPayloadCounted != true
+        let missed = try await read(on: queueLink) { session in
+            // Each in one statement, which sees the count and what is counted as they are at one moment.
+            (
+                openRuns: countsRuns ? try session.first(Self.openRunsMissed, namespace, row: { try Missed($0) }) : nil,
+                payload: countsPayload ? try session.first(Self.payloadMissed, namespace, row: { try Missed($0) }) : nil
+            )
+        }
+        let isSet = try await write(on: queueLink) { session in
+            _ = try session.exists(Self.alone)
+            guard let row = try session.first(Self.one, namespace, row: { try QuotaRow($0) }) else { return false }
+            guard let isOpen = change.isOpen(on: row.quotas) else { return true }
+            guard isOpen, row.isCounted == (begun.row?.isCounted ?? false) else { return false }
+            // Somebody may have removed the row meanwhile and made another one, which is not the one that was looked at.
+            guard [missed.openRuns, missed.payload].allSatisfy({ $0?.row ?? row.changedAt == row.changedAt }) else {
+                return false
+            }
+            if let missed = missed.openRuns { try session.execute(Self.correctOpenRuns, namespace, missed.count) }
+            if let missed = missed.payload { try session.execute(Self.correctPayload, namespace, missed.count) }
+            let quotas = change.quotas, rate = quotas.starts
+            try session.execute(
+                Self.put, namespace, quotas.openRuns.map { Int64($0) }, quotas.payloadBytes, rate.map { Int64($0.count) },
+                rate.map { Int64($0.period / .microseconds(1)) }, rate.map { Int64($0.burst) }, change.sender.storedText, time)
+            return true
+        }
+        hasQuotas.set(true)
+        return isSet
+    }
+
+    /// Has everything counted from here on. Whoever has written something that was not counted has committed when this does.
+    private static func begin(_ change: QuotaChange, time: Timestamp?, _ session: Session) throws -> Begun {
+        _ = try session.exists(alone)
+        let row = try session.first(one, change.namespace) { try QuotaRow($0) }
+        guard let isOpen = change.isOpen(on: row?.quotas ?? NamespaceQuotas()) else { return Begun(answer: true, row: row) }
+        guard isOpen else { return Begun(answer: false, row: row) }
+        if change.quotas.isUnlimited {
+            try session.execute(delete, change.namespace)
+            return Begun(answer: true, row: nil)
+        }
+        // Rounds of removing lock tables in another order.
+        try session.execute(noRounds)
+        // Whoever commits waits behind this, which itself waits no longer than every statement.
+        if row == nil {
+            try session.run("LOCK TABLE perdure.runs IN SHARE ROW EXCLUSIVE MODE")
+            if try !session.exists(hasTrigger, "perdure.runs", "runs_begun") { try session.run(Schema.runTriggers) }
+        }
+        if change.quotas.payloadBytes != nil, row?.isPayloadCounted != true {
+            try session.run("LOCK TABLE perdure.events, perdure.blobs IN SHARE ROW EXCLUSIVE MODE")
+            if try !session.exists(hasTrigger, "perdure.events", "events_added") { try session.run(Schema.valueTriggers) }
+        }
+        if row == nil { try session.execute(begin, change.namespace, change.sender.storedText, time) }
+        return Begun(answer: nil, row: row)
+    }
+
+    private struct Begun: Sendable {
+        /// What came of the change, if nothing has to be counted for it.
+        let answer: Bool?
+        let row: QuotaRow?
+    }
+
+    package func quotas() async throws(StoreError) -> [QuotaStanding] {
+        try await read(on: browser) { session in try session.all(Self.all) { try QuotaRow($0).standing } }
+    }
+
+    private static let openRunsMiscounted = SQL(
+        """
+        SELECT 'namespace ' || namespace || ' counts ' || \(countedRuns) || ' open runs' FROM perdure.quotas
+        WHERE is_counted AND \(countedRuns) <> \(Schema.openRuns(of: "quotas.namespace"))
+        """)
+    private static let payloadMiscounted = SQL(
+        """
+        SELECT 'namespace ' || namespace || ' counts ' || \(countedPayload) || ' bytes of values' FROM perdure.quotas
+        WHERE is_payload_counted AND \(countedPayload) <> \(Schema.payload(of: "quotas.namespace"))
+        """)
+
+    static func quotaBreaches(_ session: Session) throws -> [String] {
+        try [openRunsMiscounted, payloadMiscounted].flatMap { check in try session.all(check) { try $0.text(0) } }
+            + session.all(all) { row in
+                do throws(BadRow) {
+                    _ = try QuotaRow(row)
+                    return nil
+                } catch {
+                    return "the quotas of a namespace cannot be read: \(error)"
+                }
+            }.compactMap(\.self)
+    }
+}
+
+/// What one look has found missing in the count of a row.
+private struct Missed: Sendable {
+    let count: Int64
+    /// Which row it was: when it was changed last.
+    let row: Timestamp
+
+    init(_ row: Row) throws(BadRow) {
+        count = try row.integer(0)
+        self.row = try row.time(1)
+    }
+}
+
+struct QuotaRow: Sendable {
+    static let columns = """
+        namespace, max_open_runs, max_payload, rate_count, rate_period, rate_burst, open_runs, payload, is_counted,
+        is_payload_counted, next_slot, changed_by, changed_at
+        """
+
+    let namespace: String
+    let quotas: NamespaceQuotas
+    let openRuns: Int64
+    let payload: Int64
+    let isCounted: Bool
+    let isPayloadCounted: Bool
+    let slot: Timestamp
+    let changedBy: Principal
+    let changedAt: Timestamp
+
+    init(_ row: Row) throws(BadRow) {
+        namespace = try row.text(0)
+        let rate = try row.optionalInteger(3).map { count throws(BadRow) in
+            Rate(
+                Int(clamping: count), per: .microseconds(try row.integer(4)), burst: Int(clamping: try row.integer(5)))
+        }
+        quotas = NamespaceQuotas(
+            openRuns: try row.optionalInteger(1).map { Int(clamping: $0) }, payloadBytes: try row.optionalInteger(2), starts: rate
+        )
+        openRuns = try row.integer(6)
+        payload = try row.integer(7)
+        isCounted = try row.bool(8)
+        isPayloadCounted = try row.bool(9)
+        slot = try row.time(10)
+        changedBy = Principal(stored: try row.text(11)) ?? Principal(.system, "unknown")
+        changedAt = try row.time(12)
+    }
+
+    var standing: QuotaStanding {
+        QuotaStanding(
+            namespace: namespace, quotas: quotas, openRuns: openRuns, payloadBytes: isPayloadCounted ? payload : nil,
+            changedBy: changedBy, changedAt: changedAt)
+    }
+
+    var use: QuotaUse {
+        QuotaUse(
+            namespace: namespace, quotas: quotas, openRuns: openRuns, payloadBytes: isPayloadCounted ? payload : nil, slot: slot)
+    }
+}

@@ -1,0 +1,188 @@
+import Dispatch
+import Foundation
+import Perdure
+import PerdureEngine
+import PerdureHistory
+import PerdureStore
+import PerdureStoreConformance
+import Testing
+
+@testable import PerdurePostgres
+
+/// What quotas promise where several processes meet, beside what the suite asks of every store.
+struct QuotaTests {
+    private static let node = NodeID(rawValue: "node-1")
+    private static let ada = Principal(.human, "ada")
+
+    struct Short: Workflow {
+        static let name = "short"
+        static let version: WorkflowVersion = "1"
+        static let owner = "tests"
+        func run(_ input: Int, _ context: WorkflowContext) async throws -> Int { input }
+    }
+
+    struct Long: Workflow {
+        static let name = "long"
+        static let version: WorkflowVersion = "1"
+        static let owner = "tests"
+
+        func run(_ input: Int, _ context: WorkflowContext) async throws -> Int {
+            try await context.sleep(for: .seconds(86_400))
+            return input
+        }
+    }
+
+    // Promise: 46
+    @Test func `of two engines that start runs at once neither gets a place too many`() async throws {
+        let database = try await TestDatabase(), place = StoreConfiguration.postgres(try database.url)
+        var engines: [Engine] = []
+        for _ in 0..<2 {
+            engines.append(
+                try await Engine(store: place) {
+                    Short()
+                    Long()
+                })
+        }
+        let running = engines.map { engine in Task { try await engine.run() } }
+        try await engines[0].client.changeQuotas(of: "default", by: Self.ada) { $0.openRuns = 7 }
+        let started = try await withThrowingTaskGroup(of: Bool.self) { group in
+            for number in 0..<40 {
+                let engine = engines[number % 2]
+                group.addTask {
+                    do {
+                        _ = try await engine.start(Long.self, input: number, by: Self.ada)
+                        return true
+                    } catch let error as PerdureError where error.code == .quotaExceeded {
+                        return false
+                    }
+                }
+            }
+            return try await group.reduce(0) { $1 ? $0 + 1 : $0 }
+        }
+        #expect(started == 7)
+        #expect(try await engines[1].client.quotas()["default"]?.openRuns == 7)
+        // What ends makes room, whichever node it ends on.
+        try await engines[1].client.changeQuotas(of: "default", by: Self.ada) { $0.openRuns = 9 }
+        for number in 0..<30 {
+            let run = try await engines[number % 2].start(Short.self, input: number, by: Self.ada)
+            #expect(try await run.result() == number)
+        }
+        #expect(try await engines[0].client.store.audit() == [])
+        for task in running { task.cancel() }
+        for task in running { try await task.value }
+        await database.remove()
+    }
+
+    @Test func `whoever is in the middle of a commit when quotas are set is counted`() async throws {
+        try await withStores { store, _, harness in
+            let writer = try harness.database.connect(), gate = DispatchSemaphore(value: 0)
+            let begun = try await begun(in: store)
+            async let held: Void = writer.perform { session in
+                try session.transaction {
+                    // As any release ends a run.
+                    try session.run("UPDATE perdure.runs SET state = 'ready', owner = NULL WHERE number = \(begun.number)")
+                    try session.run(Self.insertion)
+                    gate.wait()
+                }
+            }
+            while try await harness.ask(
+                "SELECT 1 FROM pg_locks WHERE relation = 'perdure.runs'::regclass AND mode = 'RowExclusiveLock'"
+            ).isEmpty { await Task.yield() }
+            async let isSet = store.setQuotas(
+                QuotaChange("default", from: NamespaceQuotas(), to: NamespaceQuotas(openRuns: 5), by: Sample.person))
+            try await harness.database.untilSomebodyWaitsForALock()
+            gate.signal()
+            try await held
+            #expect(try await isSet)
+            #expect(try await store.quotas().first?.openRuns == 2)
+            await writer.close()
+        }
+    }
+
+    /// A run as a release begins it that knows no quotas.
+    private static let insertion = """
+        INSERT INTO perdure.runs (number, id, namespace, workflow, version, input_digest, salt, state, epoch, since, created_at)
+        VALUES (nextval('perdure.run_numbers'), gen_random_uuid(), 'default', 'greeting', '1', 'd', '', 'ready', 0, 0, 0)
+        """
+
+    @Test func `nodes of an earlier release are counted, and what changes does not pile up where nobody starts runs`()
+        async throws
+    {
+        try await withStores { store, _, harness in
+            let quotas = NamespaceQuotas(openRuns: 1_000)
+            #expect(try await store.setQuotas(QuotaChange("default", from: NamespaceQuotas(), to: quotas, by: Sample.person)))
+            let writer = try harness.database.connect()
+            try await writer.perform { session in
+                for _ in 0..<300 { try session.run(Self.insertion) }
+                for number in 1...300 {
+                    try session.run(
+                        """
+                        UPDATE perdure.runs SET state = 'completed', closed_at = 1 WHERE number = (
+                            SELECT min(number) FROM perdure.runs WHERE state = 'ready') AND \(number) <= 290
+                        """)
+                }
+            }
+            #expect(try await store.quotas().first?.openRuns == 10)
+            let piled = try await harness.ask("SELECT count(*) FROM perdure.quota_changes").first.flatMap { Int($0) }
+            #expect(piled ?? .max < 256)
+            await writer.close()
+        }
+    }
+
+    @Test func `a store without quotas has none of their triggers, and commits hold nothing of them`() async throws {
+        try await withStores { store, _, harness in
+            let triggers =
+                "SELECT tgname FROM pg_trigger WHERE tgrelid IN ('perdure.runs'::regclass, 'perdure.events'::regclass, "
+                + "'perdure.blobs'::regclass) AND NOT tgisinternal ORDER BY tgname"
+            let before = try await harness.ask(triggers)
+            #expect(before == ["runs_kept", "runs_remembered"])
+            let open = NamespaceQuotas(openRuns: 5)
+            _ = try await store.setQuotas(QuotaChange("other", from: NamespaceQuotas(), to: open, by: Sample.person))
+            #expect(try await harness.ask(triggers) == ["runs_begun", "runs_kept", "runs_moved", "runs_remembered"])
+            // Another namespace's start waits for nobody who holds these.
+            let holder = try harness.database.connect(), gate = DispatchSemaphore(value: 0)
+            async let held: Void = holder.perform { session in
+                try session.transaction {
+                    try session.run("SELECT 1 FROM perdure.quotas FOR UPDATE")
+                    gate.wait()
+                }
+            }
+            while try await harness.ask(
+                "SELECT 1 FROM pg_locks WHERE relation = 'perdure.quotas'::regclass AND mode = 'RowShareLock'"
+            ).isEmpty { await Task.yield() }
+            _ = try await begun(in: store)
+            gate.signal()
+            try await held
+            await holder.close()
+        }
+    }
+
+    // MARK: Parts
+
+    private func begun(in store: PostgresStore) async throws -> SampleRun {
+        var run = SampleRun(owner: Self.node)
+        guard case .created(let record)? = try await store.commit([run.creation]).first else { throw NothingThrown() }
+        run.record = record
+        return run
+    }
+
+    private func withStores(_ body: (PostgresStore, PostgresStore, PostgresHarness) async throws -> Void) async throws {
+        let harness = try await PostgresHarness()
+        let stores = [try await harness.open(.engine) { _ in }, try await harness.open(.engine) { _ in }]
+        for (number, store) in stores.enumerated() {
+            try await store.register(
+                NodeRegistration(id: NodeID(rawValue: "node-\(number + 1)"), build: "b1", host: "host", processID: 1))
+        }
+        try await body(stores[0], stores[1], harness)
+        for store in stores { await store.close() }
+        await harness.remove()
+    }
+}
+
+extension PostgresHarness {
+    fileprivate func ask(_ sql: String) async throws -> [String] {
+        try await database.connect().perform { session in
+            try session.all(SQL("SELECT found::text FROM (\(sql)) AS answer (found)")) { try $0.text(0) }
+        }
+    }
+}
