@@ -14,7 +14,7 @@ struct OpeningTests {
         DROP FUNCTION perdure.keep_run; DROP FUNCTION perdure.keep_tombstone;
         DROP INDEX perdure.runs_closings; DROP INDEX perdure.runs_burials;
         ALTER TABLE perdure.runs DROP COLUMN archived_at, DROP COLUMN archived_hash, DROP COLUMN archive_digest;
-        DROP TABLE perdure.namespaces, perdure.quotas, perdure.quota_changes;
+        DROP TABLE perdure.namespaces, perdure.quotas, perdure.quota_changes, perdure.circuits;
         DROP FUNCTION perdure.take_in_quota_changes, perdure.count_begun_runs, perdure.count_moved_run, perdure.count_values,
             perdure.count_blobs;
         UPDATE perdure.meta SET value = '3' WHERE name = 'schema'

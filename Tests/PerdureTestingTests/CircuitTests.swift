@@ -95,7 +95,7 @@ import Testing
             bank = Bank(simulation)
         }
 
-        mutating func join(_ name: String, _ limits: ResourceLimits = ResourceLimits(concurrency: 1, circuit: circuit))
+        mutating func join(_ name: String, _ limits: ResourceLimits? = ResourceLimits(concurrency: 1, circuit: circuit))
             async throws
         {
             let process = simulation.process(name, gate: cut), bank = bank
@@ -274,6 +274,23 @@ import Testing
             let after = cluster.bank.calls.dropFirst(before)
             #expect(after.count == 6)
             #expect(after.allSatisfy { $0.at >= row.until })
+        }
+    }
+
+    @Test func `a resource without limits of its own is let go of once it answers`() async throws {
+        try await Self.run(seed: 1) { cluster in
+            cluster.bank.set(isUp: false)
+            try await cluster.join("a", nil)
+            try await cluster.start(6, on: 0)
+            try await cluster.simulation.sleep(for: .seconds(5))
+            #expect(try await cluster.rows().count == 1)
+            cluster.bank.set(isUp: true)
+            try await cluster.settle(within: .minutes(5))
+            let before = cluster.bank.calls.count
+            try await cluster.start(1, on: 0)
+            try await cluster.simulation.sleep(for: .seconds(1))
+            #expect(cluster.bank.calls.count == before + 1)
+            #expect(cluster.world.complaints.all.count { $0.hasPrefix("a resource keeps failing") } == 1)
         }
     }
 

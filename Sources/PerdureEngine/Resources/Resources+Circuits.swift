@@ -125,6 +125,11 @@ extension Resources {
         let now = clock.now()
         let aftermath = state.withLock { state -> Aftermath in
             var aftermath = Aftermath()
+            // A gate that goes with this and is made anew must not take what was seen before for what stands there.
+            switch answer {
+            case .made: state.circuits.rows[change.key.resource] = change.row
+            case .refused(let current): state.circuits.rows[change.key.resource] = current
+            }
             self.change(name, &state, &aftermath) { $0.answered(answer, to: change, now: now) }
             return aftermath
         }

@@ -66,7 +66,7 @@ package final class Resources: Sendable {
                 state.callbacks[name, default: [:]][ticket] = callback
                 return (ResourceGate.Answer.queued, aftermath)
             }
-            var gate = gate(name, &state, now: now, &aftermath)
+            var gate = takeGate(name, &state, now: now, &aftermath)
             let answer = gate.ask(ticket, now: now, random: random)
             state.gates[name] = gate
             if answer == .queued { state.callbacks[name, default: [:]][ticket] = callback }
@@ -94,9 +94,10 @@ package final class Resources: Sendable {
 
     // MARK: Gates
 
-    /// The gate as it is, or a new one that knows what other nodes have said of the resource.
-    func gate(_ name: String, _ state: inout State, now: Timestamp, _ aftermath: inout Aftermath) -> ResourceGate {
-        if let gate = state.gates[name] { return gate }
+    /// Takes the gate out, to be put back once it is changed: what is in it would be copied otherwise. A new one knows what other nodes have
+    /// said of the resource.
+    private func takeGate(_ name: String, _ state: inout State, now: Timestamp, _ aftermath: inout Aftermath) -> ResourceGate {
+        if let gate = state.gates.removeValue(forKey: name) { return gate }
         var gate = ResourceGate(limits: limits[name] ?? ResourceLimits(), of: name, sharing: exchange?.sharing)
         if let row = state.circuits.rows[Name.normalized(name)] {
             _ = gate.saw(row, now: now)
@@ -110,7 +111,7 @@ package final class Resources: Sendable {
         _ name: String, _ state: inout State, _ aftermath: inout Aftermath,
         _ body: (inout ResourceGate) -> [CircuitBreaker.Verdict]
     ) {
-        guard var gate = state.gates[name] else { return }
+        guard var gate = state.gates.removeValue(forKey: name) else { return }
         let wasOpen = gate.isOpen
         let verdicts = body(&gate), dismissed = gate.dismiss()
         for verdict in verdicts + dismissed.map({ .askAgain($0) }) {
@@ -121,7 +122,7 @@ package final class Resources: Sendable {
         }
         if gate.isOpen != wasOpen { aftermath.changed.append((name, gate.isOpen)) }
         if gate.circuit?.hasNews == true { aftermath.hasNews = true }
-        state.gates[name] = gate.isIdle && limits[name] == nil ? nil : gate
+        if !gate.isIdle || limits[name] != nil { state.gates[name] = gate }
         if state.callbacks[name]?.isEmpty == true { state.callbacks[name] = nil }
     }
 
