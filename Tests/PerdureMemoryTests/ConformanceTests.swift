@@ -30,7 +30,8 @@ struct ConformanceTests {
 
     @Test(
         "So does one that several nodes share under leases",
-        arguments: StoreConformance.checks + StoreConformance.leases + StoreConformance.sharedQueues)
+        arguments: StoreConformance.checks + StoreConformance.leases + StoreConformance.lossesUnderLeases
+            + StoreConformance.sharedQueues)
     func keepsUnderLeases(_ promise: ConformanceCheck) async throws {
         try await promise.run(on: MemoryHarness(.leases(.seconds(10))))
     }

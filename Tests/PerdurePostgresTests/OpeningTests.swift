@@ -14,6 +14,8 @@ struct OpeningTests {
         DROP INDEX perdure.runs_closings; DROP INDEX perdure.runs_burials;
         ALTER TABLE perdure.runs DROP COLUMN archived_at, DROP COLUMN archived_hash, DROP COLUMN archive_digest;
         DROP TABLE perdure.namespaces;
+        DROP TRIGGER nodes_restored ON perdure.nodes; DROP FUNCTION perdure.refuse_node; DROP TABLE perdure.restorations;
+        ALTER TABLE perdure.nodes DROP COLUMN server;
         UPDATE perdure.meta SET value = '3' WHERE name = 'schema'
         """
 

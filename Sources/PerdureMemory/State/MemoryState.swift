@@ -41,6 +41,9 @@ struct MemoryState: Sendable {
     /// What is set for namespaces, by their names, which are ASCII.
     var namespaces: [String: NamespaceRow] = [:]
 
+    /// By number, which begins with 1.
+    var restorations: [Restoration] = []
+
     var openRequests = OrderedIndex<OpenPlace>()
     var lastRequest: Int64 = 0
     /// Never used again.

@@ -51,6 +51,7 @@ struct StoreWatch: Sendable {
         if let first = due.first(where: { configuration.namespaces?.contains($0.key.namespace) ?? true })?.dueAt {
             standing.schedulesLate = max(.zero, client.store.now().duration(since: first))
         }
+        if let restoration = try await client.restoration(), restoration.recoveredAt == nil { standing.loss = restoration.reason }
         if board.storeAnswered(standing) { logger.notice("the store can be reached again") }
         try await lookForStranded(&seen)
     }

@@ -110,6 +110,13 @@ final class CrashingStore: Store {
         try await store.noteArchived(histories)
     }
     func setNamespace(_ change: NamespaceChange) async throws(StoreError) -> Bool { try await store.setNamespace(change) }
+    func restoration() async throws(StoreError) -> Restoration? { try await store.restoration() }
+    func beginRestoration(by: String, reason: String) async throws(StoreError) -> Restoration {
+        try await store.beginRestoration(by: by, reason: reason)
+    }
+    func markRestored(_ number: Int64, limit: Int, by: Principal) async throws(StoreError) -> Restoration {
+        try await store.markRestored(number, limit: limit, by: by)
+    }
     func namespaces() async throws(StoreError) -> [NamespaceRow] { try await store.namespaces() }
     func namespaceCounts() async throws(StoreError) -> [String: [RunState: Int]] { try await store.namespaceCounts() }
     func run(_ id: RunID) async throws(StoreError) -> RunRecord? { try await store.run(id) }
