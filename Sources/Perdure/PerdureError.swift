@@ -108,6 +108,8 @@ extension PerdureError.Code {
     public static let storeUnavailable = Self(rawValue: "store_unavailable")
     public static let storeMissing = Self(rawValue: "store_missing")
     public static let storeRefused = Self(rawValue: "store_refused")
+    /// Commits of the store are lost, and nothing is begun until its history is recovered.
+    public static let storeRestored = Self(rawValue: "store_restored")
     // Engine
     public static let configurationInvalid = Self(rawValue: "configuration_invalid")
     public static let outputUnwritable = Self(rawValue: "output_unwritable")

@@ -110,6 +110,25 @@ package final class MemoryStore: Store {
 
     package func quotas() async throws(StoreError) -> [QuotaStanding] { try read { $0.quotaStandings() } }
 
+    package func restoration() async throws(StoreError) -> Restoration? { try read { $0.restorations.last } }
+
+    package func beginRestoration(by: String, reason: String) async throws(StoreError) -> Restoration {
+        let now = now(), endsNodes = database.ownership != .exclusive, hasEngine = !endsNodes && database.hasEngine
+        return try call { state, process throws(StoreError) in
+            if hasEngine, process.role != .engine {
+                throw .unusable(.storeLocked, "An engine has the store in memory open. Close it first.")
+            }
+            return state.beginRestoration(by: by, reason: reason, endsNodes: endsNodes, now: now)
+        }
+    }
+
+    package func markRestored(_ number: Int64, limit: Int, by: Principal) async throws(StoreError) -> Restoration {
+        let now = now()
+        return try call { state, _ throws(StoreError) in
+            try state.markRestored(number, limit: limit, by: by, now: now)
+        }
+    }
+
     // MARK: Queues
 
     package func admit() async throws(StoreError) -> Admission {

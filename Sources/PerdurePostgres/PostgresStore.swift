@@ -33,12 +33,15 @@ package final class PostgresStore: Store {
     let unanswered = Mutex(Claimed())
     let arrivals = Arrivals()
     let retentionIndexes = RetentionIndexes()
+    /// What this process was told is durable.
+    let recollection: Recollection
 
     init(
         identity: String, address: ServerAddress, options: PostgresOptions, isEngine: Bool, writer: Connection,
         leases: Connection,
         transactors: Transactors, reader: Connection,
-        browser: Connection, queueLink: Connection, bell: Bell, clock: ServerClock
+        browser: Connection, queueLink: Connection, bell: Bell, clock: ServerClock,
+        recollection: Recollection
     ) {
         self.identity = identity
         self.address = address
@@ -52,6 +55,7 @@ package final class PostgresStore: Store {
         self.queueLink = queueLink
         self.bell = bell
         serverClock = clock
+        self.recollection = recollection
     }
 
     package func now() -> Timestamp { options.clock?() ?? serverClock.now() }

@@ -50,10 +50,13 @@ package struct Claimed: Sendable {
     package var runs: [ClaimedRun] = []
     /// Runs that had something to do but whose row or last event cannot be read: they are quarantined by now.
     package var setAside: [BrokenRun] = []
+    /// Nothing was looked at: the store's history went back, and is to be recovered first.
+    package var isHeld = false
 
-    package init(runs: [ClaimedRun] = [], setAside: [BrokenRun] = []) {
+    package init(runs: [ClaimedRun] = [], setAside: [BrokenRun] = [], isHeld: Bool = false) {
         self.runs = runs
         self.setAside = setAside
+        self.isHeld = isHeld
     }
 }
 

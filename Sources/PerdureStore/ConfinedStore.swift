@@ -252,6 +252,14 @@ extension ConfinedStore {
     package func claim(_ request: ClaimRequest) async throws(StoreError) -> Claimed { throw refusal("host runs") }
     package func admit() async throws(StoreError) -> Admission { throw refusal("host runs") }
     package func circuits(namespace: String) async throws(StoreError) -> [CircuitRow] { throw refusal("host runs") }
+    /// That the store waits for its operator is everybody's concern.
+    package func restoration() async throws(StoreError) -> Restoration? { try await base.restoration() }
+    package func beginRestoration(by: String, reason: String) async throws(StoreError) -> Restoration {
+        throw refusal("recover the store")
+    }
+    package func markRestored(_ number: Int64, limit: Int, by: Principal) async throws(StoreError) -> Restoration {
+        throw refusal("recover the store")
+    }
     package func setCircuit(_ change: CircuitChange) async throws(StoreError) -> CircuitAnswer { throw refusal("host runs") }
     package func nextWake(hosted: [ClaimRequest.Hosted]) async throws(StoreError) -> Timestamp? { throw refusal("host runs") }
     package func awaitKey(_ key: BusinessKey, run: Int64, subject: String) async throws(StoreError) -> BusinessKeyRecord? {

@@ -138,6 +138,21 @@ package protocol Store: Sendable {
     /// The quotas of namespaces that have any, by their names, with what is taken of them.
     func quotas() async throws(StoreError) -> [QuotaStanding]
 
+    /// The last time that the store's history went back, as far as somebody has noticed or said so; nil if it never did. While it stands no
+    /// run is claimed, runs that are made begin without an owner, and schedules start none.
+    func restoration() async throws(StoreError) -> Restoration?
+    /// Writes down that history went back, or finds that this stands there. Where nodes have leases each of them is ended: what it knows may
+    /// be ahead of the store, and it learns so by its lease.
+    ///
+    /// - Throws: `StoreError.unusable` with `store_locked` where an engine has the store for itself, and is not the caller.
+    func beginRestoration(by: String, reason: String) async throws(StoreError) -> Restoration
+    /// Appends `run.restored` to the next open runs, in the order of their numbers and whoever owns them, and ends their open approvals; lifts
+    /// the hold in the transaction that finds no more. One that is lifted already is answered as it is. A run whose last event cannot be read
+    /// is quarantined.
+    ///
+    /// - Parameter limit: how many runs at most, of which no more than `Restoration.mostAtOnce` count.
+    func markRestored(_ number: Int64, limit: Int, by: Principal) async throws(StoreError) -> Restoration
+
     func run(_ id: RunID) async throws(StoreError) -> RunRecord?
     func run(number: Int64) async throws(StoreError) -> RunRecord?
     func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord?

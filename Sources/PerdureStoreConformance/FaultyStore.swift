@@ -130,6 +130,14 @@ package final class FaultyStore: Store {
         try await self.change { () throws(StoreError) in try await inner.setQuotas(change) }
     }
 
+    package func beginRestoration(by: String, reason: String) async throws(StoreError) -> Restoration {
+        try await change { () throws(StoreError) in try await inner.beginRestoration(by: by, reason: reason) }
+    }
+
+    package func markRestored(_ number: Int64, limit: Int, by: Principal) async throws(StoreError) -> Restoration {
+        try await change { () throws(StoreError) in try await inner.markRestored(number, limit: limit, by: by) }
+    }
+
     /// Rings twice: a spurious call is allowed.
     package func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) -> OutsideWatch {
         inner.onOutsideDelivery {
@@ -160,6 +168,8 @@ extension FaultyStore {
     package func awaitedKeys(of run: Int64) async throws(StoreError) -> [BusinessKeyWait] {
         try await inner.awaitedKeys(of: run)
     }
+
+    package func restoration() async throws(StoreError) -> Restoration? { try await inner.restoration() }
 
     package func namespaces() async throws(StoreError) -> [NamespaceRow] { try await inner.namespaces() }
 

@@ -4,7 +4,8 @@ import Testing
 /// A few faults of a cluster on PostgreSQL, as a child process whose last line is one JSON object. `make failures` has hundreds.
 @Suite(.serialized, .timeLimit(.minutes(10))) struct FailuresTests {
     private func failures(_ arguments: String...) async throws -> (status: Int32, report: FailureReport) {
-        try await CrashHarness.report(of: ["failures", "--json", "--runs", "80"] + arguments)
+        try await CrashHarness.report(
+            of: ["failures", "--json"] + (arguments.contains("--runs") ? [] : ["--runs", "80"]) + arguments)
     }
 
     // Promise: 1, 3, 4, 9, 13, 47
@@ -17,6 +18,14 @@ import Testing
         #expect(report.faults >= 8 && report.runs >= 80 && report.effects > 80)
         #expect(report.faultsByKind.values.reduce(0, +) == report.faults)
         #expect(report.takeovers > 0 && report.longestRecoverySeconds > 0)
+    }
+
+    // Promise: 4
+    @Test func `a replica that was behind and an older copy of the server are noticed, and nothing is done twice`() async throws {
+        let (status, report) = try await failures(
+            "--seed", "5", "--runs", "900", "--faults", "4", "--only", "promotion_async,restore")
+        #expect(status == 0 && report.isGood, "\(report.findings)")
+        #expect(report.restorations > 1)
     }
 
     @Test func `without a defence the trial reports what happened twice`() async throws {

@@ -30,8 +30,8 @@ struct ConformanceTests {
 
     @Test(
         "So does one that several nodes share under leases",
-        arguments: StoreConformance.checks + StoreConformance.leases + StoreConformance.sharedQueues
-            + StoreConformance.sharedCircuits + StoreConformance.sharedQuotas)
+        arguments: StoreConformance.checks + StoreConformance.leases + StoreConformance.lossesUnderLeases
+            + StoreConformance.sharedQueues + StoreConformance.sharedCircuits + StoreConformance.sharedQuotas)
     func keepsUnderLeases(_ promise: ConformanceCheck) async throws {
         try await promise.run(on: MemoryHarness(.leases(.seconds(10))))
     }

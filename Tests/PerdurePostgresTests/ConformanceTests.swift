@@ -3,8 +3,8 @@ import Testing
 
 struct ConformanceTests {
     private static let promises =
-        StoreConformance.checks + StoreConformance.leases + StoreConformance.sharedQueues + StoreConformance.sharedCircuits
-        + StoreConformance.sharedQuotas + StoreConformance.transactions
+        StoreConformance.checks + StoreConformance.leases + StoreConformance.lossesUnderLeases + StoreConformance.sharedQueues
+        + StoreConformance.sharedCircuits + StoreConformance.sharedQuotas + StoreConformance.transactions
 
     @Test("A store on PostgreSQL keeps what a store promises that several nodes share", arguments: promises)
     func keeps(_ promise: ConformanceCheck) async throws {

@@ -26,14 +26,24 @@ enum ClusterFault: String, Sendable {
     case crash = "postgres_kill"
     /// The server is killed, and the replica that has confirmed every commit leads from then on; another one is made for it.
     case promotion
+    /// The replica falls behind, the server is killed, and the replica leads from then on: what was committed last is lost.
+    case lateReplica = "promotion_async"
+    /// The server is killed, and an older copy of its folder is put in its place.
+    case restore
 
-    var isOfServer: Bool { [.restart, .crash, .promotion, .disk].contains(self) }
+    var isOfServer: Bool { [.restart, .crash, .promotion, .disk].contains(self) || losesCommits }
+    /// Whether history goes back.
+    var losesCommits: Bool { self == .lateReplica || self == .restore }
 
     /// How often, of a hundred.
     static let weights: [(ClusterFault, Int)] = [
         (.kill, 34), (.upgrade, 10), (.freeze, 11), (.cut, 10), (.partition, 8), (.cable, 8), (.clock, 6), (.restart, 3),
         (.crash, 5), (.promotion, 3), (.disk, 2),
+        (.lateReplica, 2), (.restore, 1),
     ]
+
+    /// Those that lose nothing. Where commits are lost less can be compared in the end, so that these are asked for by name.
+    static var usual: [ClusterFault] { weights.map(\.0).filter { !$0.losesCommits } }
 
     /// One of these, as often as its weight among theirs says; nil if there are none.
     static func random(of kinds: [ClusterFault], using random: inout some RandomNumberGenerator) -> ClusterFault? {

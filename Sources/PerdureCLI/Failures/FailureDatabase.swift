@@ -61,8 +61,37 @@ final class FailureDatabase {
             swap(&leader, &follower)
             try await leader.query("ALTER SYSTEM RESET synchronous_standby_names; SELECT pg_reload_conf()")
             try await follow()
+        case .lateReplica:
+            try await waitForFollower()
+            try await leader.query("ALTER SYSTEM RESET synchronous_standby_names; SELECT pg_reload_conf()")
+            try await follower.query("ALTER SYSTEM SET primary_conninfo = ''; SELECT pg_reload_conf()")
+            try await commitOn()
+            leader.kill()
+            try await follower.promote()
+            swap(&leader, &follower)
+            try await follow()
+        case .restore:
+            try await waitForFollower()
+            // What a replica that was stopped has in its folder is a copy of a moment ago.
+            try await leader.query("ALTER SYSTEM RESET synchronous_standby_names; SELECT pg_reload_conf()")
+            follower.stop()
+            try await commitOn()
+            leader.kill()
+            try await follower.startAlone()
+            swap(&leader, &follower)
+            try await leader.query("ALTER SYSTEM RESET synchronous_standby_names; SELECT pg_reload_conf()")
+            try await follow()
         default: break
         }
+    }
+
+    /// Lets what will be lost come about.
+    private func commitOn() async throws { try await Task.sleep(for: .milliseconds(1_500)) }
+
+    /// Has nodes go on as if what may be lost had been put in doubt.
+    func liftHold() async throws {
+        try await leader.query(
+            "UPDATE perdure.restorations SET lifted_at = noticed_at, lifted_by = 'nobody' WHERE lifted_at IS NULL")
     }
 
     /// Makes the follower, and has commits wait for it from then on.

@@ -100,7 +100,7 @@ final class FailureNode {
         case .cable:
             trouble = (fault, .now + length)
             try network?.plug(false)
-        case .moment, .trap, .restart, .crash, .promotion, .disk: break
+        case .moment, .trap, .restart, .crash, .promotion, .disk, .lateReplica, .restore: break
         }
     }
 

@@ -8,6 +8,9 @@ package struct FailureReport: Codable, Sendable {
     package var faultsByKind: [String: Int] = [:]
     /// Processes that have ended by themselves, having found that others have their runs.
     var lapsed = 0
+    /// How often nodes have noticed that history went back, and how many runs that had been started were not there any more.
+    package var restorations = 0
+    package var lostRuns = 0
     package var runs = 0
     var events = 0
     package var takeovers = 0
@@ -23,7 +26,8 @@ package struct FailureReport: Codable, Sendable {
     package var findings: [String] = []
 
     enum CodingKeys: String, CodingKey {
-        case seed, without, nodes, seconds, faults, lapsed, runs, events, takeovers, effects, duplicates, lost, wrong, broken,
+        case seed, without, nodes, seconds, faults, lapsed, restorations, lostRuns, runs, events, takeovers, effects, duplicates,
+            lost, wrong, broken,
             findings
         case faultsByKind
         case longestRecoverySeconds = "longestRecoveryS"

@@ -13,7 +13,7 @@ struct FailureSettings: Sendable {
     var seed: UInt64
     /// Holds the servers.
     var folder: URL
-    var kinds = ClusterFault.weights.map(\.0)
+    var kinds = ClusterFault.usual
     var without: SwarmDefence?
     /// Whether the nodes' standard error is seen.
     var isHeard = false
@@ -25,30 +25,31 @@ struct FailureSettings: Sendable {
 /// Lets runs pass over nodes that share a database, has one fault follow the other, and counts.
 final class FailureTrial {
     /// How many runs may be open at once.
-    private static let window = 400
+    static let window = 400
     /// Longer than a lease: see `StoreConfiguration.swarm`.
     private static let outage = Duration.seconds(9)
     /// How long the database may be away, or everything take once the last fault is over.
     private static let patience = Duration.seconds(600)
 
-    private let settings: FailureSettings
+    let settings: FailureSettings
     private let tell: (String) -> Void
-    private let ledger: SwarmLedger
-    private let ear: SwarmEar
+    let ledger: SwarmLedger
+    let ear: SwarmEar
     private let moments: Moments
-    private let database: FailureDatabase
-    private let nodes: [FailureNode]
+    let database: FailureDatabase
+    let nodes: [FailureNode]
     private var random: SeededGenerator
-    private var errands: SwarmErrands
-    private var client: Client?
-    private var report = FailureReport()
+    var errands: SwarmErrands
+    var client: Client?
+    var report = FailureReport()
     private var recoveries: [Recovery] = []
     /// Kinds that have not been yet: each comes once before chance decides.
     private var outstanding: [ClusterFault]
     private var nextFault: ContinuousClock.Instant?
     private var lastSight = ContinuousClock.now
     private var lastFault = ContinuousClock.now
-    private var lastClosed = 0
+    var lastClosed = 0
+    var lastResolved = ContinuousClock.now
 
     /// What has befallen nodes between an effect and its answer.
     private final class Moments: Sendable {
@@ -90,7 +91,7 @@ final class FailureTrial {
     }
 
     /// How the runs are at a moment.
-    private struct Sight {
+    struct Sight {
         let open: Int
         let closed: Int
         let owners: [Int64: NodeID]
@@ -140,7 +141,8 @@ final class FailureTrial {
         var counted = SwarmReport()
         try await SwarmAudit(
             client, ledger.entries, runs: settings.runs,
-            shape: { [settings] in ShapeMaker.shape(of: $0, seed: settings.seed) }, errands.signals.mapValues { $0...$0 }
+            shape: { [settings] in ShapeMaker.shape(of: $0, seed: settings.seed) },
+            errands.signals.mapValues { (report.restorations > 0 ? 0 : $0)...$0 }, hasLosses: report.restorations > 0
         ).look(&counted)
         report.take(counted)
         report.seed = settings.seed
@@ -168,13 +170,14 @@ final class FailureTrial {
         if isOver, now - lastFault > Self.patience { throw TrialError("\(sight.open) runs did not close") }
         startMore(sight)
         try await runErrands()
+        if report.restorations > 0 { try await resolveDoubts() }
         if !isOver { try await strike(sight, now) }
         return false
     }
 
     // MARK: Nodes
 
-    private func restartNodes(closed: Int) async throws {
+    func restartNodes(closed: Int) async throws {
         for node in nodes {
             guard let end = await node.ended(ear, trapped: moments.trapped) else { continue }
             guard end.isExpected else {
@@ -221,7 +224,7 @@ final class FailureTrial {
     // MARK: Looking
 
     /// Nil while the database does not answer.
-    private func look() async throws -> Sight? {
+    func look() async throws -> Sight? {
         guard nodes.contains(where: { $0.process.map(ear.isReady) ?? false }) || client != nil else { return nil }
         return try await unlessAway {
             let client = try await connected()
@@ -236,7 +239,7 @@ final class FailureTrial {
         }
     }
 
-    private func unlessAway<Result>(_ body: () async throws -> Result) async throws -> Result? {
+    func unlessAway<Result>(_ body: () async throws -> Result) async throws -> Result? {
         do {
             return try await body()
         } catch let error as PerdureError where error.code == .storeUnavailable {
@@ -244,7 +247,7 @@ final class FailureTrial {
         }
     }
 
-    private func connected() async throws -> Client {
+    func connected() async throws -> Client {
         if let client { return client }
         // libpq finds it there.
         setenv("PGPASSWORD", settings.password, 1)
@@ -283,6 +286,7 @@ final class FailureTrial {
             for node in nodes { node.mayEnd(within: .seconds(90)) }
             note(Recovery(fault: fault, closed: sight.closed))
             try await database.strike(fault)
+            if fault.losesCommits { try await recoverHistory(isBusy: sight.open > 50) }
         } else {
             let up = nodes.filter { $0.isUp(ear) }
             // Somebody has to be there to take over.

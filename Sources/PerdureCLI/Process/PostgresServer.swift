@@ -56,6 +56,12 @@ final class PostgresServer {
         try await untilItAnswers()
     }
 
+    /// Starts a follower that was stopped as a server of its own, with what it had then.
+    func startAlone() async throws {
+        try FileManager.default.removeItem(atPath: "\(data)/standby.signal")
+        try await start()
+    }
+
     /// Starts it if it has given up, and waits until it lets somebody in.
     func comeBack() async throws {
         if process?.isRunning == true, (try? await untilItAnswers()) != nil { return }

@@ -39,6 +39,13 @@ final class SwarmEar: Sendable {
     func isReady(_ process: LineProcess) -> Bool { state.withLock { $0.ready.contains(process.processID) } }
     func forget(_ process: LineProcess) { _ = state.withLock { $0.ready.remove(process.processID) } }
 
+    /// Runs that were started and are not there any more are started again.
+    func forget(_ numbers: some Sequence<Int>) {
+        state.withLock { state in
+            for number in numbers { state.started[number] = nil }
+        }
+    }
+
     func takeFresh() -> [(number: Int, run: RunID)] {
         state.withLock { state in
             defer { state.fresh = [] }

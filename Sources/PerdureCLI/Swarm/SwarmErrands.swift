@@ -13,8 +13,10 @@ struct SwarmErrands {
     private var tick = 0
     private var random: SeededGenerator
     private let seed: UInt64
+    /// The signals that each run was sent, by their ids.
+    private var sent: [RunID: Set<String>] = [:]
     /// How many signals each run was sent.
-    private(set) var signals: [RunID: Int] = [:]
+    var signals: [RunID: Int] { sent.mapValues(\.count) }
     private(set) var cancellations = 0
 
     init(seed: UInt64) {
@@ -31,6 +33,15 @@ struct SwarmErrands {
             }
             if Int.random(in: 0..<100, using: &random) < 5 {
                 due[tick + Int.random(in: 0...20, using: &random), default: []].append(.cancel(run))
+            }
+        }
+    }
+
+    /// Sends these runs every signal once more: some may be lost, and those that are not are recognised.
+    mutating func repeatSignals(to runs: some Sequence<(key: Int, value: RunID)>) {
+        for (number, run) in runs {
+            for signal in 0..<ShapeMaker.shape(of: number, seed: seed).signals {
+                due[tick + 1, default: []].append(.signal(run, "nudge-\(signal)"))
             }
         }
     }
@@ -57,7 +68,7 @@ struct SwarmErrands {
         switch errand {
         case .signal(let run, let id):
             try await client.signal(run, SwarmRun.Nudge.self, 1, id: id, by: Principal(.human, "swarm"))
-            signals[run, default: 0] += 1
+            sent[run, default: []].insert(id)
         case .cancel(let run):
             try await client.cancel(run, by: Principal(.human, "swarm"))
             cancellations += 1

@@ -233,6 +233,8 @@ enum SwarmDefence: String, Codable, CaseIterable, Sendable {
     case intents
     /// Whoever asks the other side believes what it says.
     case probes
+    /// What may be lost is put in doubt before anybody goes on.
+    case recover
 }
 
 /// The other side says that it has not done it, and that it may be asked again.

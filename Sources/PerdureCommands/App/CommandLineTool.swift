@@ -83,7 +83,7 @@ struct Root<App: PerdureApp>: ParsableCommand {
                 ForkCommand.self,
                 RetryCommand.self,
                 ResolveCommand.self, SchedulesCommand.self, QueuesCommand.self, NamespacesCommand.self, ArchiveCommand.self,
-                VerifyCommand.self, VersionsCommand.self, NodesCommand.self,
+                VerifyCommand.self, VersionsCommand.self, NodesCommand.self, RecoverCommand.self,
                 CheckCommand.self,
                 ResumabilityCommand.self,
                 ExportHistoryCommand.self,

@@ -38,7 +38,7 @@ package enum CommandStatus: Int32, Error, Sendable, CaseIterable {
             .configurationInvalid:
             self = .usage
         case .storeNotOurs, .storeTooNew, .storeReadOnly, .storeLocked, .storeCorrupt, .storeUnavailable, .storeMissing,
-            .storeRefused,
+            .storeRefused, .storeRestored,
             .historyFileInvalid, .historyFileTooNew, .outputUnwritable:
             self = .store
         default: self = .failed

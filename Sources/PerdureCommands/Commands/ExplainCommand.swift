@@ -21,12 +21,16 @@ struct ExplainCommand: StoreCommand {
     @Flag(help: "Print JSON.") var json = false
 
     func run(in environment: CommandEnvironment) async throws {
-        let (record, explanation) = try await store.withClient(environment) { client in
-            try await client.explain(target.run, now: environment.now())
+        let (record, explanation, restoration) = try await store.withClient(environment) { client in
+            let (record, explanation) = try await client.explain(target.run, now: environment.now())
+            return (record, explanation, try await client.restoration())
         }
         if json {
             environment.print(json: RunJSON.explanation(record, explanation))
         } else {
+            if let restoration, restoration.recoveredAt == nil {
+                environment.print(environment.style.red(HoldText.sentence))
+            }
             environment.print(ExplanationText.render(explanation, program: environment.program, style: environment.style))
         }
     }

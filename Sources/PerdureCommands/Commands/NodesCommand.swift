@@ -18,7 +18,8 @@ struct NodesCommand: StoreCommand {
               nodes --json
 
             With --json: an object with nodes, an array of objects with node, process, host, build, hosted, since, runs (how many it has
-            at this moment), renewed_at (on a database) and overdue.
+            at this moment), renewed_at (on a database) and overdue; and held: whether the store's history went back, so that nothing is
+            begun.
             """)
 
     @OptionGroup var store: StoreOptions
@@ -26,10 +27,14 @@ struct NodesCommand: StoreCommand {
 
     func run(in environment: CommandEnvironment) async throws {
         // The store's own time: what it says of its nodes is told by that.
-        let (nodes, now) = try await store.withClient(environment) { client in (try await client.nodes(), client.store.now()) }
+        let (nodes, now, restoration) = try await store.withClient(environment) { client in
+            (try await client.nodes(), client.store.now(), try await client.restoration())
+        }
+        let isHeld = restoration.map { $0.recoveredAt == nil } ?? false
         if json {
-            environment.print(json: .members(("nodes", .array(nodes.map(RunJSON.standing)))))
+            environment.print(json: .members(("nodes", .array(nodes.map(RunJSON.standing))), ("held", .bool(isHeld))))
         } else {
+            if isHeld { environment.print(environment.style.red(HoldText.sentence)) }
             environment.print(NodesText.render(nodes, now: now, style: environment.style))
         }
     }

@@ -70,6 +70,8 @@ enum EventSentence {
         case .runForked:
             "goes on from event \(attributes["seq"]?.integerValue ?? 0) of run \(attributes["run"]?.stringValue ?? ""), says "
                 + "\(ValueText.who(attributes))\(why(attributes))"
+        case .runRestored:
+            "what followed may be lost, and may have happened all the same, says \(ValueText.who(attributes))"
         case .runReset:
             "goes on after event \(attributes["to"]?.integerValue ?? 0), says \(ValueText.who(attributes))\(why(attributes))"
         case .runCancelRequested where attributes.members.contains { $0.key == "deadline" }:

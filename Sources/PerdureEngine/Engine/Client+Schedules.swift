@@ -122,7 +122,7 @@ extension Client {
                     .workflowUnknown,
                     "No living node hosts workflow '\(document.schedule.workflow)', and schedule '\(id)' names no version.")
             }
-            var turn = ScheduleTurn(document, key: key, now: now) { makeRunID(now) }
+            var turn = ScheduleTurn(document, key: key, now: now)
             turn.closed = try await closed(document.open)
             let busy = document.open.first { !turn.closed.contains($0.run) }
             if let busy, !overlapping, document.schedule.overlap != .allow {
@@ -312,10 +312,6 @@ extension Client {
         NewRun(start, of: document, version: version, key, build: build, node: nil, now: store.now(), random: random)
     }
 
-    private func makeRunID(_ now: Timestamp) -> RunID {
-        RunID(milliseconds: now.microseconds / 1_000, random: (random(), random()))
-    }
-
     /// Those of the runs that have ended, each with all that continued it. One that is gone has ended too.
     func closed(_ runs: [ScheduleDocument.Open]) async throws -> Set<RunID> {
         try await guarded { try await store.closed(runs) }
@@ -360,7 +356,7 @@ extension ScheduleDocument {
     /// The same, due when its next time comes.
     func rescheduled(_ key: ScheduleKey, _ now: Timestamp) -> ScheduleDocument {
         // Without deciding anything: that is for engines.
-        var turn = ScheduleTurn(self, key: key, now: now) { RunID(milliseconds: 0, random: (0, 0)) }
+        var turn = ScheduleTurn(self, key: key, now: now)
         turn.setDue()
         return turn.document
     }

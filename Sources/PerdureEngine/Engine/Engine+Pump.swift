@@ -77,6 +77,7 @@ extension Engine {
             guard limit > 0, !Task.isCancelled else { return hasClaimed }
             let claimed = try await store.claim(
                 ClaimRequest(node: node, build: build, hosted: hosted, limit: limit, ahead: ahead))
+            noteHold(claimed.isHeld)
             for run in claimed.setAside { wasSetAside(run.id, run.reason) }
             let unread = claimed.runs.filter { claim in !takeResident(claim) }
             load(unread, services, into: &group)
@@ -86,6 +87,24 @@ extension Engine {
                 recovering.foundAll()
                 return hasClaimed
             }
+        }
+    }
+
+    /// The store's history went back, or was recovered. Nobody rings while it is held, so it is looked at again.
+    private func noteHold(_ isHeld: Bool) {
+        let wasHeld = state.withLock { state in
+            defer { state.isHeld = isHeld }
+            return state.isHeld
+        }
+        if isHeld { scheduler.schedule(after: .seconds(1)) { [bell] in bell.ring() } }
+        if isHeld == wasHeld { return }
+        if isHeld {
+            logger.critical(
+                "the store's history went back; nothing is begun until it is recovered",
+                metadata: ["run": "perdure recover --restored"])
+        } else {
+            logger.notice("the store's history is recovered; runs go on")
+            schedules.bell.ring()
         }
     }
 

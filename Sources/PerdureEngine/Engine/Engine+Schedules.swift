@@ -75,6 +75,9 @@ extension Engine {
     /// - Returns: when to look again, if somebody else was faster with one of them, who may have left something and died, or one is refused.
     private func fire(_ rows: [ScheduleRow], _ now: Timestamp) async throws(StoreError) -> Duration? {
         if rows.isEmpty { return nil }
+        let restoration = try await store.restoration()
+        // What was due may have been started in what is lost: that is said in the runs first.
+        if restoration?.isStanding == true { return .seconds(1) }
         let hosted = try await hostedAnywhere()
         var left = rows, taken: [ScheduleKey: [Timestamp: RunID]] = [:], pause: Duration?
         var troubles: [ScheduleKey: StartTrouble] = [:], single: Set<ScheduleKey> = []
@@ -83,15 +86,13 @@ extension Engine {
             for row in left {
                 if Task.isCancelled { return pause }
                 guard let document = read(row) else { continue }
-                var turn = ScheduleTurn(document, key: row.key, now: now) { [configuration] in
-                    RunID(milliseconds: now.microseconds / 1_000, random: (configuration.random(), configuration.random()))
-                }
+                var turn = ScheduleTurn(document, key: row.key, now: now)
                 turn.taken = taken[row.key] ?? [:]
                 // As far as it is known which due times have runs, nothing is in the way any more.
                 turn.startsNothing = attempt == Self.tries
                 if single.contains(row.key) { turn.startLimit = 1 }
                 turn.closed = try await store.closed(document.open + turn.taken.map { .init(run: $0.value, due: $0.key) })
-                let change = change(of: row, &turn, document, hosted, troubles[row.key])
+                let change = change(of: row, &turn, document, hosted, troubles[row.key], after: restoration)
                 turns.append((row, turn, change))
             }
             if turns.isEmpty { return pause }
@@ -138,7 +139,7 @@ extension Engine {
 
     private func change(
         of row: ScheduleRow, _ turn: inout ScheduleTurn, _ document: ScheduleDocument, _ hosted: [ClaimRequest.Hosted],
-        _ known: StartTrouble?
+        _ known: StartTrouble?, after restoration: Restoration?
     ) -> ScheduleChange {
         turn.run()
         let version = document.version(hosted: hosted)
@@ -152,14 +153,14 @@ extension Engine {
             var waiting = document
             waiting.trouble = trouble.text
             waiting.due = turn.now + trouble.pause
-            turn = ScheduleTurn(waiting, key: row.key, now: turn.now, makeID: turn.makeID)
+            turn = ScheduleTurn(waiting, key: row.key, now: turn.now)
         } else if !turn.starts.isEmpty {
             turn.document.lastVersion = version
         }
         let starts = turn.starts.map { start in
             NewRun(
                 start, of: turn.document, version: version ?? "", row.key, build: build, node: node, now: turn.now,
-                random: configuration.random)
+                lostPart: restoration?.lostPart(ofWhatWasDue: start.due, now: turn.now), random: configuration.random)
         }
         let cancels = turn.cancels.map { open in
             // Once for each run, however many due times want its place.
@@ -220,6 +221,14 @@ private struct StartTrouble {
 
     init(_ refusal: QuotaRefusal) {
         self.init("A quota is used up: \(refusal).", pause: min(refusal.wait ?? .seconds(30), .seconds(30)))
+    }
+}
+
+extension Restoration {
+    /// A run that was due before the history was recovered may have been started in what is lost.
+    fileprivate func lostPart(ofWhatWasDue due: Timestamp, now: Timestamp) -> LostPart? {
+        guard let liftedAt, let liftedBy, due <= liftedAt else { return nil }
+        return LostPart(since: due, until: now, by: liftedBy)
     }
 }
 

@@ -346,6 +346,8 @@ struct EngineState {
     /// Whether no run is owned any more, as far as this engine knows.
     var isDrained: Bool { table.ownedCount == 0 && loading == 0 && givingBack == 0 }
     var lastInboxRow: Int64 = 0
+    /// The store's history went back, and nothing may be begun.
+    var isHeld = false
     /// Messages for runs that this node owns and that are still being read from the store.
     var rowsForLoading: [Int64: LateRows] = [:]
     var scheduledPump: Timestamp?

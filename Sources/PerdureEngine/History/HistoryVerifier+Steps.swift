@@ -30,6 +30,9 @@ struct VerifiedStep {
     var generation = 0
     var generationBeforeReset: Int?
 
+    /// How often a part of the history had been lost when it was said last that nothing had happened.
+    var lossesAccountedFor = 0
+
     var isAtMostOnce: Bool { effect == EffectKind.atMostOnce.name }
     var isUnsettled: Bool { !isOver && (hasOpenIntent || isInDoubt) && effect != EffectKind.read.name }
 }
@@ -39,6 +42,15 @@ extension HistoryVerifier {
     mutating func ownerChanged() {
         for subject in steps.keys where steps[subject]?.hasOpenIntent == true { steps[subject]?.ownerChanged = true }
         for subject in undos.keys where undos[subject]?.hasOpenIntent == true { undos[subject]?.ownerChanged = true }
+    }
+
+    /// What was under way may have gone on, and what was asked may have been decided on.
+    mutating func historyWasLost() {
+        losses += 1
+        ownerChanged()
+        for (subject, step) in steps where step.approval != nil && step.approval != .consumed && !step.isOver {
+            steps[subject]?.approval = nil
+        }
     }
 
     mutating func checkStep(_ event: Event, _ attributes: JSONObject) {
@@ -75,7 +87,8 @@ extension HistoryVerifier {
         checkReleased(event, step)
         if isUndo { checkUndoStart(event, step) } else { checkKey(event, attributes, &step) }
         step.hasOpenIntent = true
-        step.ownerChanged = false
+        // What may have been sent in a part that is lost has to be put in doubt, not to be sent.
+        step.ownerChanged = step.isAtMostOnce && step.lossesAccountedFor < losses
         step.isInDoubt = false
         step.mayIntend = false
     }
@@ -116,7 +129,7 @@ extension HistoryVerifier {
         if step.isOver { wrong(event, .outcomeRepeated, "'\(step.subject)' is in doubt although it is over.") }
         // An undo that the end of the run cuts off is one for a person, whatever came of its attempts.
         let isCutOff = event.kind == .undoInDoubt && attributes["reason"]?.stringValue == DoubtReason.terminated.rawValue
-        if step.isAtMostOnce, !step.hasOpenIntent, !step.isInDoubt, !isCutOff {
+        if step.isAtMostOnce, !step.hasOpenIntent, !step.isInDoubt, !isCutOff, losses == 0 {
             wrong(
                 event, .intentBeforeDispatch,
                 "'\(step.subject)' must happen at most once and is in doubt without having been intended.")
@@ -133,6 +146,7 @@ extension HistoryVerifier {
             step.isInDoubt = false
             step.hasDoubtfulFailure = false
             step.ownerChanged = false
+            step.lossesAccountedFor = losses
             step.mayIntend = true
             return
         case .happened: step.happened = Completion(seq: event.seq, at: event.at)

@@ -103,6 +103,8 @@ package struct HistoryVerifier {
     var resetAskedFor: Int64?
     /// Up to here the history is a copy of another run's.
     var copiedUntil: Int64 = 0
+    /// How often a part of the history was lost.
+    var losses = 0
     private var isPaused = false
     private var version: String?
 
@@ -248,6 +250,7 @@ package struct HistoryVerifier {
         } else if event.kind == .runStarted {
             node = attributes["node"]?.stringValue
         }
+        if event.kind == .runRestored { historyWasLost() }
         checkStandstill(event, attributes)
         checkForked(event)
         checkReset(event, attributes)

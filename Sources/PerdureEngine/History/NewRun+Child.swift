@@ -20,6 +20,7 @@ extension NewRun {
                     "parent": child.parent.json, "build": .string(build), "node": .string(node),
                 ], input: .inline(child.input)),
             run: child.id.description, now: now)
-        self.init(record: record, events: [event])
+        let lost = child.lostPart.map { head.append($0.event, run: child.id.description, now: now) }
+        self.init(record: record, events: [event] + (lost.map { [$0] } ?? []))
     }
 }

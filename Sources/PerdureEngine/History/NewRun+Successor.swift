@@ -25,6 +25,7 @@ extension NewRun {
         let event = head.append(
             EventDraft(.runStarted, attributes: attributes, input: .inline(successor.input)), run: successor.id.description,
             now: now)
-        self.init(record: record, events: [event])
+        let lost = successor.lostPart.map { head.append($0.event, run: successor.id.description, now: now) }
+        self.init(record: record, events: [event] + (lost.map { [$0] } ?? []))
     }
 }

@@ -313,6 +313,7 @@ package struct RunExplanation: Sendable {
         case .partly: "the probe found half of it"
         case .probeFailed: "the probe could not find out"
         case .terminated: "the run was terminated while it was under way"
+        case .lost: "it may have been sent in a part of the history that is lost"
         case nil: name ?? "for an unknown reason"
         }
     }

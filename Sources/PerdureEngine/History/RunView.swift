@@ -1,5 +1,6 @@
 package import Perdure
 package import PerdureHistory
+package import PerdureStore
 
 /// What a history says, read without the workflow's code: for people, for checks at the edge, and for ending a run whose code is
 /// gone. It knows less than the machine: a plain step that is under way has left no trace yet.
@@ -110,6 +111,8 @@ package struct RunView: Sendable {
     /// The messages that have let something begin or go on which may outlast the commit that took them in: resolutions, resets, and what
     /// ended a pause or let a poisoned run try again.
     private(set) var heeded: Set<String> = []
+    /// The part of the history that may be lost, if it was marked.
+    package private(set) var lostPart: LostPart?
     package private(set) var standing = RunStanding()
     package private(set) var takeovers = 0
     package private(set) var last: Event?
@@ -165,6 +168,7 @@ package struct RunView: Sendable {
             (resetting, lastReset) = (nil, event.seq)
             if let request = ResetRequest(attributes) { addReset(request, event.seq) }
         case .runUnpaused: heed(attributes)
+        case .runRestored: addLoss(event)
         case .runCompleted, .runFailed, .runCancelled, .runTerminated, .runContinued: final = event
         case .timerStarted: timers.append(Timer(subject: event.subject, due: attributes.timestamp("due")))
         case .timerFired, .timerCancelled: close(&timers) { $0.subject == event.subject && $0.isOpen }
@@ -252,6 +256,19 @@ package struct RunView: Sendable {
                 steps[index].quietAfter = max(steps[index].quietAfter ?? quiet, quiet)
             }
             if steps[index].hasOpenIntent { steps[index].hasEarlierDoubt = true }
+        }
+    }
+
+    /// What is open may have been sent in the lost part, and approvals may have been used there.
+    private mutating func addLoss(_ event: Event) {
+        lostPart = try? LostPart(event, after: lostPart)
+        for index in steps.indices where !steps[index].isOver && steps[index].effect != EffectKind.read.name {
+            steps[index].approval?.isOpen = false
+            if steps[index].isTransaction { continue }
+            steps[index].hasOpenIntent = true
+            steps[index].hasEarlierDoubt = true
+            let quiet = event.at + steps[index].actingTime
+            steps[index].quietAfter = max(steps[index].quietAfter ?? quiet, quiet)
         }
     }
 

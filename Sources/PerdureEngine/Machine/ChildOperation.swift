@@ -1,5 +1,6 @@
 package import Perdure
 package import PerdureHistory
+import PerdureStore
 
 /// A child as the code asks for it, without its closures.
 package struct ChildRequest: Sendable {
@@ -111,6 +112,8 @@ package struct ChildStart: Sendable {
     /// Who started the parent: a child acts for the same principal.
     package var starter: Principal
     package var input: [UInt8]
+    /// It may have been made before, in a part of the parent's history that is lost.
+    var lostPart: LostPart?
 }
 
 /// What a child's first event says of its parent.

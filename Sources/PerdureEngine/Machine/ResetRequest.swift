@@ -89,6 +89,8 @@ enum ResetProblem {
     static let noSuchEvent = "there is no such event before the end of the history"
     static let passedOver = "this event was passed over by an earlier reset"
     static let copied = "up to there the history is a copy of another run's; fork that one instead"
+    static let lost =
+        "what the run asks for may have been sent in a part of its history that is lost; say it again when that has been put in doubt"
     static let isResetting = "the run is being reset"
     static let isUndoing = "something that the run did is being undone; say it again when that is over"
 

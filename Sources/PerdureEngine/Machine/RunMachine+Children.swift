@@ -212,7 +212,7 @@ extension RunMachine {
             ChildStart(
                 id: run, workflow: request.workflow, version: version,
                 parent: ParentLink(run: identity.id, subject: request.subject, isDetached: request.isDetached),
-                starter: starter ?? .run(identity.id), input: request.input))
+                starter: starter ?? .run(identity.id), input: request.input, lostPart: lostPart))
     }
 
     /// The code no longer waits for the child, which goes on if there is one.

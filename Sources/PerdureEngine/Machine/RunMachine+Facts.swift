@@ -142,9 +142,9 @@ extension RunMachine {
             draft(row, now: now, into: &drafts)
         case .keyHeld(let id, let holder):
             if batch.spokenFor.contains(id) { return drafts }
-            guard let step = steps[id], [.released, .approved, .awaitingKey].contains(step.phase), !step.isCancelled else {
-                return drafts
-            }
+            guard let step = steps[id], [.released, .approved, .awaitingKey].contains(step.phase) else { return drafts }
+            // What was given up and not sent needs no key; what a lost part may have sent under it does.
+            if step.isCancelled, !step.mayHaveRun { return drafts }
             draft(holder, of: step, into: &drafts)
         case .survived:
             guard isWatched else { return drafts }
@@ -307,7 +307,8 @@ extension RunMachine {
     /// Back to where the step stood before the key was refused.
     mutating func stopAwaitingKey(_ step: StepOperation) {
         guard step.phase == .awaitingKey else { return }
-        move(step.id, to: step.request.approval != nil && !step.isApprovalConsumed ? .approved : .released)
+        let isApproved = step.request.approval != nil && !step.isApprovalConsumed && !step.isToBeDoubted
+        move(step.id, to: isApproved ? .approved : .released)
         enqueue(step.id)
     }
 }

@@ -66,6 +66,7 @@ extension RunMachine {
         case .updateCompleted, .updateRejected: try feedReply(event)
         case .runReset: try feedReset(event)
         case .runForked: try feedForked(event)
+        case .runRestored: try feedRestored(event)
         case .runExpired, .runSealed, .approvalEscalated:
             throw Divergence(
                 .unreadable, subject: event.subject,
@@ -199,6 +200,8 @@ extension RunMachine {
         steps[id]?.forgivenAttempts = step.failedAttempts
         steps[id]?.isAttemptIntended = false
         steps[id]?.doubt = nil
+        // Under its key it may be sent again whatever was lost; what must not be repeated is still asked about.
+        if !step.isAtMostOnce { steps[id]?.mayHaveBeenLost = false }
         if step.isOutsideWindow(at: event.at) {
             // Whoever sends it again now, although the other side may have forgotten the key, answers for what was before.
             steps[id]?.earlierMayHaveRun = false

@@ -150,7 +150,7 @@ extension RunMachine {
         guard let step = stuckStep(row.delivery.name) else {
             return row.refusal(.stepNotStuck, "no step or undo of this name waits for a person")
         }
-        guard step.phase == .deadLetter || !step.isAtMostOnce else {
+        guard step.phase == .deadLetter || !step.needsWord else {
             return row.refusal(.stepNotStuck, "this step may have happened and must not be repeated blindly; resolve it")
         }
         return EventDraft(.operatorAction, subject: row.delivery.name, attributes: row.attributes(("action", .string("retry"))))
@@ -264,7 +264,7 @@ extension RunMachine {
     /// Whatever came of its attempts, an undo that has begun and that nobody goes on with is a matter for a person. One that has not leaves
     /// the effect as it is.
     private func terminate(undo: StepOperation, into drafts: inout Drafts) {
-        if !undo.hasIntent {
+        if !undo.hasIntent, !undo.mayHaveBeenLost {
             settleKey(of: undo, .happened(output: undo.undoneOutput), into: &drafts)
         } else if undo.phase != .deadLetter {
             drafts.events.append(inDoubt(undo, .terminated))

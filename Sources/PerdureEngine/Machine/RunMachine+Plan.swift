@@ -85,6 +85,9 @@ extension RunMachine {
             plan.deferred.insert(step.id)
             return
         }
+        if step.isToBeDoubted, step.phase != .awaitingKey, ownerMissing(for: step) == nil {
+            return planDoubtOfLost(step, .lost, now: now, into: &plan)
+        }
         switch step.phase {
         case .released:
             if let refusal = ownerMissing(for: step) {
@@ -145,6 +148,9 @@ extension RunMachine {
 
     private mutating func planResend(_ step: StepOperation, now: Timestamp, into plan: inout Plan) {
         if isForgotten(step, at: now) {
+            if step.mayHaveBeenLost, step.request.businessKey != nil {
+                return planDoubtOfLost(step, .retentionPassed, now: now, into: &plan)
+            }
             plan.drafts.events.append(inDoubt(step, .retentionPassed))
         } else if !isAdmitted(step, now: now, into: &plan) {
             return
@@ -182,7 +188,7 @@ extension RunMachine {
         return step.phase == .running
     }
 
-    private mutating func planIntent(
+    mutating func planIntent(
         _ step: StepOperation, now: Timestamp, replacesUnsent: Bool = false, into plan: inout Plan
     ) {
         if step.family == .step, let key = step.request.businessKey {

@@ -108,7 +108,7 @@ extension RunMachine {
             end(id, with: .cancelled)
         case .awaitingApproval, .approved:
             abandon(id)
-        case .awaitingKey where step.request.approval != nil && !step.isApprovalConsumed:
+        case .awaitingKey where step.request.approval != nil && !step.isApprovalConsumed && !step.isToBeDoubted:
             // Only this process knows of the wait for the key: to history the step is approved.
             abandon(id)
         default:

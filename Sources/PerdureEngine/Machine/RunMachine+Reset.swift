@@ -1,5 +1,6 @@
 import Perdure
 import PerdureHistory
+import PerdureStore
 
 /// What the events say that a reset has passed over, until `run.reset` is fed.
 struct PassedOver {
@@ -52,6 +53,7 @@ extension RunMachine {
             recordedBuild = attributes["build"]?.stringValue ?? ""
             recordedNode = attributes["node"]?.stringValue ?? ""
         case .runPaused: isPaused = true
+        case .runRestored: lostPart = try LostPart(event, after: lostPart)
         case .runUnpaused: isPaused = false
         // They stay on the run as well.
         case .labelsChanged: changeLabels(try event.attributes.object())
@@ -205,8 +207,9 @@ extension RunMachine {
     private mutating func reopenStep(_ id: OperationID, _ passed: PassedOver, by event: Event) throws {
         guard let step = steps[id] else { return }
         if step.family == .undo {
-            if step.hasIntent, passed.endedUndos.contains(step.request.subject) { undoIsOver(step) } else { enqueue(id) }
-            return
+            if step.hasIntent, passed.endedUndos.contains(step.request.subject) { return undoIsOver(step) }
+            doubtAfterLoss(id)
+            return enqueue(id)
         }
         if step.phase == .undoing { return }
         if step.phase == .abandoned { return end(id, with: nil) }
@@ -231,6 +234,7 @@ extension RunMachine {
         fresh.releasedBuild = recordedBuild
         fresh.isQueued = step.isQueued
         steps[id] = fresh
+        doubtAfterLoss(id)
         enqueue(id)
     }
 

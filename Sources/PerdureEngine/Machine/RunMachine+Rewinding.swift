@@ -33,6 +33,7 @@ extension RunMachine {
         if rewinding != nil { return ResetProblem.isResetting }
         guard request.to >= 1, request.to < lastSeq else { return ResetProblem.noSuchEvent }
         if request.to <= copiedUntil { return ResetProblem.copied }
+        if steps.values.contains(where: \.isToBeDoubted) { return ResetProblem.lost }
         if resets.passesOver(request.to) { return ResetProblem.passedOver }
         if let span = undoneSpans.first(where: { $0.completedAt <= request.to && request.to < $0.undoneAt }) {
             return ResetProblem.undone(span.subject, stands: span.completedAt)

@@ -40,7 +40,9 @@ extension RunMachine {
         steps[id]?.isIntentUnsent = true
         steps[id]?.intendedAt = event.at
         steps[id]?.replacedIntents = attributes["replaces_unsent"]?.boolValue == true ? step.replacedIntents + 1 : 0
-        if !step.hasIntent, step.needsIntent, step.failedAttempts == 0 { steps[id]?.windowStart = event.at }
+        if !step.hasIntent, step.needsIntent, step.failedAttempts == 0, !step.mayHaveBeenLost {
+            steps[id]?.windowStart = event.at
+        }
         steps[id]?.hasIntent = true
         steps[id]?.isAttemptIntended = true
         steps[id]?.isInputRecorded = true
@@ -218,6 +220,7 @@ extension RunMachine {
             if !probeSettles(event) { steps[id]?.forgivenAttempts = step.failedAttempts }
         }
         steps[id]?.mayHaveRun = false
+        steps[id]?.mayHaveBeenLost = false
         steps[id]?.isAttemptIntended = false
         steps[id]?.doubt = nil
         steps[id]?.earlierMayHaveRun = false

@@ -25,6 +25,8 @@ package struct SuccessorStart: Sendable {
     /// The run that it continues, and the first one of them all.
     package var previous: RunID
     package var first: RunID
+    /// It may have been made before, in a part of that run's history that is lost.
+    var lostPart: LostPart?
 }
 
 /// What a run's first event says of the runs that it continues.
@@ -80,8 +82,9 @@ extension RunMachine {
     func startSuccessor(_ succession: Succession, into drafts: inout Drafts) {
         drafts.successor = SuccessorStart(
             id: successorID, version: succession.version, input: succession.input, starter: starter ?? .run(identity.id),
-            parent: parent, key: key, deadline: deadline, labels: labels, place: place, previous: identity.id, first: firstOfChain
-        )
+            parent: parent, key: key, deadline: deadline, labels: labels, place: place, previous: identity.id,
+            first: firstOfChain,
+            lostPart: lostPart)
         var left: [(seq: Int64, delivery: Delivery)] = []
         for (name, signals) in signalBuffer.sorted(by: { $0.key < $1.key }) {
             left += signals.map { ($0.origin.seq, $0.origin.delivery(.signal, name, $0.payload, to: successorID)) }

@@ -83,6 +83,8 @@ package struct RunMachine: Sendable {
     /// The seq of the last event fed, and of the last one that was stored when this activation began.
     var lastSeq: Int64 = 0
     let storedSeq: Int64
+    /// What followed on an earlier part of the history may be lost, with whatever was sent meanwhile.
+    var lostPart: LostPart?
     /// Somebody answers for the workflow.
     let hasOwner: Bool
     /// Nobody has owned the run before.
@@ -245,6 +247,7 @@ extension RunMachine {
                 move(id, to: .released)
                 steps[id]?.windowStart = lastEventAt
                 steps[id]?.releasedBuild = recordedBuild
+                doubtAfterLoss(id)
             } else if timers[id]?.phase == .requested {
                 timers[id]?.phase = .released
             } else if questions[id]?.phase == .requested {

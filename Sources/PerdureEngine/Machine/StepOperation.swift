@@ -64,9 +64,12 @@ package struct StepTransition: Hashable, Sendable, CustomStringConvertible {
         .init(.released, .running),
         .init(.released, .backingOff), .init(.released, .inDoubt), .init(.released, .deadLetter), .init(.released, .undoing),
         .init(.released, .abandoned), .init(.released, .ended),
-        .init(.awaitingApproval, .approved), .init(.awaitingApproval, .abandoned), .init(.awaitingApproval, .ended),
-        .init(.approved, .intended), .init(.approved, .awaitingKey), .init(.approved, .abandoned), .init(.approved, .ended),
-        .init(.awaitingKey, .released), .init(.awaitingKey, .approved), .init(.awaitingKey, .abandoned),
+        .init(.awaitingApproval, .released), .init(.awaitingApproval, .approved), .init(.awaitingApproval, .abandoned),
+        .init(.awaitingApproval, .ended),
+        .init(.approved, .released), .init(.approved, .intended), .init(.approved, .awaitingKey), .init(.approved, .abandoned),
+        .init(.approved, .ended),
+        .init(.awaitingKey, .inDoubt), .init(.awaitingKey, .released), .init(.awaitingKey, .approved),
+        .init(.awaitingKey, .abandoned),
         .init(.awaitingKey, .ended),
         .init(.intended, .intended), .init(.intended, .running), .init(.intended, .backingOff), .init(.intended, .inDoubt),
         .init(.intended, .deadLetter), .init(.intended, .undoing), .init(.intended, .ended),
@@ -162,6 +165,8 @@ struct StepOperation {
     /// An attempt before the last one may have had the effect: it failed without saying, or was cut off. A later attempt that surely did
     /// nothing does not clear that up, unless its error is the other side's last word on the key.
     var earlierMayHaveRun = false
+    /// It may have been sent in a part of the history that is lost, and nobody has said since that it was not.
+    var mayHaveBeenLost = false
     var failedAttempts = 0
     /// Failed attempts that a person's `retry` has forgiven.
     var forgivenAttempts = 0
@@ -213,6 +218,17 @@ struct StepOperation {
     /// The event kinds of this family, so that steps and undos share one machine.
     var kinds: StepEventKinds { family == .step ? .step : .undo }
 
+    /// Whether it must not be tried again before somebody has said what became of it. One whose approval may have been used in what is lost
+    /// would be asked for anew, and given up as if it had never been sent.
+    var needsWord: Bool { isAtMostOnce || (mayHaveBeenLost && request.approval != nil && !isApprovalConsumed) }
+
+    /// Whether it has to be put in doubt before anything else is done about it: what was lost may have sent it, and sending it again, or
+    /// asking for an approval of what may have been approved and done, would be wrong.
+    var isToBeDoubted: Bool {
+        guard mayHaveBeenLost, needsWord else { return false }
+        return phase == .released || phase == .awaitingKey || (phase == .backingOff && isAtMostOnce)
+    }
+
     /// Whether an owner before this one may have sent it. One that did not die has left an intent of everything that it sent and did not
     /// see the end of.
     func wasPerhapsSent(by time: Timestamp, isTakeover: Bool) -> Bool {
@@ -254,6 +270,8 @@ package enum DoubtReason: String, Sendable, Hashable {
     case probeFailed = "probe_failed"
     /// The run was terminated.
     case terminated
+    /// A part of the history is lost in which it may have been sent.
+    case lost
 }
 
 /// The names of a family's events.

@@ -93,6 +93,11 @@ package struct StateContinuity: Sendable {
             .approvalExpired, .approvalCancelled, .approvalVoided:
             endWait(event)
         case .childStarted: checkMoves(event)
+        case .runRestored:
+            // Approvals that were open are asked for anew, if need be.
+            state.waits = state.waits.filter { wait in
+                if case .approval = wait.value { false } else { true }
+            }
         default: break
         }
     }

@@ -34,6 +34,9 @@ struct NoStore: Store {
     func expire(_ request: ExpiryRequest) async throws(StoreError) -> Expiry { try none() }
     func noteArchived(_ histories: [ArchivedHistory]) async throws(StoreError) -> Set<Int64> { try none() }
     func setNamespace(_ change: NamespaceChange) async throws(StoreError) -> Bool { try none() }
+    func restoration() async throws(StoreError) -> Restoration? { try none() }
+    func beginRestoration(by: String, reason: String) async throws(StoreError) -> Restoration { try none() }
+    func markRestored(_ number: Int64, limit: Int, by: Principal) async throws(StoreError) -> Restoration { try none() }
     func namespaces() async throws(StoreError) -> [NamespaceRow] { try none() }
     func namespaceCounts() async throws(StoreError) -> [String: [RunState: Int]] { try none() }
     func setQuotas(_ change: QuotaChange) async throws(StoreError) -> Bool { try none() }

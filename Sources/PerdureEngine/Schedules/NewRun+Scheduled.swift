@@ -6,7 +6,7 @@ extension NewRun {
     /// A run that a schedule starts. Nobody owns it: whoever hosts the workflow takes it on.
     init(
         _ start: ScheduleTurn.Start, of document: ScheduleDocument, version: String, _ key: ScheduleKey, build: String?,
-        node: NodeID?, now: Timestamp, random: () -> UInt64
+        node: NodeID?, now: Timestamp, lostPart: LostPart? = nil, random: () -> UInt64
     ) {
         let schedule = document.schedule, salt = makeSalt(random), input = Array(schedule.input)
         let workflowKey = key.workflowKey(of: start.due)
@@ -26,7 +26,16 @@ extension NewRun {
         var head = ChainHead.start(namespace: key.namespace, run: start.run.description)
         let event = head.append(
             EventDraft(.runStarted, attributes: attributes, input: .inline(input)), run: start.run.description, now: now)
-        self.init(record: record, events: [event], place: schedule.queue)
+        let lost = lostPart.map { head.append($0.event, run: start.run.description, now: now) }
+        self.init(record: record, events: [event] + (lost.map { [$0] } ?? []), place: schedule.queue)
+    }
+}
+
+extension RunID {
+    /// The id of the run of a due time: derived, so that one whose start is lost and made again sends under the same keys.
+    static func scheduled(by key: ScheduleKey, workflow: String, due: Timestamp) -> RunID {
+        let bits = ChildDerivation.bits(namespace: key.namespace, schedule: key.id, workflow: workflow, due: due.microseconds)
+        return RunID(milliseconds: due.microseconds / 1_000, random: bits)
     }
 }
 

@@ -27,9 +27,6 @@ struct ScheduleTurn {
     var startsNothing = false
     /// How many runs one commit may start.
     var startLimit = 10
-    /// The id of the next run.
-    let makeID: () -> RunID
-
     var document: ScheduleDocument
     private(set) var starts: [Start] = []
     /// Runs that are to be cancelled, and the due time for whose sake.
@@ -41,11 +38,10 @@ struct ScheduleTurn {
     /// How many runs are remembered where they do not matter for what is started.
     private static let allowedLimit = 10
 
-    init(_ document: ScheduleDocument, key: ScheduleKey, now: Timestamp, makeID: @escaping () -> RunID) {
+    init(_ document: ScheduleDocument, key: ScheduleKey, now: Timestamp) {
         self.document = document
         self.key = key
         self.now = now
-        self.makeID = makeID
     }
 
     /// Decides all that is due, or as much of it as one commit should hold.
@@ -173,7 +169,7 @@ struct ScheduleTurn {
     }
 
     private mutating func start(_ due: Timestamp, _ cause: Start.Cause) {
-        let run = taken[due] ?? makeID()
+        let run = taken[due] ?? .scheduled(by: key, workflow: document.schedule.workflow, due: due)
         if taken[due] == nil {
             starts.append(Start(run: run, due: due, cause: cause))
             document.counts.started += 1

@@ -10,6 +10,7 @@ package enum EventKind: String, CaseIterable, Hashable, Sendable {
     case runUnpaused = "run.unpaused"
     case runRepinned = "run.repinned"
     case runForked = "run.forked"
+    case runRestored = "run.restored"
     case runCancelRequested = "run.cancel_requested"
     case runCompleted = "run.completed"
     case runFailed = "run.failed"

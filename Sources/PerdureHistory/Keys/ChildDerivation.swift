@@ -17,6 +17,13 @@ package enum ChildDerivation {
         bits(["perdure.continued.run.1", namespace, run, String(seq)])
     }
 
+    /// The same for the run of a schedule's due time.
+    ///
+    /// - Parameter due: in microseconds since 1970.
+    package static func bits(namespace: String, schedule: String, workflow: String, due: Int64) -> (UInt64, UInt64) {
+        bits(["perdure.scheduled.run.1", namespace, schedule, workflow, String(due)])
+    }
+
     private static func bits(_ fields: [String]) -> (UInt64, UInt64) {
         var buffer = FieldBuffer(capacity: 256)
         for field in fields { buffer.append(prefixed: field) }

@@ -11,6 +11,7 @@ extension MemoryState {
             case .approvalRequested, .questionAsked: ask(event, index)
             case .approvalDecided, .approvalExpired, .approvalCancelled, .approvalVoided:
                 closeRequests(.approvalRequested, event.subject, index)
+            case .runRestored: dropRequests(of: index) { $0.kind == .approvalRequested }
             case .questionAnswered, .questionExpired, .questionCancelled: closeRequests(.questionAsked, event.subject, index)
             case .labelsChanged: label(event, index)
             case .runStarted where event.seq == 1: label(event, index)

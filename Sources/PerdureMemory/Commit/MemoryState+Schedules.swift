@@ -11,13 +11,15 @@ extension MemoryState {
         case .overtaken: return .refused(.conflict)
         case .open: break
         }
+        // What was due may have been started in what is lost.
+        if isHeld, !change.starts.isEmpty { return .refused(.conflict) }
         for start in change.starts {
-            if index(of: start.record.id) != nil {
-                return .refused(.invalid("the run id \(start.record.id) belongs to another run"))
-            }
             if let flaw = flaw(of: start) { return .refused(.invalid(flaw)) }
             if let key = WorkflowKey(start.record), let holder = keys[key].flatMap({ index(of: $0) }) {
                 return .keyTaken(runs[holder].record)
+            }
+            if index(of: start.record.id) != nil {
+                return .refused(.invalid("the run id \(start.record.id) belongs to another run"))
             }
             if let refusal = refusal(ofPlaceOf: start) { return .refused(refusal) }
         }

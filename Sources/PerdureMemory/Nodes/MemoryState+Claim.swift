@@ -4,6 +4,7 @@ internal import PerdureStore
 
 extension MemoryState {
     mutating func claim(_ request: ClaimRequest, now: Timestamp) -> Claimed {
+        if isHeld { return Claimed(isHeld: true) }
         let candidates = request.only.map { among($0, request, now: now) } ?? everywhere(request, now: now)
         // The oldest cause of each run.
         var chosen: [Cause] = [], known: Set<Int64> = []

@@ -45,6 +45,8 @@ struct MemoryState: Sendable {
     var circuits: [CircuitName: CircuitRow] = [:]
     /// Of namespaces that have any.
     var quotas: [String: MemoryQuota] = [:]
+    /// By number, which begins with 1.
+    var restorations: [Restoration] = []
 
     var openRequests = OrderedIndex<OpenPlace>()
     var lastRequest: Int64 = 0

@@ -23,13 +23,6 @@ extension CommitFacts {
     /// In the order of their numbers, as everybody does it: two commits never wait for each other.
     private static let lock = SQL(
         "SELECT 1 FROM perdure.runs WHERE number = ANY($1::bigint[]) ORDER BY number FOR NO KEY UPDATE")
-    /// Holds the row of the node that commits, which may be ended meanwhile, but not forgotten.
-    private static let present = SQL(
-        """
-        SELECT \(StoreClock.now("$1")), EXISTS (
-            SELECT 1 FROM perdure.nodes WHERE id = $2::text AND ended_at IS NULL FOR KEY SHARE),
-            EXISTS (SELECT 1 FROM perdure.quotas)
-        """)
     private static let lockedRuns = SQL(
         """
         SELECT \(RunRecord.columns), \(ChainHead.columns), runs.needs_retry, runs.since,
@@ -88,11 +81,15 @@ extension CommitFacts {
         try session.pipeline { pipe in
             if holdsQuotas { try holdQuotas(of: wishes.starting, pipe) }
             if !locked.isEmpty { try pipe.execute(Self.lock, locked) }
-            try pipe.all(Self.present, time, node) { [self] row in
+            try pipe.all(Presence.ask, time, node) { [self] row in
+                let presence = try Presence(row)
                 // The clock is read once for all items.
-                now = try row.time(0)
-                if let node, try row.bool(1) { self.node = node }
-                hasQuotas.set(try row.bool(2))
+                now = presence.now
+                isHeld = presence.isHeld
+                hasQuotas.set(presence.hasQuotas)
+                guard let node, presence.isAlive else { return }
+                try presence.requireAll()
+                self.node = node
             }
             try lockSchedules(wishes.schedules, pipe)
             try readQueues(wishes.queues, pipe)

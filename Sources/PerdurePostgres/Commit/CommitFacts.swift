@@ -7,6 +7,8 @@ internal import PerdureStore
 final class CommitFacts {
     /// The store's time.
     var now = Timestamp.epoch
+    /// History went back, and nothing may be begun.
+    var isHeld = false
     /// The node of this process, if it counts as alive.
     var node: NodeID?
     var runs: [Int64: RunFacts] = [:]

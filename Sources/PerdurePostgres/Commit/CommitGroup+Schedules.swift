@@ -11,15 +11,17 @@ extension CommitGroup {
         case .overtaken: return .refused(.conflict)
         case .open: break
         }
+        // What was due may have been started in what is lost.
+        if facts.isHeld, !change.starts.isEmpty { return .refused(.conflict) }
         for start in change.starts {
             let record = start.record
-            if facts.numbers[record.id] != nil {
-                return .refused(.invalid("the run id \(record.id) belongs to another run"))
-            }
             if let key = record.key,
                 let holder = facts.keyed[WorkflowKey(namespace: record.namespace, workflow: record.workflow, key: key)]
             {
                 return .keyTaken(holder)
+            }
+            if facts.numbers[record.id] != nil {
+                return .refused(.invalid("the run id \(record.id) belongs to another run"))
             }
             if let place = start.place, facts.queues[QueueKey(namespace: record.namespace, name: place.name)] == nil {
                 return .refused(.queueUnknown(place.name))

@@ -57,6 +57,8 @@ final class CommitGroup {
         }
         let key = record.key.map { WorkflowKey(namespace: record.namespace, workflow: record.workflow, key: $0) }
         if let key, let holder = facts.keyed[key] { return .keyTaken(holder) }
+        // Nobody begins anything now: whoever hosts it takes it on later.
+        if facts.isHeld, record.owner != nil { (record.owner, record.state) = (nil, .ready) }
         record.queue = queue
         record.isAdmitted = run.place == nil
         if let place = run.place {

@@ -7,6 +7,7 @@ extension PostgresStore {
         guard !items.isEmpty else { return [] }
         let committer = committer
         let answer = try await writer.perform { session in try committer.commit(items, session) }
+        remember(items, answer.results)
         tell(answer.news)
         return answer.results
     }
@@ -15,8 +16,26 @@ extension PostgresStore {
         guard !items.isEmpty else { return [] }
         let committer = committer
         let answer = try writer.performHere { session in try committer.commit(items, session) }
+        remember(items, answer.results)
         tell(answer.news)
         return answer.results
+    }
+
+    /// The last of what is durable of a commit: on every new link it is looked up.
+    private func remember(_ items: [CommitItem], _ results: [CommitResult]) {
+        guard isEngine else { return }
+        for (item, result) in zip(items, results).reversed() {
+            switch (item, result) {
+            case (.advance(let advance), .advanced):
+                guard let last = advance.events.last else { continue }
+                return recollection.note(ChainHead(after: last), of: advance.run, from: .writer)
+            case (.create(let run), .created(let record)):
+                // One that was there already is somebody else's, or has gone on since.
+                guard let last = run.events.last, record.id == run.record.id else { continue }
+                return recollection.note(ChainHead(after: last), of: record.number, from: .writer)
+            default: continue
+            }
+        }
     }
 
     var committer: Committer { Committer(node: isEngine ? node : nil, time: options.clock?(), hasQuotas: hasQuotas) }

@@ -12,8 +12,10 @@ extension PostgresStore {
         guard request.limit > 0 else { return Claimed() }
         let time = options.clock?()
         let claims = try await write { session in
-            let present = try session.first(Self.present, time, request.node) { (now: try $0.time(0), isAlive: try $0.bool(1)) }
+            let present = try session.first(Presence.ask, time, request.node) { try Presence($0) }
             guard let present, present.isAlive else { throw StoreError.leaseLost }
+            if present.isHeld { return Claimed(isHeld: true) }
+            try present.requireAll()
             // A claim whose answer was lost owns its runs all the same: its repeat gets them, or nobody ever would.
             var claims = try session.whatStillHolds(of: self.unanswered.withLock { $0 })
             if !claims.runs.isEmpty { return claims }
@@ -29,16 +31,12 @@ extension PostgresStore {
             return claims
         }
         unanswered.withLock { $0 = Claimed() }
+        for run in claims.runs where run.isTakeover { recollection.note(run.head, of: run.record.number, from: .writer) }
         if !claims.setAside.isEmpty { tellOfPlaces() }
         return claims
     }
 
     private static let looks = 3
-    private static let present = SQL(
-        """
-        SELECT \(StoreClock.now("$1")), EXISTS (
-            SELECT 1 FROM perdure.nodes WHERE id = $2::text AND ended_at IS NULL FOR KEY SHARE)
-        """)
 }
 
 /// A run that is locked and may be claimed.

@@ -6,8 +6,9 @@ internal import Synchronization
 extension PostgresStore {
     private static let insert = SQL(
         """
-        INSERT INTO perdure.nodes (id, build, host, process_id, hosted, started_at, lease_until, level)
-        SELECT $1::text, $2::text, $3::text, $4::bigint, $5::text, moment.now, moment.now + $6::bigint, \(Schema.version)
+        INSERT INTO perdure.nodes (id, build, host, process_id, hosted, started_at, lease_until, level, server)
+        SELECT $1::text, $2::text, $3::text, $4::bigint, $5::text, moment.now, moment.now + $6::bigint, \(Schema.version),
+            \(Recollection.serverStart)
         FROM (SELECT \(StoreClock.now("$7")) AS now) AS moment
         ON CONFLICT (id) DO UPDATE SET hosted = excluded.hosted, lease_until = excluded.lease_until, renewals = nodes.renewals + 1
             WHERE nodes.ended_at IS NULL
@@ -83,6 +84,7 @@ extension PostgresStore {
             return try session.exists(Self.anyQueue)
         }
         membership.withLock { $0 = Membership(node: node.id) }
+        recollection.become(node.id)
         if hasQueues { self.hasQueues.store(true, ordering: .relaxed) }
         bell.listen(to: Channel.node(node.id))
         // From here on it looks at the others.
@@ -105,6 +107,7 @@ extension PostgresStore {
             try Self.forgetIdle(session)
         }
         membership.withLock { if $0.node == node { $0 = Membership() } }
+        recollection.become(nil)
         bell.ring(Channel.all)
     }
 
@@ -115,11 +118,15 @@ extension PostgresStore {
         let hasQueues = try await leases.perform { session in
             // One statement: it holds no lock while an answer is on its way.
             let hasQueues = try session.first(Self.renewal, node, length, time) { try $0.bool(0) }
-            guard let hasQueues else { throw StoreError.leaseLost }
+            guard let hasQueues else {
+                if try session.lastRestoration()?.isStanding == true { throw StoreError.historyWentBack }
+                throw StoreError.leaseLost
+            }
             try clock.read(session)
             return hasQueues
         }
         if hasQueues { self.hasQueues.store(true, ordering: .relaxed) }
+        recollection.noteContact()
         do {
             return try await endLapsed(besides: node)
         } catch {

@@ -12,7 +12,8 @@ extension PostgresStore {
         let address = try ServerAddress(url), clock = ServerClock()
         var limits = ConnectionOptions()
         limits.answerLimit = options.answerLimit
-        let writer = connection(address, "writer", limits, settings: writing)
+        let watch = LossWatch(recollection: Recollection(), time: { options.clock?() }, logger: options.logger)
+        let writer = connection(address, "writer", limits, watch, settings: writing)
         limits.isProven = true
         do {
             let identity = try await writer.perform { session in
@@ -25,7 +26,7 @@ extension PostgresStore {
                 try clock.read(session)
                 return try Migration.identity(session, address)
             }
-            let leases = connection(address, "leases", limits, settings: writing), logger = options.logger
+            let leases = connection(address, "leases", limits, watch, settings: writing), logger = options.logger
             try await PoolerCheck.demandOwnSessions(writer, leases)
             let bell = try Bell(address, options: limits, interval: options.bellInterval) { error in
                 if let error {
@@ -40,12 +41,16 @@ extension PostgresStore {
                 transactors: Transactors(
                     (1...options.transactors).map { number in
                         Connection(
-                            address, label: "perdure.postgres.steps.\(number)", options: limits,
-                            onOpen: Committer.prepareForAuthors)
+                            address, label: "perdure.postgres.steps.\(number)", options: limits
+                        ) { session in
+                            try watch.look(session)
+                            try Committer.prepareForAuthors(session)
+                        }
                     }),
-                reader: connection(address, "reader", limits, settings: byIndex),
-                browser: connection(address, "browser", limits),
-                queueLink: connection(address, "queues", limits, settings: writing), bell: bell, clock: clock)
+                reader: connection(address, "reader", limits, watch, settings: byIndex),
+                browser: connection(address, "browser", limits, watch),
+                queueLink: connection(address, "queues", limits, watch, settings: writing), bell: bell, clock: clock,
+                recollection: watch.recollection)
         } catch {
             await writer.close()
             throw error
@@ -64,10 +69,12 @@ extension PostgresStore {
         """
 
     private static func connection(
-        _ address: ServerAddress, _ name: String, _ options: ConnectionOptions, settings: String? = nil
+        _ address: ServerAddress, _ name: String, _ options: ConnectionOptions, _ watch: LossWatch,
+        settings: String? = nil
     ) -> Connection {
         Connection(address, label: "perdure.postgres.\(name)", options: options) { session in
             if let settings { try session.run(settings) }
+            try watch.look(session)
         }
     }
 }

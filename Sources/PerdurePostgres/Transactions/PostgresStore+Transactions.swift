@@ -12,6 +12,9 @@ extension PostgresStore {
         let answer = try await transactors.perform { session in
             try committer.transact(transaction, limit: limit, session)
         }
+        if case .committed(let advance) = answer.result, let last = advance.events.last {
+            recollection.note(ChainHead(after: last), of: advance.run, from: .steps)
+        }
         tell(answer.news)
         return answer.result
     }

@@ -46,6 +46,8 @@ extension CommitGroup {
         }
         // An owner that is not this node would be one that nobody can tell dead from alive.
         guard record.owner == nil || (isEngine && record.owner == node) else { return .refused(.conflict) }
+        // Nobody begins anything now: whoever hosts it takes it on later.
+        if record.owner != nil, try session.isHeld { (record.owner, record.state) = (nil, .ready) }
         let inserted = try session.execute(
             Self.insert, record.id.description, record.namespace, record.workflow, record.version, record.key, record.inputDigest,
             record.salt, record.state, record.epoch, record.owner, record.wakeAt, record.createdAt, record.createdAt,

@@ -20,15 +20,17 @@ extension CommitGroup {
         case .overtaken: return .refused(.conflict)
         case .open: break
         }
+        // What was due may have been started in what is lost.
+        if !change.starts.isEmpty, try session.isHeld { return .refused(.conflict) }
         for start in change.starts {
             let record = start.record
-            if try session.run(record.id) != nil {
-                return .refused(.invalid("the run id \(record.id) belongs to another run"))
-            }
             if let key = record.key,
                 let holder = try session.run(namespace: record.namespace, workflow: record.workflow, key: key)
             {
                 return .keyTaken(holder)
+            }
+            if try session.run(record.id) != nil {
+                return .refused(.invalid("the run id \(record.id) belongs to another run"))
             }
             if let place = start.place, try session.queue(place.name, in: record.namespace) == nil {
                 return .refused(.queueUnknown(place.name))

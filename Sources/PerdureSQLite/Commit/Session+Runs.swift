@@ -40,6 +40,7 @@ extension Session {
     private static let deleteRequests = SQL("DELETE FROM open_requests WHERE run = ?1")
     private static let mark = SQL("INSERT OR REPLACE INTO marks (run, kind, subject, position) VALUES (?1, ?2, ?3, ?4)")
     private static let insertLabel = SQL("INSERT OR REPLACE INTO labels (run, name, value) VALUES (?1, ?2, ?3)")
+    private static let deleteApprovals = SQL("DELETE FROM open_requests WHERE run = ?1 AND kind = 'approval.requested'")
     private static let insertRequest = SQL("INSERT INTO open_requests (position, run, subject, kind) VALUES (?1, ?2, ?3, ?4)")
     private static let deleteRequest = SQL("DELETE FROM open_requests WHERE run = ?1 AND subject = ?2 AND kind = ?3")
 
@@ -73,6 +74,7 @@ extension Session {
                 try execute(Self.insertRequest, lastInsertedRow, run, event.subject, event.kind.rawValue)
             case .approvalDecided, .approvalExpired, .approvalCancelled, .approvalVoided:
                 try execute(Self.deleteRequest, run, event.subject, EventKind.approvalRequested.rawValue)
+            case .runRestored: try execute(Self.deleteApprovals, run)
             case .questionAnswered, .questionExpired, .questionCancelled:
                 try execute(Self.deleteRequest, run, event.subject, EventKind.questionAsked.rawValue)
             case .labelsChanged: try label(run, event)

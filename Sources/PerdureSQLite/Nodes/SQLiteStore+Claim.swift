@@ -12,6 +12,7 @@ extension SQLiteStore {
         guard request.limit > 0 else { return Claimed() }
         let now = now()
         let claims = try await write { session in
+            if try session.isHeld { return Claimed(isHeld: true) }
             // A claim whose answer was lost owns its runs all the same: its repeat gets them, or nobody ever would.
             var claims = try self.unanswered.withLock { try session.whatStillHolds(of: $0) }
             if !claims.runs.isEmpty { return claims }

@@ -137,11 +137,12 @@ enum Audit {
             WHERE asked.kind IN ('approval.requested', 'question.asked') AND runs.state NOT IN \(final) AND runs.closed_at IS NULL
                 AND NOT EXISTS (
                     SELECT 1 FROM events AS ended
-                    WHERE ended.run = asked.run AND ended.seq > asked.seq AND ended.subject = asked.subject
+                    WHERE ended.run = asked.run AND ended.seq > asked.seq
                         AND CASE asked.kind
-                            WHEN 'question.asked' THEN
-                                ended.kind IN ('question.answered', 'question.expired', 'question.cancelled')
-                            ELSE ended.kind IN ('approval.decided', 'approval.expired', 'approval.cancelled', 'approval.voided')
+                            WHEN 'question.asked' THEN ended.subject = asked.subject
+                                AND ended.kind IN ('question.answered', 'question.expired', 'question.cancelled')
+                            ELSE ended.kind = 'run.restored' OR ended.subject = asked.subject
+                                AND ended.kind IN ('approval.decided', 'approval.expired', 'approval.cancelled', 'approval.voided')
                             END))
         SELECT 'run ' || runs.id || ' has an open request at position ' || open.position || ' that is not listed'
         FROM open JOIN runs ON runs.number = open.run WHERE open.position NOT IN (SELECT position FROM open_requests)

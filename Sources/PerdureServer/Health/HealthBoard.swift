@@ -25,6 +25,8 @@ package final class HealthBoard: Sendable {
         package var clockDifference = Duration.zero
         /// By how much the schedule is late that should have started something first.
         package var schedulesLate = Duration.zero
+        /// What shows that the store's history went back, as long as it is not recovered.
+        package var loss: String?
         package init() {}
     }
 

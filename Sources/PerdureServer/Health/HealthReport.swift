@@ -49,6 +49,10 @@ package struct HealthReport: Sendable {
     /// What somebody should look at.
     package var complaints: [String] {
         var complaints: [String] = []
+        if let loss = board.store.loss {
+            complaints.append(
+                "The store's history went back (\(loss)); nothing is begun until `perdure recover --restored` was run.")
+        }
         if !upkeep.findings.isEmpty {
             complaints.append("\(Self.count(upkeep.findings.count, "history does", "histories do")) not hold together.")
         }

@@ -49,6 +49,7 @@ struct StoreWatch: Sendable {
         standing.answeredAt = now()
         standing.clockDifference = client.store.now().duration(since: now())
         if let firstDue { standing.schedulesLate = max(.zero, client.store.now().duration(since: firstDue)) }
+        if let restoration = try await client.restoration(), restoration.recoveredAt == nil { standing.loss = restoration.reason }
         if board.storeAnswered(standing) { logger.notice("the store can be reached again") }
         try await lookForStranded(&seen)
     }

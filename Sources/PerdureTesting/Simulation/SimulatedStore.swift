@@ -194,6 +194,22 @@ final class SimulatedStore: Store {
         try await pass("setNamespace") { base async throws(StoreError) in try await base.setNamespace(change) }
     }
 
+    func restoration() async throws(StoreError) -> Restoration? {
+        try await pass("restoration") { base async throws(StoreError) in try await base.restoration() }
+    }
+
+    func beginRestoration(by: String, reason: String) async throws(StoreError) -> Restoration {
+        try await pass("beginRestoration") { base async throws(StoreError) in
+            try await base.beginRestoration(by: by, reason: reason)
+        }
+    }
+
+    func markRestored(_ number: Int64, limit: Int, by: Principal) async throws(StoreError) -> Restoration {
+        try await pass("markRestored") { base async throws(StoreError) in
+            try await base.markRestored(number, limit: limit, by: by)
+        }
+    }
+
     func namespaces() async throws(StoreError) -> [NamespaceRow] {
         try await pass("namespaces") { base async throws(StoreError) in try await base.namespaces() }
     }

@@ -34,6 +34,24 @@ import Testing
         }
     }
 
+    // Promise: 4
+    @Test(arguments: Program.all)
+    func `a history that goes back to any commit, whatever was sent since, breaks no promise`(_ program: Program) throws {
+        let commits = try undisturbed(program).commits.dropLast()
+        for (index, count) in commits.enumerated() {
+            for isTakeover in [true, false] {
+                for passes in [Duration.zero, .days(3)] {
+                    let run = try undisturbed(program)
+                    run.now = run.now + passes
+                    try run.restore(to: count, build: index.isMultiple(of: 2) ? "build-b" : nil, isTakeover: isTakeover)
+                    try run.playToTheEnd()
+                    let found = run.violations() + run.problems()
+                    #expect(found == [], "back to event \(count), \(passes) later: \(run.historyText)")
+                }
+            }
+        }
+    }
+
     @Test(arguments: Program.all)
     func `a crash after every commit breaks no promise`(_ program: Program) throws {
         let run = try MachineDriver(program.code)

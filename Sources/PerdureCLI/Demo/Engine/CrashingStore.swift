@@ -112,6 +112,13 @@ final class CrashingStore: Store {
     func circuits(namespace: String) async throws(StoreError) -> [CircuitRow] { try await store.circuits(namespace: namespace) }
     func setCircuit(_ change: CircuitChange) async throws(StoreError) -> CircuitAnswer { try await store.setCircuit(change) }
     func setNamespace(_ change: NamespaceChange) async throws(StoreError) -> Bool { try await store.setNamespace(change) }
+    func restoration() async throws(StoreError) -> Restoration? { try await store.restoration() }
+    func beginRestoration(by: String, reason: String) async throws(StoreError) -> Restoration {
+        try await store.beginRestoration(by: by, reason: reason)
+    }
+    func markRestored(_ number: Int64, limit: Int, by: Principal) async throws(StoreError) -> Restoration {
+        try await store.markRestored(number, limit: limit, by: by)
+    }
     func namespaces() async throws(StoreError) -> [NamespaceRow] { try await store.namespaces() }
     func namespaceCounts() async throws(StoreError) -> [String: [RunState: Int]] { try await store.namespaceCounts() }
     func setQuotas(_ change: QuotaChange) async throws(StoreError) -> Bool { try await store.setQuotas(change) }

@@ -8,7 +8,7 @@ extension MachineDriver {
         var found = script.complaints
         found +=
             brokenChain() + repeatedCalls() + callsAfterTheEnd() + wrongOrderOfUndos() + openSteps() + eventsAfterTheFinalOne()
-        found += cancelledThoughSent() + differencesOnReplay() + wrongChildren() + doneTwice()
+        found += cancelledThoughSent() + differencesOnReplay() + wrongChildren() + doneTwice() + repeatedAfterLoss()
         found += StateContinuity(history).problems.map(\.message)
         return found
     }
@@ -65,6 +65,17 @@ extension MachineDriver {
         return found
     }
 
+    /// What was sent at most once in a part of the history that is lost is sent again only after somebody has said that it did not happen.
+    private func repeatedAfterLoss() -> [String] {
+        lostCalls.compactMap { lost in
+            guard !lost.body.isProbe, effect(of: lost.subject, isUndo: lost.body == .undo) == "at_most_once" else { return nil }
+            let permits = timeline(of: lost.subject, isUndo: lost.body == .undo).permits
+            let again = calls.first { $0.subject == lost.subject && $0.body == lost.body && $0.seq > lost.seq }
+            guard let again, !permits.contains(where: { $0 >= lost.seq && $0 < again.seq }) else { return nil }
+            return "\(lost.subject) (\(lost.body)) is at most once, was called in a part that is lost and again at \(again.seq)"
+        }
+    }
+
     private func effect(of subject: String, isUndo: Bool) -> String? {
         let kinds: Set<EventKind> =
             isUndo ? [.undoStarted] : [.stepIntended, .stepSucceeded, .stepAttemptFailed, .stepFailed, .stepInDoubt]
@@ -83,7 +94,7 @@ extension MachineDriver {
                 let happened = history.contains { $0.subject == event.subject && $0.kind == .stepSucceeded }
                 return happened ? "\(event.subject) was cancelled by event \(index + 1), although it was committed" : nil
             }
-            let sent = calls.last { $0.subject == event.subject && $0.body == .step && $0.seq <= index }
+            let sent = (lostCalls + calls).last { $0.subject == event.subject && $0.body == .step && $0.seq <= index }
             guard let sent, !sent.wasRefused else { return nil }
             if timeline(of: event.subject, isUndo: false).permits.contains(where: { $0 >= sent.seq && $0 < index }) { return nil }
             return "\(event.subject) was cancelled by event \(index + 1), although it was sent at \(sent.seq)"

@@ -30,7 +30,8 @@ extension MachineDriver {
                     continue
                 }
                 guard let key = key(of: subject, happenedAt: happened) else { continue }
-                if call.key != IdempotencyKey.undo(of: key) {
+                // What a lost part has done again after a reset nobody here knows the key of.
+                if call.key != IdempotencyKey.undo(of: key), !kinds.contains(.runRestored) {
                     found.append("'\(subject)' is undone at \(call.seq) under another key")
                 }
             }
@@ -75,6 +76,11 @@ extension MachineDriver {
                 namespace: identity.namespace, run: identity.id.description, subject: subject,
                 generation: Int(attributes(start)["generation"]?.integerValue ?? 0))
         }
-        return calls.last { $0.subject == subject && $0.body == .step && $0.seq <= index }?.key
+        let call = calls.last { $0.subject == subject && $0.body == .step && $0.seq <= index }
+        // What a part that is lost may have done has an intent, and was sent by nobody that is known.
+        guard let intent = history[...index].last(where: { $0.kind == .stepIntended && $0.subject == subject }),
+            intent.seq > call?.seq ?? 0
+        else { return call?.key }
+        return attributes(intent)["key"]?.stringValue
     }
 }

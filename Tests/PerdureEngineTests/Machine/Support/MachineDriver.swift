@@ -32,6 +32,10 @@ final class MachineDriver {
     var code: Code
     var now = MachineDriver.start
     private(set) var history: [Event] = []
+    /// What was sent in parts of the history that are lost, as if it had been sent when the rest was newest.
+    private(set) var lostCalls: [Call] = []
+    /// What the store held besides after each commit, by the number of events.
+    private var snapshots: [Int: Snapshot] = [:]
     /// How many events there were after each commit.
     private(set) var commits: [Int] = []
     private(set) var head: ChainHead
@@ -217,6 +221,8 @@ final class MachineDriver {
         let events = head.append(contentsOf: drafts.events, run: identity.id.description, now: now)
         history += events
         commits.append(history.count)
+        snapshots[history.count] = Snapshot(
+            keys: keys, children: startedChildren.count, deliveries: deliveries.count, successors: successors.count)
         guard rewinds else { return try events.forEach(feed) }
         // The run is read anew, from its earlier point.
         reload()
@@ -282,6 +288,58 @@ final class MachineDriver {
             .runResumed, attributes: ["build": .string(self.build), "clean": false, "node": .string(node)])
         history.append(head.append(resumed, run: identity.id.description, now: now))
         try comeBack(isTakeover: !isGivenBack)
+    }
+
+    struct Snapshot {
+        var keys: [BusinessKey: BusinessKeyRecord]
+        var children: Int
+        var deliveries: Int
+        var successors: Int
+    }
+
+    /// The store goes back to where it was after a commit, and somebody has the history marked; a process takes the run on. What was sent
+    /// since has been sent all the same. Messages that nobody had read by then are lost as well.
+    ///
+    /// - Parameters:
+    ///   - isTakeover: whether somebody owned the run at that point.
+    ///   - meanwhile: what comes about before a process takes the run on.
+    func restore(
+        to count: Int, build: String? = nil, isTakeover: Bool = true, meanwhile: (MachineDriver) -> Void = { _ in }
+    ) throws {
+        let lost = calls.filter { $0.seq > count }
+        let seqs = lost.map {
+            Call(subject: $0.subject, body: $0.body, number: $0.number, key: $0.key, epoch: $0.epoch, seq: count)
+        }
+        // What the lost part knew of them before does not count any more: one of them is enough.
+        let again = Set(seqs.map { "\($0.subject)|\($0.body)" })
+        calls.removeAll { $0.seq > count }
+        lostCalls.removeAll { $0.seq > count || again.contains("\($0.subject)|\($0.body)") }
+        lostCalls += Dictionary(seqs.map { ("\($0.subject)|\($0.body)", $0) }) { $1 }.values
+        let kept = Array(history.prefix(count))
+        history = kept
+        head = kept.last.map(ChainHead.init) ?? head
+        commits.removeAll { $0 > count }
+        if let snapshot = snapshots[count] {
+            keys = snapshot.keys
+            startedChildren.removeLast(max(0, startedChildren.count - snapshot.children))
+            deliveries.removeLast(max(0, deliveries.count - snapshot.deliveries))
+            successors.removeLast(max(0, successors.count - snapshot.successors))
+        }
+        (inbox, mailbox, awaited, released, refusals) = ([], [], [], [], 0)
+        meanwhile(self)
+        let mark = LostPart(since: head.at, until: now, by: Self.owner)
+        history.append(head.append(mark.event, run: identity.id.description, now: now))
+        snapshots[history.count] = Snapshot(
+            keys: keys, children: startedChildren.count, deliveries: deliveries.count, successors: successors.count)
+        commits.append(history.count)
+        leave(build: build)
+        seenLive = nil
+        if isTakeover {
+            let resumed = EventDraft(
+                .runResumed, attributes: ["build": .string(self.build), "clean": false, "node": .string(node)])
+            history.append(head.append(resumed, run: identity.id.description, now: now))
+        }
+        try comeBack(isTakeover: isTakeover)
     }
 
     /// The process gives the run up in order: what has ended is recorded, what is in flight has its intent committed.

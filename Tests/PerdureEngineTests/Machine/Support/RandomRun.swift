@@ -25,6 +25,7 @@ struct RandomRun {
     private var dice: Dice
     private var names = 0
     private var resets = 0
+    private var losses = 0
     private(set) var driver: MachineDriver
     /// What was done to it, to be printed with a failure.
     private(set) var deeds: [String] = []
@@ -146,6 +147,7 @@ struct RandomRun {
         case 89:
             deeds.append("terminate")
             driver.deliver(.terminate)
+        case 97..<99: try lose()
         case 100..<102: pauseOrResume()
         case 102..<106: reset()
         default: break
@@ -160,6 +162,15 @@ struct RandomRun {
         let kinds: [InboxKind] = dice.pick([[.pause], [.pause, .unpause], [.pause, .unpause, .pause]])
         deeds.append("\(kinds)")
         for kind in kinds { driver.deliver(kind) }
+    }
+
+    /// The history goes back to an earlier commit, whatever was sent since.
+    private mutating func lose() throws {
+        guard losses < 2, let count = driver.commits.randomElement(using: &dice) else { return }
+        losses += 1
+        driver.now = driver.now + .minutes(dice.pick([0, 1, 45]))
+        deeds.append("history goes back from \(driver.history.count) to \(count)")
+        try driver.restore(to: count, build: dice.pick([nil, nil, "build-b"]))
     }
 
     /// Up to three times, or some runs would never come forward.

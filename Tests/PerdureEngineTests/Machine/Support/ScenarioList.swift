@@ -13,6 +13,7 @@ enum ScenarioList {
         try fork()
         try note()
         try owner()
+        try lost()
         try person()
         try reset()
         try repeatedReset()
@@ -46,6 +47,31 @@ enum ScenarioList {
         try scenarios.`of what the store has said of a key the last counts`()
         try scenarios.`a step that waits for a key and is given up is cancelled`()
         try scenarios.`an undo that a person gives up leaves the key with its outcome`()
+    }
+
+    private static func lost() throws {
+        let scenarios = MachineLostScenarios()
+        try scenarios.`an at-most-once step that is asked for after a loss is asked about, not sent`()
+        try scenarios.`a probe finds out what became of a step that the lost part may have sent`()
+        try scenarios.`a person says that nothing was lost, and the step is sent`()
+        try scenarios.`an intent that was kept is in doubt after a loss`()
+        try scenarios.`an attempt that failed before a loss may have been followed by another one`()
+        try scenarios.`a dead letter that is tried again after a loss is asked about first`()
+        try scenarios.`an idempotent step is sent again after a loss inside of its window`()
+        try scenarios.`the window of a step that the lost part may have sent begins where the history was kept`()
+        try scenarios.`an approval that was open before a loss is asked for anew once the step surely did not happen`()
+        try scenarios.`an approval that was given before a loss is not used`()
+        try scenarios.`an undo that is sent at most once is asked about after a loss`()
+        try scenarios.`reads and transactions are made again after a loss`()
+        try scenarios.`a step in doubt takes its business key after a loss`()
+        try scenarios.`a child that is started after a loss knows of it`()
+        try scenarios.`a run that is continued after a loss hands it on`()
+        try scenarios.`what is asked for long after a loss is asked about all the same`()
+        try scenarios.`a run that is terminated after a loss leaves in doubt what may have been sent`()
+        try scenarios.`a run that is terminated while a step that may be lost waits for its key leaves it in doubt`()
+        try scenarios.`a run is not reset before what may have been lost is in doubt`()
+        try scenarios.`a run that is reset after a loss still knows of it`()
+        try scenarios.`a second loss counts like the first one`()
     }
 
     private static func owner() throws {

@@ -1,0 +1,80 @@
+public import Foundation
+public import Perdure
+import PerdureHistory
+public import PerdureStore
+
+/// That a store's history went back: it was restored from a backup, or a replica took over that was behind.
+public struct RestorationInfo: Sendable, Hashable {
+    /// Tells it from others of the same store: 1, 2, 3, …
+    public let number: Int64
+    /// When it was noticed or said, on the store's clock.
+    public let noticedAt: Date
+    /// The node that has noticed it, or who has said so.
+    public let noticedBy: String
+    /// What it was noticed by, as a sentence.
+    public let reason: String
+    /// How many open runs are marked so far.
+    public let markedRuns: Int
+    /// When all were; nil as long as nothing may be begun.
+    public let recoveredAt: Date?
+
+    init(_ restoration: Restoration) {
+        number = restoration.number
+        noticedAt = restoration.noticedAt.date
+        noticedBy = restoration.noticedBy
+        reason = restoration.reason
+        markedRuns = Int(restoration.marked)
+        recoveredAt = restoration.liftedAt?.date
+    }
+}
+
+// Going on from a history whose end is lost.
+extension Client {
+    /// The last time that the store's history went back, as far as somebody has noticed or said so; nil if it never did.
+    ///
+    /// - Throws: `PerdureError` with the store's code.
+    public func restoration() async throws -> RestorationInfo? {
+        try await guarded { try await store.restoration() }.map(RestorationInfo.init)
+    }
+
+    /// Opens a store to recover its history, and brings its schema up to date. Of an embedded store nobody else may be the engine.
+    ///
+    /// - Throws: `PerdureError` whose code says why the store cannot be used, such as `store_locked`.
+    public init(recovering configuration: StoreConfiguration) async throws {
+        do {
+            let store = try await configuration.open(.engine)
+            self.init(store: store) { item in try await Self.commit(item, to: store) }
+        } catch let error as StoreError {
+            throw error.publicError
+        }
+    }
+
+    /// How many open runs `recoverRestored` would mark.
+    ///
+    /// - Throws: `PerdureError` with the store's code.
+    public func restorableRuns() async throws -> Int {
+        let counts = try await guarded { try await store.counts(namespace: nil) }
+        return RunState.restorable.reduce(0) { $0 + (counts[$1] ?? 0) }
+    }
+
+    /// Says in the history of every open run that what followed may be lost, and may have happened all the same; then nodes go on. What
+    /// must not be repeated and may have been sent is asked about from then on, by its probe or of a person, for the rest of each run.
+    ///
+    /// Every node is ended first. Works off what was noticed; if nothing stands that was, it is the caller who says that the history went back.
+    /// It may be broken off and called again: until all runs are marked nothing is begun.
+    ///
+    /// - Throws: `PerdureError` with the store's code, and `CancellationError` between two batches of runs.
+    public func recoverRestored(by sender: Principal) async throws -> RestorationInfo {
+        var restoration = try await guarded {
+            try await store.beginRestoration(by: sender.description, reason: "\(sender) says so")
+        }
+        while restoration.isStanding {
+            try Task.checkCancellation()
+            let number = restoration.number
+            restoration = try await guarded {
+                try await store.markRestored(number, limit: Restoration.mostAtOnce, by: sender)
+            }
+        }
+        return RestorationInfo(restoration)
+    }
+}

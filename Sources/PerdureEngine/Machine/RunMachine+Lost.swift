@@ -1,0 +1,53 @@
+import Perdure
+import PerdureHistory
+import PerdureStore
+
+// A run that goes on from a history whose end is lost: the store was restored, or a replica took over that was behind. Whatever the run
+// asks for from here on may have been sent in the lost part already, and nothing says so.
+//
+// How long that counts: for the rest of the run. In the lost part it may have gone another way than it goes now, since reads are made
+// again, and messages are lost like anything else: a cancellation that nobody knows of any more may have had it undone. So no event that
+// comes after the mark proves that what is asked for behind it was not sent before: neither a timer that was due later nor a message.
+// What is cheap to repeat is repeated under its key; what must not be repeated is asked about, by its probe or of a person.
+extension RunMachine {
+    mutating func feedRestored(_ event: Event) throws {
+        lostPart = try LostPart(event, after: lostPart)
+        for id in steps.keys.sorted() {
+            guard let phase = steps[id]?.phase else { continue }
+            switch phase {
+            case .requested, .undoing, .abandoned, .ended: continue
+            case .awaitingApproval, .approved:
+                // It may have been decided on, and done. What was asked is asked anew, if it turns out not to have happened.
+                try move(id, to: .released, by: event)
+                steps[id]?.due = nil
+            default: break
+            }
+            doubtAfterLoss(id)
+            enqueue(id)
+        }
+    }
+
+    /// Notes of a step or undo that is outstanding that the lost part may have sent it.
+    mutating func doubtAfterLoss(_ id: OperationID) {
+        guard let lostPart, let step = steps[id], !step.isNeverInDoubt else { return }
+        steps[id]?.mayHaveBeenLost = true
+        steps[id]?.mayHaveRun = true
+        steps[id]?.earlierMayHaveRun = true
+        // The first sending may have followed at once on the last event that is not lost.
+        steps[id]?.windowStart = min(step.windowStart, lostPart.since)
+        let quiet = lostPart.until + step.request.policy.attemptTimeout + step.request.policy.grace
+        steps[id]?.quietAfter = max(step.quietAfter ?? quiet, quiet)
+    }
+
+    /// Says that the step may have happened, with the intent that the lost part may have had: it takes the business key, and people read
+    /// the idempotency key from it. Both are one commit, so that nobody takes the intent for one that is to be acted upon.
+    mutating func planDoubtOfLost(
+        _ step: StepOperation, _ reason: DoubtReason, now: Timestamp, into plan: inout Plan
+    ) {
+        planIntent(step, now: now, into: &plan)
+        if plan.deferred.contains(step.id) { return }
+        var intended = step
+        intended.isInputRecorded = true
+        plan.drafts.events.append(inDoubt(intended, reason))
+    }
+}

@@ -1,0 +1,110 @@
+import Foundation
+import Perdure
+import PerdureEngine
+import PerdureHistory
+import PerdureSQLite
+import PerdureStore
+import Testing
+
+/// A backup that is put in the place of a file: what was done since stands in no history.
+@Suite(.timeLimit(.minutes(5))) struct RestoredStoreTests {
+    private func flow(_ harness: EngineHarness) -> Flow {
+        let effects = harness.effects
+        return Flow { _, context in
+            let word = try await context.signal(Poke.self)
+            let sent = try await context.step("send", input: word, .idempotent(retention: .forever), irreversible: "x") {
+                word, step in
+                effects.add("send", key: step.idempotencyKey)
+                return word
+            }
+            return try await context.step("pay", input: sent, .atMostOnce(inDoubt: .askPerson), irreversible: "x") { word, _ in
+                effects.add("pay")
+                return word
+            }
+        }
+    }
+
+    /// Lets a run wait, keeps a copy of the file, lets the run end, and puts the copy back.
+    private func goBack(_ harness: EngineHarness) async throws -> RunID {
+        try await harness.open { flow(harness) }
+        let run = try await harness.start().id
+        try await harness.until { try await harness.engine.client.run(run).state == "waiting" }
+        try await harness.stop()
+        let backup = harness.path + ".backup", files = FileManager.default
+        try files.copyItem(atPath: harness.path, toPath: backup)
+        try await harness.open { flow(harness) }
+        try await harness.engine.client.signal(run, Poke.self, "a", by: EngineHarness.bob)
+        try await harness.until { try await harness.engine.client.run(run).state == "completed" }
+        try await harness.stop()
+        for suffix in ["", "-wal", "-shm"] { try? files.removeItem(atPath: harness.path + suffix) }
+        try files.moveItem(atPath: backup, toPath: harness.path)
+        return run
+    }
+
+    private func recovering(_ harness: EngineHarness) async throws -> Client {
+        var options = SQLiteOptions()
+        options.clock = { [clock = harness.clock] in clock.now() }
+        return try await Client(recovering: .sqlite(harness.path, options: options))
+    }
+
+    // Promise: 4
+    @Test func whatMustHappenOnceIsAskedAboutAfterARestoredBackupIsRecovered() async throws {
+        try await withEngines { harness in
+            let run = try await goBack(harness)
+            #expect(harness.effects.all.count == 2)
+            let client = try await recovering(harness)
+            #expect(try await client.restorableRuns() == 1)
+            let done = try await client.recoverRestored(by: EngineHarness.ada)
+            #expect(done.markedRuns == 1 && done.recoveredAt != nil)
+            await client.close()
+            try await harness.open { flow(harness) }
+            try await harness.engine.client.signal(run, Poke.self, "a", by: EngineHarness.bob)
+            try await harness.until(run, is: .parked)
+            #expect(harness.effects.count("pay") == 1 && harness.effects.count("send") == 2)
+            #expect(try await harness.attributes(.stepInDoubt, of: run)["reason"]?.stringValue == "lost")
+            let result = Data(#""a""#.utf8)
+            try await harness.engine.client.resolve(run, step: "pay", .happened(result: result), by: EngineHarness.bob)
+            #expect(try await harness.result(run) == "a")
+            #expect(harness.effects.count("pay") == 1)
+        }
+    }
+
+    @Test func untilEveryRunIsMarkedNothingIsBegun() async throws {
+        try await withEngines { harness in
+            let run = try await goBack(harness)
+            var options = SQLiteOptions()
+            options.clock = { [clock = harness.clock] in clock.now() }
+            // The command is broken off before the first run is marked.
+            let store = try await SQLiteStore.open(harness.path, role: .engine, options: options)
+            let begun = try await store.beginRestoration(by: "ada", reason: "she says so")
+            await store.close()
+            try await harness.open { flow(harness) }
+            try await harness.engine.client.signal(run, Poke.self, "a", by: EngineHarness.bob)
+            let fresh = try await harness.start("another")
+            try await harness.until {
+                harness.logs.lines.contains("the store's history went back; nothing is begun until it is recovered")
+            }
+            #expect(try await harness.record(run).state == .waiting)
+            #expect(try await harness.record(fresh.id).state == .ready)
+            #expect(try await harness.engine.client.restoration()?.number == begun.number)
+            // Here the engine that holds does it itself.
+            _ = try await harness.engine.client.recoverRestored(by: EngineHarness.ada)
+            harness.clock.advance(by: .seconds(1))
+            try await harness.until(run, is: .parked)
+            #expect(harness.effects.count("pay") == 1)
+            try await harness.engine.client.terminate(run, reason: nil, by: EngineHarness.bob)
+            try await harness.engine.client.terminate(fresh.id, reason: nil, by: EngineHarness.bob)
+            for run in [run, fresh.id] { try await harness.until(run, is: .terminated) }
+        }
+    }
+
+    @Test func nobodyRecoversUnderALivingEngine() async throws {
+        try await withEngines { harness in
+            try await harness.open { flow(harness) }
+            await #expect(throws: PerdureError.self) { _ = try await recovering(harness) }
+            let client = try await Client(.sqlite(harness.path))
+            await #expect(throws: PerdureError.self) { _ = try await client.recoverRestored(by: EngineHarness.ada) }
+            await client.close()
+        }
+    }
+}

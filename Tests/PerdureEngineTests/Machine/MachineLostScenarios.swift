@@ -1,0 +1,308 @@
+import Perdure
+import PerdureHistory
+import PerdureStore
+import Testing
+
+@testable import PerdureEngine
+
+private let unclear = MachineDriver.failure()
+private let refused = MachineDriver.failure(isDefinite: true)
+
+/// Runs whose history has lost its end: the store was restored, or a replica took over that was behind.
+@Suite struct MachineLostScenarios {
+    // MARK: At most once
+
+    // Promise: 4
+    @Test func `an at-most-once step that is asked for after a loss is asked about, not sent`() throws {
+        let run = try MachineDriver(.sequence([.idempotent("a"), .atMostOnce("b"), .idempotent("c")]))
+        try run.end("a")
+        try run.end("b")
+        #expect(run.historyText == ["run.started", "step.succeeded a", "step.intended b", "step.succeeded b"])
+        try run.restore(to: 1)
+        try run.end("a")
+        #expect(
+            run.historyText == [
+                "run.started", "run.restored", "run.resumed", "step.succeeded a", "step.intended b", "step.in_doubt b",
+                "run.parked",
+            ])
+        #expect(run.calls.map(\.subject) == ["a", "a"], "what was sent in the lost part is not sent again")
+        #expect(try run.history[5].attributes.object()["reason"]?.stringValue == "lost")
+        try run.resolve("b", .happened)
+        try run.playToTheEnd()
+        #expect(run.calls.map(\.subject) == ["a", "a", "c"])
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    @Test func `a probe finds out what became of a step that the lost part may have sent`() throws {
+        let run = try MachineDriver(.sequence([.read("r"), .atMostOnce("b", probe: true)]))
+        try run.end("r")
+        try run.end("b")
+        try run.restore(to: 1)
+        try run.end("r")
+        #expect(run.historyText.last == "step.in_doubt b")
+        try run.endProbe("b", .didNotHappen)
+        #expect(run.calls.count { $0.body == .step && $0.subject == "b" } == 0, "not believed while the lost attempt may act")
+        try run.passUntilDue()
+        try run.endProbe("b", .happened(MachineDriver.done))
+        #expect(run.machine.isClosed)
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    @Test func `a person says that nothing was lost, and the step is sent`() throws {
+        let run = try MachineDriver(.sequence([.read("r"), .atMostOnce("b")]))
+        try run.end("r")
+        try run.restore(to: 1)
+        try run.end("r")
+        try run.pass(.minutes(10))
+        try run.resolve("b", .didNotHappen)
+        #expect(run.historyText.suffix(3) == ["step.resolved b", "run.unparked", "step.intended b"])
+        try run.end("b")
+        #expect(run.machine.isClosed)
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    @Test func `an intent that was kept is in doubt after a loss`() throws {
+        let run = try MachineDriver(.sequence([.atMostOnce("b"), .read("r")]))
+        #expect(run.historyText == ["run.started", "step.intended b"])
+        try run.end("b")
+        try run.restore(to: 2, isTakeover: false)
+        #expect(run.kinds.contains(.stepInDoubt) && run.calls.count == 1)
+        try run.resolve("b", .happened)
+        try run.playToTheEnd()
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    @Test func `an attempt that failed before a loss may have been followed by another one`() throws {
+        let run = try MachineDriver(.atMostOnce("b"))
+        try run.end("b", refused)
+        let count = run.history.count
+        try run.passUntilDue()
+        try run.end("b")
+        try run.restore(to: count, isTakeover: false)
+        #expect(run.historyText.suffix(3).contains("step.in_doubt b"))
+        #expect(run.calls.count == 1, "the second attempt was made in the lost part alone")
+        try run.playToTheEnd()
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    @Test func `a dead letter that is tried again after a loss is asked about first`() throws {
+        let run = try MachineDriver(.atMostOnce("b", policy: .retry(.limited(to: 1))))
+        try run.end("b", refused)
+        let count = try #require(run.commits.last)
+        try run.send(.retry, "b")
+        try run.end("b")
+        try run.restore(to: count, isTakeover: false)
+        try run.send(.retry, "b")
+        #expect(run.calls.count == 1 && run.machine.stuckStep("b")?.phase == .inDoubt)
+        try run.playToTheEnd()
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    // MARK: Idempotent
+
+    @Test func `an idempotent step is sent again after a loss inside of its window`() throws {
+        let run = try MachineDriver(.sequence([.read("r"), .idempotent("i", retention: .hours(1))]))
+        try run.end("r")
+        try run.end("i")
+        try run.pass(.minutes(30))
+        try run.restore(to: 1)
+        try run.end("r")
+        #expect(run.isRunning("i"))
+        #expect(Set((run.calls + run.lostCalls).filter { $0.subject == "i" }.map(\.key)).count == 1, "under the same key")
+        try run.playToTheEnd()
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    @Test func `the window of a step that the lost part may have sent begins where the history was kept`() throws {
+        for policy in [StepPolicy.default, StepPolicy(intent: .always)] {
+            let run = try MachineDriver(.sequence([.read("r"), .idempotent("i", retention: .hours(1), policy: policy)]))
+            try run.end("r")
+            try run.end("i")
+            run.now = run.now + .hours(2)
+            try run.restore(to: 1)
+            try run.end("r")
+            #expect(!run.isRunning("i"), "its key may be forgotten, although it was asked for just now")
+            #expect(run.historyText.suffix(2) == ["step.in_doubt i", "run.parked"])
+            try run.resolve("i", .happened)
+            try run.playToTheEnd()
+            #expect(run.violations() + run.problems() == [])
+        }
+    }
+
+    // MARK: Approvals
+
+    @Test func `an approval that was open before a loss is asked for anew once the step surely did not happen`() throws {
+        try approval(isAtMostOnce: true)
+        try approval(isAtMostOnce: false)
+    }
+
+    private func approval(isAtMostOnce: Bool) throws {
+        let run = try MachineDriver(
+            isAtMostOnce ? .atMostOnce("o", approval: Program.approval) : .idempotent("o", approval: Program.approval))
+        try run.decide("o")
+        try run.end("o")
+        try run.restore(to: 2)
+        #expect(run.historyText.suffix(3) == ["step.intended o", "step.in_doubt o", "run.parked"])
+        // A decision that comes now speaks of nothing that is open.
+        try run.decide("o", approve: false)
+        #expect(try run.history.last?.attributes.object()["refused"]?.stringValue == "approval_closed")
+        try run.pass(.minutes(10))
+        try run.resolve("o", .didNotHappen)
+        #expect(run.historyText.last == "approval.requested o")
+        try run.decide("o")
+        try run.end("o")
+        #expect(run.machine.isClosed && run.calls.count == 1)
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    @Test func `an approval that was given before a loss is not used`() throws {
+        let key = BusinessKey(namespace: "default", step: "i", key: "order-7")
+        let other = BusinessKeyRecord(
+            key: key, generation: 0, holder: RunID(milliseconds: 5, random: (5, 5)), subject: "theirs",
+            inputDigest: SaltedDigest.hex(salt: [], canonicalBytes: Code.input("i")), outcome: .open)
+        let run = try MachineDriver(.idempotent("i", approval: Program.approval, key: "order-7"), keys: [other])
+        try run.decide("i")
+        #expect(run.historyText.last == "approval.decided i", "it waits for the key")
+        try run.restore(to: run.history.count)
+        #expect(run.machine.steps.values.first?.phase == .awaitingKey)
+        run.settleKey(key, .free)
+        try run.settle()
+        #expect(run.historyText.suffix(3) == ["step.intended i", "step.in_doubt i", "run.parked"])
+        try run.playToTheEnd()
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    // MARK: Others
+
+    @Test func `an undo that is sent at most once is asked about after a loss`() throws {
+        let run = try MachineDriver(.sequence([.idempotent("a", undo: .atMostOnce(hasProbe: false)), .read("r"), .fails]))
+        try run.end("a")
+        let count = run.history.count
+        try run.end("r")
+        try run.end("a")
+        #expect(run.machine.isClosed)
+        try run.restore(to: count)
+        try run.end("r")
+        #expect(run.historyText.suffix(3) == ["undo.started a", "undo.in_doubt a", "run.parked"])
+        #expect(run.calls.count { $0.body == .undo } == 0)
+        try run.resolve("a", .happened)
+        #expect(run.machine.isClosed)
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    @Test func `reads and transactions are made again after a loss`() throws {
+        let run = try MachineDriver(.sequence([.read("r"), .transactional("t"), .read("s")]))
+        try run.playToTheEnd()
+        try run.restore(to: 1)
+        try run.playToTheEnd()
+        #expect(run.calls.map(\.subject) == ["r", "r", "t", "s"] && !run.kinds.contains(.stepInDoubt))
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    @Test func `a step in doubt takes its business key after a loss`() throws {
+        let run = try MachineDriver(.sequence([.read("r"), .atMostOnce("o", key: "order-7")]))
+        try run.end("r")
+        try run.end("o")
+        try run.restore(to: 1)
+        let key = BusinessKey(namespace: "default", step: "o", key: "order-7")
+        #expect(run.keys[key] == nil, "the lost part took it")
+        try run.end("r")
+        #expect(run.keys[key]?.outcome == .open && run.keys[key]?.holder == run.identity.id, "nobody else takes it meanwhile")
+        try run.resolve("o", .happened)
+        #expect(run.keys[key]?.outcome == .happened(output: MachineDriver.done))
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    @Test func `a child that is started after a loss knows of it`() throws {
+        let run = try MachineDriver(.sequence([.read("r"), .child("c")]))
+        try run.end("r")
+        let before = try #require(run.startedChildren.first)
+        #expect(before.lostPart == nil)
+        try run.restore(to: 1)
+        try run.end("r")
+        let after = try #require(run.startedChildren.first)
+        #expect(after.id == before.id, "it may have been at work in the lost part")
+        let child = NewRun(after, namespace: "default", build: "b", node: "n", now: run.now) { 1 }
+        #expect(child.events.map(\.kind) == [.runStarted, .runRestored])
+        #expect(try LostPart(child.events[1]).since == MachineDriver.start)
+    }
+
+    @Test func `a run that is continued after a loss hands it on`() throws {
+        let run = try MachineDriver(.sequence([.read("r"), .continues("7")]))
+        try run.restore(to: 1)
+        try run.end("r")
+        let next = try #require(run.successors.first)
+        #expect(next.lostPart?.since == MachineDriver.start)
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    @Test func `what is asked for long after a loss is asked about all the same`() throws {
+        // In the lost part a person may have cancelled the run, which had it undone; nobody knows of it any more.
+        let run = try MachineDriver(.sequence([.timer("t", .days(21)), .signal("s"), .atMostOnce("o")]))
+        try run.restore(to: 2, isTakeover: false)
+        try run.passUntilDue()
+        try run.send(.signal, "s", "1")
+        #expect(run.historyText.suffix(2) == ["step.in_doubt o", "run.parked"])
+    }
+
+    @Test func `a run that is terminated after a loss leaves in doubt what may have been sent`() throws {
+        let run = try MachineDriver(.parallel([.idempotent("i"), .timer("t", .days(1))]))
+        try run.end("i", unclear)
+        let count = run.history.count
+        try run.restore(to: count, isTakeover: false)
+        try run.send(.terminate)
+        #expect(run.historyText.suffix(3).contains("step.in_doubt i"))
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    @Test func `a run that is terminated while a step that may be lost waits for its key leaves it in doubt`() throws {
+        let key = BusinessKey(namespace: "default", step: "o", key: "order-7")
+        let other = BusinessKeyRecord(
+            key: key, generation: 0, holder: RunID(milliseconds: 5, random: (5, 5)), subject: "theirs",
+            inputDigest: SaltedDigest.hex(salt: [], canonicalBytes: Code.input("o")), outcome: .open)
+        let run = try MachineDriver(.atMostOnce("o", key: "order-7"), keys: [other])
+        try run.restore(to: 1)
+        #expect(run.machine.steps.values.first?.phase == .awaitingKey)
+        try run.send(.terminate)
+        #expect(run.historyText.suffix(2) == ["step.in_doubt o", "run.terminated"])
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    @Test func `a run is not reset before what may have been lost is in doubt`() throws {
+        let run = try MachineDriver(.sequence([.idempotent("a", undo: .atMostOnce(hasProbe: false)), .fails]))
+        try run.end("a")
+        let count = try #require(run.commits.last { $0 < run.history.count })
+        #expect(run.historyText[..<count].last == "step.succeeded a")
+        try run.restore(to: count) { $0.deliver(.reset, "", ResetRequest(to: 1, completed: .adopt).bytes) }
+        #expect(run.kinds.contains(.undoInDoubt))
+        let refusal = try #require(try run.history.last { $0.kind == .operatorAction }?.attributes.object())
+        #expect(refusal["refused"]?.stringValue == "reset_refused")
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    @Test func `a run that is reset after a loss still knows of it`() throws {
+        let run = try MachineDriver(.sequence([.read("r"), .signal("s"), .atMostOnce("o")]))
+        try run.end("r")
+        try run.restore(to: 2)
+        try run.reset(to: 1, .undo)
+        try run.end("r")
+        try run.send(.signal, "s", "1")
+        #expect(run.historyText.suffix(2) == ["step.in_doubt o", "run.parked"])
+        #expect(run.problems() == [])
+    }
+
+    @Test func `a second loss counts like the first one`() throws {
+        let run = try MachineDriver(.sequence([.read("r"), .atMostOnce("o"), .read("s")]))
+        try run.end("r")
+        try run.restore(to: 1)
+        try run.end("r")
+        try run.pass(.minutes(10))
+        try run.resolve("o", .didNotHappen)
+        let count = run.history.count - 1
+        try run.end("o")
+        try run.restore(to: try #require(run.commits.last { $0 <= count - 2 }))
+        try run.playToTheEnd()
+        #expect(run.kinds.count { $0 == .runRestored } == 2)
+        #expect(run.violations() + run.problems() == [])
+    }
+}

@@ -1,0 +1,211 @@
+import Perdure
+import PerdureHistory
+import PerdureStore
+import PerdureStoreConformance
+import Testing
+
+@testable import PerdurePostgres
+
+/// History that goes back under processes that know more. Here events are taken out of the tables and connections cut, which is what a
+/// process sees of a replica that was behind; `perdure failures` promotes real ones.
+struct RestorationTests {
+    private static let first = NodeID(rawValue: "node-1"), second = NodeID(rawValue: "node-2")
+
+    @Test func `a process that was told of a commit that is gone notices before it does anything, and ends every node`()
+        async throws
+    {
+        try await withNodes { one, two, harness in
+            var run = try await owned(one)
+            _ = try await one.commit([.advance(run.advance([EventDraft(.statusReported)]))])
+            try await goBack(harness, "DELETE FROM perdure.events WHERE run = \(run.number) AND seq = 2")
+            // The other node has lost nothing, and may not go on before this one has looked.
+            try await expectRestored { () throws(StoreError) in try await one.renew(Self.first) }
+            let restoration = try #require(try await two.restoration())
+            #expect(restoration.isStanding && restoration.noticedBy == "node-1" && restoration.reason.contains("event 2"))
+            #expect(try await two.livingNodes().isEmpty)
+            try await expectRestored { () throws(StoreError) in try await two.renew(Self.second) }
+            try await expectRestored { () throws(StoreError) in
+                try await one.commit([.advance(run.advance([EventDraft(.statusReported)]))])
+            }
+        }
+    }
+
+    @Test func `an event with another hash in the place of one that was durable is noticed`() async throws {
+        try await withNodes { one, two, harness in
+            let run = try await owned(one)
+            try await goBack(harness, "UPDATE perdure.events SET hash = sha256(hash) WHERE run = \(run.number)")
+            try await expectRestored { () throws(StoreError) in try await one.counts(namespace: nil) }
+            #expect(try await two.restoration()?.isStanding == true)
+        }
+    }
+
+    @Test func `a run that is gone with all of its rows is noticed`() async throws {
+        try await withNodes { one, _, harness in
+            let run = try await owned(one)
+            try await goBack(
+                harness,
+                "DELETE FROM perdure.events WHERE run = \(run.number); DELETE FROM perdure.runs WHERE number = \(run.number)")
+            try await expectRestored { () throws(StoreError) in try await one.renew(Self.first) }
+        }
+    }
+
+    @Test func `connections that are cut lose nothing, and nobody holds`() async throws {
+        try await withNodes { one, two, harness in
+            var run = try await owned(one)
+            _ = try await one.commit([.advance(run.advance([EventDraft(.statusReported)]))])
+            for _ in 0..<3 {
+                try await goBack(harness, "SELECT 1")
+                try await one.renew(Self.first)
+                try await two.renew(Self.second)
+            }
+            let results = try await one.commit([.advance(run.advance([EventDraft(.statusReported)]))])
+            guard case .advanced? = results.first else {
+                Issue.record("\(results)")
+                return
+            }
+            #expect(try await two.restoration() == nil)
+        }
+    }
+
+    @Test func `the events of a run that has expired are not missed`() async throws {
+        try await withNodes { one, _, harness in
+            var run = try await owned(one)
+            _ = try await one.commit([.advance(run.advance([EventDraft(.runCompleted)], to: .init(to: .completed)))])
+            harness.clock.advance(by: .days(1))
+            _ = try await one.expire(ExpiryRequest(closedBefore: harness.clock.now, limit: 100))
+            #expect(try await one.run(number: run.number)?.tombstone != nil)
+            try await goBack(harness, "SELECT 1")
+            try await one.renew(Self.first)
+            #expect(try await one.restoration() == nil)
+        }
+    }
+
+    @Test func `nobody goes on with another server before every living node has looked`() async throws {
+        try await withNodes { one, two, harness in
+            var run = try await owned(one)
+            // As if the server were another one, which this node has found whole and the other has not seen yet.
+            try await harness.database.connect().perform {
+                try $0.run("UPDATE perdure.nodes SET server = 1 WHERE id = '\(Self.second)'")
+            }
+            let request = ClaimRequest(node: Self.first, build: "b1", hosted: Self.hosted, limit: 1)
+            await expectUnavailable { () throws(StoreError) in try await one.claim(request) }
+            let advance = CommitItem.advance(run.advance([EventDraft(.statusReported)]))
+            await expectUnavailable { () throws(StoreError) in try await one.commit([advance]) }
+            // Messages are taken all the same.
+            let client = try await harness.open(.client)
+            let message = Delivery(to: run.record.id, id: "m", kind: .signal, name: "go", sender: Sample.person)
+            #expect(try await client.commit([.deliver(message)]).count == 1)
+            await client.close()
+            try await goBack(harness, "SELECT 1")
+            try await two.renew(Self.second)
+            _ = try await one.claim(request)
+            guard case .advanced? = try await one.commit([advance]).first else {
+                Issue.record("it was refused")
+                return
+            }
+        }
+    }
+
+    @Test func `a node of the release before is not let in while nothing may be begun, and nobody waits for one`() async throws {
+        try await withNodes { one, _, harness in
+            let insert = """
+                INSERT INTO perdure.nodes (id, build, host, process_id, hosted, started_at, lease_until, level)
+                VALUES ('old-%', 'b', 'h', 1, '[]', 1, 9000000000000000, 4)
+                """
+            let admin = try harness.database.connect()
+            try await admin.perform { try $0.run(insert.replacing("%", with: "1")) }
+            _ = try await one.claim(ClaimRequest(node: Self.first, build: "b1", hosted: Self.hosted, limit: 1))
+            let begun = try await one.beginRestoration(by: "somebody", reason: "why")
+            await #expect(throws: StoreError.self) { try await admin.perform { try $0.run(insert.replacing("%", with: "2")) } }
+            _ = try await one.markRestored(begun.number, limit: 10, by: Sample.person)
+            try await admin.perform { try $0.run(insert.replacing("%", with: "3")) }
+        }
+    }
+
+    @Test func `what was lost before a recovery holds nobody a second time`() async throws {
+        try await withNodes { one, two, harness in
+            let run = try await owned(one)
+            harness.clock.advance(by: .seconds(1))
+            let begun = try await two.beginRestoration(by: "somebody", reason: "why")
+            _ = try await two.markRestored(begun.number, limit: 10, by: Sample.person)
+            try await goBack(harness, "DELETE FROM perdure.events WHERE run = \(run.number) AND seq = 1")
+            // It ends all the same: what it has in memory is ahead of the store.
+            do throws(StoreError) {
+                try await one.renew(Self.first)
+                Issue.record("it lives on")
+            } catch {
+                guard case .leaseLost = error else { throw error }
+            }
+            #expect(try await two.restoration()?.isStanding == false)
+        }
+    }
+
+    // MARK: Tools
+
+    private static let hosted: [ClaimRequest.Hosted] = [.init(workflow: "greeting", version: "1")]
+
+    private static func registration(_ node: NodeID) -> NodeRegistration {
+        NodeRegistration(id: node, build: "b1", host: "host", processID: 1, hosted: hosted)
+    }
+
+    private func withNodes(
+        _ body: (PostgresStore, PostgresStore, PostgresHarness) async throws -> Void
+    ) async throws {
+        let harness = try await PostgresHarness()
+        let one = try await harness.open(.engine) { _ in }, two = try await harness.open(.engine) { _ in }
+        let result: Result<Void, any Error>
+        do {
+            try await one.register(Self.registration(Self.first))
+            try await two.register(Self.registration(Self.second))
+            result = .success(try await body(one, two, harness))
+        } catch {
+            result = .failure(error)
+        }
+        await one.close()
+        await two.close()
+        await harness.remove()
+        try result.get()
+    }
+
+    private func owned(_ store: PostgresStore) async throws -> SampleRun {
+        var run = SampleRun(owner: Self.first)
+        guard case .created(let record)? = try await store.commit([run.creation]).first else {
+            throw NothingThrown()
+        }
+        run.record = record
+        return run
+    }
+
+    /// What has changed stands there when the processes come back, whose connections end.
+    private func goBack(_ harness: PostgresHarness, _ script: String) async throws {
+        let cut = """
+            SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+            """
+        try await harness.database.connect().perform { session in
+            try session.run(script)
+            try session.run(cut)
+        }
+    }
+
+    private func expectRestored(_ body: () async throws(StoreError) -> some Any) async throws {
+        do throws(StoreError) {
+            _ = try await body()
+            Issue.record("nothing was noticed")
+        } catch {
+            guard case .unusable(.storeRestored, _) = error else { throw error }
+        }
+    }
+
+    private func expectUnavailable(_ body: () async throws(StoreError) -> some Any) async {
+        do throws(StoreError) {
+            _ = try await body()
+            Issue.record("it was done")
+        } catch {
+            guard case .unavailable = error else {
+                Issue.record("\(error)")
+                return
+            }
+        }
+    }
+}
