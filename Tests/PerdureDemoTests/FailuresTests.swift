@@ -25,7 +25,7 @@ import Testing
         let (status, report) = try await failures(
             "--seed", "5", "--runs", "900", "--faults", "4", "--only", "promotion_async,restore")
         #expect(status == 0 && report.isGood, "\(report.findings)")
-        #expect(report.restorations > 1)
+        #expect(report.restorations > 0)
     }
 
     @Test func `without a defence the trial reports what happened twice`() async throws {

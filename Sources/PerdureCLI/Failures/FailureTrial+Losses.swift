@@ -70,6 +70,7 @@ extension FailureTrial {
         let lost = started.filter { !there.contains($0.value) }
         report.lostRuns += lost.count
         ear.forget(lost.keys)
+        errands.forget(Set(lost.values))
         for node in nodes { node.asked = 0 }
         errands.repeatSignals(to: started.filter { there.contains($0.value) })
     }

@@ -42,7 +42,10 @@ final class SwarmEar: Sendable {
     /// Runs that were started and are not there any more are started again.
     func forget(_ numbers: some Sequence<Int>) {
         state.withLock { state in
-            for number in numbers { state.started[number] = nil }
+            for number in numbers {
+                state.started[number] = nil
+                state.fresh.removeAll { $0.number == number }
+            }
         }
     }
 

@@ -6,6 +6,12 @@ struct SwarmErrands {
     private enum Errand {
         case signal(RunID, String)
         case cancel(RunID)
+
+        var run: RunID {
+            switch self {
+            case .signal(let run, _), .cancel(let run): run
+            }
+        }
     }
 
     /// By the tick at which it is due.
@@ -35,6 +41,13 @@ struct SwarmErrands {
                 due[tick + Int.random(in: 0...20, using: &random), default: []].append(.cancel(run))
             }
         }
+    }
+
+    /// These runs are not there any more.
+    mutating func forget(_ runs: Set<RunID>) {
+        for tick in due.keys { due[tick]?.removeAll { runs.contains($0.run) } }
+        due = due.filter { !$0.value.isEmpty }
+        for run in runs { sent[run] = nil }
     }
 
     /// Sends these runs every signal once more: some may be lost, and those that are not are recognised.

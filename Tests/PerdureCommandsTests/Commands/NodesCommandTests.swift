@@ -24,7 +24,7 @@ import Testing
             #expect(node?["since"]?.stringValue != nil && node?["renewed_at"] == nil)
         }
         #expect(await desk.type("nodes").output == "No process hosts this store now.\n")
-        #expect(await desk.type("nodes", "--json").json == ["nodes": []])
+        #expect(await desk.type("nodes", "--json").json == ["nodes": [], "held": false])
     }
 
     @Test func aNodeThatIsLateIsSaidToBe() {
