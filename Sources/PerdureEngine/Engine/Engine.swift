@@ -74,12 +74,7 @@ public final class Engine: Service {
     ) async throws {
         self.steps = try StepRegistry(try steps())
         registry = try WorkflowRegistry(try workflows())
-        guard Name.isIdentifier(configuration.namespace) else {
-            throw PerdureError(
-                .nameInvalid,
-                "'\(configuration.namespace)' cannot be a namespace: use 1 to 128 letters, digits, '-', '_' and '.'.")
-        }
-        let configuration = configuration.clamped
+        let configuration = try Self.checked(configuration)
         self.configuration = configuration
         self.logger = logger
         // It takes as long as opening the store, so both are done at once.
@@ -136,6 +131,15 @@ public final class Engine: Service {
             resources.ringOutside()
             schedules.ring(isOften: admissions.hasQueues, clock, scheduler)
         }
+    }
+
+    private static func checked(_ configuration: EngineConfiguration) throws -> EngineConfiguration {
+        guard Name.isIdentifier(configuration.namespace) else {
+            throw PerdureError(
+                .nameInvalid,
+                "'\(configuration.namespace)' cannot be a namespace: use 1 to 128 letters, digits, '-', '_' and '.'.")
+        }
+        return configuration.clamped
     }
 
     /// Whoever tries again after an error must not find the store taken by an engine that has never been.
