@@ -131,7 +131,7 @@ extension Client {
                     "Run \(busy.run) of schedule '\(id)' is still open. Wait for its end, or say that they may overlap.",
                     metadata: [("run", busy.run.description)])
             }
-            turn.trigger(by: sender)
+            turn.trigger(by: sender, as: RunID(milliseconds: now.microseconds / 1_000, random: (random(), random())))
             guard let start = turn.starts.first else {
                 throw PerdureError(.storeUnavailable, "The schedule could not be triggered.")
             }

@@ -58,9 +58,11 @@ struct ScheduleTurn {
     }
 
     /// Starts a run at once, for a person.
-    mutating func trigger(by person: Principal) {
+    ///
+    /// - Parameter run: Its id: that of a due time would be the same for two people at one moment.
+    mutating func trigger(by person: Principal, as run: RunID) {
         document.open.removeAll { closed.contains($0.run) }
-        start(now, .trigger(by: person))
+        start(now, .trigger(by: person), as: run)
         setDue()
     }
 
@@ -168,8 +170,8 @@ struct ScheduleTurn {
         }
     }
 
-    private mutating func start(_ due: Timestamp, _ cause: Start.Cause) {
-        let run = taken[due] ?? .scheduled(by: key, workflow: document.schedule.workflow, due: due)
+    private mutating func start(_ due: Timestamp, _ cause: Start.Cause, as given: RunID? = nil) {
+        let run = taken[due] ?? given ?? .scheduled(by: key, workflow: document.schedule.workflow, due: due)
         if taken[due] == nil {
             starts.append(Start(run: run, due: due, cause: cause))
             document.counts.started += 1

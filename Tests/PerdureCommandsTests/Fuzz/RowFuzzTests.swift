@@ -54,6 +54,9 @@ import Testing
         try await client.changeNamespace("other", by: Histories.bob) {
             $0 = NamespaceSettings(closedAfter: .days(1), removedAfter: .days(1), archive: true)
         }
+        try await client.changeQuotas(of: "other", by: Histories.bob) {
+            $0 = NamespaceQuotas(openRuns: 10, payloadBytes: 1_000, starts: Rate(1, per: .seconds(1)))
+        }
         await client.close()
         return try loosened(desk)
     }
@@ -82,11 +85,11 @@ import Testing
             let count = try await queue.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM \"\(table)\"") }
             #expect((count ?? 0) > 0, "\(table)")
         }
-        #expect((80...12 * Self.atOnce).contains(template.columns.count))
+        #expect((80...13 * Self.atOnce).contains(template.columns.count))
         try queue.close()
     }
 
-    @Test(arguments: Damage.seeds(0..<12))
+    @Test(arguments: Damage.seeds(0..<13))
     func `whatever stands in a column, commands end with a status and engines with a code`(seed: UInt64) async throws {
         let template = try await Self.template.value, desk = try Desk()
         try template.bytes.write(to: URL(filePath: desk.path))
