@@ -16,13 +16,16 @@ package struct QuotaRefusal: Sendable, Hashable, CustomStringConvertible {
     package var used: Int64
     /// After how long the rate allows the next start.
     package var wait: Duration?
+    /// How far apart the rate allows the starts that follow.
+    package var spacing: Duration?
 
-    package init(namespace: String, quota: Quota, limit: Int64, used: Int64, wait: Duration? = nil) {
+    package init(namespace: String, quota: Quota, limit: Int64, used: Int64, wait: Duration? = nil, spacing: Duration? = nil) {
         self.namespace = namespace
         self.quota = quota
         self.limit = limit
         self.used = used
         self.wait = wait
+        self.spacing = spacing
     }
 
     package var description: String {
@@ -98,8 +101,10 @@ package struct QuotaUse: Sendable, Hashable {
     /// Takes what these runs need, all of it or nothing.
     package mutating func take(_ runs: [NewRun], now: Timestamp) -> QuotaRefusal? {
         let count = Int64(runs.count), size = runs.reduce(0) { $0 + $1.events.valueSize }
-        func refusal(_ quota: QuotaRefusal.Quota, _ limit: Int64, _ used: Int64, wait: Duration? = nil) -> QuotaRefusal {
-            QuotaRefusal(namespace: namespace, quota: quota, limit: limit, used: used, wait: wait)
+        func refusal(
+            _ quota: QuotaRefusal.Quota, _ limit: Int64, _ used: Int64, wait: Duration? = nil, spacing: Duration? = nil
+        ) -> QuotaRefusal {
+            QuotaRefusal(namespace: namespace, quota: quota, limit: limit, used: used, wait: wait, spacing: spacing)
         }
         if let limit = quotas.openRuns.map({ Int64($0) }), openRuns > limit - count { return refusal(.openRuns, limit, openRuns) }
         if let limit = quotas.payloadBytes, let payloadBytes, payloadBytes > limit - size {
@@ -109,7 +114,7 @@ package struct QuotaUse: Sendable, Hashable {
             guard rate.allowance(slot, now: now) >= runs.count else {
                 // More than a burst are never allowed at once: then it is for the caller to ask for fewer.
                 let wait = max(rate.opens(slot, now: now).duration(since: now), .milliseconds(1))
-                return refusal(.starts, Int64(rate.count), Int64(rate.count), wait: wait)
+                return refusal(.starts, Int64(rate.count), Int64(rate.count), wait: wait, spacing: rate.spacing)
             }
             slot = rate.slot(after: runs.count, from: slot, now: now)
         }

@@ -3,7 +3,10 @@ package import PerdureHistory
 
 /// What a rate comes to: the generic cell rate algorithm. What is kept of it is one time, the *slot*.
 extension Rate {
-    /// The time from one to the next, in microseconds; rounded up, so that no window has too many.
+    /// The time from one to the next if all are evenly spread.
+    package var spacing: Duration { .microseconds(interval) }
+
+    /// In microseconds; rounded up, so that no window has too many.
     private var interval: Int64 {
         let period = max(1, Int64(period / .microseconds(1))), count = Int64(count)
         return max(1, period / count + (period % count == 0 ? 0 : 1))

@@ -8,7 +8,7 @@ import PerdureStore
 // a due time, in the commit that makes them.
 extension Engine {
     /// How many schedules are looked at for one commit.
-    private static let pageLimit = 100
+    private static let pageLimit = 500
     /// How often a commit is put together anew because of due times that have a run already.
     private static let tries = 20
     /// How many due times of a backfill are looked up at once when one has turned out to have a run.
@@ -53,15 +53,15 @@ extension Engine {
     /// Fires all that is due, a page after the other, and has the next one ring.
     private func fireSchedules() async throws(StoreError) {
         let now = clock.now()
-        var pause: Duration?
+        var pause: Duration?, lines = StartLines()
         let ended = try await schedules.takeEnded().asyncRows(from: store)
-        if !ended.isEmpty { pause = try await fire(ended, now) }
+        if !ended.isEmpty { pause = try await fire(ended, now, &lines) }
         var place: SchedulePlace?
         while !Task.isCancelled {
             let page = try await store.schedules(.due(after: place, by: now, limit: Self.pageLimit))
             guard let last = page.last, let due = last.dueAt else { break }
             place = SchedulePlace(at: due, key: last.key)
-            if let other = try await fire(page.filter { configuration.serves($0.key.namespace) }, now) {
+            if let other = try await fire(page.filter { configuration.serves($0.key.namespace) }, now, &lines) {
                 pause = min(other, pause ?? other)
             }
         }
@@ -73,7 +73,9 @@ extension Engine {
     }
 
     /// - Returns: when to look again, if somebody else was faster with one of them, who may have left something and died, or one is refused.
-    private func fire(_ rows: [ScheduleRow], _ now: Timestamp) async throws(StoreError) -> Duration? {
+    private func fire(
+        _ rows: [ScheduleRow], _ now: Timestamp, _ lines: inout StartLines
+    ) async throws(StoreError) -> Duration? {
         if rows.isEmpty { return nil }
         let restoration = try await store.restoration()
         // What was due may have been started in what is lost: that is said in the runs first.
@@ -83,16 +85,18 @@ extension Engine {
         var troubles: [ScheduleKey: StartTrouble] = [:], single: Set<ScheduleKey> = []
         for attempt in 0...Self.tries {
             var turns: [(row: ScheduleRow, turn: ScheduleTurn, change: ScheduleChange)] = []
-            for row in left {
+            // Whoever was due earliest and has not started is the first to take what a quota leaves.
+            let documents = left.compactMap { row in read(row).map { (row, $0) } }.sorted { $0.1.cursor < $1.1.cursor }
+            for (row, document) in documents {
                 if Task.isCancelled { return pause }
-                guard let document = read(row) else { continue }
                 var turn = ScheduleTurn(document, key: row.key, now: now)
                 turn.taken = taken[row.key] ?? [:]
                 // As far as it is known which due times have runs, nothing is in the way any more.
                 turn.startsNothing = attempt == Self.tries
-                if single.contains(row.key) { turn.startLimit = 1 }
+                // Whoever has waited for room takes what there is: others that are due later want no more than one.
+                if single.contains(row.key) || document.trouble != nil { turn.startLimit = 1 }
                 turn.closed = try await store.closed(document.open + turn.taken.map { .init(run: $0.value, due: $0.key) })
-                let change = change(of: row, &turn, document, hosted, troubles[row.key], after: restoration)
+                let change = change(of: row, &turn, document, hosted, troubles[row.key], &lines, after: restoration)
                 turns.append((row, turn, change))
             }
             if turns.isEmpty { return pause }
@@ -111,7 +115,7 @@ extension Engine {
                     left.append(row)
                 case .refused(.quotaExceeded(let refusal)):
                     // For one of them there may be room.
-                    if turn.starts.count == 1 { troubles[row.key] = StartTrouble(refusal) } else { single.insert(row.key) }
+                    if turn.starts.count == 1 { troubles[row.key] = lines.begin(refusal) } else { single.insert(row.key) }
                     left.append(row)
                 default:
                     pause = pause ?? .seconds(60)
@@ -139,16 +143,20 @@ extension Engine {
 
     private func change(
         of row: ScheduleRow, _ turn: inout ScheduleTurn, _ document: ScheduleDocument, _ hosted: [ClaimRequest.Hosted],
-        _ known: StartTrouble?, after restoration: Restoration?
+        _ known: StartTrouble?, _ lines: inout StartLines, after restoration: Restoration?
     ) -> ScheduleChange {
         turn.run()
         let version = document.version(hosted: hosted)
-        var trouble = known
-        if version == nil {
-            trouble = StartTrouble(
-                "No living node hosts workflow '\(document.schedule.workflow)', and the schedule names no version.")
+        var trouble: StartTrouble?
+        if !turn.starts.isEmpty {
+            trouble =
+                if version == nil {
+                    StartTrouble("No living node hosts workflow '\(document.schedule.workflow)', and the schedule names no version.")
+                } else {
+                    known ?? lines.place(in: row.key.namespace)
+                }
         }
-        if let trouble, !turn.starts.isEmpty {
+        if let trouble {
             // Nothing is decided: the due times come again when there is somebody, or something.
             var waiting = document
             waiting.trouble = trouble.text
@@ -203,24 +211,6 @@ extension Engine {
     private func hostedAnywhere() async throws(StoreError) -> [ClaimRequest.Hosted] {
         let own = registry.all.map { ClaimRequest.Hosted(workflow: $0.name, version: $0.version.description) }
         return own + (try await store.livingNodes().flatMap(\.hosted))
-    }
-}
-
-/// Why a schedule starts nothing for now, though it is due.
-private struct StartTrouble {
-    let text: String
-    /// After how long to try again.
-    let pause: Duration
-
-    init(_ text: String, pause: Duration = .seconds(30)) {
-        self.text = text
-        self.pause = pause
-    }
-
-    init(queueUnknown name: String) { self.init("There is no queue '\(name)' in this namespace.") }
-
-    init(_ refusal: QuotaRefusal) {
-        self.init("A quota is used up: \(refusal).", pause: min(refusal.wait ?? .seconds(30), .seconds(30)))
     }
 }
 

@@ -110,6 +110,29 @@ import Testing
         }
     }
 
+    @Test func `schedules that are due at once take turns at the rate of their namespace`() async throws {
+        let bench = QueueBench()
+        try await bench.simulation.run {
+            let engine = try await bench.world.open(bench.simulation.process("one")) { bench.flow(taking: .seconds(1)) }
+            let count = 30
+            for number in 0..<count {
+                var schedule = try Schedule(.every(.minutes(1)), Flow.self, input: "s")
+                schedule.overlap = .allow
+                schedule.catchUp = .seconds(86_400)
+                try await engine.schedule("s\(number)", schedule, by: World.ada)
+            }
+            // Half of what they want.
+            try await engine.client.changeQuotas(of: "default", by: World.ada) { $0.starts = .init(15, per: .minutes(1)) }
+            try await bench.simulation.sleep(for: .hours(1))
+            let starts = try await engine.client.runs(limit: 2_000).count
+            #expect((850...905).contains(starts), "\(starts)")
+            for number in 0..<count {
+                let info = try await engine.client.schedule("s\(number)")
+                #expect((25...35).contains(info.started), "s\(number): \(info.started)")
+            }
+        }
+    }
+
     @Test func `a schedule is as fast as the rate of its namespace, and its trigger by hand is refused like a start`()
         async throws
     {
