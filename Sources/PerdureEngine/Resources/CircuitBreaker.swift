@@ -99,19 +99,21 @@ struct CircuitBreaker {
         case (.answered, .trying(ticket, _, _)): change(to: .closed(failures: 0))
         case (.failed(let wait), .closed(let failures)):
             if failures + 1 >= limits.failures || wait != nil {
-                open(for: max(limits.pause, wait ?? .zero), pause: limits.pause, now: now)
+                open(for: max(limits.pause, wait.map(believed) ?? .zero), pause: limits.pause, now: now)
             } else {
                 state = .closed(failures: failures + 1)
             }
         case (.failed(let wait), .trying(ticket, let pause, _)):
             let longer = min(pause * 2, limits.longestPause)
-            open(for: max(longer, wait ?? .zero), pause: longer, now: now)
+            open(for: max(longer, wait.map(believed) ?? .zero), pause: longer, now: now)
         case (.withdrawn, .trying(ticket, let pause, _)), (.withdrawn, .asking(ticket, let pause)):
             open(for: .zero, pause: pause, now: now)
         // What was sent before the circuit opened tells nothing new.
         case (.answered, _), (.failed, _), (.withdrawn, _): break
         }
     }
+
+    private func believed(_ wait: Duration) -> Duration { min(wait, limits.longestRetryAfter) }
 
     private mutating func open(for time: Duration, pause: Duration, now: Timestamp) {
         change(to: .open(until: now + time, pause: pause, isTried: false))
@@ -221,8 +223,10 @@ struct CircuitBreaker {
         return waiting.map { [.askAgain($0)] } ?? []
     }
 
-    /// A clock that was set back does not make a wait longer.
+    /// Neither a clock that was set back nor a node that believes anything makes a wait longer here.
     private func time(of row: CircuitRow, _ now: Timestamp) -> Timestamp {
-        min(row.until, now + max(.zero, row.until.duration(since: row.changedAt)))
+        let wait = max(.zero, row.until.duration(since: row.changedAt))
+        let isPause = row.prober == nil
+        return min(row.until, now + (isPause ? min(wait, max(row.pause, believed(wait))) : wait))
     }
 }

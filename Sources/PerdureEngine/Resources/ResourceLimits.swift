@@ -42,18 +42,22 @@ public struct ResourceLimits: Sendable, Hashable {
         /// The longest that doubling leads to. It stays open for longer only where a failure says so (`ClassifiedError.retryAfter`).
         /// At least `pause`. Default: 5 min.
         public var longestPause: Duration { didSet { longestPause = max(longestPause, pause) } }
+        /// How long a failure that says when to come back is believed. After that time the resource is tried again, whatever it said: a
+        /// wrong unit must not shut it to all nodes for weeks. At least zero. Default: 1 h.
+        public var longestRetryAfter: Duration { didSet { longestRetryAfter = max(longestRetryAfter, .zero) } }
         /// Over what time the steps that waited come back. At least zero. Default: 10 s.
         public var spread: Duration { didSet { spread = Self.spread(spread) } }
 
         /// Values outside a property's range are moved to its nearest end, here and when they are set later.
         public init(
             failures: Int = 5, pause: Duration = .seconds(30), longestPause: Duration = .minutes(5),
-            spread: Duration = .seconds(10)
+            spread: Duration = .seconds(10), longestRetryAfter: Duration = .hours(1)
         ) {
             self.failures = Self.failures(failures)
             self.pause = Self.pause(pause)
             self.longestPause = max(longestPause, Self.pause(pause))
             self.spread = Self.spread(spread)
+            self.longestRetryAfter = max(longestRetryAfter, .zero)
         }
 
         private static func failures(_ given: Int) -> Int { max(given, 1) }

@@ -154,6 +154,26 @@ import Testing
         }
     }
 
+    @Test func `a failure that says when to come back is believed for so long, whichever node has heard it`() {
+        let believing = ResourceLimits.Circuit(failures: 9, pause: .seconds(30), spread: .zero, longestRetryAfter: .days(900))
+        var nodes = Nodes(2, .init(failures: 9, pause: .seconds(30), spread: .zero, longestRetryAfter: .minutes(10)))
+        nodes.attempt(0, .failed(retryAfter: .days(365)))
+        nodes.tell(0)
+        nodes.look(1)
+        for node in 0..<2 { #expect(nodes.ask(node).1 == .later(nodes.now + .minutes(10))) }
+        nodes.now = nodes.now + .minutes(10)
+        let ticket = nodes.try(1)
+        // A node that believes it for longer does so for itself.
+        nodes.breakers[1].note(.answered, of: ticket, now: nodes.now)
+        nodes.tell(1)
+        nodes.breakers[1] = Nodes(2, believing).breakers[1]
+        nodes.attempt(1, .failed(retryAfter: .days(365)))
+        nodes.tell(1)
+        nodes.look(0)
+        #expect(nodes.ask(0).1 == .later(nodes.now + .minutes(10)))
+        #expect(nodes.ask(1).1 == .later(nodes.now + .days(365)))
+    }
+
     @Test func `each node doubles up to its own longest pause`() {
         var nodes = Nodes()
         nodes.breakers[1] = Nodes(2, .init(failures: 9, pause: .seconds(1), longestPause: .seconds(40))).breakers[1]
