@@ -14,6 +14,8 @@ package struct ArchiveReport: Sendable {
     package private(set) var digest: [UInt8] = []
     /// What is wrong, as sentences.
     package private(set) var problems: [String] = []
+    /// Whether the system could not read it: then nothing is known of what is in it.
+    package private(set) var isUnreadable = false
 
     package var isSound: Bool { problems.isEmpty }
 
@@ -26,13 +28,16 @@ package struct ArchiveReport: Sendable {
     /// - Throws: `CancellationError` if the task is cancelled.
     package static func make(_ path: String, place: [String] = []) async throws -> ArchiveReport {
         var report = ArchiveReport()
+        var file: HistoryFile?
         do throws(PerdureError) {
-            var file = try HistoryFile(path)
-            try await report.read(&file)
-            report.digest = file.digest
+            var opened = try HistoryFile(path)
+            defer { file = opened }
+            try await report.read(&opened)
+            report.digest = opened.digest
         } catch {
             if Task.isCancelled { throw CancellationError() }
             report.problems.append(error.message)
+            report.isUnreadable = file?.isUnreadable ?? true
         }
         report.checkPlace(place)
         return report

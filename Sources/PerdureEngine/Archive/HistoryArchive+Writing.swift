@@ -7,7 +7,7 @@ import PerdureStore
 extension HistoryArchive {
     /// Writes the history of a closed run, unless it is there, and reads it back. It is on the disk then, and was found to hold together.
     ///
-    /// What stands in its place is never replaced nor removed: another process may count on it.
+    /// A file that stands in its place and holds this history is never replaced: another process may count on it.
     ///
     /// - Throws: `ArchiveProblem`, `CancellationError`, or `PerdureError` if the store fails.
     func keep(_ run: UnarchivedRun, of store: any Store) async throws -> ArchivedHistory {
@@ -53,11 +53,13 @@ extension HistoryArchive {
     /// Whoever put it there may have died before it was noted, or before it and the folders were on the disk.
     ///
     /// - Returns: the SHA-256 of the file that is there, if it holds this history.
+    /// - Throws: `ArchiveProblem` if it cannot be read, as long as files or rights are wanting.
     private func digest(at place: Place, of last: Event) async throws -> [UInt8]? {
         guard FileManager.default.fileExists(atPath: place.path) else { return nil }
-        let report = try await ArchiveReport.make(place.path, place: place.parts)
-        guard report.isSound, report.head?.hash == last.hash else { return nil }
         try Folders.syncFile(place.path)
+        let report = try await ArchiveReport.make(place.path, place: place.parts)
+        if report.isUnreadable { throw ArchiveProblem.folder(report.problems.joined(separator: " ")) }
+        guard report.isSound, report.head?.hash == last.hash else { return nil }
         try syncFolders(of: place)
         return report.digest
     }
@@ -111,8 +113,7 @@ extension HistoryArchive {
             partial.discard()
             return digest
         }
-        try Folders.setAside(place.path)
-        guard try partial.move(to: place.path) else { throw ArchiveProblem.later }
+        try partial.replace(place.path) { try onStep(.replace) }
         return written
     }
 

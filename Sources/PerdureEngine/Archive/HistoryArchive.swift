@@ -28,7 +28,7 @@ public struct HistoryArchive: Sendable {
 
 /// What is done one after the other to put a history into an archive.
 package enum ArchiveStep: String, Sendable, CaseIterable {
-    case open, write, sync, check, rename, syncFolders, note
+    case open, write, sync, check, rename, replace, syncFolders, note
 }
 
 /// Why a history is not in the archive.

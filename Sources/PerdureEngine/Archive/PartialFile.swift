@@ -60,6 +60,16 @@ final class PartialFile {
         return true
     }
 
+    /// Takes the place of a file that cannot be used. That one keeps another name beside it, which no archive looks for; there is a file in
+    /// the place all the time.
+    func replace(_ target: String, onceNamed: () throws -> Void) throws {
+        guard link(target, "\(target).unsound-\(UUID().uuidString.lowercased())") == 0 || errno == ENOENT else {
+            throw ArchiveProblem.system("'\(target)' cannot be set aside")
+        }
+        try onceNamed()
+        guard rename(path, target) == 0 else { throw ArchiveProblem.system("'\(target)' cannot be put in its place") }
+    }
+
     func discard() { unlink(path) }
 
     private func flush() throws(ArchiveProblem) {
@@ -98,13 +108,6 @@ enum Folders {
 
     static func make(_ path: String) throws(ArchiveProblem) {
         guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw .system("the folder '\(path)' cannot be made") }
-    }
-
-    /// Gives what cannot be used another name beside it, which no archive looks for.
-    static func setAside(_ path: String) throws(ArchiveProblem) {
-        guard rename(path, "\(path).unsound-\(UUID().uuidString.lowercased())") == 0 || errno == ENOENT else {
-            throw .system("'\(path)' cannot be set aside")
-        }
     }
 
     /// What is in the file stays there then.

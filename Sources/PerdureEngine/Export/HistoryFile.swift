@@ -16,6 +16,8 @@ package struct HistoryFile {
     private var position = 0
     private let maximumLine: Int
     private var hasher = SHA256()
+    /// Whether the system could not read it, which says nothing of what is in it.
+    package private(set) var isUnreadable = false
 
     /// - Throws: `PerdureError` with `history_file_invalid` if the file cannot be read.
     package init(_ path: String, maximumLine: Int = Self.maximumLine) throws(PerdureError) {
@@ -107,6 +109,7 @@ package struct HistoryFile {
             do {
                 chunk = try handle.read(upToCount: 1 << 18)
             } catch {
+                isUnreadable = true
                 throw HistoryLineError(line: lines.number + 1, "it cannot be read: \(error)")
             }
             guard let chunk, !chunk.isEmpty else {

@@ -94,7 +94,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ArchiveStep.allCases)
+    @Test(arguments: ArchiveStep.allCases.filter { $0 != .replace })
     func aProcessThatDiesWhileItArchivesLosesNothingAndTheNextOneGoesOn(step: ArchiveStep) async throws {
         try await withClosedRuns(["x", "y"]) { harness, folder, runs in
             let hasDied = Mutex(false)
@@ -265,6 +265,48 @@ import Testing
             // Somebody may want to know what became of it.
             let names = try FileManager.default.contentsOfDirectory(atPath: damaged.deletingLastPathComponent().path)
             #expect(names.count { $0.hasPrefix(damaged.lastPathComponent + ".unsound-") } == 1)
+        }
+    }
+
+    @Test func whoeverDiesWhileADamagedFileIsReplacedLeavesAFileInItsPlace() async throws {
+        try await withClosedRuns { harness, folder, runs in
+            try await withStore(harness) { store in
+                var archive = HistoryArchive(folder)
+                archive.onStep = { if $0 == .note { throw Death() } }
+                var first = makeArchivist(store, harness, archive)
+                await #expect(throws: StoreError.self) { try await first.round() }
+            }
+            let place = URL(fileURLWithPath: try await file(runs[0], harness, folder))
+            try Data(try Data(contentsOf: place).dropLast(40)).write(to: place)
+            let damaged = try Data(contentsOf: place)
+            try await withStore(harness) { store in
+                var archive = HistoryArchive(folder)
+                archive.onStep = { if $0 == .replace { throw Death() } }
+                var second = makeArchivist(store, harness, archive)
+                await #expect(throws: StoreError.self) { try await second.round() }
+                let left = try Data(contentsOf: place)
+                #expect(left == damaged)
+                var third = makeArchivist(store, harness, HistoryArchive(folder))
+                let report = try await third.round()
+                #expect(report.expired == 1)
+            }
+            #expect(try await ArchiveReport.make(place.path).problems == [])
+        }
+    }
+
+    @Test func whatCannotBeReadIsNotTakenForDamaged() async throws {
+        try await withClosedRuns { harness, folder, runs in
+            let place = try await file(runs[0], harness, folder), files = FileManager.default
+            // A folder can be opened, and not be read.
+            try files.createDirectory(atPath: place, withIntermediateDirectories: true)
+            try await withStore(harness) { store in
+                var archivist = makeArchivist(store, harness, HistoryArchive(folder))
+                let report = try await archivist.round()
+                #expect(report.expired == 0 && report.trouble?.contains("cannot be read") == true)
+                try files.removeItem(atPath: place)
+                let next = try await archivist.round()
+                #expect(next.expired == 1)
+            }
         }
     }
 
