@@ -13,10 +13,7 @@ extension Engine {
         var isCutOff = false
         for await _ in admissions.bell.rings {
             if Task.isCancelled { break }
-            if admissions.hasQueues, let rest = admissions.pace.begin(at: clock.elapsed) {
-                ringAdmission(after: rest)
-                continue
-            }
+            if admissions.hasQueues, !admissions.pace.allows(clock, orRings: admissions.bell, by: scheduler) { continue }
             let trouble: String?
             do {
                 trouble = try await admitQueued()
@@ -51,14 +48,6 @@ extension Engine {
         }
         return admission.trouble
     }
-
-    private func ringAdmission(after rest: Duration) {
-        guard admissions.pace.beginWait() else { return }
-        scheduler.schedule(after: rest) { [admissions] in
-            admissions.pace.endWait()
-            admissions.bell.ring()
-        }
-    }
 }
 
 /// What tells this engine to admit, and whether there are queues as far as it has seen.
@@ -80,36 +69,4 @@ final class AdmissionWatch: Sendable {
     func ringIfAny() {
         if hasQueues { bell.ring() }
     }
-}
-
-/// How often something is done at most.
-final class Pace: Sendable {
-    private struct State {
-        var last: Duration?
-        var isWaiting = false
-    }
-
-    private let state = Mutex(State())
-    private let pause: Duration
-
-    init(_ pause: Duration) { self.pause = pause }
-
-    /// Notes that it is done now; or says how long that has to wait.
-    func begin(at now: Duration) -> Duration? {
-        state.withLock { state in
-            if let last = state.last, now >= last, now - last < pause { return pause - (now - last) }
-            state.last = now
-            return nil
-        }
-    }
-
-    /// Returns whether nobody has seen to the next time yet.
-    func beginWait() -> Bool {
-        state.withLock { state in
-            defer { state.isWaiting = true }
-            return !state.isWaiting
-        }
-    }
-
-    func endWait() { state.withLock { $0.isWaiting = false } }
 }

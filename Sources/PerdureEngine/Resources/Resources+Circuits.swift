@@ -68,24 +68,12 @@ extension Resources {
             if Task.isCancelled { break }
             let isThere = await tellOthers(exchange)
             if state.withLock({ $0.circuits.wantsLook }) {
-                if let rest = exchange.pace.begin(at: clock.elapsed) {
-                    ringLook(exchange, after: rest)
-                } else if isThere {
-                    await look(exchange)
-                }
+                if exchange.pace.allows(clock, orRings: exchange.bell, by: scheduler), isThere { await look(exchange) }
             }
             setAlarm(exchange)
         }
         // What somebody was let through for may have ended with the engine: the others need not wait for the end of its leave.
         await tellOthers(exchange)
-    }
-
-    private func ringLook(_ exchange: CircuitExchange, after rest: Duration) {
-        guard exchange.pace.beginWait() else { return }
-        scheduler.schedule(after: rest) { [exchange] in
-            exchange.pace.endWait()
-            exchange.bell.ring()
-        }
     }
 
     // MARK: Telling

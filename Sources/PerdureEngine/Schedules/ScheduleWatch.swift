@@ -24,12 +24,7 @@ final class ScheduleWatch: Sendable {
     ///
     /// - Parameter isOften: Whether that is so all the time, for other reasons than schedules: then it is looked now and then.
     func ring(isOften: Bool, _ clock: any EngineClock, _ scheduler: Scheduler) {
-        guard isOften, let rest = pace.begin(at: clock.elapsed) else { return bell.ring() }
-        guard pace.beginWait() else { return }
-        scheduler.schedule(after: rest) { [self] in
-            pace.endWait()
-            bell.ring()
-        }
+        if !isOften || pace.allows(clock, orRings: bell, by: scheduler) { bell.ring() }
     }
 
     func note(_ runs: [RunID], for key: ScheduleKey) {
