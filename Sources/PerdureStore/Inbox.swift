@@ -24,6 +24,8 @@ package enum InboxKind: String, Sendable, Hashable, CaseIterable {
     case retry
     /// `name` is the subject of a step in doubt; the payload is a `Resolution`.
     case resolve
+    /// What the lost part of the run's history may have sent has been looked at; the payload, if there is one, is the reason.
+    case settleLoss = "settle_loss"
     /// `name` is the subject of a step that waited for a business key; the key's holder has settled.
     case keySettled = "key_settled"
     /// Of a kind that a later release sends, or damaged. Never sent; the run refuses it when it meets it.
@@ -37,7 +39,7 @@ extension InboxKind {
     /// run itself has asked.
     package var followsRun: Bool {
         switch self {
-        case .signal, .update, .cancel, .terminate, .pause, .unpause, .repin: true
+        case .signal, .update, .cancel, .terminate, .pause, .unpause, .repin, .settleLoss: true
         case .decision, .answer, .retry, .resolve, .reset, .keySettled, .unreadable, .childResult: false
         }
     }

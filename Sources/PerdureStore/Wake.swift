@@ -42,7 +42,7 @@ extension InboxKind {
     package var needsNoCode: Bool {
         switch self {
         case .terminate, .resolve, .pause, .unpause, .repin, .reset: true
-        case .signal, .update, .decision, .answer, .cancel, .retry, .keySettled, .childResult, .unreadable: false
+        case .signal, .update, .decision, .answer, .cancel, .retry, .settleLoss, .keySettled, .childResult, .unreadable: false
         }
     }
 }

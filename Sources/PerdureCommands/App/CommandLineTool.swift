@@ -79,7 +79,7 @@ struct Root<App: PerdureApp>: ParsableCommand {
                 ApprovalsCommand.self,
                 ApproveCommand.self, DenyCommand.self, AnswerCommand.self, SignalCommand.self, UpdateCommand.self,
                 CancelCommand.self,
-                TerminateCommand.self, PauseCommand.self, ResumeCommand.self, RepinCommand.self, ResetCommand.self,
+                TerminateCommand.self, PauseCommand.self, ResumeCommand.self, SettleCommand.self, RepinCommand.self, ResetCommand.self,
                 ForkCommand.self,
                 RetryCommand.self,
                 ResolveCommand.self, SchedulesCommand.self, QueuesCommand.self, NamespacesCommand.self, ArchiveCommand.self,

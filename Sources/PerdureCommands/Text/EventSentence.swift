@@ -72,6 +72,7 @@ enum EventSentence {
                 + "\(ValueText.who(attributes))\(why(attributes))"
         case .runRestored:
             "what followed may be lost, and may have happened all the same, says \(ValueText.who(attributes))"
+        case .runLossSettled: "what was lost has been looked at, says \(ValueText.who(attributes))\(why(attributes))"
         case .runReset:
             "goes on after event \(attributes["to"]?.integerValue ?? 0), says \(ValueText.who(attributes))\(why(attributes))"
         case .runCancelRequested where attributes.members.contains { $0.key == "deadline" }:

@@ -67,6 +67,7 @@ extension Client {
         case .unpause: try await unpause(run, by: sender)
         case .repin(let version): try await repin(run, to: version, by: sender)
         case .retry: try await retryEverything(of: run, by: sender)
+        case .settleLoss(let reason): try await settleLoss(of: run, reason: reason, by: sender)
         }
     }
 
@@ -95,6 +96,6 @@ extension Intervention {
 extension PerdureError {
     /// Whether other runs may well take what this one does not.
     fileprivate var isAboutOneRun: Bool {
-        [.runUnknown, .runClosed, .runExpired, .usage, .stepNotStuck, .stepUnknown].contains(code) || isAboutOneHistory
+        [.runUnknown, .runClosed, .runExpired, .runNotRestored, .usage, .stepNotStuck, .stepUnknown].contains(code) || isAboutOneHistory
     }
 }

@@ -17,8 +17,10 @@ public enum Intervention: Sendable, Hashable {
     case unpause
     /// `Client.repin`.
     case repin(to: WorkflowVersion)
+    /// `Client.settleLoss`.
+    case settleLoss(reason: String?)
 
-    /// The word for it, as commands use it: `cancel`, `terminate`, `retry`, `pause`, `resume` or `repin`.
+    /// The word for it, as commands use it: `cancel`, `terminate`, `retry`, `pause`, `resume`, `repin` or `settle`.
     public var name: String {
         switch self {
         case .cancel: "cancel"
@@ -27,13 +29,14 @@ public enum Intervention: Sendable, Hashable {
         case .pause: "pause"
         case .unpause: "resume"
         case .repin: "repin"
+        case .settleLoss: "settle"
         }
     }
 
     /// The states in which it makes sense.
     package var states: [RunState] {
         switch self {
-        case .cancel, .terminate, .repin: [.queued, .ready, .running, .waiting, .blocked, .parked, .paused]
+        case .cancel, .terminate, .repin, .settleLoss: [.queued, .ready, .running, .waiting, .blocked, .parked, .paused]
         case .pause: [.queued, .ready, .running, .waiting, .blocked, .parked]
         case .unpause: [.paused]
         case .retry: [.parked, .blocked]

@@ -88,7 +88,7 @@ extension HistoryVerifier {
         if isUndo { checkUndoStart(event, step) } else { checkKey(event, attributes, &step) }
         step.hasOpenIntent = true
         // What may have been sent in a part that is lost has to be put in doubt, not to be sent.
-        step.ownerChanged = step.isAtMostOnce && step.lossesAccountedFor < losses
+        step.ownerChanged = step.isAtMostOnce && max(step.lossesAccountedFor, settledLosses) < losses
         step.isInDoubt = false
         step.mayIntend = false
     }

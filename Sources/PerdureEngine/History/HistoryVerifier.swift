@@ -105,6 +105,8 @@ package struct HistoryVerifier {
     var copiedUntil: Int64 = 0
     /// How often a part of the history was lost.
     var losses = 0
+    /// How many of them a person has said of that nothing is outstanding.
+    var settledLosses = 0
     private var isPaused = false
     private var version: String?
 
@@ -251,6 +253,7 @@ package struct HistoryVerifier {
             node = attributes["node"]?.stringValue
         }
         if event.kind == .runRestored { historyWasLost() }
+        if event.kind == .runLossSettled { settledLosses = losses }
         checkStandstill(event, attributes)
         checkForked(event)
         checkReset(event, attributes)

@@ -169,6 +169,7 @@ package struct RunView: Sendable {
             if let request = ResetRequest(attributes) { addReset(request, event.seq) }
         case .runUnpaused: heed(attributes)
         case .runRestored: addLoss(event)
+        case .runLossSettled: lostPart = nil
         case .runCompleted, .runFailed, .runCancelled, .runTerminated, .runContinued: final = event
         case .timerStarted: timers.append(Timer(subject: event.subject, due: attributes.timestamp("due")))
         case .timerFired, .timerCancelled: close(&timers) { $0.subject == event.subject && $0.isOpen }

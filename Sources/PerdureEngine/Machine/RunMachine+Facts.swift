@@ -42,7 +42,8 @@ extension RunMachine {
             case .decision: stepIDs[row.delivery.name].flatMap { steps[$0]?.phase == .awaitingApproval ? $0 : nil }
             case .answer: questionIDs[row.delivery.name].flatMap { questions[$0]?.phase == .asked ? $0 : nil }
             case .retry, .resolve: stuckStep(row.delivery.name)?.id
-            case .signal, .update, .cancel, .terminate, .pause, .unpause, .repin, .reset, .keySettled, .childResult, .unreadable:
+            case .signal, .update, .cancel, .terminate, .pause, .unpause, .repin, .reset, .settleLoss, .keySettled, .childResult,
+                .unreadable:
                 nil
             }
         case .inbox: nil

@@ -67,6 +67,7 @@ extension RunMachine {
         case .runReset: try feedReset(event)
         case .runForked: try feedForked(event)
         case .runRestored: try feedRestored(event)
+        case .runLossSettled: lostPart = nil
         case .runExpired, .runSealed, .approvalEscalated:
             throw Divergence(
                 .unreadable, subject: event.subject,

@@ -90,6 +90,8 @@ extension RunMachine {
             withdrawPause(row, into: &drafts)
         case .repin:
             drafts.events.append(row.refusalOfRepin(from: identity.version))
+        case .settleLoss:
+            drafts.events.append(lossSettled(row))
         case .keySettled:
             if let id = stepIDs[delivery.name], let step = steps[id] { stopAwaitingKey(step) }
         case .unreadable:

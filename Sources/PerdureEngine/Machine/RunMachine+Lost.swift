@@ -5,7 +5,7 @@ import PerdureStore
 // A run that goes on from a history whose end is lost: the store was restored, or a replica took over that was behind. Whatever the run
 // asks for from here on may have been sent in the lost part already, and nothing says so.
 //
-// How long that counts: for the rest of the run. In the lost part it may have gone another way than it goes now, since reads are made
+// How long that counts: until a person says that nothing of it is outstanding, else for the rest of the run. In the lost part it may have gone another way than it goes now, since reads are made
 // again, and messages are lost like anything else: a cancellation that nobody knows of any more may have had it undone. So no event that
 // comes after the mark proves that what is asked for behind it was not sent before: neither a timer that was due later nor a message.
 // What is cheap to repeat is repeated under its key; what must not be repeated is asked about, by its probe or of a person.
@@ -25,6 +25,16 @@ extension RunMachine {
             doubtAfterLoss(id)
             enqueue(id)
         }
+    }
+
+    /// A person has looked at the other sides: what is asked for from here on was not sent before. What is in doubt already stays so, since
+    /// each of those needs its own answer.
+    func lossSettled(_ row: InboxRow) -> EventDraft {
+        guard lostPart != nil else {
+            return row.refusal(.runNotRestored, "nothing of the run is known to be lost")
+        }
+        let reason = row.delivery.payload.flatMap { try? JSONValue.parse($0, what: "a reason") }
+        return EventDraft(.runLossSettled, attributes: row.attributes(("reason", reason)))
     }
 
     /// Notes of a step or undo that is outstanding that the lost part may have sent it.

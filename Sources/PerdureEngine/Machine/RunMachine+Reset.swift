@@ -54,6 +54,7 @@ extension RunMachine {
             recordedNode = attributes["node"]?.stringValue ?? ""
         case .runPaused: isPaused = true
         case .runRestored: lostPart = try LostPart(event, after: lostPart)
+        case .runLossSettled: lostPart = nil
         case .runUnpaused: isPaused = false
         // They stay on the run as well.
         case .labelsChanged: changeLabels(try event.attributes.object())

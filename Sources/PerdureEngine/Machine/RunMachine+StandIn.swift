@@ -27,7 +27,7 @@ extension RunMachine {
             try take(event)
         case .runStarted, .runResumed, .runBlocked, .runUnblocked, .runParked, .runUnparked, .runPaused, .runUnpaused,
             .runRepinned,
-            .operatorAction, .runForked, .runRestored:
+            .operatorAction, .runForked, .runRestored, .runLossSettled:
             try take(event)
         case .runCompleted, .runFailed, .runCancelled, .runTerminated, .runContinued: isClosed = true
         case .runReset:

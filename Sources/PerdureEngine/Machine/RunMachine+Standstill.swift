@@ -19,7 +19,8 @@ extension RunMachine {
             case .terminate, .resolve, .unreadable: return false
             // Behind a pause that this batch begins and ends they are words about the next one.
             case .pause, .unpause: return batch.hasWithdrawnPause || standstill.delivery.kind != .pause
-            case .signal, .update, .decision, .answer, .cancel, .retry, .repin, .reset, .keySettled, .childResult: return true
+            case .signal, .update, .decision, .answer, .cancel, .retry, .repin, .reset, .settleLoss, .keySettled, .childResult:
+                return true
             }
         }
     }

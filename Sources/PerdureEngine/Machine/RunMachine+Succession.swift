@@ -76,7 +76,7 @@ extension RunMachine {
             output: .inline(succession.input))
     }
 
-    private var successorID: RunID { .continuing(identity.id, namespace: identity.namespace, seq: lastSeq) }
+    private var successorID: RunID { .continuing(identity.id, namespace: identity.namespace) }
 
     /// The next run, and for its inbox what nobody has taken, in the order in which it came.
     func startSuccessor(_ succession: Succession, into drafts: inout Drafts) {
@@ -127,8 +127,8 @@ struct MessageOrigin {
 
 extension RunID {
     /// The id of the run that continues another one: derived, so that a commit that is repeated makes the same run.
-    package static func continuing(_ run: RunID, namespace: String, seq: Int64) -> RunID {
-        let bits = ChildDerivation.bits(namespace: namespace, continuing: run.description, seq: seq)
+    package static func continuing(_ run: RunID, namespace: String) -> RunID {
+        let bits = ChildDerivation.bits(namespace: namespace, continuing: run.description)
         let time = run.description.filter { $0 != "-" }.prefix(12)
         return RunID(milliseconds: Int64(time, radix: 16) ?? 0, random: bits)
     }

@@ -73,8 +73,8 @@ package struct RunFact: Sendable {
             intended[name] = nil
             return .settled
         case .approvalDecided, .approvalExpired, .questionAnswered, .questionExpired: return .decided
-        case .runCancelRequested, .runPaused, .runUnpaused, .runRepinned, .runReset, .runRestored, .runTerminated,
-            .operatorAction:
+        case .runCancelRequested, .runPaused, .runUnpaused, .runRepinned, .runReset, .runRestored, .runLossSettled,
+            .runTerminated, .operatorAction:
             return event.kind == .operatorAction && attributes["action"]?.stringValue == "reset" && !attributes.has("refused")
                 ? nil : .intervened
         case .runBlocked, .runParked: return .stood

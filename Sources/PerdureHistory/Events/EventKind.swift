@@ -11,6 +11,7 @@ package enum EventKind: String, CaseIterable, Hashable, Sendable {
     case runRepinned = "run.repinned"
     case runForked = "run.forked"
     case runRestored = "run.restored"
+    case runLossSettled = "run.loss_settled"
     case runCancelRequested = "run.cancel_requested"
     case runCompleted = "run.completed"
     case runFailed = "run.failed"

@@ -10,11 +10,10 @@ package enum ChildDerivation {
         bits(["perdure.child.run.1", namespace, parent, subject, String(generation)])
     }
 
-    /// The same for the run that continues another one.
-    ///
-    /// - Parameter seq: of an event before the one that closes the run.
-    package static func bits(namespace: String, continuing run: String, seq: Int64) -> (UInt64, UInt64) {
-        bits(["perdure.continued.run.1", namespace, run, String(seq)])
+    /// The same for the run that continues another one, which happens to a run once. Nothing of its history is asked for: a run whose
+    /// last events were lost is continued by the run that the lost ones have named.
+    package static func bits(namespace: String, continuing run: String) -> (UInt64, UInt64) {
+        bits(["perdure.continued.run.1", namespace, run])
     }
 
     /// The same for the run of a schedule's due time.

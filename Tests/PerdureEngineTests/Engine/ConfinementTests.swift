@@ -104,6 +104,7 @@ import Testing
         .act("resolve") { try await $0.resolve($1.id, step: "s", .didNotHappen, by: ada) },
         .act("pause") { try await $0.pause($1.id, by: ada) },
         .act("unpause") { try await $0.unpause($1.id, by: ada) },
+        .act("settleLoss") { try await $0.settleLoss(of: $1.id, by: ada) },
         .act("repin") { try await $0.repin($1.id, to: "2", by: ada) },
         .act("resetPreview") { _ = try await $0.resetPreview($1.id, to: 1) },
         .act("reset") { try await $0.reset($1.id, to: 1, by: ada) },

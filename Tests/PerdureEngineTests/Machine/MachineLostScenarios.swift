@@ -236,6 +236,77 @@ private let refused = MachineDriver.failure(isDefinite: true)
         #expect(run.violations() + run.problems() == [])
     }
 
+    @Test func `a person who has looked ends the mark, and what is asked for afterwards is sent`() throws {
+        let code = Code.sequence([.read("r"), .signal("s"), .atMostOnce("o"), .child("c"), .continues("7")])
+        let run = try MachineDriver(code)
+        try run.restore(to: 1)
+        try run.end("r")
+        try run.send(.settleLoss)
+        #expect(run.kinds.last == .runLossSettled)
+        try run.send(.signal, "s", "1")
+        #expect(run.isRunning("o"))
+        try run.playToTheEnd()
+        #expect(run.startedChildren.count == 1 && run.startedChildren.first?.lostPart == nil)
+        #expect(run.successors.count == 1 && run.successors.first?.lostPart == nil)
+        #expect(!run.kinds.contains(.runParked))
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    @Test func `a mark that is ended leaves in doubt what is`() throws {
+        let run = try MachineDriver(.sequence([.read("r"), .atMostOnce("o"), .atMostOnce("p")]))
+        try run.end("r")
+        try run.restore(to: 1)
+        try run.end("r")
+        try run.send(.settleLoss)
+        #expect(run.machine.steps.values.first { $0.request.subject == "o" }?.phase == .inDoubt)
+        try run.resolve("o", .happened)
+        #expect(run.isRunning("p"))
+        try run.end("p")
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    @Test func `a run that is reset to before a mark that was ended has none`() throws {
+        let run = try MachineDriver(.sequence([.read("r"), .signal("s"), .atMostOnce("o")]))
+        try run.end("r")
+        let seq = Int64(run.history.count)
+        try run.restore(to: run.history.count)
+        try run.send(.settleLoss)
+        try run.send(.signal, "other", "1")
+        try run.reset(to: seq, .adopt)
+        #expect(run.machine.lostPart == nil)
+        try run.crash()
+        #expect(run.machine.lostPart == nil)
+        try run.send(.signal, "s", "1")
+        #expect(run.isRunning("o"))
+        try run.end("o")
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    @Test func `nothing is settled of a run that has lost nothing`() throws {
+        let run = try MachineDriver(.sequence([.signal("s"), .read("r")]))
+        try run.send(.settleLoss)
+        #expect(run.kinds.last == .operatorAction)
+        let refused = try #require(run.history.last).attributes.object()["refused"]?.stringValue
+        #expect(refused == "run_not_restored")
+        try run.restore(to: run.history.count)
+        for kind in [EventKind.runLossSettled, .operatorAction] {
+            try run.send(.settleLoss)
+            #expect(run.kinds.last == kind, "once is enough")
+        }
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    @Test func `a run whose continuation is lost is continued as the same run, with the same keys`() throws {
+        let run = try MachineDriver(.sequence([.read("r"), .continues("7")]))
+        try run.end("r")
+        let before = try #require(run.successors.first?.id)
+        // The mark is an event more, and the take-over is another one.
+        try run.restore(to: run.history.count - 1)
+        #expect(run.successors.map(\.id) == [before])
+        #expect(run.successors.first?.lostPart != nil)
+        #expect(run.violations() + run.problems() == [])
+    }
+
     @Test func `what is asked for long after a loss is asked about all the same`() throws {
         // In the lost part a person may have cancelled the run, which had it undone; nobody knows of it any more.
         let run = try MachineDriver(.sequence([.timer("t", .days(21)), .signal("s"), .atMostOnce("o")]))

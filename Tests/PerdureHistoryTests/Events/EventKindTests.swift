@@ -5,8 +5,8 @@ import Testing
     /// Stored histories hold these names: this list may grow, nothing in it may change.
     static let names = """
         run.started run.resumed run.blocked run.unblocked run.parked run.unparked run.paused run.unpaused run.repinned
-        run.forked run.restored run.cancel_requested run.completed run.failed run.cancelled run.terminated run.continued run.reset
-        run.expired run.sealed
+        run.forked run.restored run.loss_settled run.cancel_requested run.completed run.failed run.cancelled run.terminated
+        run.continued run.reset run.expired run.sealed
         step.intended step.attempt_failed step.succeeded step.failed step.cancelled step.in_doubt step.resolved
         timer.started timer.fired timer.cancelled signal.received signal.undelivered
         approval.requested approval.decided approval.expired approval.consumed approval.cancelled approval.voided

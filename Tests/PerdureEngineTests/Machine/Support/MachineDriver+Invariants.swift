@@ -9,6 +9,8 @@ extension MachineDriver {
         found +=
             brokenChain() + repeatedCalls() + callsAfterTheEnd() + wrongOrderOfUndos() + openSteps() + eventsAfterTheFinalOne()
         found += cancelledThoughSent() + differencesOnReplay() + wrongChildren() + doneTwice() + repeatedAfterLoss()
+        // What was done by the one and is done by the other has another key.
+        if successorIDs.count > 1 { found.append("the run was continued as two runs") }
         found += StateContinuity(history).problems.map(\.message)
         return found
     }

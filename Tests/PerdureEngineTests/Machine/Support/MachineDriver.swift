@@ -62,6 +62,8 @@ final class MachineDriver {
     private(set) var deliveries: [Delivery] = []
     /// What the run was continued as.
     private(set) var successors: [SuccessorStart] = []
+    /// The runs as which it was continued, in parts of its history that are lost too.
+    private(set) var successorIDs: Set<RunID> = []
     /// What the machine wants another build for.
     private(set) var obstacle: Divergence?
     /// What the code had seen when its process was lost: the next one has to see the same.
@@ -215,7 +217,10 @@ final class MachineDriver {
         }
         startedChildren += drafts.children
         deliveries += drafts.deliveries
-        if let successor = drafts.successor { successors.append(successor) }
+        if let successor = drafts.successor {
+            successors.append(successor)
+            successorIDs.insert(successor.id)
+        }
         inbox.removeAll { drafts.consumed.contains($0.number) }
         mailbox.removeAll { drafts.consumed.contains($0.fact.row ?? -1) }
         let events = head.append(contentsOf: drafts.events, run: identity.id.description, now: now)

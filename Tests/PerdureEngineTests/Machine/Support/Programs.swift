@@ -85,6 +85,9 @@ struct Program: CustomTestStringConvertible, Sendable {
                 .read("r"),
             ])),
         Program(
+            name: "a run that is continued",
+            code: .sequence([.read("r"), .idempotent("i"), .atMostOnce("o", probe: true), .continues("7")])),
+        Program(
             name: "a result that cannot be recorded",
             code: .parallel([.idempotent("i"), .recovered(.read("r")), .atMostOnce("o", probe: true)]),
             outcomes: ["i": [.unrecordable("too large")], "r": [.unrecordable("too large")], "o": [lost, ok]]),
