@@ -99,6 +99,49 @@ struct QuotaTests {
         }
     }
 
+    // Promise: 46
+    @Test func `a start that is under way while the first quota is set is counted before it holds`() async throws {
+        try await withStores { store, other, harness in
+            let row = ScheduleRow(
+                key: ScheduleKey(namespace: "default", id: "s"), version: 1, dueAt: nil, document: "{}")
+            _ = try await store.commit([.schedule(ScheduleChange(row.key, on: nil, to: row))])
+            // It has asked whether there are quotas, and stands before what it has to write.
+            let holder = try harness.database.connect(), gate = DispatchSemaphore(value: 0)
+            async let held: Void = holder.perform { session in
+                try session.transaction {
+                    try session.run("SELECT 1 FROM perdure.schedules FOR UPDATE")
+                    gate.wait()
+                }
+            }
+            while try await harness.ask(
+                "SELECT 1 FROM pg_locks WHERE relation = 'perdure.schedules'::regclass AND mode = 'RowShareLock'"
+            ).isEmpty { await Task.yield() }
+            var next = row
+            next.version = 2
+            let fired = CommitItem.schedule(ScheduleChange(row.key, on: 1, to: next, starts: [SampleRun(key: "a").new]))
+            async let started = store.commit([fired])
+            try await harness.database.untilSomebodyWaitsForALock()
+            async let isSet = other.setQuotas(
+                QuotaChange("default", from: NamespaceQuotas(), to: NamespaceQuotas(openRuns: 0), by: Sample.person))
+            var isWaiting = false, isOver = false
+            while !isWaiting, !isOver {
+                isWaiting = try await !harness.ask(
+                    """
+                    SELECT 1 FROM pg_locks WHERE relation = 'perdure.runs'::regclass AND mode = 'ShareRowExclusiveLock' AND NOT granted
+                    """
+                ).isEmpty
+                isOver = try await !other.quotas().isEmpty
+            }
+            #expect(!isOver, "the quota holds, and somebody who has not seen it starts a run")
+            gate.signal()
+            try await held
+            guard case .scheduled? = try await started.first else { throw NothingThrown() }
+            #expect(try await isSet)
+            #expect(try await store.quotas().first?.openRuns == 1)
+            await holder.close()
+        }
+    }
+
     /// A run as a release begins it that knows no quotas.
     private static let insertion = """
         INSERT INTO perdure.runs (number, id, namespace, workflow, version, input_digest, salt, state, epoch, since, created_at)
