@@ -131,7 +131,8 @@ package protocol Store: Sendable {
     func namespaceCounts() async throws(StoreError) -> [String: [RunState: Int]]
 
     /// Changes the quotas of a namespace, or does nothing. Once this has returned, every start on every node of this release is held to them.
-    /// What is taken already is counted; whoever commits meanwhile is counted as well. Repeated, it changes nothing.
+    /// What is taken already is counted; whoever commits meanwhile is counted as well. Repeated, it changes nothing. What a call leaves that
+    /// is broken off before the quotas hold is not seen, and is taken away when the namespace is said to have none.
     ///
     /// - Returns: Whether they stand there now. Otherwise somebody else was faster.
     func setQuotas(_ change: QuotaChange) async throws(StoreError) -> Bool

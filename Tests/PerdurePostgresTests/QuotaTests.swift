@@ -142,6 +142,24 @@ struct QuotaTests {
         }
     }
 
+    @Test func `what is left of quotas that were broken off while they were set is taken away with all of them`() async throws {
+        try await withStores { store, _, harness in
+            let client = try await Client(.postgres(try harness.database.url)), rows = "SELECT count(*) FROM perdure.quotas"
+            for _ in 0..<2 {
+                let connection = try harness.database.connect()
+                try await connection.perform { session in
+                    try session.run(
+                        "INSERT INTO perdure.quotas (namespace, changed_by, changed_at) VALUES ('default', 'human:alice', 0)")
+                }
+                await connection.close()
+                #expect(try await store.quotas() == [])
+                _ = try await client.changeQuotas(of: "default", by: Self.ada) { $0.payloadBytes = nil }
+                #expect(try await harness.ask(rows) == ["0"])
+            }
+            await client.close()
+        }
+    }
+
     /// A run as a release begins it that knows no quotas.
     private static let insertion = """
         INSERT INTO perdure.runs (number, id, namespace, workflow, version, input_digest, salt, state, epoch, since, created_at)

@@ -59,6 +59,19 @@ struct NamespaceGateTests {
         await harness.remove()
     }
 
+    @Test func `what is left of quotas that were broken off while they were set is taken away with all of them`() async throws {
+        let harness = try SQLiteHarness()
+        try await harness.withStore { _ in }
+        try harness.tamper("INSERT INTO quotas (namespace, changed_by, changed_at) VALUES ('default', 'human:alice', 0)")
+        try await harness.withStore { store in
+            #expect(try await store.quotas() == [])
+            let none = NamespaceQuotas()
+            #expect(try await store.setQuotas(QuotaChange("default", from: none, to: none, by: Sample.person)))
+        }
+        #expect(try harness.ask("SELECT count(*) FROM quotas") == "0")
+        await harness.remove()
+    }
+
     @Test func `settings that cannot be read keep everything, and the audit says so`() async throws {
         let harness = try await harness(RetentionTerms(closedAfter: .zero))
         try harness.tamper("UPDATE namespaces SET changed_by = 'nobody'")

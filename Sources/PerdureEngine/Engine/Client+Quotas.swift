@@ -53,7 +53,8 @@ extension Client {
                 try await guarded { try await store.quotas() }.first { $0.namespace == name }?.quotas ?? NamespaceQuotas()
             var quotas = current
             try change(&quotas)
-            if quotas == current { return quotas }
+            // Where none are, the store takes away what is left of a call that was broken off.
+            if quotas == current, !quotas.isUnlimited { return quotas }
             if try await set(QuotaChange(name, from: current, to: quotas, by: sender)) { return quotas }
         }
         throw PerdureError(.storeUnavailable, "Others change the quotas of namespace '\(name)' all the time; try again.")

@@ -91,7 +91,11 @@ extension PostgresStore {
     private static func begin(_ change: QuotaChange, time: Timestamp?, _ session: Session) throws -> Begun {
         _ = try session.exists(alone)
         let row = try session.first(one, change.namespace) { try QuotaRow($0) }
-        guard let isOpen = change.isOpen(on: row?.quotas ?? NamespaceQuotas()) else { return Begun(answer: true, row: row) }
+        guard let isOpen = change.isOpen(on: row?.quotas ?? NamespaceQuotas()) else {
+            // What is left of a call that was broken off before it had counted. One that is under way begins anew.
+            if row != nil, change.quotas.isUnlimited { try session.execute(delete, change.namespace) }
+            return Begun(answer: true, row: row)
+        }
         guard isOpen else { return Begun(answer: false, row: row) }
         if change.quotas.isUnlimited {
             try session.execute(delete, change.namespace)
