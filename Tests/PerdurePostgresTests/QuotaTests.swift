@@ -218,6 +218,51 @@ struct QuotaTests {
         }
     }
 
+    @Test func `who may not make triggers is told so before anybody waits, with the statement that helps`() async throws {
+        try await withStores { store, _, harness in
+            let owner = try harness.database.connect()
+            let role = "r\(UUID().uuidString.lowercased().replacing("-", with: ""))"
+            try await owner.perform { session in
+                try session.run(
+                    """
+                    CREATE ROLE \(role) LOGIN PASSWORD 'p'; GRANT USAGE ON SCHEMA perdure TO \(role);
+                    GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA perdure TO \(role);
+                    GRANT USAGE ON ALL SEQUENCES IN SCHEMA perdure TO \(role)
+                    """)
+            }
+            var parts = try harness.database.parts
+            (parts.user, parts.password) = (role, "p")
+            let user = try await PostgresStore.open(try #require(parts.string), role: .client, options: PostgresOptions())
+            // A commit that is under way would have to end first.
+            let holder = try harness.database.connect(), gate = DispatchSemaphore(value: 0)
+            async let held: Void = holder.perform { session in
+                try session.transaction {
+                    try session.run("LOCK TABLE perdure.runs IN ROW EXCLUSIVE MODE")
+                    gate.wait()
+                }
+            }
+            while try await harness.ask(
+                "SELECT 1 FROM pg_locks WHERE relation = 'perdure.runs'::regclass AND mode = 'RowExclusiveLock'"
+            ).isEmpty { await Task.yield() }
+            let quotas = NamespaceQuotas(openRuns: 1, payloadBytes: 1_000)
+            let change = QuotaChange("default", from: NamespaceQuotas(), to: quotas, by: Sample.person)
+            let error = try await storeError { _ = try await user.setQuotas(change) }
+            #expect(error.kind == "store_refused", "\(error)")
+            #expect(error.description.contains("GRANT TRIGGER ON perdure.runs TO \(role)"), "\(error)")
+            gate.signal()
+            try await held
+            try await owner.perform { session in
+                try session.run("GRANT TRIGGER ON perdure.runs, perdure.events, perdure.blobs TO \(role)")
+            }
+            #expect(try await user.setQuotas(change))
+            #expect(try await user.setQuotas(QuotaChange("default", from: quotas, to: NamespaceQuotas(), by: Sample.person)))
+            await user.close()
+            try await owner.perform { try $0.run("DROP OWNED BY \(role); DROP ROLE \(role)") }
+            await owner.close()
+            await holder.close()
+        }
+    }
+
     // MARK: Parts
 
     private func begun(in store: PostgresStore) async throws -> SampleRun {

@@ -19,8 +19,6 @@ extension PostgresStore {
             rate_period = $5::bigint, rate_burst = $6::bigint, changed_by = $7::text, changed_at = \(StoreClock.now("$8"))
         WHERE namespace = $1::text
         """)
-    private static let hasTrigger = SQL(
-        "SELECT 1 FROM pg_catalog.pg_trigger WHERE tgrelid = $1::text::regclass AND tgname = $2::text")
     private static let changes = "FROM perdure.quota_changes WHERE quota_changes.namespace = quotas.namespace"
     private static let countedRuns = "(open_runs + (SELECT coalesce(sum(open_runs), 0)::bigint \(changes)))"
     private static let countedPayload = "(payload + (SELECT coalesce(sum(payload), 0)::bigint \(changes)))"
@@ -101,17 +99,13 @@ extension PostgresStore {
             try session.execute(delete, change.namespace)
             return Begun(answer: true, row: nil)
         }
+        var begun: [QuotaTriggers] = row == nil ? [.runs] : []
+        if change.quotas.payloadBytes != nil, row?.isPayloadCounted != true { begun.append(.values) }
+        for triggers in begun { try triggers.demandRight(session) }
         // Rounds of removing lock tables in another order.
         try session.execute(noRounds)
         // Whoever commits waits behind this, which itself waits no longer than every statement.
-        if row == nil {
-            try session.run("LOCK TABLE perdure.runs IN SHARE ROW EXCLUSIVE MODE")
-            if try !session.exists(hasTrigger, "perdure.runs", "runs_begun") { try session.run(Schema.runTriggers) }
-        }
-        if change.quotas.payloadBytes != nil, row?.isPayloadCounted != true {
-            try session.run("LOCK TABLE perdure.events, perdure.blobs IN SHARE ROW EXCLUSIVE MODE")
-            if try !session.exists(hasTrigger, "perdure.events", "events_added") { try session.run(Schema.valueTriggers) }
-        }
+        for triggers in begun { try triggers.begin(session) }
         if row == nil { try session.execute(begin, change.namespace, change.sender.storedText, time) }
         return Begun(answer: nil, row: row)
     }
