@@ -263,6 +263,39 @@ struct QuotaTests {
         }
     }
 
+    @Test func `nothing waits behind the count of what a namespace has, however long it takes`() async throws {
+        try await withStores { store, _, harness in
+            _ = try await begun(in: store)
+            try await store.setQueue(QueueKey(namespace: "default", name: "q"), QueueLimits(concurrency: 1), by: Sample.person)
+            // The count gets no further.
+            let holder = try harness.database.connect(), gate = DispatchSemaphore(value: 0)
+            async let held: Void = holder.perform { session in
+                try session.transaction {
+                    try session.run("LOCK TABLE perdure.quota_changes IN ACCESS EXCLUSIVE MODE")
+                    gate.wait()
+                }
+            }
+            while try await harness.ask(
+                "SELECT 1 FROM pg_locks WHERE relation = 'perdure.quota_changes'::regclass AND mode = 'AccessExclusiveLock' AND granted"
+            ).isEmpty { await Task.yield() }
+            let quotas = NamespaceQuotas(openRuns: 5, payloadBytes: 1_000)
+            async let isSet = store.setQuotas(QuotaChange("default", from: NamespaceQuotas(), to: quotas, by: Sample.person))
+            while try await harness.ask(
+                "SELECT 1 FROM pg_locks WHERE relation = 'perdure.quota_changes'::regclass AND NOT granted"
+            ).isEmpty { await Task.yield() }
+            for concurrency in 2...4 {
+                try await store.setQueue(
+                    QueueKey(namespace: "default", name: "q"), QueueLimits(concurrency: concurrency), by: Sample.person)
+                _ = try await store.admit()
+            }
+            gate.signal()
+            try await held
+            #expect(try await isSet)
+            #expect(try await store.quotas().first?.openRuns == 1)
+            await holder.close()
+        }
+    }
+
     // MARK: Parts
 
     private func begun(in store: PostgresStore) async throws -> SampleRun {

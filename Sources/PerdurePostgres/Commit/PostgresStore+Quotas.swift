@@ -55,15 +55,7 @@ extension PostgresStore {
             hasQuotas.set(true)
             return answer
         }
-        let countsRuns = begun.row?.isCounted != true
-        let countsPayload = change.quotas.payloadBytes != nil && begun.row?.isPayloadCounted != true
-        let missed = try await read(on: queueLink) { session in
-            // Each in one statement, which sees the count and what is counted as they are at one moment.
-            (
-                openRuns: countsRuns ? try session.first(Self.openRunsMissed, namespace, row: { try Missed($0) }) : nil,
-                payload: countsPayload ? try session.first(Self.payloadMissed, namespace, row: { try Missed($0) }) : nil
-            )
-        }
+        let missed = try await missed(by: change, begun)
         let isSet = try await write(on: queueLink) { session in
             _ = try session.exists(Self.alone)
             guard let row = try session.first(Self.one, namespace, row: { try QuotaRow($0) }) else { return false }
@@ -83,6 +75,38 @@ extension PostgresStore {
         }
         hasQuotas.set(true)
         return isSet
+    }
+
+    private struct Misses: Sendable {
+        var openRuns: Missed?
+        var payload: Missed?
+    }
+
+    /// What is not counted of what there is.
+    private func missed(by change: QuotaChange, _ begun: Begun) async throws(StoreError) -> Misses {
+        let namespace = change.namespace, countsRuns = begun.row?.isCounted != true
+        let countsPayload = change.quotas.payloadBytes != nil && begun.row?.isPayloadCounted != true
+        guard countsRuns || countsPayload else { return Misses() }
+        // For as long as it takes, in the way that the server thinks best, and with nothing of this process waiting behind it. If the process
+        // ends the server stops.
+        let connection = Connection(
+            address, label: "perdure.postgres.counts", options: ConnectionOptions(answerLimit: .hours(7 * 24), isProven: true))
+        let result: Result<Misses, StoreError>
+        do throws(StoreError) {
+            result = .success(
+                try await read(on: connection) { session in
+                    // Each in one statement, which sees the count and what is counted as they are at one moment.
+                    Misses(
+                        openRuns: countsRuns
+                            ? try session.first(Self.openRunsMissed, namespace, row: { try Missed($0) }) : nil,
+                        payload: countsPayload
+                            ? try session.first(Self.payloadMissed, namespace, row: { try Missed($0) }) : nil)
+                })
+        } catch {
+            result = .failure(error)
+        }
+        await connection.close()
+        return try result.get()
     }
 
     /// Has everything counted from here on. Whoever has written something that was not counted has committed when this does.
