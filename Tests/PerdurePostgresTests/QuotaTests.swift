@@ -296,6 +296,43 @@ struct QuotaTests {
         }
     }
 
+    private static let triggers = """
+        SELECT tgname FROM pg_trigger WHERE tgrelid IN ('perdure.runs'::regclass, 'perdure.events'::regclass, 'perdure.blobs'::regclass)
+            AND NOT tgisinternal AND tgname NOT IN ('runs_kept', 'runs_remembered') ORDER BY tgname
+        """
+
+    @Test func `triggers go with the last quota that needs them, and what comes after is counted anew`() async throws {
+        try await withStores { store, _, harness in
+            let none = NamespaceQuotas(), runs = NamespaceQuotas(openRuns: 5)
+            let both = NamespaceQuotas(openRuns: 5, payloadBytes: 1_000), ofRuns = ["runs_begun", "runs_moved"]
+            let ofValues = ["blobs_added", "blobs_removed", "events_added", "events_removed"]
+            func set(_ namespace: String, _ from: NamespaceQuotas, _ quotas: NamespaceQuotas) async throws {
+                #expect(try await store.setQuotas(QuotaChange(namespace, from: from, to: quotas, by: Sample.person)))
+            }
+            _ = try await begun(in: store)
+            try await set("default", none, both)
+            try await set("other", none, both)
+            try await set("default", both, runs)
+            // Somebody else needs them still, and so they go on counting here.
+            #expect(try await harness.ask(Self.triggers) == ofValues + ofRuns)
+            #expect(try await store.quotas().first?.payloadBytes == 14)
+            try await set("other", both, none)
+            #expect(try await harness.ask(Self.triggers) == ofRuns)
+            #expect(try await store.quotas().map(\.payloadBytes) == [nil])
+            _ = try await begun(in: store)
+            try await set("default", runs, both)
+            #expect(try await store.quotas().map(\.payloadBytes) == [28])
+            try await set("default", both, none)
+            #expect(try await harness.ask(Self.triggers) == [])
+            _ = try await begun(in: store)
+            try await set("default", none, both)
+            _ = try await begun(in: store)
+            let standing = try await store.quotas()
+            #expect(standing.map(\.openRuns) == [4] && standing.map(\.payloadBytes) == [56])
+            #expect(try await store.audit() == [])
+        }
+    }
+
     // MARK: Parts
 
     private func begun(in store: PostgresStore) async throws -> SampleRun {

@@ -9,7 +9,7 @@ public struct QuotaInfo: Sendable, Hashable {
     public let quotas: NamespaceQuotas
     /// How many of its runs are open. More than the quota where it was lowered, or where runs have started others.
     public let openRuns: Int
-    /// How many bytes of inputs and outputs its histories have; nil where no quota has ever asked for it.
+    /// How many bytes of inputs and outputs its histories have; nil where they are not counted, which a quota of bytes asks for.
     public let payloadBytes: Int64?
     /// Who set the quotas last.
     public let changedBy: Principal

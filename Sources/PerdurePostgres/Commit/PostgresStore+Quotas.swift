@@ -53,6 +53,7 @@ extension PostgresStore {
         let begun = try await write(on: queueLink) { session in try Self.begin(change, time: time, session) }
         if let answer = begun.answer {
             hasQuotas.set(true)
+            if answer, change.quotas.isUnlimited { await dropTriggers() }
             return answer
         }
         let missed = try await missed(by: change, begun)
@@ -65,6 +66,11 @@ extension PostgresStore {
             guard [missed.openRuns, missed.payload].allSatisfy({ $0?.row ?? row.changedAt == row.changedAt }) else {
                 return false
             }
+            // Nor do other triggers tell what has happened since these were made.
+            for (triggers, identity) in begun.triggers {
+                if try triggers.identity(session) != identity { return false }
+            }
+            if change.quotas.payloadBytes != nil, missed.payload == nil, !row.isPayloadCounted { return false }
             if let missed = missed.openRuns { try session.execute(Self.correctOpenRuns, namespace, missed.count) }
             if let missed = missed.payload { try session.execute(Self.correctPayload, namespace, missed.count) }
             let quotas = change.quotas, rate = quotas.starts
@@ -74,8 +80,23 @@ extension PostgresStore {
             return true
         }
         hasQuotas.set(true)
+        if isSet, change.quotas.payloadBytes == nil { await dropTriggers() }
         return isSet
     }
+
+    /// Takes away the triggers that no quota needs. Should others be in the way, the next change of quotas that leaves out bytes does it.
+    private func dropTriggers() async {
+        for triggers in QuotaTriggers.allCases {
+            try? await write(on: queueLink) { session in
+                _ = try session.exists(Self.alone)
+                try session.run(Self.brief)
+                try triggers.dropUnneeded(session)
+            }
+        }
+    }
+
+    /// Who waits for a lock of a whole table has everybody wait behind him.
+    private static let brief = "SET LOCAL lock_timeout = '200ms'"
 
     private struct Misses: Sendable {
         var openRuns: Missed?
@@ -131,13 +152,17 @@ extension PostgresStore {
         // Whoever commits waits behind this, which itself waits no longer than every statement.
         for triggers in begun { try triggers.begin(session) }
         if row == nil { try session.execute(begin, change.namespace, change.sender.storedText, time) }
-        return Begun(answer: nil, row: row)
+        var identities: [QuotaTriggers: Int64] = [:]
+        for triggers in begun { identities[triggers] = try triggers.identity(session) }
+        return Begun(answer: nil, row: row, triggers: identities)
     }
 
     private struct Begun: Sendable {
         /// What came of the change, if nothing has to be counted for it.
         let answer: Bool?
         let row: QuotaRow?
+        /// By which triggers it is counted from there on, of those that did not count before.
+        var triggers: [QuotaTriggers: Int64] = [:]
     }
 
     package func quotas() async throws(StoreError) -> [QuotaStanding] {

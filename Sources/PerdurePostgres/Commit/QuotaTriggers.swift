@@ -15,11 +15,11 @@ enum QuotaTriggers: CaseIterable, Sendable {
         }
     }
 
-    /// One of them stands for all: they come and go in one transaction.
-    private var first: (table: String, name: String) {
+    private var names: [(table: String, name: String)] {
         switch self {
-        case .runs: ("perdure.runs", "runs_begun")
-        case .values: ("perdure.events", "events_added")
+        case .runs: [("runs", "runs_begun"), ("runs", "runs_moved")]
+        case .values:
+            [("events", "events_added"), ("events", "events_removed"), ("blobs", "blobs_added"), ("blobs", "blobs_removed")]
         }
     }
 
@@ -38,9 +38,11 @@ enum QuotaTriggers: CaseIterable, Sendable {
         WHERE NOT has_table_privilege('perdure.' || name, 'TRIGGER') HAVING count(*) > 0
         """)
 
-    /// Tells them from those that are made after they were dropped; nil if they are not there.
+    /// Tells them from those that are made after they were dropped; nil if they are not there. One stands for all: they come and go in one
+    /// transaction.
     func identity(_ session: Session) throws -> Int64? {
-        try session.first(Self.identity, first.table, first.name) { try $0.integer(0) }
+        guard let first = names.first else { return nil }
+        return try session.first(Self.identity, "perdure.\(first.table)", first.name) { try $0.integer(0) }
     }
 
     /// Has everything counted from here on. What was not has been committed when the locks are had.
@@ -62,5 +64,30 @@ enum QuotaTriggers: CaseIterable, Sendable {
             .storeRefused,
             "The user lacks the right to make the triggers that count what a namespace takes. Have the owner of the tables run: GRANT TRIGGER ON \(tables) TO \(user); or set the quota as the owner. docs/errors/store_refused.md says more."
         )
+    }
+
+    // MARK: When they are not needed any more
+
+    private static let isOwner = SQL(
+        "SELECT 1 FROM pg_catalog.pg_class WHERE oid = 'perdure.runs'::regclass AND pg_has_role(relowner, 'USAGE')")
+    private static let anyQuota = SQL("SELECT 1 FROM perdure.quotas LIMIT 1")
+    /// A row that is not counted yet may become one of bytes.
+    private static let anyQuotaOfBytes = SQL(
+        "SELECT 1 FROM perdure.quotas WHERE max_payload IS NOT NULL OR NOT is_counted LIMIT 1")
+    private static let forgetPayload = SQL("UPDATE perdure.quotas SET is_payload_counted = false WHERE is_payload_counted")
+
+    /// Drops them if no quota needs them and the user may do it. Nobody may set quotas meanwhile. Whoever was about to count by them finds
+    /// others, or none, when it is done, and begins anew.
+    func dropUnneeded(_ session: Session) throws {
+        guard try identity(session) != nil, try session.exists(Self.isOwner) else { return }
+        switch self {
+        case .runs:
+            if try session.exists(Self.anyQuota) { return }
+        case .values:
+            if try session.exists(Self.anyQuotaOfBytes) { return }
+            // What was counted so far is worth nothing without them. Before the tables are locked, as whoever starts runs does it.
+            try session.execute(Self.forgetPayload)
+        }
+        try session.run(names.map { "DROP TRIGGER \($0.name) ON perdure.\($0.table)" }.joined(separator: "; "))
     }
 }
