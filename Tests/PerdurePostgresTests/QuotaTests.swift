@@ -333,6 +333,35 @@ struct QuotaTests {
         }
     }
 
+    @Test func `quotas that cannot be set because a table is in use say by whom, and commits pass in between`() async throws {
+        try await withStores { store, _, harness in
+            // As a vacuum that does not yield, or an index that is built beside all work.
+            let holder = try harness.database.connect(), gate = DispatchSemaphore(value: 0)
+            async let held: Void = holder.perform { session in
+                try session.run("SET application_name = 'the-index'")
+                try session.transaction {
+                    try session.run("LOCK TABLE perdure.runs IN SHARE UPDATE EXCLUSIVE MODE")
+                    gate.wait()
+                }
+            }
+            while try await harness.ask(
+                "SELECT 1 FROM pg_locks WHERE relation = 'perdure.runs'::regclass AND mode = 'ShareUpdateExclusiveLock' AND granted"
+            ).isEmpty { await Task.yield() }
+            let change = QuotaChange("default", from: NamespaceQuotas(), to: NamespaceQuotas(openRuns: 5), by: Sample.person)
+            let setting = Task { try await store.setQuotas(change) }
+            try await harness.database.untilSomebodyWaitsForALock()
+            for _ in 0..<3 { _ = try await begun(in: store) }
+            let error = try await storeError { try await setting.value }
+            #expect(error.description.contains("(the-index) has ShareUpdateExclusiveLock on runs"), "\(error)")
+            #expect(try await harness.ask("SELECT count(*) FROM perdure.quotas") == ["0"])
+            gate.signal()
+            try await held
+            #expect(try await store.setQuotas(change))
+            #expect(try await store.quotas().first?.openRuns == 3)
+            await holder.close()
+        }
+    }
+
     // MARK: Parts
 
     private func begun(in store: PostgresStore) async throws -> SampleRun {

@@ -50,7 +50,7 @@ extension PostgresStore {
     package func setQuotas(_ change: QuotaChange) async throws(StoreError) -> Bool {
         if let flaw = change.flaw { throw .unusable(.nameInvalid, "This cannot be set: \(flaw).") }
         let time = options.clock?(), namespace = change.namespace
-        let begun = try await write(on: queueLink) { session in try Self.begin(change, time: time, session) }
+        let begun = try await begin(change, time: time)
         if let answer = begun.answer {
             hasQuotas.set(true)
             if answer, change.quotas.isUnlimited { await dropTriggers() }
@@ -89,14 +89,11 @@ extension PostgresStore {
         for triggers in QuotaTriggers.allCases {
             try? await write(on: queueLink) { session in
                 _ = try session.exists(Self.alone)
-                try session.run(Self.brief)
+                try session.run(QuotaTriggers.brief)
                 try triggers.dropUnneeded(session)
             }
         }
     }
-
-    /// Who waits for a lock of a whole table has everybody wait behind him.
-    private static let brief = "SET LOCAL lock_timeout = '200ms'"
 
     private struct Misses: Sendable {
         var openRuns: Missed?
@@ -130,6 +127,33 @@ extension PostgresStore {
         return try result.get()
     }
 
+    /// How often the tables are asked for, and how long they are left alone in between.
+    private static let tries = 10
+    private static let pause = Duration.milliseconds(200)
+
+    /// Short tries, between which those go on that had to wait behind them.
+    private func begin(_ change: QuotaChange, time: Timestamp?) async throws(StoreError) -> Begun {
+        var users = ""
+        for attempt in 1...Self.tries {
+            let begun = try await queueLink.perform { session -> Begun? in
+                do {
+                    return try session.untilNotOvertaken {
+                        try session.transaction { try Self.begin(change, time: time, session) }
+                    }
+                } catch is TablesInUse {
+                    return nil
+                }
+            }
+            if let begun { return begun }
+            users = try await queueLink.perform { try QuotaTriggers.users($0) }
+            // Whoever does not want to wait any more is told at once.
+            guard attempt < Self.tries, (try? await Task.sleep(for: Self.pause)) != nil else { break }
+        }
+        throw .unavailable(
+            "to count what a namespace takes, no commit may be under way in its tables for a moment, and there was no such moment: \(users)"
+        )
+    }
+
     /// Has everything counted from here on. Whoever has written something that was not counted has committed when this does.
     private static func begin(_ change: QuotaChange, time: Timestamp?, _ session: Session) throws -> Begun {
         _ = try session.exists(alone)
@@ -149,7 +173,6 @@ extension PostgresStore {
         for triggers in begun { try triggers.demandRight(session) }
         // Rounds of removing lock tables in another order.
         try session.execute(noRounds)
-        // Whoever commits waits behind this, which itself waits no longer than every statement.
         for triggers in begun { try triggers.begin(session) }
         if row == nil { try session.execute(begin, change.namespace, change.sender.storedText, time) }
         var identities: [QuotaTriggers: Int64] = [:]

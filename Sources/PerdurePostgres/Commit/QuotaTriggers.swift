@@ -45,11 +45,21 @@ enum QuotaTriggers: CaseIterable, Sendable {
         return try session.first(Self.identity, "perdure.\(first.table)", first.name) { try $0.integer(0) }
     }
 
+    /// For transactions that lock whole tables: everybody who wants to commit waits behind them.
+    static let brief = "SET LOCAL lock_timeout = '200ms'"
+
     /// Has everything counted from here on. What was not has been committed when the locks are had.
+    ///
+    /// - Throws: `TablesInUse` if they cannot be had in a moment.
     func begin(_ session: Session) throws {
         let isThere = try identity(session) != nil
         let names = tables.map { "perdure.\($0)" }.joined(separator: ", ")
-        try session.run("LOCK TABLE \(names) IN SHARE ROW EXCLUSIVE MODE")
+        try session.run(Self.brief)
+        do {
+            try session.run("LOCK TABLE \(names) IN SHARE ROW EXCLUSIVE MODE")
+        } catch let failure as ServerFailure where failure.sqlState == "55P03" {
+            throw TablesInUse()
+        }
         if !isThere { try session.run(script) }
     }
 
@@ -64,6 +74,27 @@ enum QuotaTriggers: CaseIterable, Sendable {
             .storeRefused,
             "The user lacks the right to make the triggers that count what a namespace takes. Have the owner of the tables run: GRANT TRIGGER ON \(tables) TO \(user); or set the quota as the owner. docs/errors/store_refused.md says more."
         )
+    }
+
+    /// Those who keep others from locking the tables, the longest first. Reading keeps nobody from it.
+    private static let users = SQL(
+        """
+        SELECT 'process ' || coalesce(locks.pid::text, 'of a prepared transaction')
+            || coalesce(' (' || coalesce(nullif(activity.application_name, ''), activity.backend_type) || ')', '')
+            || ' has ' || locks.mode || ' on ' || pg_class.relname
+            || coalesce(', for ' || date_trunc('second', clock_timestamp() - activity.xact_start)::text, '')
+        FROM pg_catalog.pg_locks AS locks JOIN pg_catalog.pg_class ON pg_class.oid = locks.relation
+            JOIN pg_catalog.pg_namespace ON pg_namespace.oid = pg_class.relnamespace
+            LEFT JOIN pg_catalog.pg_stat_activity AS activity ON activity.pid = locks.pid
+        WHERE nspname = '\(Schema.name)' AND relname IN ('runs', 'events', 'blobs') AND locks.granted
+            AND locks.mode NOT IN ('AccessShareLock', 'RowShareLock') AND locks.pid IS DISTINCT FROM pg_backend_pid()
+            AND locks.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+        ORDER BY activity.xact_start NULLS LAST LIMIT 4
+        """)
+
+    static func users(_ session: Session) throws -> String {
+        let found = try session.all(users) { try $0.text(0) }
+        return found.isEmpty ? "others had them in turn" : found.joined(separator: "; ")
     }
 
     // MARK: When they are not needed any more
@@ -91,3 +122,6 @@ enum QuotaTriggers: CaseIterable, Sendable {
         try session.run(names.map { "DROP TRIGGER \($0.name) ON perdure.\($0.table)" }.joined(separator: "; "))
     }
 }
+
+/// Somebody has a table in use for longer than others are made to wait for it.
+struct TablesInUse: Error {}
