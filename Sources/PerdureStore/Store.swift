@@ -159,6 +159,9 @@ package protocol Store: Sendable {
     func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord?
     /// The last run of the chain that this one began; nil if it was never continued.
     func lastOfChain(begunBy first: RunID) async throws(StoreError) -> RunRecord?
+    /// The namespace of a run, told from nothing else of its row: a run that cannot be read belongs to somebody all the same. nil if there is
+    /// none, or if not even that can be read.
+    func namespace(of run: RunSearch) async throws(StoreError) -> String?
     /// Runs that match, newest first.
     func runs(_ filter: RunFilter) async throws(StoreError) -> [RunRecord]
     /// The numbers of all runs, newest first, also of those whose rows cannot be read.
@@ -237,6 +240,15 @@ extension Store {
             let page = try await inbox(run: run, after: rows.last?.number ?? 0)
             rows += page.rows
             if !page.hasMore { return rows }
+        }
+    }
+
+    /// For stores whose rows can always be read.
+    package func namespace(of run: RunSearch) async throws(StoreError) -> String? {
+        switch run {
+        case .id(let id): try await self.run(id)?.namespace
+        case .number(let number): try await self.run(number: number)?.namespace
+        case .endOfChain(let first): try await lastOfChain(begunBy: first)?.namespace
         }
     }
 
