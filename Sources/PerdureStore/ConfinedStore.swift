@@ -267,8 +267,13 @@ extension ConfinedStore {
     package func claim(_ request: ClaimRequest) async throws(StoreError) -> Claimed { throw refusal("host runs") }
     package func admit() async throws(StoreError) -> Admission { throw refusal("host runs") }
     package func circuits(namespace: String) async throws(StoreError) -> [CircuitRow] { throw refusal("host runs") }
-    /// That the store waits for its operator is everybody's concern.
-    package func restoration() async throws(StoreError) -> Restoration? { try await base.restoration() }
+    /// That the store waits for its operator is everybody's concern; by which run it was noticed, by whom, and how many there are is not.
+    package func restoration() async throws(StoreError) -> Restoration? {
+        try await base.restoration().map {
+            Restoration(
+                number: $0.number, noticedAt: $0.noticedAt, noticedBy: "", reason: "", lastRun: 0, liftedAt: $0.liftedAt)
+        }
+    }
     package func beginRestoration(by: String, reason: String) async throws(StoreError) -> Restoration {
         throw refusal("recover the store")
     }
