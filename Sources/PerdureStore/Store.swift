@@ -136,7 +136,8 @@ package protocol Store: Sendable {
     ///
     /// - Returns: Whether they stand there now. Otherwise somebody else was faster.
     func setQuotas(_ change: QuotaChange) async throws(StoreError) -> Bool
-    /// The quotas of namespaces that have any, by their names, with what is taken of them.
+    /// The quotas of namespaces that have any, by their names, with what is taken of them. A row that cannot be read is left out, and nobody
+    /// starts anything in its namespace.
     func quotas() async throws(StoreError) -> [QuotaStanding]
 
     /// The last time that the store's history went back, as far as somebody has noticed or said so; nil if it never did. While it stands no

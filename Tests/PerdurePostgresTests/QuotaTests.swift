@@ -362,6 +362,34 @@ struct QuotaTests {
         }
     }
 
+    @Test func `quotas that cannot be read hide those of no other namespace, and nobody starts anything under them`() async throws {
+        try await withStores { store, _, harness in
+            let quotas = NamespaceQuotas(starts: Rate(5, per: .seconds(1)))
+            for name in ["bad", "good"] {
+                #expect(
+                    try await store.setQuotas(QuotaChange(name, from: NamespaceQuotas(), to: quotas, by: Sample.person)))
+            }
+            let connection = try harness.database.connect()
+            try await connection.perform { session in
+                try session.run(
+                    """
+                    DO $body$ DECLARE name text; BEGIN
+                        FOR name IN SELECT conname FROM pg_constraint
+                            WHERE conrelid = 'perdure.quotas'::regclass AND contype = 'c' LOOP
+                            EXECUTE format('ALTER TABLE perdure.quotas DROP CONSTRAINT %I', name);
+                        END LOOP;
+                    END $body$;
+                    UPDATE perdure.quotas SET rate_period = NULL WHERE namespace = 'bad'
+                    """)
+            }
+            await connection.close()
+            #expect(try await store.quotas().map(\.namespace) == ["good"])
+            let results = try await store.commit(["bad", "good"].map { SampleRun(namespace: $0).creation })
+            guard case .refused(.invalid) = results[0], case .created = results[1] else { throw NothingThrown() }
+            #expect(try await store.audit().contains { $0.contains("quotas of a namespace cannot be read") })
+        }
+    }
+
     // MARK: Parts
 
     private func begun(in store: PostgresStore) async throws -> SampleRun {

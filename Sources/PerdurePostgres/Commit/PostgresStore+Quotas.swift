@@ -189,7 +189,7 @@ extension PostgresStore {
     }
 
     package func quotas() async throws(StoreError) -> [QuotaStanding] {
-        try await read(on: browser) { session in try session.all(Self.all) { try QuotaRow($0).standing } }
+        try await read(on: browser) { session in try session.all(Self.all) { (try? QuotaRow($0))?.standing }.compactMap(\.self) }
     }
 
     private static let openRunsMiscounted = SQL(

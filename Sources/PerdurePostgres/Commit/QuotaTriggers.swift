@@ -1,3 +1,4 @@
+internal import Perdure
 internal import PerdureStore
 
 /// The triggers that count what namespaces take. Whoever sets quotas sees to them, one at a time.
