@@ -248,7 +248,8 @@ struct QuotaTests {
             let change = QuotaChange("default", from: NamespaceQuotas(), to: quotas, by: Sample.person)
             let error = try await storeError { _ = try await user.setQuotas(change) }
             #expect(error.kind == "store_refused", "\(error)")
-            #expect(error.description.contains("GRANT TRIGGER ON perdure.runs TO \(role)"), "\(error)")
+            #expect(
+                error.description.contains("GRANT TRIGGER ON perdure.runs, perdure.events, perdure.blobs TO \(role)"), "\(error)")
             gate.signal()
             try await held
             try await owner.perform { session in
@@ -362,7 +363,8 @@ struct QuotaTests {
         }
     }
 
-    @Test func `quotas that cannot be read hide those of no other namespace, and nobody starts anything under them`() async throws {
+    @Test func `quotas that cannot be read hide those of no other namespace, and nobody starts anything under them`() async throws
+    {
         try await withStores { store, _, harness in
             let quotas = NamespaceQuotas(starts: Rate(5, per: .seconds(1)))
             for name in ["bad", "good"] {

@@ -89,7 +89,7 @@ extension PostgresStore {
         for triggers in QuotaTriggers.allCases {
             try? await write(on: queueLink) { session in
                 _ = try session.exists(Self.alone)
-                try session.run(QuotaTriggers.brief)
+                try session.run(QuotaTriggers.Patience.brief.rawValue)
                 try triggers.dropUnneeded(session)
             }
         }
@@ -131,14 +131,15 @@ extension PostgresStore {
     private static let tries = 10
     private static let pause = Duration.milliseconds(200)
 
-    /// Short tries, between which those go on that had to wait behind them.
+    /// Short tries, between which those go on that had to wait behind them, and then a longer one.
     private func begin(_ change: QuotaChange, time: Timestamp?) async throws(StoreError) -> Begun {
         var users = ""
         for attempt in 1...Self.tries {
+            let patience = attempt < Self.tries ? QuotaTriggers.Patience.brief : .untilVacuumYields
             let begun = try await queueLink.perform { session -> Begun? in
                 do {
                     return try session.untilNotOvertaken {
-                        try session.transaction { try Self.begin(change, time: time, session) }
+                        try session.transaction { try Self.begin(change, time: time, patience, session) }
                     }
                 } catch is TablesInUse {
                     return nil
@@ -155,7 +156,9 @@ extension PostgresStore {
     }
 
     /// Has everything counted from here on. Whoever has written something that was not counted has committed when this does.
-    private static func begin(_ change: QuotaChange, time: Timestamp?, _ session: Session) throws -> Begun {
+    private static func begin(
+        _ change: QuotaChange, time: Timestamp?, _ patience: QuotaTriggers.Patience, _ session: Session
+    ) throws -> Begun {
         _ = try session.exists(alone)
         let row = try session.first(one, change.namespace) { try QuotaRow($0) }
         guard let isOpen = change.isOpen(on: row?.quotas ?? NamespaceQuotas()) else {
@@ -170,10 +173,10 @@ extension PostgresStore {
         }
         var begun: [QuotaTriggers] = row == nil ? [.runs] : []
         if change.quotas.payloadBytes != nil, row?.isPayloadCounted != true { begun.append(.values) }
-        for triggers in begun { try triggers.demandRight(session) }
+        try QuotaTriggers.demandRights(to: begun, session)
         // Rounds of removing lock tables in another order.
         try session.execute(noRounds)
-        for triggers in begun { try triggers.begin(session) }
+        for triggers in begun { try triggers.begin(session, patience) }
         if row == nil { try session.execute(begin, change.namespace, change.sender.storedText, time) }
         var identities: [QuotaTriggers: Int64] = [:]
         for triggers in begun { identities[triggers] = try triggers.identity(session) }

@@ -31,11 +31,12 @@ enum QuotaTriggers: CaseIterable, Sendable {
         }
     }
 
-    private static let identity = SQL(
+    private static let number = SQL(
         "SELECT oid::bigint FROM pg_catalog.pg_trigger WHERE tgrelid = $1::text::regclass AND tgname = $2::text")
     private static let lacking = SQL(
         """
-        SELECT quote_ident(current_user), string_agg('perdure.' || name, ', ') FROM unnest($1::text[]) AS needed (name)
+        SELECT quote_ident(current_user), string_agg('perdure.' || name, ', ' ORDER BY place)
+        FROM unnest($1::text[]) WITH ORDINALITY AS needed (name, place)
         WHERE NOT has_table_privilege('perdure.' || name, 'TRIGGER') HAVING count(*) > 0
         """)
 
@@ -43,19 +44,23 @@ enum QuotaTriggers: CaseIterable, Sendable {
     /// transaction.
     func identity(_ session: Session) throws -> Int64? {
         guard let first = names.first else { return nil }
-        return try session.first(Self.identity, "perdure.\(first.table)", first.name) { try $0.integer(0) }
+        return try session.first(Self.number, "perdure.\(first.table)", first.name) { try $0.integer(0) }
     }
 
-    /// For transactions that lock whole tables: everybody who wants to commit waits behind them.
-    static let brief = "SET LOCAL lock_timeout = '200ms'"
+    /// For how long a transaction waits that locks whole tables: everybody who wants to commit waits behind it.
+    enum Patience: String, Sendable {
+        case brief = "SET LOCAL lock_timeout = '200ms'"
+        /// A vacuum that can yield does so for whoever has waited for a second (`deadlock_timeout`).
+        case untilVacuumYields = "SET LOCAL lock_timeout = '2s'"
+    }
 
     /// Has everything counted from here on. What was not has been committed when the locks are had.
     ///
-    /// - Throws: `TablesInUse` if they cannot be had in a moment.
-    func begin(_ session: Session) throws {
+    /// - Throws: `TablesInUse` if they cannot be had in time.
+    func begin(_ session: Session, _ patience: Patience) throws {
         let isThere = try identity(session) != nil
         let names = tables.map { "perdure.\($0)" }.joined(separator: ", ")
-        try session.run(Self.brief)
+        try session.run(patience.rawValue)
         do {
             try session.run("LOCK TABLE \(names) IN SHARE ROW EXCLUSIVE MODE")
         } catch let failure as ServerFailure where failure.sqlState == "55P03" {
@@ -66,11 +71,10 @@ enum QuotaTriggers: CaseIterable, Sendable {
 
     /// Before anybody is made to wait for them.
     ///
-    /// - Throws: `StoreError.unusable` with `store_refused` if they have to be made and the user may not do it.
-    func demandRight(_ session: Session) throws {
-        guard try identity(session) == nil,
-            let (user, tables) = try session.first(Self.lacking, tables, row: { (try $0.text(0), try $0.text(1)) })
-        else { return }
+    /// - Throws: `StoreError.unusable` with `store_refused` if some of them have to be made and the user may not do it.
+    static func demandRights(to begin: [QuotaTriggers], _ session: Session) throws {
+        let missing = try begin.filter { try $0.identity(session) == nil }.flatMap(\.tables)
+        guard let (user, tables) = try session.first(lacking, missing, row: { (try $0.text(0), try $0.text(1)) }) else { return }
         throw StoreError.unusable(
             .storeRefused,
             "The user lacks the right to make the triggers that count what a namespace takes. Have the owner of the tables run: GRANT TRIGGER ON \(tables) TO \(user); or set the quota as the owner. docs/errors/store_refused.md says more."
@@ -78,11 +82,11 @@ enum QuotaTriggers: CaseIterable, Sendable {
     }
 
     /// Those who keep others from locking the tables, the longest first. Reading keeps nobody from it.
-    private static let users = SQL(
+    private static let holders = SQL(
         """
         SELECT 'process ' || coalesce(locks.pid::text, 'of a prepared transaction')
             || coalesce(' (' || coalesce(nullif(activity.application_name, ''), activity.backend_type) || ')', '')
-            || ' has ' || locks.mode || ' on ' || pg_class.relname
+            || ' has ' || locks.mode || ' on ' || pg_class.relname::text
             || coalesce(', for ' || date_trunc('second', clock_timestamp() - activity.xact_start)::text, '')
         FROM pg_catalog.pg_locks AS locks JOIN pg_catalog.pg_class ON pg_class.oid = locks.relation
             JOIN pg_catalog.pg_namespace ON pg_namespace.oid = pg_class.relnamespace
@@ -94,7 +98,7 @@ enum QuotaTriggers: CaseIterable, Sendable {
         """)
 
     static func users(_ session: Session) throws -> String {
-        let found = try session.all(users) { try $0.text(0) }
+        let found = try session.all(holders) { try $0.text(0) }
         return found.isEmpty ? "others had them in turn" : found.joined(separator: "; ")
     }
 
