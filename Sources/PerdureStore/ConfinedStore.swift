@@ -17,7 +17,22 @@ package struct ConfinedStore: Store {
 
     // MARK: The gate
 
-    private func own(_ record: RunRecord?) -> RunRecord? { record?.namespace == namespace ? record : nil }
+    /// What the look finds if it belongs here. A run that this release cannot read is told of to its own namespace only.
+    private func own(
+        _ run: RunSearch, _ look: () async throws(StoreError) -> RunRecord?
+    ) async throws(StoreError) -> RunRecord? {
+        do throws(StoreError) {
+            let record = try await look()
+            return record?.namespace == namespace ? record : nil
+        } catch {
+            switch error {
+            case .corrupt, .unsupported:
+                guard try await base.namespace(of: run) == namespace else { return nil }
+                throw error
+            case .unavailable, .outcomeUnknown, .unusable, .leaseLost, .closed: throw error
+            }
+        }
+    }
 
     /// Whether something is asked of this namespace, or of all that is to be seen.
     private func covers(_ other: String?) -> Bool { other == nil || other == namespace }
@@ -76,16 +91,24 @@ package struct ConfinedStore: Store {
 
     // MARK: Runs
 
-    package func run(_ id: RunID) async throws(StoreError) -> RunRecord? { own(try await base.run(id)) }
+    package func run(_ id: RunID) async throws(StoreError) -> RunRecord? {
+        try await own(.id(id)) { () async throws(StoreError) in try await base.run(id) }
+    }
 
-    package func run(number: Int64) async throws(StoreError) -> RunRecord? { own(try await base.run(number: number)) }
+    package func run(number: Int64) async throws(StoreError) -> RunRecord? {
+        try await own(.number(number)) { () async throws(StoreError) in try await base.run(number: number) }
+    }
 
     package func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord? {
         covers(namespace) ? try await base.run(namespace: namespace, workflow: workflow, key: key) : nil
     }
 
     package func lastOfChain(begunBy first: RunID) async throws(StoreError) -> RunRecord? {
-        own(try await base.lastOfChain(begunBy: first))
+        try await own(.endOfChain(begunBy: first)) { () async throws(StoreError) in try await base.lastOfChain(begunBy: first) }
+    }
+
+    package func namespace(of run: RunSearch) async throws(StoreError) -> String? {
+        try await base.namespace(of: run) == namespace ? namespace : nil
     }
 
     package func runs(_ filter: RunFilter) async throws(StoreError) -> [RunRecord] {
@@ -95,21 +118,13 @@ package struct ConfinedStore: Store {
         return try await base.runs(filter)
     }
 
-    /// One that cannot be read is nobody's.
     package func runNumbers(before: Int64?, limit: Int) async throws(StoreError) -> [Int64] {
         var found: [Int64] = [], last = before
         while found.count < limit {
             let page = try await base.runNumbers(before: last, limit: max(limit, 1))
             guard let end = page.last else { break }
             for number in page where found.count < limit {
-                do throws(StoreError) {
-                    if try await run(number: number) != nil { found.append(number) }
-                } catch {
-                    switch error {
-                    case .corrupt, .unsupported: continue
-                    case .unavailable, .outcomeUnknown, .unusable, .leaseLost, .closed: throw error
-                    }
-                }
+                if try await base.namespace(of: .number(number)) == namespace { found.append(number) }
             }
             last = end
         }
@@ -131,7 +146,7 @@ package struct ConfinedStore: Store {
     package func ended(among waits: [RunWait]) async throws(StoreError) -> [RunWait] {
         var known: [RunWait] = [], unknown: Set<RunWait> = []
         for wait in waits {
-            if try await run(wait.run) == nil { unknown.insert(wait) } else { known.append(wait) }
+            if try await base.namespace(of: .id(wait.run)) != namespace { unknown.insert(wait) } else { known.append(wait) }
         }
         let ended = unknown.union(try await base.ended(among: known))
         return waits.filter { ended.contains($0) }
@@ -252,8 +267,13 @@ extension ConfinedStore {
     package func claim(_ request: ClaimRequest) async throws(StoreError) -> Claimed { throw refusal("host runs") }
     package func admit() async throws(StoreError) -> Admission { throw refusal("host runs") }
     package func circuits(namespace: String) async throws(StoreError) -> [CircuitRow] { throw refusal("host runs") }
-    /// That the store waits for its operator is everybody's concern.
-    package func restoration() async throws(StoreError) -> Restoration? { try await base.restoration() }
+    /// That the store waits for its operator is everybody's concern; by which run it was noticed, by whom, and how many there are is not.
+    package func restoration() async throws(StoreError) -> Restoration? {
+        try await base.restoration().map {
+            Restoration(
+                number: $0.number, noticedAt: $0.noticedAt, noticedBy: "", reason: "", lastRun: 0, liftedAt: $0.liftedAt)
+        }
+    }
     package func beginRestoration(by: String, reason: String) async throws(StoreError) -> Restoration {
         throw refusal("recover the store")
     }

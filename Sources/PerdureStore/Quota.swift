@@ -42,7 +42,7 @@ package struct QuotaStanding: Sendable, Hashable {
     package var namespace: String
     package var quotas: NamespaceQuotas
     package var openRuns: Int64
-    /// nil as long as nobody has wanted to know.
+    /// nil as long as it is not counted. Where there are no quotas of bytes any more it need not be.
     package var payloadBytes: Int64?
     package var changedBy: Principal
     package var changedAt: Timestamp

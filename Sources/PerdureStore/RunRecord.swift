@@ -168,6 +168,14 @@ package struct NodeStanding: Sendable, Hashable {
     }
 }
 
+/// One run, by what is known of it.
+package enum RunSearch: Sendable, Hashable {
+    case id(RunID)
+    case number(Int64)
+    /// The last run of the chain that this one began.
+    case endOfChain(begunBy: RunID)
+}
+
 /// Which runs to list.
 package struct RunFilter: Sendable, Hashable {
     package var namespace: String?

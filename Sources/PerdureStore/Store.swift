@@ -131,11 +131,13 @@ package protocol Store: Sendable {
     func namespaceCounts() async throws(StoreError) -> [String: [RunState: Int]]
 
     /// Changes the quotas of a namespace, or does nothing. Once this has returned, every start on every node of this release is held to them.
-    /// What is taken already is counted; whoever commits meanwhile is counted as well. Repeated, it changes nothing.
+    /// What is taken already is counted; whoever commits meanwhile is counted as well. Repeated, it changes nothing. What a call leaves that
+    /// is broken off before the quotas hold is not seen, and is taken away when the namespace is said to have none.
     ///
     /// - Returns: Whether they stand there now. Otherwise somebody else was faster.
     func setQuotas(_ change: QuotaChange) async throws(StoreError) -> Bool
-    /// The quotas of namespaces that have any, by their names, with what is taken of them.
+    /// The quotas of namespaces that have any, by their names, with what is taken of them. A row that cannot be read is left out, and nobody
+    /// starts anything in its namespace.
     func quotas() async throws(StoreError) -> [QuotaStanding]
 
     /// The last time that the store's history went back, as far as somebody has noticed or said so; nil if it never did. While it stands no
@@ -158,6 +160,9 @@ package protocol Store: Sendable {
     func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord?
     /// The last run of the chain that this one began; nil if it was never continued.
     func lastOfChain(begunBy first: RunID) async throws(StoreError) -> RunRecord?
+    /// The namespace of a run, told from nothing else of its row: a run that cannot be read belongs to somebody all the same. nil if there is
+    /// none, or if not even that can be read.
+    func namespace(of run: RunSearch) async throws(StoreError) -> String?
     /// Runs that match, newest first.
     func runs(_ filter: RunFilter) async throws(StoreError) -> [RunRecord]
     /// The numbers of all runs, newest first, also of those whose rows cannot be read.
@@ -236,6 +241,15 @@ extension Store {
             let page = try await inbox(run: run, after: rows.last?.number ?? 0)
             rows += page.rows
             if !page.hasMore { return rows }
+        }
+    }
+
+    /// For stores whose rows can always be read.
+    package func namespace(of run: RunSearch) async throws(StoreError) -> String? {
+        switch run {
+        case .id(let id): try await self.run(id)?.namespace
+        case .number(let number): try await self.run(number: number)?.namespace
+        case .endOfChain(let first): try await lastOfChain(begunBy: first)?.namespace
         }
     }
 

@@ -193,6 +193,8 @@ extension FaultyStore {
         try await inner.lastOfChain(begunBy: first)
     }
 
+    package func namespace(of run: RunSearch) async throws(StoreError) -> String? { try await inner.namespace(of: run) }
+
     package func runs(_ filter: RunFilter) async throws(StoreError) -> [RunRecord] { try await inner.runs(filter) }
 
     package func counts(namespace: String?) async throws(StoreError) -> [RunState: Int] {

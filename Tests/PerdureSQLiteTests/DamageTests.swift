@@ -32,6 +32,47 @@ struct DamageTests {
         }
     }
 
+    // Promise: 46
+    @Test func `a run that cannot be read is told of to its own namespace only`() async throws {
+        var run = SampleRun(namespace: "other", owner: SQLiteHarness.node.id)
+        let next = SampleRun(namespace: "other", continuing: run)
+        try await harness.withStore { store in
+            try await store.register(SQLiteHarness.node)
+            guard case .created(let record) = try await store.commit([run.creation]).first else { throw CannotGoOn() }
+            run.record = record
+            let end = run.advance([EventDraft(.runContinued)], to: .init(to: .completed), successor: next)
+            guard case .advanced = try await store.commit([.advance(end)]).first else { throw CannotGoOn() }
+        }
+        // As a later release may have left them.
+        try harness.tamper("UPDATE runs SET state = 'dreaming'")
+        try await harness.withStore { store in
+            let shop = ConfinedStore(store, to: "shop"), own = ConfinedStore(store, to: "other")
+            #expect(try await shop.run(run.record.id) == nil)
+            #expect(try await shop.run(number: run.number) == nil)
+            #expect(try await shop.lastOfChain(begunBy: run.record.id) == nil)
+            #expect(try await shop.runNumbers(before: nil, limit: 10) == [])
+            #expect(try await own.runNumbers(before: nil, limit: 10).count == 2)
+            let wait = RunWait(run: run.record.id)
+            #expect(try await shop.ended(among: [wait]) == [wait])
+            for target in [run.record.id, next.record.id] {
+                for kind in [InboxKind.signal, .resolve] {
+                    let message = Delivery(to: target, id: "m", kind: kind, name: "s", sender: Sample.person)
+                    guard case .refused(.runUnknown)? = try await shop.commit([.deliver(message)]).first else {
+                        throw CannotGoOn()
+                    }
+                    guard case .refused(.invalid)? = try await own.commit([.deliver(message)]).first else { throw CannotGoOn() }
+                }
+            }
+            for look in [
+                { _ = try await own.run(run.record.id) }, { _ = try await own.run(number: run.number) },
+                { _ = try await own.lastOfChain(begunBy: run.record.id) },
+            ] as [() async throws -> Void] {
+                let error = try await refusal { try await look() }
+                #expect(error.code == .storeCorrupt && error.description.contains("its state 'dreaming'"))
+            }
+        }
+    }
+
     @Test(
         "An event that only a later release can read is no damage",
         arguments: [

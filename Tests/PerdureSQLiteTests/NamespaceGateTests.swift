@@ -59,6 +59,39 @@ struct NamespaceGateTests {
         await harness.remove()
     }
 
+    @Test func `quotas that cannot be read hide those of no other namespace, and nobody starts anything under them`() async throws
+    {
+        let harness = try SQLiteHarness(), quotas = NamespaceQuotas(starts: Rate(5, per: .seconds(1)))
+        try await harness.withStore { store in
+            for name in ["bad", "good"] {
+                let change = QuotaChange(name, from: NamespaceQuotas(), to: quotas, by: Sample.person)
+                guard try await store.setQuotas(change) else { throw CannotGoOn() }
+            }
+        }
+        try harness.tamper("UPDATE quotas SET rate_period = NULL WHERE namespace = 'bad'")
+        try await harness.withStore { store in
+            #expect(try await store.quotas().map(\.namespace) == ["good"])
+            let results = try await store.commit(["bad", "good"].map { SampleRun(namespace: $0).creation })
+            guard case .refused(.invalid) = results[0], case .created = results[1] else { throw CannotGoOn() }
+            #expect(try await store.audit().contains { $0.contains("quotas of a namespace cannot be read") })
+        }
+        await harness.remove()
+    }
+
+    @Test func `what is left of quotas that were broken off while they were set is taken away with all of them`() async throws {
+        let harness = try SQLiteHarness()
+        try await harness.withStore { _ in }
+        try harness.tamper("INSERT INTO quotas (namespace, changed_by, changed_at) VALUES ('default', 'human:alice', 0)")
+        try await harness.withStore { store in
+            let none = NamespaceQuotas(), seen = try await store.quotas()
+            #expect(seen == [])
+            let isSet = try await store.setQuotas(QuotaChange("default", from: none, to: none, by: Sample.person))
+            #expect(isSet)
+        }
+        #expect(try harness.ask("SELECT count(*) FROM quotas") == "0")
+        await harness.remove()
+    }
+
     @Test func `settings that cannot be read keep everything, and the audit says so`() async throws {
         let harness = try await harness(RetentionTerms(closedAfter: .zero))
         try harness.tamper("UPDATE namespaces SET changed_by = 'nobody'")

@@ -18,7 +18,7 @@ struct RecoverCommand: StoreCommand {
 
             Where nodes have noticed it, nothing is begun until this was run. Where nobody could, because no process was alive that \
             knew more, run it before the first node starts. Nodes that are alive are ended, and have to be started again. It can be broken \
-            off and run again.
+            off and run again. It concerns all namespaces, and is refused to a command that is confined to one.
 
             Examples:
               recover --restored --dry-run
@@ -42,8 +42,8 @@ struct RecoverCommand: StoreCommand {
 
     func run(in environment: CommandEnvironment) async throws {
         let sender = try actor.principal(environment)
-        let client =
-            try await dryRun ? Client(store.configuration(environment)) : Client(recovering: store.configuration(environment))
+        let whole = try store.whole(environment, to: "recover the store")
+        let client = try await dryRun ? Client(whole) : Client(recovering: whole)
         do {
             try await recover(with: client, by: sender, environment)
             await client.close()

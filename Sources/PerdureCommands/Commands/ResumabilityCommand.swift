@@ -41,6 +41,10 @@ struct ResumabilityCommand: StoreCommand {
             valueName: "path|url"))
     var store: String?
     @Option(
+        help: ArgumentHelp(
+            "Of the store only the runs of this namespace. Default: $PERDURE_NAMESPACE, or all.", valueName: "name"))
+    var namespace: String?
+    @Option(
         parsing: .upToNextOption,
         help: ArgumentHelp("Take the steps of exported histories into the inventory.", valueName: "file"))
     var histories: [String] = []
@@ -130,7 +134,7 @@ struct ResumabilityCommand: StoreCommand {
             }
         }
         guard let store else { return (survey.sightings, problems) }
-        let client = try await Client(environment.openStore(store), namespace: environment.namespace)
+        let client = try await Client(environment.openStore(store), namespace: namespace ?? environment.namespace)
         do {
             let found = try await client.workflowSightings()
             await client.close()

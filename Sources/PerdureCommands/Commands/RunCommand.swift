@@ -33,7 +33,7 @@ struct RunCommand: StoreCommand {
         var configuration = store.engine(environment)
         if let archive { configuration.archive = HistoryArchive(archive) }
         let engine = try await Engine(
-            store: store.configuration(environment), configuration: configuration, logger: environment.logger
+            store: store.hosted(environment), configuration: configuration, logger: environment.logger
         ) { workflows }
         let names = workflows.map { "\($0.name) \($0.version)" }.joined(separator: ", ")
         let place = store.place(environment), role = place.isShared ? " as node \(engine.node)" : ""

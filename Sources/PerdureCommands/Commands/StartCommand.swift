@@ -59,7 +59,7 @@ struct StartCommand: StoreCommand {
         let engine: Engine
         do {
             engine = try await Engine(
-                store: store.configuration(environment), configuration: order.configuration, logger: environment.logger
+                store: store.hosted(environment), configuration: order.configuration, logger: environment.logger
             ) { order.workflows }
         } catch let error as PerdureError where error.code == .storeLocked {
             return try await startBeside(order, environment)

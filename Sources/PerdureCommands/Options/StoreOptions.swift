@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Perdure
 internal import PerdureEngine
 internal import PerdureStore
 
@@ -31,7 +32,26 @@ struct StoreOptions: ParsableArguments {
 
     func place(_ environment: CommandEnvironment) -> StorePlace { StorePlace(text(environment)) }
 
-    func configuration(_ environment: CommandEnvironment) -> StoreConfiguration { environment.openStore(text(environment)) }
+    /// Only for what goes on below: each way to open the store decides what a namespace means for it.
+    private func configuration(_ environment: CommandEnvironment) -> StoreConfiguration {
+        environment.openStore(text(environment))
+    }
+
+    /// For an engine, which hosts the runs of all namespaces and starts its own in the one that `engine` names.
+    func hosted(_ environment: CommandEnvironment) -> StoreConfiguration { configuration(environment) }
+
+    /// For what concerns every namespace.
+    ///
+    /// - Throws: `PerdureError` with `usage` if the command is confined to one.
+    func whole(_ environment: CommandEnvironment, to wish: String) throws -> StoreConfiguration {
+        if let namespace = confinement(environment) {
+            throw PerdureError(
+                .usage,
+                "This command is confined to namespace '\(namespace)' and cannot \(wish), which concerns all of them: leave out --namespace, and unset PERDURE_NAMESPACE."
+            )
+        }
+        return configuration(environment)
+    }
 
     /// Opens the store beside whoever hosts runs on it, and closes it again.
     func withClient<Result>(_ environment: CommandEnvironment, _ body: (Client) async throws -> Result) async throws -> Result {

@@ -9,7 +9,7 @@ public struct QuotaInfo: Sendable, Hashable {
     public let quotas: NamespaceQuotas
     /// How many of its runs are open. More than the quota where it was lowered, or where runs have started others.
     public let openRuns: Int
-    /// How many bytes of inputs and outputs its histories have; nil where no quota has ever asked for it.
+    /// How many bytes of inputs and outputs its histories have; nil where they are not counted, which a quota of bytes asks for.
     public let payloadBytes: Int64?
     /// Who set the quotas last.
     public let changedBy: Principal
@@ -53,7 +53,8 @@ extension Client {
                 try await guarded { try await store.quotas() }.first { $0.namespace == name }?.quotas ?? NamespaceQuotas()
             var quotas = current
             try change(&quotas)
-            if quotas == current { return quotas }
+            // Where none are, the store takes away what is left of a call that was broken off.
+            if quotas == current, !quotas.isUnlimited { return quotas }
             if try await set(QuotaChange(name, from: current, to: quotas, by: sender)) { return quotas }
         }
         throw PerdureError(.storeUnavailable, "Others change the quotas of namespace '\(name)' all the time; try again.")

@@ -9,11 +9,11 @@ public struct RestorationInfo: Sendable, Hashable {
     public let number: Int64
     /// When it was noticed or said, on the store's clock.
     public let noticedAt: Date
-    /// The node that has noticed it, or who has said so.
+    /// The node that has noticed it, or who has said so. Empty for a client that is confined to a namespace.
     public let noticedBy: String
-    /// What it was noticed by, as a sentence.
+    /// What it was noticed by, as a sentence. Empty for a client that is confined.
     public let reason: String
-    /// How many open runs are marked so far.
+    /// How many open runs are marked so far, of all namespaces; 0 for a client that is confined.
     public let markedRuns: Int
     /// When all were; nil as long as nothing may be begun.
     public let recoveredAt: Date?
@@ -30,7 +30,8 @@ public struct RestorationInfo: Sendable, Hashable {
 
 // Going on from a history whose end is lost.
 extension Client {
-    /// The last time that the store's history went back, as far as somebody has noticed or said so; nil if it never did.
+    /// The last time that the store's history went back, as far as somebody has noticed or said so; nil if it never did. A client that is
+    /// confined to a namespace learns when, and whether the store still waits for its operator.
     ///
     /// - Throws: `PerdureError` with the store's code.
     public func restoration() async throws -> RestorationInfo? {

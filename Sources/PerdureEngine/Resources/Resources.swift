@@ -18,7 +18,8 @@ package final class Resources: Sendable {
 
         /// Whoever waits under this ticket, who is told once.
         mutating func take(_ ticket: ResourceGate.Ticket, _ name: String) -> Callback? {
-            callbacks[name]?.removeValue(forKey: ticket)
+            defer { if callbacks[name]?.isEmpty == true { callbacks[name] = nil } }
+            return callbacks[name]?.removeValue(forKey: ticket)
         }
     }
 
@@ -84,7 +85,7 @@ package final class Resources: Sendable {
         let now = clock.now()
         let aftermath = state.withLock { state -> Aftermath in
             var aftermath = Aftermath()
-            state.callbacks[name]?[ticket] = nil
+            _ = state.take(ticket, name)
             change(name, &state, &aftermath) { gate in gate.end(ticket, outcome, now: now).map { .go($0) } }
             return aftermath
         }
@@ -123,7 +124,6 @@ package final class Resources: Sendable {
         if gate.isOpen != wasOpen { aftermath.changed.append((name, gate.isOpen)) }
         if gate.circuit?.hasNews == true { aftermath.hasNews = true }
         if !gate.isIdle || limits[name] != nil { state.gates[name] = gate }
-        if state.callbacks[name]?.isEmpty == true { state.callbacks[name] = nil }
     }
 
     func finish(_ aftermath: Aftermath) {

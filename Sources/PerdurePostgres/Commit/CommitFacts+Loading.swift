@@ -13,6 +13,20 @@ extension CommitFacts {
             SELECT coalesce(origin, id) FROM perdure.runs WHERE id = ANY($1::text[]::uuid[])
             UNION ALL SELECT unnest($1::text[]::uuid[]))
         """)
+    private static let namedRunsWithin = SQL(
+        """
+        SELECT runs.number FROM unnest($1::text[], $2::text[]) AS wanted (id, namespace)
+            JOIN perdure.runs ON runs.id = wanted.id::uuid AND runs.namespace = wanted.namespace
+        """)
+    private static let chainEndsWithin = SQL(
+        """
+        SELECT runs.number FROM (
+            SELECT coalesce(begun.origin, begun.id) AS origin, wanted.namespace
+            FROM unnest($1::text[], $2::text[]) AS wanted (id, namespace) JOIN perdure.runs AS begun ON begun.id = wanted.id::uuid
+            UNION ALL SELECT wanted.id::uuid, wanted.namespace FROM unnest($1::text[], $2::text[]) AS wanted (id, namespace)
+            ) AS chains JOIN perdure.runs ON runs.origin = chains.origin AND runs.namespace = chains.namespace
+        WHERE runs.origin IS NOT NULL AND runs.successor IS NULL
+        """)
     private static let waitingRuns = SQL(
         """
         SELECT DISTINCT waiters.run
@@ -79,6 +93,7 @@ extension CommitFacts {
         let locked = try Self.meant(by: wishes, session).sorted()
         let keys = wishes.keys.columns
         try session.pipeline { pipe in
+            if !wishes.starting.isEmpty { try announceStarts(pipe) }
             if holdsQuotas { try holdQuotas(of: wishes.starting, pipe) }
             if !locked.isEmpty { try pipe.execute(Self.lock, locked) }
             try pipe.all(Presence.ask, time, node) { [self] row in
@@ -129,15 +144,27 @@ extension CommitFacts {
     /// The numbers of all runs whose rows the items look at or change.
     private static func meant(by wishes: CommitWishes, _ session: Session) throws -> Set<Int64> {
         var numbers = wishes.advanced
-        if wishes.named.isEmpty, wishes.settled.isEmpty { return numbers }
+        if wishes.named.isEmpty, wishes.namedWithin.isEmpty, wishes.settled.isEmpty { return numbers }
         try session.pipeline { pipe in
             if !wishes.named.isEmpty {
                 try pipe.all(namedRuns, wishes.named.map(\.description)) { row in numbers.insert(try row.integer(0)) }
             }
+            let named = wishes.namedWithin
+            if !named.isEmpty {
+                try pipe.all(namedRunsWithin, named.map { $0.run.description }, named.map { $0.namespace }) { row in
+                    numbers.insert(try row.integer(0))
+                }
+            }
             let following = wishes.deliveries.filter(\.kind.followsRun)
-            if !following.isEmpty {
-                let targets = Set(following.map(\.run.description))
+            let targets = Set(following.filter { $0.within == nil }.map(\.run.description))
+            if !targets.isEmpty {
                 try pipe.all(chainEndsOf, Array(targets)) { row in numbers.insert(try row.integer(0)) }
+            }
+            let confined = following.filter { $0.within != nil }
+            if !confined.isEmpty {
+                try pipe.all(chainEndsWithin, confined.map(\.run.description), confined.map { $0.within ?? "" }) { row in
+                    numbers.insert(try row.integer(0))
+                }
             }
             if !wishes.settled.isEmpty {
                 let keys = wishes.settled.columns

@@ -12,7 +12,10 @@ final class QuotaNotice: Sendable {
 }
 
 extension CommitFacts {
-    /// Before any other lock, and in the order of their names: two that start runs never wait for each other, and nobody who holds a run waits
+    /// Before a transaction that starts runs asks whether there are quotas. Whoever sets the first one of a namespace locks the table against
+    /// it: either the starts are committed and counted before the quota holds, or this waits until it is there to be seen.
+    private static let open = SQL("LOCK TABLE perdure.runs IN ROW EXCLUSIVE MODE")
+    /// Before any other lock of rows, and in the order of their names: two that start runs never wait for each other, and nobody who holds a run waits
     /// for a quota.
     private static let hold = SQL(
         "SELECT 1 FROM perdure.quotas WHERE namespace = ANY($1::text[]) ORDER BY namespace FOR NO KEY UPDATE")
@@ -34,6 +37,8 @@ extension CommitFacts {
         UPDATE perdure.quotas SET next_slot = new.slot FROM unnest($1::text[], $2::bigint[]) AS new (namespace, slot)
         WHERE quotas.namespace = new.namespace
         """)
+
+    func announceStarts(_ pipe: Pipeline) throws { try pipe.execute(Self.open) }
 
     func holdQuotas(of namespaces: Set<String>, _ pipe: Pipeline) throws {
         if namespaces.isEmpty { return }

@@ -53,14 +53,17 @@ extension CommitGroup {
     }
 
     private static let endOfChain = SQL(
-        "SELECT number FROM perdure.runs WHERE origin = $1::text::uuid AND successor IS NULL")
+        """
+        SELECT number FROM perdure.runs
+        WHERE origin = $1::text::uuid AND successor IS NULL AND ($2::text IS NULL OR namespace = $2::text)
+        """)
 
     /// Delivers to the last run of a chain what speaks of the whole of it.
     private func forward(_ delivery: Delivery, alongChainOf first: RunID) throws -> CommitResult? {
         guard delivery.kind.followsRun else { return nil }
         guard let number = facts.chainEnds[first], let last = facts.runs[number]?.record, last.successor == nil else {
             // Continued after the rows were locked.
-            if try session.exists(Self.endOfChain, first.description) { throw Overtaken() }
+            if try session.exists(Self.endOfChain, first.description, delivery.within) { throw Overtaken() }
             return nil
         }
         guard last.id != delivery.run else { return nil }

@@ -13,6 +13,8 @@ struct CommitWishes {
     private(set) var consumed: [Int64] = []
     /// Runs that are named by their ids, be it that they do not exist.
     private(set) var named: Set<RunID> = []
+    /// Those that only count if they are of a namespace, with which: of any other nothing is read or locked.
+    private(set) var namedWithin: [(run: RunID, namespace: String)] = []
     private(set) var deliveries: [Delivery] = []
     private(set) var workflowKeys: Set<WorkflowKey> = []
     private(set) var keys: Set<BusinessKey> = []
@@ -57,7 +59,11 @@ struct CommitWishes {
 
     private mutating func add(_ delivery: Delivery) {
         deliveries.append(delivery)
-        named.insert(delivery.run)
+        if let namespace = delivery.within {
+            namedWithin.append((delivery.run, namespace))
+        } else {
+            named.insert(delivery.run)
+        }
     }
 
     private mutating func add(_ advance: RunAdvance) {

@@ -19,8 +19,6 @@ extension PostgresStore {
             rate_period = $5::bigint, rate_burst = $6::bigint, changed_by = $7::text, changed_at = \(StoreClock.now("$8"))
         WHERE namespace = $1::text
         """)
-    private static let hasTrigger = SQL(
-        "SELECT 1 FROM pg_catalog.pg_trigger WHERE tgrelid = $1::text::regclass AND tgname = $2::text")
     private static let changes = "FROM perdure.quota_changes WHERE quota_changes.namespace = quotas.namespace"
     private static let countedRuns = "(open_runs + (SELECT coalesce(sum(open_runs), 0)::bigint \(changes)))"
     private static let countedPayload = "(payload + (SELECT coalesce(sum(payload), 0)::bigint \(changes)))"
@@ -52,20 +50,13 @@ extension PostgresStore {
     package func setQuotas(_ change: QuotaChange) async throws(StoreError) -> Bool {
         if let flaw = change.flaw { throw .unusable(.nameInvalid, "This cannot be set: \(flaw).") }
         let time = options.clock?(), namespace = change.namespace
-        let begun = try await write(on: queueLink) { session in try Self.begin(change, time: time, session) }
+        let begun = try await begin(change, time: time)
         if let answer = begun.answer {
             hasQuotas.set(true)
+            if answer, change.quotas.isUnlimited { await dropTriggers() }
             return answer
         }
-        let countsRuns = begun.row?.isCounted != true
-        let countsPayload = change.quotas.payloadBytes != nil && begun.row?.isPayloadCounted != true
-        let missed = try await read(on: queueLink) { session in
-            // Each in one statement, which sees the count and what is counted as they are at one moment.
-            (
-                openRuns: countsRuns ? try session.first(Self.openRunsMissed, namespace, row: { try Missed($0) }) : nil,
-                payload: countsPayload ? try session.first(Self.payloadMissed, namespace, row: { try Missed($0) }) : nil
-            )
-        }
+        let missed = try await missed(by: change, begun)
         let isSet = try await write(on: queueLink) { session in
             _ = try session.exists(Self.alone)
             guard let row = try session.first(Self.one, namespace, row: { try QuotaRow($0) }) else { return false }
@@ -75,6 +66,11 @@ extension PostgresStore {
             guard [missed.openRuns, missed.payload].allSatisfy({ $0?.row ?? row.changedAt == row.changedAt }) else {
                 return false
             }
+            // Nor do other triggers tell what has happened since these were made.
+            for (triggers, identity) in begun.triggers {
+                if try triggers.identity(session) != identity { return false }
+            }
+            if change.quotas.payloadBytes != nil, missed.payload == nil, !row.isPayloadCounted { return false }
             if let missed = missed.openRuns { try session.execute(Self.correctOpenRuns, namespace, missed.count) }
             if let missed = missed.payload { try session.execute(Self.correctPayload, namespace, missed.count) }
             let quotas = change.quotas, rate = quotas.starts
@@ -84,42 +80,119 @@ extension PostgresStore {
             return true
         }
         hasQuotas.set(true)
+        if isSet, change.quotas.payloadBytes == nil { await dropTriggers() }
         return isSet
     }
 
+    /// Takes away the triggers that no quota needs. Should others be in the way, the next change of quotas that leaves out bytes does it.
+    private func dropTriggers() async {
+        for triggers in QuotaTriggers.allCases {
+            try? await write(on: queueLink) { session in
+                _ = try session.exists(Self.alone)
+                try session.run(QuotaTriggers.Patience.brief.rawValue)
+                try triggers.dropUnneeded(session)
+            }
+        }
+    }
+
+    private struct Misses: Sendable {
+        var openRuns: Missed?
+        var payload: Missed?
+    }
+
+    /// What is not counted of what there is.
+    private func missed(by change: QuotaChange, _ begun: Begun) async throws(StoreError) -> Misses {
+        let namespace = change.namespace, countsRuns = begun.row?.isCounted != true
+        let countsPayload = change.quotas.payloadBytes != nil && begun.row?.isPayloadCounted != true
+        guard countsRuns || countsPayload else { return Misses() }
+        // For as long as it takes, in the way that the server thinks best, and with nothing of this process waiting behind it. If the process
+        // ends the server stops.
+        let connection = Connection(
+            address, label: "perdure.postgres.counts", options: ConnectionOptions(answerLimit: .hours(7 * 24), isProven: true))
+        let result: Result<Misses, StoreError>
+        do throws(StoreError) {
+            result = .success(
+                try await read(on: connection) { session in
+                    // Each in one statement, which sees the count and what is counted as they are at one moment.
+                    Misses(
+                        openRuns: countsRuns
+                            ? try session.first(Self.openRunsMissed, namespace, row: { try Missed($0) }) : nil,
+                        payload: countsPayload
+                            ? try session.first(Self.payloadMissed, namespace, row: { try Missed($0) }) : nil)
+                })
+        } catch {
+            result = .failure(error)
+        }
+        await connection.close()
+        return try result.get()
+    }
+
+    /// How often the tables are asked for, and how long they are left alone in between.
+    private static let tries = 10
+    private static let pause = Duration.milliseconds(200)
+
+    /// Short tries, between which those go on that had to wait behind them, and then a longer one.
+    private func begin(_ change: QuotaChange, time: Timestamp?) async throws(StoreError) -> Begun {
+        var users = ""
+        for attempt in 1...Self.tries {
+            let patience = attempt < Self.tries ? QuotaTriggers.Patience.brief : .untilVacuumYields
+            let begun = try await queueLink.perform { session -> Begun? in
+                do {
+                    return try session.untilNotOvertaken {
+                        try session.transaction { try Self.begin(change, time: time, patience, session) }
+                    }
+                } catch is TablesInUse {
+                    return nil
+                }
+            }
+            if let begun { return begun }
+            users = try await queueLink.perform { try QuotaTriggers.users($0) }
+            // Whoever does not want to wait any more is told at once.
+            guard attempt < Self.tries, (try? await Task.sleep(for: Self.pause)) != nil else { break }
+        }
+        throw .unavailable(
+            "to count what a namespace takes, no commit may be under way in its tables for a moment, and there was no such moment: \(users)"
+        )
+    }
+
     /// Has everything counted from here on. Whoever has written something that was not counted has committed when this does.
-    private static func begin(_ change: QuotaChange, time: Timestamp?, _ session: Session) throws -> Begun {
+    private static func begin(
+        _ change: QuotaChange, time: Timestamp?, _ patience: QuotaTriggers.Patience, _ session: Session
+    ) throws -> Begun {
         _ = try session.exists(alone)
         let row = try session.first(one, change.namespace) { try QuotaRow($0) }
-        guard let isOpen = change.isOpen(on: row?.quotas ?? NamespaceQuotas()) else { return Begun(answer: true, row: row) }
+        guard let isOpen = change.isOpen(on: row?.quotas ?? NamespaceQuotas()) else {
+            // What is left of a call that was broken off before it had counted. One that is under way begins anew.
+            if row != nil, change.quotas.isUnlimited { try session.execute(delete, change.namespace) }
+            return Begun(answer: true, row: row)
+        }
         guard isOpen else { return Begun(answer: false, row: row) }
         if change.quotas.isUnlimited {
             try session.execute(delete, change.namespace)
             return Begun(answer: true, row: nil)
         }
+        var begun: [QuotaTriggers] = row == nil ? [.runs] : []
+        if change.quotas.payloadBytes != nil, row?.isPayloadCounted != true { begun.append(.values) }
+        try QuotaTriggers.demandRights(to: begun, session)
         // Rounds of removing lock tables in another order.
         try session.execute(noRounds)
-        // Whoever commits waits behind this, which itself waits no longer than every statement.
-        if row == nil {
-            try session.run("LOCK TABLE perdure.runs IN SHARE ROW EXCLUSIVE MODE")
-            if try !session.exists(hasTrigger, "perdure.runs", "runs_begun") { try session.run(Schema.runTriggers) }
-        }
-        if change.quotas.payloadBytes != nil, row?.isPayloadCounted != true {
-            try session.run("LOCK TABLE perdure.events, perdure.blobs IN SHARE ROW EXCLUSIVE MODE")
-            if try !session.exists(hasTrigger, "perdure.events", "events_added") { try session.run(Schema.valueTriggers) }
-        }
+        for triggers in begun { try triggers.begin(session, patience) }
         if row == nil { try session.execute(begin, change.namespace, change.sender.storedText, time) }
-        return Begun(answer: nil, row: row)
+        var identities: [QuotaTriggers: Int64] = [:]
+        for triggers in begun { identities[triggers] = try triggers.identity(session) }
+        return Begun(answer: nil, row: row, triggers: identities)
     }
 
     private struct Begun: Sendable {
         /// What came of the change, if nothing has to be counted for it.
         let answer: Bool?
         let row: QuotaRow?
+        /// By which triggers it is counted from there on, of those that did not count before.
+        var triggers: [QuotaTriggers: Int64] = [:]
     }
 
     package func quotas() async throws(StoreError) -> [QuotaStanding] {
-        try await read(on: browser) { session in try session.all(Self.all) { try QuotaRow($0).standing } }
+        try await read(on: browser) { session in try session.all(Self.all) { (try? QuotaRow($0))?.standing }.compactMap(\.self) }
     }
 
     private static let openRunsMiscounted = SQL(

@@ -15,6 +15,24 @@ extension Session {
         SELECT \(ChainHead.columns) FROM perdure.events AS head WHERE run = $1::bigint ORDER BY seq DESC LIMIT 1
         """)
 
+    private static let namespaceByID = SQL("SELECT namespace FROM perdure.runs WHERE id = $1::text::uuid")
+    private static let namespaceByNumber = SQL("SELECT namespace FROM perdure.runs WHERE number = $1::bigint")
+    private static let namespaceOfChain = SQL(
+        "SELECT namespace FROM perdure.runs WHERE origin = $1::text::uuid AND successor IS NULL")
+
+    /// Whatever else of the row cannot be read.
+    func namespace(of run: RunSearch) throws -> String? {
+        do throws(any Error) {
+            return switch run {
+            case .id(let id): try first(Self.namespaceByID, id.description) { try $0.text(0) }
+            case .number(let number): try first(Self.namespaceByNumber, number) { try $0.text(0) }
+            case .endOfChain(let begun): try first(Self.namespaceOfChain, begun.description) { try $0.text(0) }
+            }
+        } catch is BadRow {
+            return nil
+        }
+    }
+
     func run(_ number: Int64) throws -> RunRecord? { try first(Self.byNumber, number) { try RunRecord($0) } }
 
     func run(_ id: RunID) throws -> RunRecord? { try first(Self.byID, id.description) { try RunRecord($0) } }

@@ -31,7 +31,11 @@ extension SQLiteStore {
         let now = now(), namespace = change.namespace
         let begun = try await write { session -> (answer: Bool?, row: QuotaRow?) in
             let row = try session.first(Self.one, namespace) { try QuotaRow($0) }
-            guard let isOpen = change.isOpen(on: row?.quotas ?? NamespaceQuotas()) else { return (true, row) }
+            guard let isOpen = change.isOpen(on: row?.quotas ?? NamespaceQuotas()) else {
+                // What is left of a call that was broken off before it had counted. One that is under way begins anew.
+                if row != nil, change.quotas.isUnlimited { try session.execute(Self.delete, namespace) }
+                return (true, row)
+            }
             guard isOpen else { return (false, row) }
             if change.quotas.isUnlimited {
                 try session.execute(Self.delete, namespace)
@@ -69,7 +73,7 @@ extension SQLiteStore {
     }
 
     package func quotas() async throws(StoreError) -> [QuotaStanding] {
-        try await read(on: browser) { session in try session.all(Self.all) { try QuotaRow($0).standing } }
+        try await read(on: browser) { session in try session.all(Self.all) { (try? QuotaRow($0))?.standing }.compactMap(\.self) }
     }
 
     private static let openRunsMiscounted = SQL(

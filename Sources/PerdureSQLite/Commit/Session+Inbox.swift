@@ -4,8 +4,10 @@ internal import PerdureStore
 
 extension Session {
     private static let target = SQL(
-        "SELECT number, expired_at IS NOT NULL, state, needs_retry, workflow, version, is_admitted, successor, origin, namespace FROM runs WHERE id = ?1"
-    )
+        """
+        SELECT number, expired_at IS NOT NULL, state, needs_retry, workflow, version, is_admitted, successor, origin FROM runs
+        WHERE id = ?1 AND (?2 IS NULL OR namespace = ?2)
+        """)
     private static let insertDelivery = SQL(
         """
         INSERT INTO inbox (run, delivery_id, at, kind, name, payload, sender) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -36,17 +38,17 @@ extension Session {
 
     /// Takes a message in, once for each delivery id.
     func deliver(_ delivery: Delivery, now: Timestamp) throws -> CommitResult {
-        let target = try first(Self.target, delivery.run.description) { row in
+        // Of a run of another namespace nothing is read: what is wrong with it is told to nobody else.
+        let target = try first(Self.target, delivery.run.description, delivery.within) { row in
             (
                 run: try row.integer(0), isExpired: try row.integer(1) == 1, place: try WakePlace(row, from: 2),
-                chain: try row.isNull(7) ? nil : row.optionalText(8) ?? delivery.run.description, namespace: try row.text(9)
+                chain: try row.isNull(7) ? nil : row.optionalText(8) ?? delivery.run.description
             )
         }
-        guard let (run, isExpired, place, chain, namespace) = target else {
+        guard let (run, isExpired, place, chain) = target else {
             // The first run of a chain may be gone long before the last one.
             return try forward(delivery, alongChainOf: delivery.run, now: now) ?? .refused(.runUnknown)
         }
-        guard delivery.reaches(namespace) else { return .refused(.runUnknown) }
         let wake = place.wake(by: delivery.kind, name: delivery.name)
         // Of a terminated run something may still be in doubt.
         if isExpired || (place.state.isFinal && wake == .nobody) {
@@ -72,7 +74,9 @@ extension Session {
 
     /// Delivers to the last run of a chain what speaks of the whole of it.
     private func forward(_ delivery: Delivery, alongChainOf first: RunID, now: Timestamp) throws -> CommitResult? {
-        guard delivery.kind.followsRun, let last = try lastOfChain(begunBy: first), last.id != delivery.run else { return nil }
+        guard delivery.kind.followsRun, let last = try lastOfChain(begunBy: first, within: delivery.within),
+            last.id != delivery.run
+        else { return nil }
         var delivery = delivery
         delivery.run = last.id
         return try deliver(delivery, now: now)

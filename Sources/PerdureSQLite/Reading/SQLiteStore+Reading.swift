@@ -162,6 +162,10 @@ extension SQLiteStore {
         try await read(on: reader) { try $0.lastOfChain(begunBy: first) }
     }
 
+    package func namespace(of run: RunSearch) async throws(StoreError) -> String? {
+        try await read(on: reader) { try $0.namespace(of: run) }
+    }
+
     package func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord? {
         try await read(on: reader) { try $0.run(namespace: namespace, workflow: workflow, key: key) }
     }

@@ -8,11 +8,32 @@ extension Session {
     private static let byKey = SQL("SELECT \(RunRecord.columns) FROM runs WHERE namespace = ?1 AND workflow = ?2 AND key = ?3")
 
     private static let endOfChain = SQL(
-        "SELECT \(RunRecord.columns) FROM runs INDEXED BY runs_chains WHERE origin = ?1 AND successor IS NULL")
+        "SELECT \(RunRecord.columns) FROM runs INDEXED BY runs_chains WHERE origin = ?1 AND successor IS NULL AND (?2 IS NULL OR namespace = ?2)"
+    )
 
     /// The last run of the chain that this one began.
-    func lastOfChain(begunBy first: RunID) throws -> RunRecord? {
-        try self.first(Self.endOfChain, first.description) { try RunRecord($0) }
+    ///
+    /// - Parameter namespace: Whose it has to be. One of another namespace is not even read.
+    func lastOfChain(begunBy first: RunID, within namespace: String? = nil) throws -> RunRecord? {
+        try self.first(Self.endOfChain, first.description, namespace) { try RunRecord($0) }
+    }
+
+    private static let namespaceByID = SQL("SELECT namespace FROM runs WHERE id = ?1")
+    private static let namespaceByNumber = SQL("SELECT namespace FROM runs WHERE number = ?1")
+    private static let namespaceOfChain = SQL(
+        "SELECT namespace FROM runs INDEXED BY runs_chains WHERE origin = ?1 AND successor IS NULL")
+
+    /// Whatever else of the row cannot be read.
+    func namespace(of run: RunSearch) throws -> String? {
+        do throws(any Error) {
+            return switch run {
+            case .id(let id): try first(Self.namespaceByID, id.description) { try $0.text(0) }
+            case .number(let number): try first(Self.namespaceByNumber, number) { try $0.text(0) }
+            case .endOfChain(let begun): try first(Self.namespaceOfChain, begun.description) { try $0.text(0) }
+            }
+        } catch is BadRow {
+            return nil
+        }
     }
 
     func run(_ number: Int64) throws -> RunRecord? { try first(Self.byNumber, number) { try RunRecord($0) } }

@@ -244,6 +244,10 @@ final class SimulatedStore: Store {
         try await pass("lastOfChain") { base async throws(StoreError) in try await base.lastOfChain(begunBy: first) }
     }
 
+    func namespace(of run: RunSearch) async throws(StoreError) -> String? {
+        try await pass("namespace") { base async throws(StoreError) in try await base.namespace(of: run) }
+    }
+
     func runs(_ filter: RunFilter) async throws(StoreError) -> [RunRecord] {
         try await pass("runs") { base async throws(StoreError) in try await base.runs(filter) }
     }

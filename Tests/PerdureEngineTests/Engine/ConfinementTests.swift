@@ -305,6 +305,25 @@ import Testing
     }
 
     // Promise: 46
+    @Test func `that history went back is told to everybody, and nothing of other tenants with it`() async throws {
+        try await withTenant { harness, engine, foreign in
+            let reason = "event 3 of run \(foreign.id) is missing"
+            let begun = try await engine.client.store.beginRestoration(by: "node-of-other", reason: reason)
+            let shop = try engine.client.confined(to: "shop")
+            let told = try #require(try await shop.restoration())
+            #expect(told.number == begun.number && told.noticedAt == begun.noticedAt.date && told.recoveredAt == nil)
+            #expect(told.noticedBy.isEmpty && told.reason.isEmpty && told.markedRuns == 0)
+            let stored = try await shop.store.restoration()
+            #expect(stored?.lastRun == 0 && stored?.markedUpTo == 0)
+            let lifted = try await engine.client.recoverRestored(by: EngineHarness.ada)
+            #expect(lifted.markedRuns == 1 && lifted.reason == reason)
+            let recovered = try #require(try await shop.restoration())
+            #expect(recovered.recoveredAt == lifted.recoveredAt && recovered.markedRuns == 0)
+            #expect(try await shop.store.restoration()?.liftedBy == nil)
+        }
+    }
+
+    // Promise: 46
     @Test func `what an engine's own calls see is its namespace, and names are every tenant's own`() async throws {
         try await withTenant { harness, _, foreign in
             try await harness.stop()

@@ -134,6 +134,7 @@ final class CrashingStore: Store {
     func lastOfChain(begunBy first: RunID) async throws(StoreError) -> RunRecord? {
         try await store.lastOfChain(begunBy: first)
     }
+    func namespace(of run: RunSearch) async throws(StoreError) -> String? { try await store.namespace(of: run) }
     func runs(_ filter: RunFilter) async throws(StoreError) -> [RunRecord] { try await store.runs(filter) }
     func counts(namespace: String?) async throws(StoreError) -> [RunState: Int] { try await store.counts(namespace: namespace) }
     func versions(namespace: String?) async throws(StoreError) -> [VersionCounts] {

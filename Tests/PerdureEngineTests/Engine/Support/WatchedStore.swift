@@ -289,6 +289,10 @@ final class WatchedStore: Store {
         try await pass(.run) { () async throws(StoreError) in try await base.lastOfChain(begunBy: first) }
     }
 
+    func namespace(of run: RunSearch) async throws(StoreError) -> String? {
+        try await pass(.run) { () async throws(StoreError) in try await base.namespace(of: run) }
+    }
+
     func runs(_ filter: RunFilter) async throws(StoreError) -> [RunRecord] {
         try await pass(.other) { () async throws(StoreError) in try await base.runs(filter) }
     }
