@@ -254,7 +254,7 @@ extension ConfinedStore {
     package func circuits(namespace: String) async throws(StoreError) -> [CircuitRow] { throw refusal("host runs") }
     /// That the store waits for its operator is everybody's concern.
     package func restoration() async throws(StoreError) -> Restoration? { try await base.restoration() }
-    package func beginRestoration(by: String, reason: String) async throws(StoreError) -> Restoration {
+    package func beginRestoration(by: String, reason: String, after number: Int64?) async throws(StoreError) -> Restoration {
         throw refusal("recover the store")
     }
     package func markRestored(_ number: Int64, limit: Int, by: Principal) async throws(StoreError) -> Restoration {
