@@ -45,7 +45,7 @@ public struct StepContext: Sendable {
 /// Orders the senders of one run: a larger epoch owns the run later, a larger sequence was sent later within it. Tokens of two runs
 /// say nothing about each other.
 public struct FencingToken: Sendable, Hashable, Comparable, CustomStringConvertible {
-    /// How many times the run was taken on by a process.
+    /// Grows with every process that takes the run on, and by a lot where its history went back and was recovered.
     public let epoch: Int64
     /// Grows within the epoch with everything that is sent; not by one each time.
     public let sequence: Int64

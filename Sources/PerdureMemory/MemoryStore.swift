@@ -112,13 +112,13 @@ package final class MemoryStore: Store {
 
     package func restoration() async throws(StoreError) -> Restoration? { try read { $0.restorations.last } }
 
-    package func beginRestoration(by: String, reason: String) async throws(StoreError) -> Restoration {
+    package func beginRestoration(by: String, reason: String, after number: Int64?) async throws(StoreError) -> Restoration {
         let now = now(), endsNodes = database.ownership != .exclusive, hasEngine = !endsNodes && database.hasEngine
         return try call { state, process throws(StoreError) in
             if hasEngine, process.role != .engine {
                 throw .unusable(.storeLocked, "An engine has the store in memory open. Close it first.")
             }
-            return state.beginRestoration(by: by, reason: reason, endsNodes: endsNodes, now: now)
+            return state.beginRestoration(by: by, reason: reason, after: number, endsNodes: endsNodes, now: now)
         }
     }
 

@@ -167,6 +167,9 @@ package enum CommitRefusal: Sendable, Hashable, CustomStringConvertible {
     case queueUnknown(String)
     /// `create`, `schedule`: the run's namespace may start no more now.
     case quotaExceeded(QuotaRefusal)
+    /// `create`, `schedule`: a run was to begin before history was recovered, and may have begun in what is lost. Offered again, it has to say
+    /// so (`CommitItem.saying`).
+    case mayHaveBegun(LostPart)
     /// The data itself was refused by the store (a value it cannot hold).
     case invalid(String)
 
@@ -179,6 +182,7 @@ package enum CommitRefusal: Sendable, Hashable, CustomStringConvertible {
         case .runClosed: "the run is closed"
         case .queueUnknown(let name): "there is no queue '\(name)'"
         case .quotaExceeded(let refusal): refusal.description
+        case .mayHaveBegun: "it may have begun in a lost part of the store's history"
         case .invalid(let reason): "the store refused the data: \(reason)"
         }
     }

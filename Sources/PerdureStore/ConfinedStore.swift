@@ -270,11 +270,10 @@ extension ConfinedStore {
     /// That the store waits for its operator is everybody's concern; by which run it was noticed, by whom, and how many there are is not.
     package func restoration() async throws(StoreError) -> Restoration? {
         try await base.restoration().map {
-            Restoration(
-                number: $0.number, noticedAt: $0.noticedAt, noticedBy: "", reason: "", lastRun: 0, liftedAt: $0.liftedAt)
+            Restoration(number: $0.number, noticedAt: $0.noticedAt, noticedBy: "", reason: "", liftedAt: $0.liftedAt)
         }
     }
-    package func beginRestoration(by: String, reason: String) async throws(StoreError) -> Restoration {
+    package func beginRestoration(by: String, reason: String, after number: Int64?) async throws(StoreError) -> Restoration {
         throw refusal("recover the store")
     }
     package func markRestored(_ number: Int64, limit: Int, by: Principal) async throws(StoreError) -> Restoration {

@@ -10,9 +10,8 @@ package struct Restoration: Sendable, Hashable {
     package var noticedBy: String
     /// What it was noticed by, as a sentence.
     package var reason: String
-    /// The highest number that a run had by then. Later ones began afterwards.
-    package var lastRun: Int64
-    /// Open runs up to this number are marked (`run.restored`).
+    /// Open runs up to this number are marked (`run.restored`). Back to 0 when it is noticed or said once more: what was lost then may be of
+    /// any of them.
     package var markedUpTo: Int64
     /// How many were marked.
     package var marked: Int64
@@ -21,14 +20,13 @@ package struct Restoration: Sendable, Hashable {
     package var liftedBy: Principal?
 
     package init(
-        number: Int64, noticedAt: Timestamp, noticedBy: String, reason: String, lastRun: Int64, markedUpTo: Int64 = 0,
+        number: Int64, noticedAt: Timestamp, noticedBy: String, reason: String, markedUpTo: Int64 = 0,
         marked: Int64 = 0, liftedAt: Timestamp? = nil, liftedBy: Principal? = nil
     ) {
         self.number = number
         self.noticedAt = noticedAt
         self.noticedBy = noticedBy
         self.reason = reason
-        self.lastRun = lastRun
         self.markedUpTo = markedUpTo
         self.marked = marked
         self.liftedAt = liftedAt
@@ -37,8 +35,27 @@ package struct Restoration: Sendable, Hashable {
 
     package var isStanding: Bool { liftedAt == nil }
 
+    /// That it was lifted.
+    package struct Lift: Sendable, Hashable {
+        package var at: Timestamp
+        package var by: Principal
+
+        package init(at: Timestamp, by: Principal) {
+            self.at = at
+            self.by = by
+        }
+    }
+
+    package var lift: Lift? {
+        guard let liftedAt, let liftedBy else { return nil }
+        return Lift(at: liftedAt, by: liftedBy)
+    }
+
     /// How much one call marks at most, whatever is asked for: it is one transaction.
     package static let mostAtOnce = 500
+
+    /// By how much marking raises a run's epoch: by more than the lost part can have, so that fencing tokens go on growing.
+    package static let epochRise: Int64 = 1_000_000
 }
 
 extension RunState {

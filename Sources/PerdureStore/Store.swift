@@ -143,13 +143,14 @@ package protocol Store: Sendable {
     /// The last time that the store's history went back, as far as somebody has noticed or said so; nil if it never did. While it stands no
     /// run is claimed, runs that are made begin without an owner, and schedules start none.
     func restoration() async throws(StoreError) -> Restoration?
-    /// Writes down that history went back, or finds that this stands there. Where nodes have leases each of them is ended: what it knows may
-    /// be ahead of the store, and it learns so by its lease.
+    /// Writes down that history went back. Where that stands already, all runs are to be marked once more. Every commit that makes runs is over
+    /// then, or finds it. Where nodes have leases each of them is ended: what it knows may be ahead of the store, and it learns so by its lease.
     ///
+    /// - Parameter number: If given, and a later restoration than this was lifted already, nothing is written, and that one is the answer.
     /// - Throws: `StoreError.unusable` with `store_locked` where an engine has the store for itself, and is not the caller.
-    func beginRestoration(by: String, reason: String) async throws(StoreError) -> Restoration
-    /// Appends `run.restored` to the next open runs, in the order of their numbers and whoever owns them, and ends their open approvals; lifts
-    /// the hold in the transaction that finds no more. One that is lifted already is answered as it is. A run whose last event cannot be read
+    func beginRestoration(by: String, reason: String, after number: Int64?) async throws(StoreError) -> Restoration
+    /// Appends `run.restored` to the next open runs, in the order of their numbers and whoever owns them, raises their epochs, and ends their open
+    /// approvals. Those that are made meanwhile come last. Lifts the hold in the transaction that finds no more. One that is lifted already is answered as it is. A run whose last event cannot be read
     /// is quarantined.
     ///
     /// - Parameter limit: how many runs at most, of which no more than `Restoration.mostAtOnce` count.
@@ -219,6 +220,12 @@ package protocol Store: Sendable {
 
     /// Ends the use of the store. Nothing else may be called afterwards.
     func close() async
+}
+
+extension Store {
+    package func beginRestoration(by: String, reason: String) async throws(StoreError) -> Restoration {
+        try await beginRestoration(by: by, reason: reason, after: nil)
+    }
 }
 
 extension Store {

@@ -130,8 +130,8 @@ package final class FaultyStore: Store {
         try await self.change { () throws(StoreError) in try await inner.setQuotas(change) }
     }
 
-    package func beginRestoration(by: String, reason: String) async throws(StoreError) -> Restoration {
-        try await change { () throws(StoreError) in try await inner.beginRestoration(by: by, reason: reason) }
+    package func beginRestoration(by: String, reason: String, after number: Int64?) async throws(StoreError) -> Restoration {
+        try await change { () throws(StoreError) in try await inner.beginRestoration(by: by, reason: reason, after: number) }
     }
 
     package func markRestored(_ number: Int64, limit: Int, by: Principal) async throws(StoreError) -> Restoration {

@@ -28,6 +28,12 @@ import Testing
         #expect(report.restorations > 0)
     }
 
+    @Test func `without marks the trial reports what a lost part has done and is done again`() async throws {
+        let (status, report) = try await failures(
+            "--seed", "5", "--runs", "900", "--faults", "4", "--only", "promotion_async", "--without", "recover")
+        #expect(status == 1 && report.duplicates > 0)
+    }
+
     @Test func `without a defence the trial reports what happened twice`() async throws {
         let (status, report) = try await failures("--seed", "5", "--faults", "6", "--only", "kill", "--without", "keys")
         #expect(status == 1 && report.duplicates > 0)

@@ -1,7 +1,9 @@
+import Dispatch
 import Perdure
 import PerdureHistory
 import PerdureStore
 import PerdureStoreConformance
+import Synchronization
 import Testing
 
 @testable import PerdurePostgres
@@ -140,6 +142,48 @@ struct RestorationTests {
         }
     }
 
+    @Test func `runs that are being made as history goes back are waited for, and marked`() async throws {
+        try await withNodes { one, two, harness in
+            // A process without a node, which nobody ends, starts a run by a schedule. Its row is held, so that the commit has asked already
+            // whether anything may be begun.
+            let client = try await harness.open(.client)
+            let key = ScheduleKey(namespace: "default", id: "s")
+            func row(_ version: Int64) -> ScheduleRow { ScheduleRow(key: key, version: version, dueAt: nil, document: "{}") }
+            _ = try await client.commit([.schedule(ScheduleChange(key, on: nil, to: row(1)))])
+            let holder = try harness.database.connect(), gate = DispatchSemaphore(value: 0)
+            async let held: Void = holder.perform { session in
+                try session.transaction {
+                    try session.run("SELECT 1 FROM perdure.schedules FOR UPDATE")
+                    gate.wait()
+                }
+            }
+            while try await harness.ask(
+                "SELECT 1 FROM pg_locks WHERE relation = 'perdure.schedules'::regclass AND mode = 'RowShareLock'"
+            ).isEmpty { await Task.yield() }
+            let run = SampleRun(key: "due", at: harness.clock.now)
+            async let started = client.commit([.schedule(ScheduleChange(key, on: 1, to: row(2), starts: [run.new]))])
+            try await harness.database.untilSomebodyWaitsForALock()
+            let isOver = Mutex(false)
+            let recovery = Task {
+                defer { isOver.withLock { $0 = true } }
+                let begun = try await two.beginRestoration(by: "somebody", reason: "why")
+                return try await two.markRestored(begun.number, limit: 10, by: Sample.person)
+            }
+            while !isOver.withLock({ $0 }), try await harness.ask(Self.waiting) != ["2"] { await Task.yield() }
+            gate.signal()
+            try await held
+            guard case .scheduled? = try await started.first else { throw NothingThrown() }
+            #expect(try await recovery.value.marked == 1)
+            let made = try #require(try await one.run(run.record.id))
+            #expect(try await one.events(of: made.number, after: 0, limit: 10).map(\.kind) == [.runStarted, .runRestored])
+            await client.close()
+            await holder.close()
+        }
+    }
+
+    private static let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
     // MARK: Tools
 
     private static let hosted: [ClaimRequest.Hosted] = [.init(workflow: "greeting", version: "1")]
@@ -206,6 +250,14 @@ struct RestorationTests {
                 Issue.record("\(error)")
                 return
             }
+        }
+    }
+}
+
+extension PostgresHarness {
+    fileprivate func ask(_ sql: String) async throws -> [String] {
+        try await database.connect().perform { session in
+            try session.all(SQL("SELECT found::text FROM (\(sql)) AS answer (found)")) { try $0.text(0) }
         }
     }
 }

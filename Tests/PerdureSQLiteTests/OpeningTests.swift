@@ -110,6 +110,20 @@ struct OpeningTests {
         #expect(try harness.ask(oldest) == "3")
     }
 
+    @Test("A file whose history went back is closed to releases that would go on")
+    func restorationsCloseTheFile() async throws {
+        let oldest = "SELECT value FROM meta WHERE name = 'oldest_compatible_schema'"
+        _ = try await harness.withOneRun()
+        #expect(try harness.ask(oldest) == "1")
+        try await harness.withStore { store in
+            let begun = try await store.beginRestoration(by: "ada", reason: "she says so")
+            #expect(try harness.ask(oldest) == "6")
+            _ = try await store.markRestored(begun.number, limit: 10, by: Sample.person)
+        }
+        // What stands in histories since then is nothing for them either.
+        #expect(try harness.ask(oldest) == "6")
+    }
+
     @Test("A schema number that cannot be is refused")
     func negativeSchema() async throws {
         _ = try await harness.withOneRun()

@@ -13,10 +13,13 @@ public struct RestorationInfo: Sendable, Hashable {
     public let noticedBy: String
     /// What it was noticed by, as a sentence. Empty for a client that is confined.
     public let reason: String
-    /// How many open runs are marked so far, of all namespaces; 0 for a client that is confined.
+    /// How many open runs are marked so far, of all namespaces. Those that were made or left open in the meantime are among them. 0 for a
+    /// client that is confined.
     public let markedRuns: Int
     /// When all were; nil as long as nothing may be begun.
     public let recoveredAt: Date?
+    /// Who had the last of them marked.
+    public let recoveredBy: Principal?
 
     init(_ restoration: Restoration) {
         number = restoration.number
@@ -25,6 +28,7 @@ public struct RestorationInfo: Sendable, Hashable {
         reason = restoration.reason
         markedRuns = Int(restoration.marked)
         recoveredAt = restoration.liftedAt?.date
+        recoveredBy = restoration.liftedBy
     }
 }
 
@@ -61,13 +65,20 @@ extension Client {
     /// Says in the history of every open run that what followed may be lost, and may have happened all the same; then nodes go on. What
     /// must not be repeated and may have been sent is asked about from then on, by its probe or of a person, for the rest of each run.
     ///
-    /// Every node is ended first. Works off what was noticed; if nothing stands that was, it is the caller who says that the history went back.
-    /// It may be broken off and called again: until all runs are marked nothing is begun.
+    /// Works off what was noticed; if nothing stands that was, it is the caller who says that the history went back. Whoever was at it before
+    /// and has not come to its end, or is at it, is of no concern: all open runs are marked, and some then have two marks. Until all are
+    /// nothing is begun, so that it may be broken off and called again.
     ///
+    /// On PostgreSQL every node is ended first, and has to be started again. An embedded store has one engine. If it is open, only a client of
+    /// that engine can do this: its runs are read again, and go on behind their marks.
+    ///
+    /// - Parameter seen: What `restoration()` said when the caller decided on it. If history was recovered since then, nothing is done, and
+    ///   that recovery is returned: two who decide on the same loss do not recover twice. `nil` if it said that there was none.
     /// - Throws: `PerdureError` with the store's code, and `CancellationError` between two batches of runs.
-    public func recoverRestored(by sender: Principal) async throws -> RestorationInfo {
+    public func recoverRestored(by sender: Principal, seen: RestorationInfo?) async throws -> RestorationInfo {
+        let lifted = seen.map { $0.recoveredAt == nil ? $0.number - 1 : $0.number } ?? 0
         var restoration = try await guarded {
-            try await store.beginRestoration(by: sender.description, reason: "\(sender) says so")
+            try await store.beginRestoration(by: sender.description, reason: "\(sender) says so", after: lifted)
         }
         while restoration.isStanding {
             try Task.checkCancellation()
@@ -77,5 +88,12 @@ extension Client {
             }
         }
         return RestorationInfo(restoration)
+    }
+
+    /// The same for a caller who decides now.
+    ///
+    /// - Throws: As the other one.
+    public func recoverRestored(by sender: Principal) async throws -> RestorationInfo {
+        try await recoverRestored(by: sender, seen: try await restoration())
     }
 }

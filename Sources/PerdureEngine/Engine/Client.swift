@@ -52,6 +52,12 @@ public struct Client: Sendable {
         self.random = random
         self.build = build
         self.onQueueChange = onQueueChange
+        let deliver: @Sendable (CommitItem) async throws -> CommitResult = { item in
+            let result = try await deliver(item)
+            // It was to begin before history was recovered, and may have begun in what is lost: it says so.
+            guard case .refused(.mayHaveBegun(let lost)) = result else { return result }
+            return try await deliver(item.saying(lost))
+        }
         guard let namespace else {
             self.deliver = deliver
             return

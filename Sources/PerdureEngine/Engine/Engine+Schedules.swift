@@ -109,7 +109,7 @@ extension Engine {
                     guard turn.starts.contains(where: { row.key.workflowKey(of: $0.due) == holder.key }) else { continue }
                     taken[row.key, default: [:]].merge(try await runs(of: turn, row)) { $1 }
                     left.append(row)
-                case .refused(.conflict): pause = .seconds(1)
+                case .refused(.conflict), .refused(.mayHaveBegun): pause = .seconds(1)
                 case .refused(.queueUnknown(let name)):
                     troubles[row.key] = StartTrouble(queueUnknown: name)
                     left.append(row)

@@ -10,7 +10,8 @@ extension NewRun {
         let salt = makeSalt(random)
         let record = RunRecord(
             id: child.id, namespace: namespace, workflow: child.workflow, version: child.version, key: nil,
-            inputDigest: SaltedDigest.hex(salt: salt, canonicalBytes: child.input), salt: salt, state: .ready, createdAt: now)
+            inputDigest: SaltedDigest.hex(salt: salt, canonicalBytes: child.input), salt: salt, state: .ready,
+            epoch: child.lostPart?.firstEpoch ?? 0, createdAt: now)
         var head = ChainHead.start(namespace: namespace, run: child.id.description)
         let event = head.append(
             EventDraft(

@@ -11,7 +11,8 @@ extension NewRun {
         let salt = makeSalt(random)
         let record = RunRecord(
             id: successor.id, namespace: run.namespace, workflow: run.workflow, version: successor.version, key: successor.key,
-            inputDigest: SaltedDigest.hex(salt: salt, canonicalBytes: successor.input), salt: salt, state: .ready, createdAt: now,
+            inputDigest: SaltedDigest.hex(salt: salt, canonicalBytes: successor.input), salt: salt, state: .ready,
+            epoch: successor.lostPart?.firstEpoch ?? 0, createdAt: now,
             origin: chain)
         let labels = JSONObject(successor.labels.sorted { $0.key < $1.key }.map { ($0.key, JSONValue.string($0.value)) })
         let attributes = Attributes.make(

@@ -35,7 +35,7 @@ struct NoStore: Store {
     func noteArchived(_ histories: [ArchivedHistory]) async throws(StoreError) -> Set<Int64> { try none() }
     func setNamespace(_ change: NamespaceChange) async throws(StoreError) -> Bool { try none() }
     func restoration() async throws(StoreError) -> Restoration? { try none() }
-    func beginRestoration(by: String, reason: String) async throws(StoreError) -> Restoration { try none() }
+    func beginRestoration(by: String, reason: String, after number: Int64?) async throws(StoreError) -> Restoration { try none() }
     func markRestored(_ number: Int64, limit: Int, by: Principal) async throws(StoreError) -> Restoration { try none() }
     func namespaces() async throws(StoreError) -> [NamespaceRow] { try none() }
     func namespaceCounts() async throws(StoreError) -> [String: [RunState: Int]] { try none() }

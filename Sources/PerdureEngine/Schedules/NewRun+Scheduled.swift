@@ -14,6 +14,7 @@ extension NewRun {
             id: start.run, namespace: key.namespace, workflow: schedule.workflow, version: version, key: workflowKey,
             inputDigest: SaltedDigest.hex(salt: salt, canonicalBytes: input), salt: salt,
             state: schedule.queue == nil ? .ready : .queued,
+            epoch: lostPart?.firstEpoch ?? 0,
             wakeAt: schedule.queue == nil ? nil : schedule.deadline.map { now + $0 }, createdAt: now)
         let labels = try? schedule.labels.isEmpty ? nil : Labels(schedule.labels)
         let attributes = Attributes.make(

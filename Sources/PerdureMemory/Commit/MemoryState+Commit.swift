@@ -29,7 +29,9 @@ extension MemoryState {
         guard run.record.owner == nil || run.record.owner == node else { return .refused(.conflict) }
         if let flaw = flaw(of: run) { return .refused(.invalid(flaw)) }
         if let existing = existing(run.record, first: first) { return existing }
-        if let refusal = refusal(ofPlaceOf: run) ?? takeQuota(for: [run], now: now) { return .refused(refusal) }
+        if let refusal = unsaidLoss(in: run, now: now) ?? refusal(ofPlaceOf: run) ?? takeQuota(for: [run], now: now) {
+            return .refused(refusal)
+        }
         var run = run
         // Nobody begins anything now: whoever hosts it takes it on later.
         if isHeld, run.record.owner != nil { (run.record.owner, run.record.state) = (nil, .ready) }

@@ -21,7 +21,7 @@ extension MemoryState {
             if index(of: start.record.id) != nil {
                 return .refused(.invalid("the run id \(start.record.id) belongs to another run"))
             }
-            if let refusal = refusal(ofPlaceOf: start) { return .refused(refusal) }
+            if let refusal = unsaidLoss(in: start, now: now) ?? refusal(ofPlaceOf: start) { return .refused(refusal) }
         }
         if let refusal = takeQuota(for: change.starts, now: now) { return .refused(refusal) }
         put(change.row, at: change.key)

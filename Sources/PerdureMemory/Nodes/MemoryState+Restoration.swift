@@ -6,17 +6,29 @@ extension MemoryState {
     /// History went back, and nothing may be begun.
     var isHeld: Bool { restorations.last?.isStanding ?? false }
 
-    mutating func beginRestoration(by: String, reason: String, endsNodes: Bool, now: Timestamp) -> Restoration {
-        if let standing = restorations.last, standing.isStanding { return standing }
-        let restoration = Restoration(
-            number: Int64(restorations.count) + 1, noticedAt: now, noticedBy: by, reason: reason, lastRun: Int64(runs.count))
-        restorations.append(restoration)
+    /// Whether a run that is to begin has to say first that it may have begun in what is lost.
+    func unsaidLoss(in run: NewRun, now: Timestamp) -> CommitRefusal? {
+        run.unsaidLoss(before: restorations.last { !$0.isStanding }?.lift, now: now).map { .mayHaveBegun($0) }
+    }
+
+    mutating func beginRestoration(
+        by: String, reason: String, after number: Int64?, endsNodes: Bool, now: Timestamp
+    ) -> Restoration {
+        let last = restorations.last
+        if let number, let last, last.number > number, !last.isStanding { return last }
+        if isHeld {
+            // What is missing now may be of runs that are marked.
+            (restorations[restorations.count - 1].markedUpTo, restorations[restorations.count - 1].marked) = (0, 0)
+        } else {
+            restorations.append(
+                Restoration(number: Int64(restorations.count) + 1, noticedAt: now, noticedBy: by, reason: reason))
+        }
         if endsNodes {
             for index in nodes.indices where nodes[index].endedAt == nil { nodes[index].endedAt = now }
             forgetIdle()
         }
         hasNews = true
-        return restoration
+        return restorations[restorations.count - 1]
     }
 
     mutating func markRestored(
@@ -28,13 +40,14 @@ extension MemoryState {
         let place = Int(number) - 1
         guard restorations[place].isStanding else { return restorations[place] }
         var left = max(1, min(limit, Restoration.mostAtOnce)), last = restorations[place].markedUpTo
-        while left > 0, last < restorations[place].lastRun {
+        while left > 0, last < Int64(runs.count) {
             last += 1
             guard let index = index(of: last), RunState.restorable.contains(runs[index].record.state),
                 var head = runs[index].head
             else { continue }
             let lost = LostPart(since: head.at, until: now, by: by)
             append([head.append(lost.event, run: runs[index].record.id.description, now: now)], to: index)
+            change(index) { $0.record.epoch += Restoration.epochRise }
             restorations[place].marked += 1
             left -= 1
         }

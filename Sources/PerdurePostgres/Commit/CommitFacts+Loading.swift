@@ -93,6 +93,7 @@ extension CommitFacts {
         let locked = try Self.meant(by: wishes, session).sorted()
         let keys = wishes.keys.columns
         try session.pipeline { pipe in
+            if wishes.creations > 0 { try holdOffRestorations(pipe) }
             if !wishes.starting.isEmpty { try announceStarts(pipe) }
             if holdsQuotas { try holdQuotas(of: wishes.starting, pipe) }
             if !locked.isEmpty { try pipe.execute(Self.lock, locked) }

@@ -9,6 +9,8 @@ final class CommitFacts {
     var now = Timestamp.epoch
     /// History went back, and nothing may be begun.
     var isHeld = false
+    /// When history was recovered last. Known where runs are made.
+    var lift: Restoration.Lift?
     /// The node of this process, if it counts as alive.
     var node: NodeID?
     var runs: [Int64: RunFacts] = [:]

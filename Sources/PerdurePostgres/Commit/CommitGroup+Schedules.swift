@@ -23,6 +23,7 @@ extension CommitGroup {
             if facts.numbers[record.id] != nil {
                 return .refused(.invalid("the run id \(record.id) belongs to another run"))
             }
+            if let refusal = facts.unsaidLoss(in: start) { return .refused(refusal) }
             if let place = start.place, facts.queues[QueueKey(namespace: record.namespace, name: place.name)] == nil {
                 return .refused(.queueUnknown(place.name))
             }

@@ -31,9 +31,11 @@ final class CommitGroup {
     /// Makes a run that somebody starts, if the quotas of its namespace leave room for it. One that was made before is only found.
     private func start(_ run: NewRun) throws -> CommitResult {
         let record = run.record
-        guard var use = facts.quotas[record.namespace], facts.numbers[record.id] == nil else { return try create(run) }
         let key = record.key.map { WorkflowKey(namespace: record.namespace, workflow: record.workflow, key: $0) }
-        if let key, facts.keyed[key] != nil { return try create(run) }
+        let isKnown = facts.numbers[record.id] != nil || key.map { facts.keyed[$0] != nil } ?? false
+        if isKnown { return try create(run) }
+        if let refusal = facts.unsaidLoss(in: run) { return .refused(refusal) }
+        guard var use = facts.quotas[record.namespace] else { return try create(run) }
         if let refusal = use.take([run], now: facts.now) { return .refused(.quotaExceeded(refusal)) }
         let result = try create(run)
         if case .created = result { facts.quotas[record.namespace] = use }

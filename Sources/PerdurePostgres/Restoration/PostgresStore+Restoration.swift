@@ -8,9 +8,9 @@ extension PostgresStore {
         try await read(on: browser) { try $0.lastRestoration() }
     }
 
-    package func beginRestoration(by: String, reason: String) async throws(StoreError) -> Restoration {
+    package func beginRestoration(by: String, reason: String, after number: Int64?) async throws(StoreError) -> Restoration {
         let time = options.clock?()
-        let restoration = try await write { try $0.beginRestoration(by: by, reason: reason, time) }
+        let restoration = try await write { try $0.beginRestoration(by: by, reason: reason, time, after: number) }
         bell.ring(Channel.all)
         return restoration
     }
@@ -64,31 +64,40 @@ extension StoreError {
 
 extension Session {
     private static let columns =
-        "number, noticed_at, noticed_by, reason, last_run, marked_up_to, marked, lifted_at, lifted_by"
+        "number, noticed_at, noticed_by, reason, marked_up_to, marked, lifted_at, lifted_by"
     private static let last = SQL("SELECT \(columns) FROM perdure.restorations ORDER BY number DESC LIMIT 1")
     private static let one = SQL("SELECT \(columns) FROM perdure.restorations WHERE number = $1::bigint FOR NO KEY UPDATE")
     private static let standing = SQL("SELECT \(columns) FROM perdure.restorations WHERE lifted_at IS NULL")
-    /// One that somebody else writes down at the same moment is the same one.
+    /// Waits for every commit that makes runs, and has those that come later wait until this transaction is over: they see what it has done,
+    /// and what they make has higher numbers than any that it can see.
+    private static let alone = SQL("SELECT pg_advisory_xact_lock(5782996250318267223)")
+    /// The same for what nodes of the release before are about to commit, which do not know that lock.
+    private static let awaitNodes = SQL("SELECT 1 FROM perdure.nodes WHERE ended_at IS NULL ORDER BY id FOR UPDATE")
     private static let begin = SQL(
         """
-        INSERT INTO perdure.restorations (noticed_at, noticed_by, reason, last_run)
-        SELECT \(StoreClock.now("$1")), $2::text, $3::text, coalesce((SELECT max(number) FROM perdure.runs), 0)
-        ON CONFLICT ((lifted_at IS NULL)) WHERE lifted_at IS NULL DO NOTHING
+        INSERT INTO perdure.restorations (noticed_at, noticed_by, reason)
+        SELECT \(StoreClock.now("$1")), $2::text, $3::text
         """)
+    /// What is missing now may be of runs that are marked.
+    private static let beginAnew = SQL("UPDATE perdure.restorations SET marked_up_to = 0, marked = 0 WHERE lifted_at IS NULL")
     /// They learn of it by their leases, and what they still commit is refused.
     private static let endNodes = SQL("UPDATE perdure.nodes SET ended_at = \(StoreClock.now("$1")) WHERE ended_at IS NULL")
     private static let clock = SQL("SELECT \(StoreClock.now("$1"))")
     private static let states = RunState.restorable.map { "'\($0.rawValue)'" }.joined(separator: ", ")
     private static let open = SQL(
         """
-        SELECT number FROM perdure.runs WHERE number > $1::bigint AND number <= $2::bigint AND state IN (\(states))
-        ORDER BY number LIMIT $3::bigint
+        SELECT number FROM perdure.runs WHERE number > $1::bigint AND state IN (\(states)) ORDER BY number LIMIT $2::bigint
         """)
     private static let lock = SQL(
         "SELECT number FROM perdure.runs WHERE number = ANY($1::bigint[]) AND state IN (\(states)) ORDER BY number FOR NO KEY UPDATE"
     )
-    private static let head = SQL(
-        "SELECT runs.id::text, \(ChainHead.columns) FROM perdure.runs \(ChainHead.join) WHERE number = $1::bigint")
+    private static let headsToMark = SQL(
+        """
+        SELECT runs.number, runs.id::text, \(ChainHead.columns)
+        FROM unnest($1::bigint[]) AS wanted (number) JOIN perdure.runs USING (number) \(ChainHead.join)
+        """)
+    private static let raiseEpochs = SQL(
+        "UPDATE perdure.runs SET epoch = epoch + \(Restoration.epochRise) WHERE number = ANY($1::bigint[])")
     private static let endApprovals = SQL(
         "DELETE FROM perdure.open_requests WHERE run = ANY($1::bigint[]) AND kind = 'approval.requested'")
     private static let progress = SQL(
@@ -100,60 +109,85 @@ extension Session {
 
     func lastRestoration() throws -> Restoration? { try first(Self.last) { try Restoration($0) } }
 
-    func beginRestoration(by: String, reason: String, _ time: Timestamp?) throws -> Restoration {
-        let isNew = try execute(Self.begin, time, by.legible, reason.legible) == 1
-        if isNew { try execute(Self.endNodes, time) }
+    func beginRestoration(by: String, reason: String, _ time: Timestamp?, after number: Int64? = nil) throws -> Restoration {
+        _ = try exists(Self.alone)
+        _ = try exists(Self.awaitNodes)
+        if let number, let last = try lastRestoration(), last.number > number, !last.isStanding { return last }
+        if try execute(Self.beginAnew) == 0 { try execute(Self.begin, time, by.legible, reason.legible) }
+        try execute(Self.endNodes, time)
         guard let restoration = try first(Self.standing, row: { try Restoration($0) }) else { throw Overtaken() }
         return restoration
     }
 
     /// Marks the next open runs, and lifts the hold when there are no more.
     func markRestored(_ number: Int64, limit: Int, by: Principal, _ time: Timestamp?) throws -> Restoration {
+        _ = try exists(Self.alone)
         guard var restoration = try first(Self.one, number, row: { try Restoration($0) }) else {
             throw StoreError.unusable(.usage, "There is no restoration number \(number).")
         }
         guard restoration.isStanding, let now = try first(Self.clock, time, row: { try $0.time(0) }) else { return restoration }
-        let found = try all(Self.open, restoration.markedUpTo, restoration.lastRun, limit) { try $0.integer(0) }
+        let found = try all(Self.open, restoration.markedUpTo, limit) { try $0.integer(0) }
         let locked = try all(Self.lock, found) { try $0.integer(0) }
-        var events = EventColumns(), marked: [Int64] = []
-        for run in locked {
-            do {
-                try mark(run, by: by, now: now, into: &events)
-                marked.append(run)
-            } catch let bad as BadRow {
-                // As a claim would: nobody executes it, marked or not.
-                try quarantine(run, reason: bad.description, now: now)
-            }
-        }
-        if !marked.isEmpty {
-            try pipeline { [events] pipe in
-                try events.send(pipe)
-                try pipe.execute(Self.endApprovals, marked)
-            }
-        }
-        restoration.markedUpTo = found.last ?? restoration.lastRun
-        restoration.marked += Int64(marked.count)
+        let marked = try mark(locked, by: by, now: now)
+        restoration.markedUpTo = found.last ?? restoration.markedUpTo
+        restoration.marked += Int64(marked)
         if found.count < limit { (restoration.liftedAt, restoration.liftedBy) = (now, by) }
         try execute(
-            Self.progress, number, restoration.markedUpTo, marked.count, restoration.liftedAt,
+            Self.progress, number, restoration.markedUpTo, marked, restoration.liftedAt,
             restoration.liftedBy?.storedText)
         return restoration
     }
 
-    private func mark(_ run: Int64, by: Principal, now: Timestamp, into events: inout EventColumns) throws {
-        let found = try first(Self.head, run) { row in (id: try row.text(0), head: try ChainHead(row, from: 1, run: run)) }
-        guard let found, var head = found.head else { throw BadRow("run number \(run) has no events") }
-        let lost = LostPart(since: head.at, until: now, by: by)
-        events.add(head.append(lost.event, run: found.id, now: now), run)
+    /// - Returns: how many could be marked.
+    private func mark(_ runs: [Int64], by: Principal, now: Timestamp) throws -> Int {
+        var events = EventColumns(), marked: [Int64] = [], broken: [(run: Int64, reason: String)] = []
+        _ = try all(Self.headsToMark, runs) { row in
+            let run = try row.integer(0)
+            do {
+                guard var head = try ChainHead(row, from: 2, run: run) else { throw BadRow("run number \(run) has no events") }
+                let lost = LostPart(since: head.at, until: now, by: by)
+                events.add(head.append(lost.event, run: try row.text(1), now: now), run)
+                marked.append(run)
+            } catch let bad as BadRow {
+                broken.append((run, bad.description))
+            }
+        }
+        // As a claim would: nobody executes it, marked or not.
+        for (run, reason) in broken { try quarantine(run, reason: reason, now: now) }
+        if marked.isEmpty { return 0 }
+        try pipeline { [events, marked] pipe in
+            try events.send(pipe)
+            try pipe.execute(Self.raiseEpochs, marked)
+            try pipe.execute(Self.endApprovals, marked)
+        }
+        return marked.count
     }
+}
+
+extension CommitFacts {
+    private static let withOthers = SQL("SELECT pg_advisory_xact_lock_shared(5782996250318267223)")
+    private static let lastLift = SQL(
+        "SELECT lifted_at, lifted_by FROM perdure.restorations WHERE lifted_at IS NOT NULL ORDER BY number DESC LIMIT 1")
+
+    /// Of a commit that makes runs: whoever says that history went back, marks runs or lifts the hold waits for it. First of all locks.
+    func holdOffRestorations(_ pipe: Pipeline) throws {
+        try pipe.execute(Self.withOthers)
+        try pipe.all(Self.lastLift) { [self] row in
+            lift = Restoration.Lift(
+                at: try row.time(0), by: try row.optionalText(1).flatMap { Principal(stored: $0) } ?? LostPart.unknown)
+        }
+    }
+
+    /// Whether a run that is to begin has to say first that it may have begun in what is lost.
+    func unsaidLoss(in run: NewRun) -> CommitRefusal? { run.unsaidLoss(before: lift, now: now).map { .mayHaveBegun($0) } }
 }
 
 extension Restoration {
     fileprivate init(_ row: Row) throws(BadRow) {
-        let lifted = try row.optionalInteger(7).map(Timestamp.init(microseconds:))
+        let lifted = try row.optionalInteger(6).map(Timestamp.init(microseconds:))
         self.init(
             number: try row.integer(0), noticedAt: try row.time(1), noticedBy: try row.text(2), reason: try row.text(3),
-            lastRun: try row.integer(4), markedUpTo: try row.integer(5), marked: try row.integer(6), liftedAt: lifted,
-            liftedBy: try row.optionalText(8).flatMap { Principal(stored: $0) })
+            markedUpTo: try row.integer(4), marked: try row.integer(5), liftedAt: lifted,
+            liftedBy: try row.optionalText(7).flatMap { Principal(stored: $0) })
     }
 }

@@ -10,7 +10,6 @@ extension Schema {
             noticed_at bigint NOT NULL,
             noticed_by text NOT NULL,
             reason text NOT NULL,
-            last_run bigint NOT NULL,
             marked_up_to bigint NOT NULL DEFAULT 0,
             marked bigint NOT NULL DEFAULT 0,
             lifted_at bigint,

@@ -15,6 +15,11 @@ extension CommitGroup {
     /// Makes a run that somebody starts, if the quotas of its namespace leave room for it. One that was made before is only found.
     func begin(_ run: NewRun, _ session: Session) throws -> CommitResult {
         let record = run.record
+        if let refusal = try session.unsaidLoss(in: run, now: now), let first = run.events.first {
+            let found = try existing(record, first: first, session)
+            if case .refused(.conflict) = found { return .refused(refusal) }
+            return found
+        }
         guard var use = try session.quotaUse(of: record.namespace), let first = run.events.first else {
             return try create(run, session)
         }

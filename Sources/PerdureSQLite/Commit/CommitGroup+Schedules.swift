@@ -32,6 +32,7 @@ extension CommitGroup {
             if try session.run(record.id) != nil {
                 return .refused(.invalid("the run id \(record.id) belongs to another run"))
             }
+            if let refusal = try session.unsaidLoss(in: start, now: now) { return .refused(refusal) }
             if let place = start.place, try session.queue(place.name, in: record.namespace) == nil {
                 return .refused(.queueUnknown(place.name))
             }

@@ -6,7 +6,6 @@ extension Schema {
             noticed_at INTEGER NOT NULL,
             noticed_by TEXT NOT NULL,
             reason TEXT NOT NULL,
-            last_run INTEGER NOT NULL,
             marked_up_to INTEGER NOT NULL DEFAULT 0,
             marked INTEGER NOT NULL DEFAULT 0,
             lifted_at INTEGER,

@@ -12,6 +12,9 @@ enum Schema {
     /// The first version whose code knows what a queued run is.
     static let withQueues: Int64 = 3
 
+    /// The first version whose code knows what to do after history went back.
+    static let withRestorations: Int64 = 6
+
     /// One script for each version, applied in order and never changed once released.
     static let migrations: [String] = [version1, version2, version3, version4, version5, version6]
 }

@@ -198,9 +198,9 @@ final class SimulatedStore: Store {
         try await pass("restoration") { base async throws(StoreError) in try await base.restoration() }
     }
 
-    func beginRestoration(by: String, reason: String) async throws(StoreError) -> Restoration {
+    func beginRestoration(by: String, reason: String, after number: Int64?) async throws(StoreError) -> Restoration {
         try await pass("beginRestoration") { base async throws(StoreError) in
-            try await base.beginRestoration(by: by, reason: reason)
+            try await base.beginRestoration(by: by, reason: reason, after: number)
         }
     }
 

@@ -68,8 +68,8 @@ import Testing
                 sql: "INSERT INTO heartbeats (run, subject, is_undo, at, details) VALUES (1, 'first', 0, 1, '\"here\"')")
             try database.execute(
                 sql: """
-                    INSERT INTO restorations (noticed_at, noticed_by, reason, last_run, marked_up_to, marked, lifted_at, lifted_by)
-                    VALUES (1, 'ada', 'why', 1, 1, 1, 2, '{"authentication":"","id":"ada","kind":"human"}')
+                    INSERT INTO restorations (noticed_at, noticed_by, reason, marked_up_to, marked, lifted_at, lifted_by)
+                    VALUES (1, 'ada', 'why', 1, 1, 2, '{"authentication":"","id":"ada","kind":"human"}')
                     """)
         }
         return Template(bytes: try Data(contentsOf: URL(filePath: desk.path)), columns: try LooseTables.columns(desk.path))

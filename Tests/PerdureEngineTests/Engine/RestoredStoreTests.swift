@@ -107,4 +107,57 @@ import Testing
             await client.close()
         }
     }
+
+    @Test func aStartThatIsRepeatedAcrossARecoverySaysThatItMayHaveBegun() async throws {
+        try await withEngines { harness in
+            try await harness.open { flow(harness) }
+            // As a store answers when the same start comes once more after a recovery.
+            let now = harness.clock.now()
+            harness.script.set { call in
+                guard case .commit(_, let items) = call,
+                    items.contains(where: { item in
+                        guard case .create(let run) = item else { return false }
+                        return !run.events.contains { $0.kind == .runRestored }
+                    })
+                else { return .apply }
+                return .refuse(.mayHaveBegun(LostPart(since: now, until: now, by: EngineHarness.ada)))
+            }
+            let run = try await harness.start().id
+            #expect(try await harness.history(run).prefix(2).map(\.kind) == [.runStarted, .runRestored])
+            try await harness.engine.client.signal(run, Poke.self, "a", by: EngineHarness.bob)
+            try await harness.until(run, is: .parked)
+            #expect(harness.effects.count("pay") == 0)
+            #expect(try await harness.attributes(.stepInDoubt, of: run)["reason"]?.stringValue == "lost")
+        }
+    }
+
+    @Test func aScheduleStartsNothingUntilTheHistoryIsRecoveredAndThenSaysThatItMayHaveBegun() async throws {
+        try await withEngines { harness in
+            let effects = harness.effects
+            let paying = Flow { input, context in
+                try await context.step("pay", input: input, .atMostOnce(inDoubt: .askPerson), irreversible: "x") { word, _ in
+                    effects.add("pay")
+                    return word
+                }
+            }
+            try await harness.open { paying }
+            try await harness.engine.schedule("s", Schedule(.every(.minutes(1)), Flow.self, input: "a"), by: EngineHarness.ada)
+            _ = try await harness.engine.client.store.beginRestoration(by: "ada", reason: "she says so")
+            harness.clock.advance(by: .minutes(1))
+            try await harness.advanceUntil(by: .seconds(1)) {
+                harness.logs.lines.contains("the store's history went back; nothing is begun until it is recovered")
+            }
+            #expect(try await harness.observer().runs(workflow: "flow").isEmpty)
+            _ = try await harness.engine.client.recoverRestored(by: EngineHarness.ada)
+            try await harness.advanceUntil(by: .seconds(1)) { try await !harness.observer().runs(workflow: "flow").isEmpty }
+            let run = try #require(try await harness.observer().runs(workflow: "flow").last).id
+            let events = try await harness.history(run)
+            #expect(events.prefix(2).map(\.kind) == [.runStarted, .runRestored])
+            let due = try events[0].attributes.object()["schedule"]?["due"]
+            let since = try events[1].attributes.object()["lost_since"]
+            #expect(due != nil && since == due)
+            try await harness.until(run, is: .parked)
+            #expect(effects.count("pay") == 0)
+        }
+    }
 }

@@ -224,6 +224,7 @@ private let refused = MachineDriver.failure(isDefinite: true)
         #expect(after.id == before.id, "it may have been at work in the lost part")
         let child = NewRun(after, namespace: "default", build: "b", node: "n", now: run.now) { 1 }
         #expect(child.events.map(\.kind) == [.runStarted, .runRestored])
+        #expect(child.record.epoch > run.now.microseconds, "its fencing tokens are above those of the lost part")
         #expect(try LostPart(child.events[1]).since == MachineDriver.start)
     }
 

@@ -113,8 +113,8 @@ final class CrashingStore: Store {
     func setCircuit(_ change: CircuitChange) async throws(StoreError) -> CircuitAnswer { try await store.setCircuit(change) }
     func setNamespace(_ change: NamespaceChange) async throws(StoreError) -> Bool { try await store.setNamespace(change) }
     func restoration() async throws(StoreError) -> Restoration? { try await store.restoration() }
-    func beginRestoration(by: String, reason: String) async throws(StoreError) -> Restoration {
-        try await store.beginRestoration(by: by, reason: reason)
+    func beginRestoration(by: String, reason: String, after number: Int64?) async throws(StoreError) -> Restoration {
+        try await store.beginRestoration(by: by, reason: reason, after: number)
     }
     func markRestored(_ number: Int64, limit: Int, by: Principal) async throws(StoreError) -> Restoration {
         try await store.markRestored(number, limit: limit, by: by)

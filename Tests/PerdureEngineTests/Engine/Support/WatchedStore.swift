@@ -241,8 +241,10 @@ final class WatchedStore: Store {
         try await pass(.other) { () async throws(StoreError) in try await base.restoration() }
     }
 
-    func beginRestoration(by: String, reason: String) async throws(StoreError) -> Restoration {
-        try await pass(.other) { () async throws(StoreError) in try await base.beginRestoration(by: by, reason: reason) }
+    func beginRestoration(by: String, reason: String, after number: Int64?) async throws(StoreError) -> Restoration {
+        try await pass(.other) { () async throws(StoreError) in
+            try await base.beginRestoration(by: by, reason: reason, after: number)
+        }
     }
 
     func markRestored(_ number: Int64, limit: Int, by: Principal) async throws(StoreError) -> Restoration {
