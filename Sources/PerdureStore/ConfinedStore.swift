@@ -107,7 +107,7 @@ package struct ConfinedStore: Store {
                 } catch {
                     switch error {
                     case .corrupt, .unsupported: continue
-                    case .unavailable, .outcomeUnknown, .unusable, .leaseLost, .closed: throw error
+                    case .unavailable, .awaitsNodes, .outcomeUnknown, .unusable, .leaseLost, .closed: throw error
                     }
                 }
             }

@@ -60,9 +60,12 @@ struct Committer: Sendable {
             for part in parts(of: items) { try commit(part, session, into: &answer) }
         } catch  where !answer.results.isEmpty {
             let failure = StoreError(error)
-            guard case .unavailable(let message) = failure else { throw failure }
-            // Some of them are durable. Asked again, those answer as they did.
-            throw StoreError.outcomeUnknown("a part of the commit was not written: \(message)")
+            switch failure {
+            case .unavailable, .awaitsNodes:
+                // Some of them are durable. Asked again, those answer as they did.
+                throw StoreError.outcomeUnknown("a part of the commit was not written: \(failure)")
+            case .outcomeUnknown, .corrupt, .unsupported, .unusable, .leaseLost, .closed: throw failure
+            }
         }
         return answer
     }

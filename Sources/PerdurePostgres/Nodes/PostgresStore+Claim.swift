@@ -15,7 +15,7 @@ extension PostgresStore {
             let present = try session.first(Presence.ask, time, request.node) { try Presence($0) }
             guard let present, present.isAlive else { throw StoreError.leaseLost }
             if present.isHeld { return Claimed(isHeld: true) }
-            try present.requireAll()
+            try Presence.require(present.awaited)
             // A claim whose answer was lost owns its runs all the same: its repeat gets them, or nobody ever would.
             var claims = try session.whatStillHolds(of: self.unanswered.withLock { $0 })
             if !claims.runs.isEmpty { return claims }

@@ -10,7 +10,8 @@ extension PostgresStore {
         SELECT $1::text, $2::text, $3::text, $4::bigint, $5::text, moment.now, moment.now + $6::bigint, \(Schema.version),
             \(Recollection.serverStart)
         FROM (SELECT \(StoreClock.now("$7")) AS now) AS moment
-        ON CONFLICT (id) DO UPDATE SET hosted = excluded.hosted, lease_until = excluded.lease_until, renewals = nodes.renewals + 1
+        ON CONFLICT (id) DO UPDATE SET hosted = excluded.hosted, lease_until = excluded.lease_until, server = excluded.server,
+            renewals = nodes.renewals + 1
             WHERE nodes.ended_at IS NULL
         """)
     private static let end = SQL(
@@ -40,7 +41,7 @@ extension PostgresStore {
     private static let anyQueue = SQL("SELECT 1 FROM perdure.queues LIMIT 1")
     private static let others = SQL(
         """
-        SELECT id, renewals, lease_until <= \(StoreClock.now("$2")) FROM perdure.nodes
+        SELECT id, renewals, lease_until, \(StoreClock.now("$2")) FROM perdure.nodes
         WHERE ended_at IS NULL AND id <> $1::text
         """)
     /// One that has renewed in between has another number, and lives. One that is just renewing is not waited for.
@@ -52,8 +53,9 @@ extension PostgresStore {
         """)
     private static let standing = SQL(
         """
-        SELECT id, build, host, process_id, hosted, started_at, lease_until, lease_until <= \(StoreClock.now("$1")),
-            (SELECT count(*) FROM perdure.runs WHERE runs.owner = nodes.id)
+        SELECT id, build, host, process_id, hosted, started_at, lease_until, \(StoreClock.now("$1")),
+            (SELECT count(*) FROM perdure.runs WHERE runs.owner = nodes.id),
+            coalesce(server <> \(Recollection.serverStart), false)
         FROM perdure.nodes WHERE ended_at IS NULL ORDER BY started_at, id
         """)
 
@@ -142,7 +144,9 @@ extension PostgresStore {
         let time = options.clock?(), length = options.leaseLength
         let others = try await read(on: leases) { session in
             try session.all(Self.others, own, time) { row in
-                Sightings.Lease(node: NodeID(rawValue: try row.text(0)), renewals: try row.integer(1), isOver: try row.bool(2))
+                Sightings.Lease(
+                    node: NodeID(rawValue: try row.text(0)), renewals: try row.integer(1), until: try row.time(2), length: length,
+                    now: try row.time(3))
             }
         }
         let here = here
@@ -165,7 +169,9 @@ extension PostgresStore {
                 NodeStanding(
                     registration: try NodeRegistration(row), since: try row.time(5), ownedRuns: Int(try row.integer(8)),
                     // All nodes have leases of the same length.
-                    renewedAt: try row.time(6) - length, isOverdue: try row.bool(7))
+                    renewedAt: try row.time(6) - length,
+                    isOverdue: Sightings.Lease.isOver(until: try row.time(6), length: length, now: try row.time(7)),
+                    isAwaited: try row.bool(9))
             }
         }
     }

@@ -136,6 +136,9 @@ extension Committer {
         do {
             output = try transaction.work(connection)
         } catch {
+        // What could not be recorded is not begun.
+        let awaited = try session.first(Presence.askForAwaited) { try Presence.nodes($0, 0) }
+        try Presence.require(awaited ?? [])
             throw Ended(result: .rolledBack(nil))
         }
         do {
