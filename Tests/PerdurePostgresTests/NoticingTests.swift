@@ -11,6 +11,202 @@ import Testing
 struct NoticingTests {
     private static let first = NodeID(rawValue: "node-1"), second = NodeID(rawValue: "node-2"), third = NodeID(rawValue: "node-3")
 
+    // MARK: Retention
+
+    @Test func `a run that another node has removed by rule is not missed`() async throws {
+        try await withNodes { one, two, harness in
+            var run = try await owned(one)
+            _ = try await one.commit([.advance(run.advance([EventDraft(.runCompleted)], to: .init(to: .completed)))])
+            harness.clock.advance(by: .seconds(1))
+            _ = try await two.expire(ExpiryRequest(closedBefore: harness.clock.now, limit: 100))
+            harness.clock.advance(by: .seconds(1))
+            // However short it is to be kept, the tombstone stays for longer than the run would be missed.
+            for isOld in [false, true] {
+                if isOld { harness.clock.advance(by: .minutes(15)) }
+                let request = ExpiryRequest(closedBefore: nil, expiredBefore: harness.clock.now, limit: 100)
+                #expect(try await two.expire(request).removed == (isOld ? 1 : 0))
+                try await goBack(harness)
+                try await one.renew(Self.first)
+                #expect(try await two.restoration() == nil)
+            }
+        }
+    }
+
+    // MARK: Restorations
+
+    @Test func `what is lost after a recovery is noticed, though a clock was set back since`() async throws {
+        try await withNodes { one, two, harness in
+            harness.clock.advance(by: .hours(1))
+            try await recover(two)
+            harness.clock.advance(by: .hours(-1))
+            let three = try await harness.open(.engine) { _ in }
+            try await three.register(Self.registration(Self.third))
+            let run = try await owned(three, as: Self.third)
+            try await goBack(harness, "DELETE FROM perdure.events WHERE run = \(run.number)")
+            try await expectRestored { () throws(StoreError) in try await three.renew(Self.third) }
+            #expect(try await two.restoration()?.number == 2)
+            await three.close()
+        }
+    }
+
+    @Test func `what was lost before a recovery holds nobody again, though its clock was ahead`() async throws {
+        try await withNodes { one, two, harness in
+            harness.clock.advance(by: .hours(1))
+            let run = try await owned(one)
+            harness.clock.advance(by: .hours(-1))
+            try await recover(two)
+            try await goBack(harness, "DELETE FROM perdure.events WHERE run = \(run.number)")
+            // It ends all the same: what it has in memory is ahead of the store.
+            await expectLeaseLost { () throws(StoreError) in try await one.renew(Self.first) }
+            try await expectOneLifted(two)
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func `a restoration that is gone is a loss, whether it stood or was lifted`(isLifted: Bool) async throws {
+        try await withNodes { one, two, harness in
+            let begun = try await two.beginRestoration(by: "somebody", reason: "why")
+            let three = try await harness.open(.engine) { _ in }
+            try await three.register(Self.registration(Self.third))
+            if isLifted {
+                _ = try await two.markRestored(begun.number, limit: 10, by: Sample.person)
+                try await three.renew(Self.third)
+            } else {
+                #expect(try await three.claim(Self.request(Self.third)).isHeld)
+            }
+            try await goBack(harness, "DELETE FROM perdure.restorations")
+            try await expectRestored { () throws(StoreError) in try await three.renew(Self.third) }
+            let noticed = try #require(try await two.restoration())
+            #expect(noticed.isStanding && noticed.reason.contains("restoration number 1"))
+            await three.close()
+        }
+    }
+
+    @Test func `a process that has noticed a loss writes it down once`() async throws {
+        try await withNodes { one, two, harness in
+            let run = try await owned(one)
+            try await goBack(harness, "DELETE FROM perdure.events WHERE run = \(run.number)")
+            try await expectRestored { () throws(StoreError) in try await one.renew(Self.first) }
+            let noticed = try #require(try await two.restoration())
+            // As one that is being recovered: who begins it anew would have the command never come to its end.
+            try await harness.database.connect().perform { try $0.run("UPDATE perdure.restorations SET marked_up_to = 1") }
+            try await expectRestored { () throws(StoreError) in try await one.counts(namespace: nil) }
+            #expect(try await two.restoration()?.markedUpTo == 1)
+            _ = try await two.markRestored(noticed.number, limit: 10, by: Sample.person)
+            await expectLeaseLost { () throws(StoreError) in try await one.counts(namespace: nil) }
+            #expect(try await two.restoration()?.isStanding == false)
+        }
+    }
+
+    // MARK: Leases
+
+    @Test(arguments: ["UPDATE perdure.nodes SET renewals = renewals - 1", "DELETE FROM perdure.nodes"])
+    func `a node whose confirmed renewal is gone notices it, though it has committed nothing`(_ loss: String) async throws {
+        try await withNodes { one, two, harness in
+            try await one.renew(Self.first)
+            try await goBack(harness, "\(loss) WHERE id = '\(Self.first)'")
+            try await expectRestored { () throws(StoreError) in try await one.renew(Self.first) }
+            #expect(try await two.restoration()?.reason.contains("renewal 1 of the lease of node-1") == true)
+        }
+    }
+
+    @Test func `a node that others have ended and forgotten has lost nothing`() async throws {
+        try await withNodes { one, two, harness in
+            try await one.renew(Self.first)
+            for _ in 0..<6 {
+                harness.clock.advance(by: .seconds(5))
+                try await two.renew(Self.second)
+            }
+            #expect(try await two.nodes().map(\.registration.id) == [Self.second])
+            try await goBack(harness)
+            await expectLeaseLost { () throws(StoreError) in try await one.renew(Self.first) }
+            #expect(try await two.restoration() == nil)
+        }
+    }
+
+    @Test func `a node that a restoration has ended, and that was forgotten since, has lost nothing`() async throws {
+        try await withNodes { one, two, harness in
+            try await recover(two)
+            let three = try await harness.open(.engine) { _ in }
+            try await three.register(Self.registration(Self.third))
+            try await goBack(harness)
+            await expectLeaseLost { () throws(StoreError) in try await one.renew(Self.first) }
+            try await expectOneLifted(three)
+            await three.close()
+        }
+    }
+
+    @Test func `a process that replaces its node, or lets it go, does not miss its row`() async throws {
+        try await withNodes { one, two, harness in
+            try await one.register(Self.registration(Self.third))
+            try await goBack(harness)
+            try await one.renew(Self.third)
+            try await one.register(Self.registration(Self.third))
+            try await goBack(harness)
+            try await one.renew(Self.third)
+            try await one.unregister(Self.third)
+            try await goBack(harness)
+            _ = try await one.counts(namespace: nil)
+            #expect(try await two.restoration() == nil)
+        }
+    }
+
+    // MARK: What is kept in mind
+
+    @Test func `each of sixteen transactional steps is kept in mind`() async throws {
+        try await withNodes { one, two, harness in
+            var runs: [SampleRun] = []
+            for _ in 0..<16 { runs.append(try await owned(one)) }
+            for index in runs.indices { try await transact(&runs[index], on: one) }
+            let lost = runs[0].number
+            try await goBack(harness, "DELETE FROM perdure.events WHERE run = \(lost) AND seq = 2")
+            try await expectRestored { () throws(StoreError) in try await one.renew(Self.first) }
+            #expect(try await two.restoration()?.reason.hasPrefix("event 2 of run number \(lost)") == true)
+        }
+    }
+
+    @Test func `the last commits on the connection that writes are kept in mind`() async throws {
+        try await withNodes { one, two, harness in
+            var runs: [SampleRun] = []
+            for _ in 0..<4 { runs.append(try await owned(one)) }
+            try await goBack(harness, "DELETE FROM perdure.events WHERE run = \(runs[0].number)")
+            try await expectRestored { () throws(StoreError) in try await one.renew(Self.first) }
+        }
+    }
+
+    @Test func `who has taken a run over notices that this is lost`() async throws {
+        try await withNodes { one, two, harness in
+            let run = try await owned(one)
+            for _ in 0..<6 {
+                harness.clock.advance(by: .seconds(5))
+                try await two.renew(Self.second)
+            }
+            #expect(try await two.claim(Self.request(Self.second)).runs.map(\.isTakeover) == [true])
+            try await goBack(harness, "DELETE FROM perdure.events WHERE run = \(run.number) AND seq = 2")
+            try await expectRestored { () throws(StoreError) in try await two.renew(Self.second) }
+            #expect(try await one.restoration()?.reason.hasPrefix("event 2 of run number \(run.number)") == true)
+        }
+    }
+
+    @Test func `a commit is kept in mind before its connection does anything else`() async throws {
+        try await withNodes { one, _, _ in
+            var run = try await owned(one)
+            let advance = CommitItem.advance(run.advance([EventDraft(.statusReported)])), number = run.number
+            let hasEvent = SQL("SELECT 1 FROM perdure.events WHERE run = \(number) AND seq = 2")
+            async let results = one.commit([advance])
+            var isDurable = false
+            while !isDurable {
+                let recollection = one.recollection
+                let (isThere, isKnown) = try await one.writer.perform { session in
+                    (try session.exists(hasEvent), recollection.known.entries.contains { $0.run == number && $0.seq == 2 })
+                }
+                #expect(isThere == isKnown)
+                isDurable = isThere
+            }
+            #expect(try await results.count == 1)
+        }
+    }
+
     // MARK: Waiting for others
 
     @Test func `who is waited for is named, and work whose record would have to wait is not begun`() async throws {

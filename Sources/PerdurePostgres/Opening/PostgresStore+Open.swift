@@ -12,7 +12,9 @@ extension PostgresStore {
         let address = try ServerAddress(url), clock = ServerClock()
         var limits = ConnectionOptions()
         limits.answerLimit = options.answerLimit
-        let watch = LossWatch(recollection: Recollection(), time: { options.clock?() }, logger: options.logger)
+        let watch = LossWatch(
+            recollection: Recollection(leaseLength: options.leaseLength) { options.here },
+            time: { options.clock?() }, logger: options.logger)
         let writer = connection(address, "writer", limits, watch, settings: writing)
         limits.isProven = true
         do {
