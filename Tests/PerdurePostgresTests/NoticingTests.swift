@@ -275,6 +275,40 @@ struct NoticingTests {
         }
     }
 
+    // MARK: Another store
+
+    @Test(arguments: [
+        "UPDATE perdure.meta SET value = 'another' WHERE name = 'identity'", "ALTER TABLE perdure.meta RENAME TO other",
+    ])
+    func `a link to another store is refused, and nothing is written there`(_ change: String) async throws {
+        try await withNodes { one, two, harness in
+            let run = try await owned(one), client = try await harness.open(.client)
+            let admin = try harness.database.connect()
+            let kept = "CREATE TABLE kept AS SELECT * FROM perdure.events; CREATE TABLE own AS SELECT * FROM perdure.meta;"
+            try await goBack(harness, "\(kept) DELETE FROM perdure.events; \(change)")
+            for store in [one as any Store, two, client] {
+                let error = try await storeError { try await store.counts(namespace: nil) }
+                #expect(error.kind == "unavailable" && "\(error)".contains("another store"))
+            }
+            let message = Delivery(to: run.record.id, id: "m", kind: .signal, name: "go", sender: Sample.person)
+            #expect(try await storeError { try await client.commit([.deliver(message)]) }.kind == "unavailable")
+            let anything = SQL("SELECT 1 FROM perdure.restorations UNION ALL SELECT 1 FROM perdure.inbox")
+            #expect(try await admin.perform { try !$0.exists(anything) })
+            // It leads to the first one again.
+            try await admin.perform {
+                try $0.run(
+                    """
+                    INSERT INTO perdure.events OVERRIDING SYSTEM VALUE SELECT * FROM kept;
+                    DROP TABLE IF EXISTS perdure.other; DROP TABLE IF EXISTS perdure.meta;
+                    CREATE TABLE perdure.meta AS SELECT * FROM own;
+                    """)
+            }
+            try await one.renew(Self.first)
+            #expect(try await two.restoration() == nil)
+            await client.close()
+        }
+    }
+
     // MARK: Tools
 
     private static let hosted: [ClaimRequest.Hosted] = [.init(workflow: "greeting", version: "1")]

@@ -3,15 +3,18 @@ internal import Perdure
 internal import PerdureHistory
 internal import PerdureStore
 
-/// Looks on every new link whether the history went back, and writes it down if it did.
+/// Looks on every new link whether it leads to the store, and whether its history went back, which it writes down then.
 struct LossWatch: Sendable {
+    let address: ServerAddress
     let recollection: Recollection
     let time: @Sendable () -> Timestamp?
     let logger: Logger
 
-    /// - Throws: `StoreError` if it went back. Everything that this process knows of its runs may be ahead of the store.
+    /// - Throws: `StoreError` if it leads elsewhere, or history went back. Everything that this process knows of its runs may be ahead of the
+    ///   store then.
     func look(_ session: Session) throws {
         let known = recollection.known
+        if let identity = known.identity { try demand(identity, session) }
         // What this process has written down it does not write down again: whoever recovers would have to begin anew.
         if let noticed = known.noticed, let isLifted = try session.first(Self.isLifted, noticed, row: { try $0.bool(0) }) {
             throw isLifted ? StoreError.leaseLost : StoreError.historyWentBack
@@ -32,6 +35,14 @@ struct LossWatch: Sendable {
             logger.critical("the store's history went back", metadata: ["node": "\(node)", "missing": "\(noticed.reason)"])
         }
         throw StoreError.historyWentBack
+    }
+
+    private func demand(_ identity: String, _ session: Session) throws {
+        guard try Migration.foundIdentity(session) != identity else { return }
+        throw StoreError.unusable(
+            .storeNotOurs,
+            "\(address) leads to another store than the one that this process has opened. Nothing is done there; have the address lead to the first one again."
+        )
     }
 
     private static let isLifted = SQL("SELECT lifted_at IS NOT NULL FROM perdure.restorations WHERE number = $1::bigint")

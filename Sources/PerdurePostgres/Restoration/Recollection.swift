@@ -38,6 +38,8 @@ final class Recollection: Sendable {
 
     /// What is known at one moment.
     struct Known: Sendable {
+        /// Of the store; nil until it is open.
+        var identity: String?
         fileprivate var latest: [[Entry]] = Array(repeating: [], count: Source.allCases.count)
         /// Of all sources.
         var entries: [Entry] { latest.flatMap { $0 } }
@@ -63,6 +65,9 @@ final class Recollection: Sendable {
     }
 
     var known: Known { state.withLock { $0 } }
+
+    /// The store is open: no other one is worked on from now on.
+    func become(storeOf identity: String) { state.withLock { $0.identity = identity } }
 
     // MARK: What is heard
 
