@@ -19,4 +19,13 @@ package struct PostgresOptions: Sendable {
     package var logger: Logger
 
     package init(logger: Logger = Logger(label: "perdure.postgres")) { self.logger = logger }
+
+    /// The process's own clock, which nobody sets.
+    var here: Timestamp { clock?() ?? Timestamp.epoch + MachineClock.sinceStart }
+}
+
+/// A clock of this machine that nobody sets, and that counts suspended time.
+private enum MachineClock {
+    private static let start = ContinuousClock.now
+    static var sinceStart: Duration { ContinuousClock.now - start }
 }

@@ -29,7 +29,7 @@ package struct ConfinedStore: Store {
             case .corrupt, .unsupported:
                 guard try await base.namespace(of: run) == namespace else { return nil }
                 throw error
-            case .unavailable, .outcomeUnknown, .unusable, .leaseLost, .closed: throw error
+            case .unavailable, .awaitsNodes, .outcomeUnknown, .unusable, .leaseLost, .closed: throw error
             }
         }
     }

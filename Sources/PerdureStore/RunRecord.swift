@@ -156,15 +156,20 @@ package struct NodeStanding: Sendable, Hashable {
     package var renewedAt: Timestamp?
     /// Its lease is over on the store's clock, and nobody has ended it yet. It may have died, and may still renew.
     package var isOverdue: Bool
+    /// The server has started or changed, and the node has not looked yet whether all is there that it was told is durable. Nobody begins
+    /// anything before it has, or has ended.
+    package var isAwaited: Bool
 
     package init(
-        registration: NodeRegistration, since: Timestamp, ownedRuns: Int, renewedAt: Timestamp? = nil, isOverdue: Bool = false
+        registration: NodeRegistration, since: Timestamp, ownedRuns: Int, renewedAt: Timestamp? = nil, isOverdue: Bool = false,
+        isAwaited: Bool = false
     ) {
         self.registration = registration
         self.since = since
         self.ownedRuns = ownedRuns
         self.renewedAt = renewedAt
         self.isOverdue = isOverdue
+        self.isAwaited = isAwaited
     }
 }
 

@@ -41,7 +41,7 @@ extension Store {
             switch error {
             // Whoever waits for this run is told when he looks; the others must not wait for it.
             case .corrupt, .unsupported: return true
-            case .unavailable, .outcomeUnknown, .unusable, .leaseLost, .closed: throw error
+            case .unavailable, .awaitsNodes, .outcomeUnknown, .unusable, .leaseLost, .closed: throw error
             }
         }
     }

@@ -11,10 +11,18 @@ package struct Sightings: Sendable {
         /// Whether it is over on the store's clock.
         package let isOver: Bool
 
-        package init(node: NodeID, renewals: Int64, isOver: Bool) {
+        /// - Parameters:
+        ///   - end: When it ends.
+        ///   - now: The time on the store's clock.
+        package init(node: NodeID, renewals: Int64, until end: Timestamp, length: Duration, now: Timestamp) {
             self.node = node
             self.renewals = renewals
-            self.isOver = isOver
+            isOver = Self.isOver(until: end, length: length, now: now)
+        }
+
+        /// One that ends later than one that begins now was begun by a clock that was ahead: it says nothing any more, and what is seen counts.
+        package static func isOver(until end: Timestamp, length: Duration, now: Timestamp) -> Bool {
+            end <= now || end > now + length
         }
     }
 

@@ -4,6 +4,9 @@ package import Perdure
 package enum StoreError: Error, Sendable, CustomStringConvertible {
     /// Nothing was changed; it can be asked again: busy, disk full, input/output error.
     case unavailable(String)
+    /// Nothing was changed; it can be asked again once these nodes have looked whether the store has all that they were told is durable, or
+    /// have ended.
+    case awaitsNodes([NodeID])
     /// It is not known whether the change happened: repeat the same call.
     case outcomeUnknown(String)
     /// The data cannot be trusted or read.
@@ -20,6 +23,7 @@ package enum StoreError: Error, Sendable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .unavailable(let message): "the store is unavailable: \(message)"
+        case .awaitsNodes(let nodes): "the store is unavailable: \(Self.awaiting(nodes))"
         case .outcomeUnknown(let message): "the outcome is unknown: \(message)"
         case .corrupt(let message): "the store is corrupt: \(message)"
         case .unsupported(let message): "a later release wrote it: \(message)"
@@ -29,10 +33,16 @@ package enum StoreError: Error, Sendable, CustomStringConvertible {
         }
     }
 
+    private static func awaiting(_ nodes: [NodeID]) -> String {
+        "the server has started or changed, and these nodes have not looked yet whether it has all of their commits: "
+            + nodes.map(\.description).joined(separator: ", ")
+    }
+
     /// The same as the public error that callers of the engine get.
     package var publicError: PerdureError {
         switch self {
         case .unavailable(let message), .outcomeUnknown(let message): PerdureError(.storeUnavailable, message)
+        case .awaitsNodes(let nodes): PerdureError(.storeUnavailable, Self.awaiting(nodes))
         case .corrupt(let message): PerdureError(.storeCorrupt, message)
         case .unsupported(let message):
             PerdureError(.storeTooNew, "A later release wrote what stands there: \(message). Use that release, or a later one.")

@@ -110,6 +110,7 @@ extension StoreError {
     var kind: String {
         switch self {
         case .unavailable: "unavailable"
+        case .awaitsNodes: "awaits nodes"
         case .outcomeUnknown: "outcome unknown"
         case .corrupt: "corrupt"
         case .unsupported: "unsupported"

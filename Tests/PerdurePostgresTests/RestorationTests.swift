@@ -246,7 +246,7 @@ struct RestorationTests {
             _ = try await body()
             Issue.record("it was done")
         } catch {
-            guard case .unavailable = error else {
+            guard case .awaitsNodes = error else {
                 Issue.record("\(error)")
                 return
             }

@@ -18,7 +18,8 @@ struct NodesCommand: StoreCommand {
               nodes --json
 
             With --json: an object with nodes, an array of objects with node, process, host, build, hosted, since, runs (how many it has
-            at this moment), renewed_at (on a database) and overdue; and held: whether the store's history went back, so that nothing is
+            at this moment), renewed_at (on a database), overdue, and awaited (if nothing is begun before it has looked at a server that was \
+            started or has changed); and held: whether the store's history went back, so that nothing is
             begun.
             """)
 

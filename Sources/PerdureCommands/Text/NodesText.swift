@@ -21,7 +21,14 @@ package enum NodesText {
             }
             .joined(separator: "  ")
         }
-        var lines = [sentence(nodes, hasLeases: hasLeases), style.dim(line(columns.map(\.rawValue)))]
+        let awaited = nodes.filter(\.isAwaited).map(\.registration.id.rawValue)
+        var lines = [sentence(nodes, hasLeases: hasLeases)]
+        if !awaited.isEmpty {
+            lines.append(
+                "The server has started or changed. Nothing is begun before these nodes have looked at it, or have ended: "
+                    + awaited.joined(separator: ", ") + ".")
+        }
+        lines += [style.dim(line(columns.map(\.rawValue)))]
         for (node, row) in zip(nodes, rows) { lines.append(node.isOverdue ? style.red(line(row)) : line(row)) }
         return lines.joined(separator: "\n") + "\n"
     }

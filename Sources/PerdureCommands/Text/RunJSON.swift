@@ -39,6 +39,7 @@ enum RunJSON {
         object["runs"] = JSONValue(node.ownedRuns)
         if let renewed = node.renewedAt { object["renewed_at"] = JSONValue(time: renewed) }
         object["overdue"] = .bool(node.isOverdue)
+        if node.isAwaited { object["awaited"] = true }
         return .object(object)
     }
 

@@ -339,7 +339,7 @@ extension Store {
             // Nothing executes it any more: as good as quarantined.
             case .corrupt: return true
             case .unsupported: return false
-            case .unavailable, .outcomeUnknown, .unusable, .leaseLost, .closed: throw error
+            case .unavailable, .awaitsNodes, .outcomeUnknown, .unusable, .leaseLost, .closed: throw error
             }
         }
     }

@@ -31,7 +31,7 @@ extension Engine {
                 bell.ring()
             } catch {
                 switch error {
-                case .unavailable, .outcomeUnknown:
+                case .unavailable, .awaitsNodes, .outcomeUnknown:
                     // As soon as the store is back, before others take the silence for death.
                     if renews { renewal = begin + min(look ?? lease.length / 3, lease.length / 3) }
                     // That others could not be looked at, the next renewal says if it is still so; and nobody waits for a keeper, so that once is

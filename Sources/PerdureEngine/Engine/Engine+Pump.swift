@@ -34,7 +34,7 @@ extension Engine {
     func pump() async {
         let services = services
         // Said once for as long as it lasts: messages and the end of other runs ring in between.
-        var isCutOff = false
+        var isCutOff = false, awaited: [NodeID] = []
         await withDiscardingTaskGroup { group in
             for await _ in bell.rings {
                 if Task.isCancelled { break }
@@ -45,7 +45,11 @@ extension Engine {
                     let hasClaimed = try await claimAll(services, into: &group)
                     try await schedulePump(afterVainLookAt: hasClaimed ? nil : begin)
                     if isCutOff { logger.notice("the store can be asked for work again") }
-                    isCutOff = false
+                    (isCutOff, awaited) = (false, [])
+                } catch StoreError.awaitsNodes(let nodes) {
+                    if nodes != awaited { AwaitedNodes.tell(nodes, logger) }
+                    awaited = nodes
+                    scheduler.schedule(after: .milliseconds(200)) { [bell] in bell.ring() }
                 } catch {
                     if !isCutOff {
                         logger.error("the store cannot be asked for work; asking again", metadata: ["error": "\(error)"])

@@ -72,7 +72,7 @@ extension Engine {
             case .unsupported(let message):
                 logger.notice(
                     "a history cannot be verified by this release", metadata: ["run_number": "\(number)", "error": "\(message)"])
-            case .unavailable, .outcomeUnknown, .unusable, .leaseLost, .closed: throw error
+            case .unavailable, .awaitsNodes, .outcomeUnknown, .unusable, .leaseLost, .closed: throw error
             }
             return await spend(1, &budget)
         }

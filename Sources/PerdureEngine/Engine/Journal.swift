@@ -241,11 +241,12 @@ package final class Journal: Sendable {
     // MARK: A store that cannot commit
 
     private func commit(_ group: Group) throws(StoreError) -> [CommitResult] {
-        var failure = group.failure, failures = 0
+        var failure = group.failure, failures = 0, awaited: [NodeID] = []
         while true {
             if let failure {
                 failures += 1
-                if beginPause(for: try patience(with: failure, failures, items: group.items.count)) { pauseIsOver.wait() }
+                let pause = try patience(with: failure, failures, items: group.items.count, &awaited)
+                if beginPause(for: pause) { pauseIsOver.wait() }
             }
             do {
                 let results = try store.commitHere(group.items)
@@ -258,13 +259,12 @@ package final class Journal: Sendable {
     }
 
     private func commitAsTask(_ group: Group) async throws(StoreError) -> [CommitResult] {
-        var failure = group.failure, failures = 0
+        var failure = group.failure, failures = 0, awaited: [NodeID] = []
         while true {
             if let failure {
                 failures += 1
-                if beginPause(for: try patience(with: failure, failures, items: group.items.count)) {
-                    await pauseIsOver.awaited()
-                }
+                let pause = try patience(with: failure, failures, items: group.items.count, &awaited)
+                if beginPause(for: pause) { await pauseIsOver.awaited() }
             }
             do {
                 let results = try await store.commit(group.items)
@@ -281,13 +281,23 @@ package final class Journal: Sendable {
     }
 
     /// How long to pause after an error that may pass; throws every other one.
-    private func patience(with error: StoreError, _ failures: Int, items: Int) throws(StoreError) -> Duration {
+    ///
+    /// - Parameter awaited: The nodes of which it was said that they are waited for.
+    private func patience(
+        with error: StoreError, _ failures: Int, items: Int, _ awaited: inout [NodeID]
+    ) throws(StoreError) -> Duration {
+        let pause = min(Duration.seconds(1), .milliseconds(10 << min(failures, 7)))
         switch error {
+        case .awaitsNodes(let nodes):
+            guard state.withLock({ $0.mayRetry }) else { throw error }
+            if nodes != awaited { AwaitedNodes.tell(nodes, logger) }
+            awaited = nodes
+            return pause
         case .unavailable, .outcomeUnknown:
             guard state.withLock({ $0.mayRetry }) else { throw error }
             logger.error(
                 "the store cannot commit; runs wait until it can", metadata: ["error": "\(error)", "items": "\(items)"])
-            return min(.seconds(1), .milliseconds(10 << min(failures, 7)))
+            return pause
         case .corrupt, .unsupported, .unusable, .leaseLost, .closed:
             throw error
         }
@@ -332,5 +342,14 @@ package final class Journal: Sendable {
             return (state.held?.completions ?? []) + state.waiting.completions
         }
         for completion in completions { completion(nil) }
+    }
+}
+
+/// Nodes that have to look at the server before anything goes on: not a trouble, and over soon.
+enum AwaitedNodes {
+    static func tell(_ nodes: [NodeID], _ logger: Logger) {
+        logger.notice(
+            "the server has started or changed; runs go on when these nodes have looked at it, or have ended",
+            metadata: ["nodes": "\(nodes.map(\.description).joined(separator: ", "))"])
     }
 }

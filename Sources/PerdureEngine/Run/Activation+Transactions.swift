@@ -72,6 +72,9 @@ extension Activation {
                 return try await services.store.transact(transaction)
             } catch {
                 switch error {
+                case .awaitsNodes:
+                    // Nothing was begun, and no attempt is used up by it.
+                    guard await mayAskAgain(after: &pause) else { return nil }
                 case .unavailable where earlier != nil:
                     // What became of the earlier try is still to be found out.
                     guard await mayAskAgain(after: &pause) else { return nil }

@@ -10,7 +10,8 @@ extension MemoryState {
         nodes.filter { $0.endedAt == nil }.map { node in
             NodeStanding(
                 registration: node.registration, since: node.since, ownedRuns: node.owned.count,
-                renewedAt: node.lease.map { $0.until - $0.length }, isOverdue: node.lease.map { $0.until <= now } ?? false)
+                renewedAt: node.lease.map { $0.until - $0.length },
+                isOverdue: node.lease.map { Sightings.Lease.isOver(until: $0.until, length: $0.length, now: now) } ?? false)
         }
     }
 
@@ -72,7 +73,9 @@ extension MemoryState {
         besides own: NodeID, length: Duration, seen sightings: inout Sightings, now: Timestamp, here: Timestamp
     ) -> [NodeID] {
         let leases = nodes.filter { $0.endedAt == nil && $0.id != own }.compactMap { node in
-            node.lease.map { Sightings.Lease(node: node.id, renewals: $0.renewals, isOver: now >= $0.until) }
+            node.lease.map {
+                Sightings.Lease(node: node.id, renewals: $0.renewals, until: $0.until, length: $0.length, now: now)
+            }
         }
         let ended = sightings.look(at: leases, length: length, here: here)
         for id in ended { if let index = nodeIndex(of: id) { end(index, now: now) } }

@@ -101,10 +101,10 @@ extension CommitFacts {
                 let presence = try Presence(row)
                 // The clock is read once for all items.
                 now = presence.now
-                isHeld = presence.isHeld
+                (standing, lifted) = (presence.standing, presence.lifted)
                 hasQuotas.set(presence.hasQuotas)
                 guard let node, presence.isAlive else { return }
-                try presence.requireAll()
+                try Presence.require(presence.awaited)
                 self.node = node
             }
             try lockSchedules(wishes.schedules, pipe)

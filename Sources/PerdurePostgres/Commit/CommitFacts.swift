@@ -7,8 +7,11 @@ internal import PerdureStore
 final class CommitFacts {
     /// The store's time.
     var now = Timestamp.epoch
-    /// History went back, and nothing may be begun.
-    var isHeld = false
+    /// The restoration that stands: history went back, and nothing may be begun.
+    var standing: Int64?
+    /// The last restoration that was lifted.
+    var lifted: Int64 = 0
+    var isHeld: Bool { standing != nil }
     /// When history was recovered last. Known where runs are made.
     var lift: Restoration.Lift?
     /// The node of this process, if it counts as alive.

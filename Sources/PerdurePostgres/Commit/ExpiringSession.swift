@@ -5,6 +5,11 @@ internal import PerdureStore
 /// What a walk over expired runs asks of a database. Rows that another process is at work on are left to it.
 struct ExpiringSession: ExpiryGround {
     let session: Session
+    /// The store's time.
+    let now: Timestamp
+
+    /// For how long a tombstone stays at least, whatever is set: a run that is gone sooner after its last commit is taken for a lost one.
+    static let tombstonesStay = Duration.minutes(15)
 
     private static let leftovers = SQL(
         """
@@ -165,7 +170,7 @@ struct ExpiringSession: ExpiryGround {
     }
 
     func tombstones(of namespace: String, before time: Timestamp, limit: Int) throws -> [Int64] {
-        try session.all(Self.tombstones, namespace, time, limit) { try $0.integer(0) }
+        try session.all(Self.tombstones, namespace, min(time, now - Self.tombstonesStay), limit) { try $0.integer(0) }
     }
 
     func removeTombstones(_ runs: [Int64]) throws {

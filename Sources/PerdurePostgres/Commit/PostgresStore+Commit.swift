@@ -7,7 +7,6 @@ extension PostgresStore {
         guard !items.isEmpty else { return [] }
         let committer = committer
         let answer = try await writer.perform { session in try committer.commit(items, session) }
-        remember(items, answer.results)
         tell(answer.news)
         return answer.results
     }
@@ -16,29 +15,14 @@ extension PostgresStore {
         guard !items.isEmpty else { return [] }
         let committer = committer
         let answer = try writer.performHere { session in try committer.commit(items, session) }
-        remember(items, answer.results)
         tell(answer.news)
         return answer.results
     }
 
-    /// The last of what is durable of a commit: on every new link it is looked up.
-    private func remember(_ items: [CommitItem], _ results: [CommitResult]) {
-        guard isEngine else { return }
-        for (item, result) in zip(items, results).reversed() {
-            switch (item, result) {
-            case (.advance(let advance), .advanced):
-                guard let last = advance.events.last else { continue }
-                return recollection.note(ChainHead(after: last), of: advance.run, from: .writer)
-            case (.create(let run), .created(let record)):
-                // One that was there already is somebody else's, or has gone on since.
-                guard let last = run.events.last, record.id == run.record.id else { continue }
-                return recollection.note(ChainHead(after: last), of: record.number, from: .writer)
-            default: continue
-            }
-        }
+    var committer: Committer {
+        guard isEngine else { return Committer(node: nil, time: options.clock?(), hasQuotas: hasQuotas) }
+        return Committer(node: node, time: options.clock?(), hasQuotas: hasQuotas, recollection: recollection)
     }
-
-    var committer: Committer { Committer(node: isEngine ? node : nil, time: options.clock?(), hasQuotas: hasQuotas) }
 }
 
 struct CommitAnswer: Sendable {
@@ -53,6 +37,8 @@ struct Committer: Sendable {
     /// The store's time, where it is not the server's.
     let time: Timestamp?
     let hasQuotas: QuotaNotice
+    /// Where is kept in mind what was confirmed; nil in a client.
+    var recollection: Recollection?
 
     func commit(_ items: [CommitItem], _ session: Session) throws -> CommitAnswer {
         var answer = CommitAnswer()
@@ -60,9 +46,12 @@ struct Committer: Sendable {
             for part in parts(of: items) { try commit(part, session, into: &answer) }
         } catch  where !answer.results.isEmpty {
             let failure = StoreError(error)
-            guard case .unavailable(let message) = failure else { throw failure }
-            // Some of them are durable. Asked again, those answer as they did.
-            throw StoreError.outcomeUnknown("a part of the commit was not written: \(message)")
+            switch failure {
+            case .unavailable, .awaitsNodes:
+                // Some of them are durable. Asked again, those answer as they did.
+                throw StoreError.outcomeUnknown("a part of the commit was not written: \(failure)")
+            case .outcomeUnknown, .corrupt, .unsupported, .unusable, .leaseLost, .closed: throw failure
+            }
         }
         return answer
     }
@@ -110,7 +99,7 @@ struct Committer: Sendable {
     private func together(_ items: ArraySlice<CommitItem>, _ session: Session) throws -> CommitAnswer {
         let wishes = CommitWishes(items)
         if wishes.isEntangled, items.count > 1 { throw Entangled() }
-        return try session.untilNotOvertaken {
+        let (group, results) = try session.untilNotOvertaken {
             try session.transaction {
                 let group = CommitGroup(try CommitFacts(for: wishes, node: node, time: time, hasQuotas, session), session)
                 let results = try items.map { try group.apply($0) }
@@ -118,9 +107,11 @@ struct Committer: Sendable {
                     try group.writes.send(group.facts, pipe)
                     try pipe.commit()
                 }
-                return CommitAnswer(results: results, news: group.news)
+                return (group, results)
             }
         }
+        recollection?.note(items, results, group.facts)
+        return CommitAnswer(results: results, news: group.news)
     }
 }
 

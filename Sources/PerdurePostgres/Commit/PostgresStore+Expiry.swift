@@ -19,19 +19,11 @@ extension PostgresStore {
             return answer
         }
         let time = options.clock?()
-        let recollection = recollection
-        return try await writer.perform { session in
-            let answer = try session.untilNotOvertaken {
-                try session.transaction {
-                    try session.execute(Self.hold)
-                    let now = try session.first(Self.time, time) { try $0.time(0) } ?? .epoch
-                    var ground = ExpiringSession(session: session)
-                    return try ExpiryWalk.run(request, now: now, on: &ground)
-                }
-            }
-            // Before this connection does anything else: with a new one the runs would be missed.
-            try? recollection.forgetRemoved(on: session)
-            return answer
+        return try await write { session in
+            try session.execute(Self.hold)
+            let now = try session.first(Self.time, time) { try $0.time(0) } ?? .epoch
+            var ground = ExpiringSession(session: session, now: now)
+            return try ExpiryWalk.run(request, now: now, on: &ground)
         }
     }
 

@@ -89,6 +89,7 @@ final class Connection: @unchecked Sendable {
         case .unusable(.storeReadOnly, let message) where options.isProven: .unavailable(message)
         case .unusable(.storeRefused, let message) where options.isProven: .unavailable(message)
         case .unusable(.storeMissing, let message) where options.isProven: .unavailable(message)
+        case .unusable(.storeNotOurs, let message) where options.isProven: .unavailable(message)
         case let failure: failure
         }
     }

@@ -40,6 +40,9 @@ struct ServerFailure: Error, Hashable {
     /// expects one asks for it by name first.
     var isAboutData: Bool { ["22", "23", "54"].contains(sqlState.prefix(2)) }
 
+    /// Whether the table, or its schema, is not there.
+    var isAboutMissingTable: Bool { ["42P01", "3F000"].contains(sqlState) }
+
     /// Whether the same transaction may succeed if it is done again: others were in its way.
     var isRetryable: Bool { ["40001", "40P01"].contains(sqlState) }
 

@@ -10,30 +10,40 @@ extension PostgresStore {
             throw .unusable(.usage, "The node \(request.node) is not registered, so it cannot claim runs.")
         }
         guard request.limit > 0 else { return Claimed() }
-        let time = options.clock?()
-        let claims = try await write { session in
-            let present = try session.first(Presence.ask, time, request.node) { try Presence($0) }
-            guard let present, present.isAlive else { throw StoreError.leaseLost }
-            if present.isHeld { return Claimed(isHeld: true) }
-            try present.requireAll()
-            // A claim whose answer was lost owns its runs all the same: its repeat gets them, or nobody ever would.
-            var claims = try session.whatStillHolds(of: self.unanswered.withLock { $0 })
-            if !claims.runs.isEmpty { return claims }
-            let candidates = ClaimCandidates(request: request, now: present.now)
-            // Other nodes may have been faster with all that was found.
-            for _ in 0..<Self.looks {
-                let found = try candidates.find(session)
-                if found.isEmpty { break }
-                try session.claim(found, request, now: present.now, into: &claims)
-                if claims.runs.count == request.limit || found.count < request.limit { break }
+        let time = options.clock?(), recollection = recollection
+        let claims = try await writer.perform { session in
+            let (claims, present) = try session.untilNotOvertaken {
+                try session.transaction { try self.claim(request, time, session) }
             }
-            self.unanswered.withLock { [claims] in $0 = claims }
+            recollection.note(restoration: max(present.standing ?? 0, present.lifted))
+            for run in claims.runs where run.isTakeover {
+                recollection.note(run.head, of: run.record.number, from: .writer, present.lifted)
+            }
             return claims
         }
         unanswered.withLock { $0 = Claimed() }
-        for run in claims.runs where run.isTakeover { recollection.note(run.head, of: run.record.number, from: .writer) }
         if !claims.setAside.isEmpty { tellOfPlaces() }
         return claims
+    }
+
+    private func claim(_ request: ClaimRequest, _ time: Timestamp?, _ session: Session) throws -> (Claimed, Presence) {
+        let present = try session.first(Presence.ask, time, request.node) { try Presence($0) }
+        guard let present, present.isAlive else { throw StoreError.leaseLost }
+        if present.isHeld { return (Claimed(isHeld: true), present) }
+        try Presence.require(present.awaited)
+        // A claim whose answer was lost owns its runs all the same: its repeat gets them, or nobody ever would.
+        var claims = try session.whatStillHolds(of: unanswered.withLock { $0 })
+        if !claims.runs.isEmpty { return (claims, present) }
+        let candidates = ClaimCandidates(request: request, now: present.now)
+        // Other nodes may have been faster with all that was found.
+        for _ in 0..<Self.looks {
+            let found = try candidates.find(session)
+            if found.isEmpty { break }
+            try session.claim(found, request, now: present.now, into: &claims)
+            if claims.runs.count == request.limit || found.count < request.limit { break }
+        }
+        unanswered.withLock { [claims] in $0 = claims }
+        return (claims, present)
     }
 
     private static let looks = 3

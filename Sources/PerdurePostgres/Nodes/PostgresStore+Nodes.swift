@@ -10,8 +10,10 @@ extension PostgresStore {
         SELECT $1::text, $2::text, $3::text, $4::bigint, $5::text, moment.now, moment.now + $6::bigint, \(Schema.version),
             \(Recollection.serverStart)
         FROM (SELECT \(StoreClock.now("$7")) AS now) AS moment
-        ON CONFLICT (id) DO UPDATE SET hosted = excluded.hosted, lease_until = excluded.lease_until, renewals = nodes.renewals + 1
+        ON CONFLICT (id) DO UPDATE SET hosted = excluded.hosted, lease_until = excluded.lease_until, server = excluded.server,
+            renewals = nodes.renewals + 1
             WHERE nodes.ended_at IS NULL
+        RETURNING nodes.renewals
         """)
     private static let end = SQL(
         "UPDATE perdure.nodes SET ended_at = \(StoreClock.now("$2")) WHERE id = $1::text AND ended_at IS NULL")
@@ -35,12 +37,13 @@ extension PostgresStore {
     private static let renewal = SQL(
         """
         UPDATE perdure.nodes SET lease_until = \(StoreClock.now("$3")) + $2::bigint, renewals = renewals + 1
-        WHERE id = $1::text AND ended_at IS NULL RETURNING EXISTS (SELECT 1 FROM perdure.queues)
+        WHERE id = $1::text AND ended_at IS NULL
+        RETURNING EXISTS (SELECT 1 FROM perdure.queues), renewals, coalesce((SELECT max(number) FROM perdure.restorations), 0)
         """)
     private static let anyQueue = SQL("SELECT 1 FROM perdure.queues LIMIT 1")
     private static let others = SQL(
         """
-        SELECT id, renewals, lease_until <= \(StoreClock.now("$2")) FROM perdure.nodes
+        SELECT id, renewals, lease_until, \(StoreClock.now("$2")) FROM perdure.nodes
         WHERE ended_at IS NULL AND id <> $1::text
         """)
     /// One that has renewed in between has another number, and lives. One that is just renewing is not waited for.
@@ -52,8 +55,9 @@ extension PostgresStore {
         """)
     private static let standing = SQL(
         """
-        SELECT id, build, host, process_id, hosted, started_at, lease_until, lease_until <= \(StoreClock.now("$1")),
-            (SELECT count(*) FROM perdure.runs WHERE runs.owner = nodes.id)
+        SELECT id, build, host, process_id, hosted, started_at, lease_until, \(StoreClock.now("$1")),
+            (SELECT count(*) FROM perdure.runs WHERE runs.owner = nodes.id),
+            coalesce(server <> \(Recollection.serverStart), false)
         FROM perdure.nodes WHERE ended_at IS NULL ORDER BY started_at, id
         """)
 
@@ -62,33 +66,44 @@ extension PostgresStore {
 
     private var leaseMicroseconds: Int64 { Int64(options.leaseLength / .microseconds(1)) }
 
-    /// The process's own clock.
-    private var here: Timestamp { options.clock?() ?? Timestamp.epoch + MachineClock.sinceStart }
-
     package func register(_ node: NodeRegistration) async throws(StoreError) {
         try requireEngine("host runs")
         let former = self.node, length = leaseMicroseconds, time = options.clock?()
-        let hasQueues = try await write(on: leases) { session in
-            // Of an ended node others may have taken runs over: it cannot be the same one again. Neither can one that this process had and that
-            // nobody knows of any more.
-            let isAgain = former == node.id
-            let isKnown = try session.exists(Self.anyNode, node.id)
-            guard isKnown || !isAgain else { throw StoreError.leaseLost }
-            let changed = try session.execute(
-                Self.insert, node.id, node.build, node.host, Int64(node.processID), node.hostedText, length, time)
-            guard changed == 1 else { throw StoreError.leaseLost }
-            // A process has one node: the one before it has ended with this.
-            if let former, former != node.id { try session.execute(Self.end, former, time) }
-            try Self.forgetIdle(session)
-            try session.execute(Self.rememberOwners, time)
-            return try session.exists(Self.anyQueue)
+        let recollection = recollection, options = options
+        let hasQueues = try await leases.perform { session in
+            let asked = options.here
+            // The row of the one before it goes with this.
+            if let former, former != node.id { recollection.forgetLease() }
+            let (renewals, hasQueues) = try session.untilNotOvertaken {
+                try session.transaction { try Self.register(node, former, length, time, session) }
+            }
+            recollection.note(node.id, renewals: renewals, asked: asked)
+            return hasQueues
         }
         membership.withLock { $0 = Membership(node: node.id) }
-        recollection.become(node.id)
         if hasQueues { self.hasQueues.store(true, ordering: .relaxed) }
         bell.listen(to: Channel.node(node.id))
         // From here on it looks at the others.
         try await endLapsed(besides: node.id)
+    }
+
+    private static func register(
+        _ node: NodeRegistration, _ former: NodeID?, _ length: Int64, _ time: Timestamp?, _ session: Session
+    ) throws -> (renewals: Int64, hasQueues: Bool) {
+        // Of an ended node others may have taken runs over: it cannot be the same one again. Neither can one that this process had and that
+        // nobody knows of any more.
+        let isAgain = former == node.id
+        let isKnown = try session.exists(anyNode, node.id)
+        guard isKnown || !isAgain else { throw StoreError.leaseLost }
+        let renewals = try session.first(
+            insert, node.id, node.build, node.host, Int64(node.processID), node.hostedText, length, time
+        ) { try $0.integer(0) }
+        guard let renewals else { throw StoreError.leaseLost }
+        // A process has one node: the one before it has ended with this.
+        if let former, former != node.id { try session.execute(end, former, time) }
+        try forgetIdle(session)
+        try session.execute(rememberOwners, time)
+        return (renewals, try session.exists(anyQueue))
     }
 
     private static func forgetIdle(_ session: Session) throws {
@@ -101,32 +116,39 @@ extension PostgresStore {
 
     package func unregister(_ node: NodeID) async throws(StoreError) {
         try requireEngine("host runs")
-        let time = options.clock?()
+        let time = options.clock?(), recollection = recollection
+        // A renewal that comes before it is noted all the same, on the same connection.
         try await write(on: leases) { session in
+            recollection.forgetLease()
             try session.execute(Self.end, node, time)
             try Self.forgetIdle(session)
         }
         membership.withLock { if $0.node == node { $0 = Membership() } }
-        recollection.become(nil)
+        recollection.forgetNode()
         bell.ring(Channel.all)
     }
 
     @discardableResult
     package func renew(_ node: NodeID) async throws(StoreError) -> [NodeID] {
         guard node == self.node else { throw .leaseLost }
-        let length = leaseMicroseconds, time = options.clock?(), clock = serverClock
+        let length = leaseMicroseconds, time = options.clock?(), clock = serverClock, options = options
+        let recollection = recollection
         let hasQueues = try await leases.perform { session in
+            let asked = options.here
             // One statement: it holds no lock while an answer is on its way.
-            let hasQueues = try session.first(Self.renewal, node, length, time) { try $0.bool(0) }
-            guard let hasQueues else {
+            let answer = try session.first(Self.renewal, node, length, time) {
+                (hasQueues: try $0.bool(0), renewals: try $0.integer(1), restoration: try $0.integer(2))
+            }
+            guard let answer else {
                 if try session.lastRestoration()?.isStanding == true { throw StoreError.historyWentBack }
                 throw StoreError.leaseLost
             }
+            recollection.note(restoration: answer.restoration)
+            recollection.note(node, renewals: answer.renewals, asked: asked)
             try clock.read(session)
-            return hasQueues
+            return answer.hasQueues
         }
         if hasQueues { self.hasQueues.store(true, ordering: .relaxed) }
-        recollection.noteContact()
         do {
             return try await endLapsed(besides: node)
         } catch {
@@ -142,11 +164,12 @@ extension PostgresStore {
         let time = options.clock?(), length = options.leaseLength
         let others = try await read(on: leases) { session in
             try session.all(Self.others, own, time) { row in
-                Sightings.Lease(node: NodeID(rawValue: try row.text(0)), renewals: try row.integer(1), isOver: try row.bool(2))
+                Sightings.Lease(
+                    node: NodeID(rawValue: try row.text(0)), renewals: try row.integer(1), until: try row.time(2), length: length,
+                    now: try row.time(3))
             }
         }
-        let here = here
-        let nodes = membership.withLock { $0.sightings.look(at: others, length: length, here: here) }
+        let nodes = membership.withLock { $0.sightings.look(at: others, length: length, here: options.here) }
         let lapsed = others.filter { nodes.contains($0.node) }
         if lapsed.isEmpty { return [] }
         let ended = try await write(on: leases) { session in
@@ -165,16 +188,12 @@ extension PostgresStore {
                 NodeStanding(
                     registration: try NodeRegistration(row), since: try row.time(5), ownedRuns: Int(try row.integer(8)),
                     // All nodes have leases of the same length.
-                    renewedAt: try row.time(6) - length, isOverdue: try row.bool(7))
+                    renewedAt: try row.time(6) - length,
+                    isOverdue: Sightings.Lease.isOver(until: try row.time(6), length: length, now: try row.time(7)),
+                    isAwaited: try row.bool(9))
             }
         }
     }
-}
-
-/// A clock of this machine that nobody sets, and that counts suspended time.
-private enum MachineClock {
-    private static let start = ContinuousClock.now
-    static var sinceStart: Duration { ContinuousClock.now - start }
 }
 
 extension NodeRegistration {

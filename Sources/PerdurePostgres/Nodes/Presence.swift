@@ -5,10 +5,12 @@ internal import PerdureStore
 struct Presence {
     let now: Timestamp
     let isAlive: Bool
-    /// History went back: nothing is begun until it is recovered.
-    let isHeld: Bool
-    /// Another living node has not looked yet whether this server has all that it was told is durable.
-    let isAwaited: Bool
+    /// The restoration that stands, if one does: nothing is begun until it is lifted.
+    let standing: Int64?
+    /// The last restoration that was lifted; 0 if there is none.
+    let lifted: Int64
+    /// Other living nodes that have not looked yet whether this server has all that they were told is durable.
+    let awaited: [NodeID]
     /// Whether any namespace has quotas.
     let hasQuotas: Bool
 
@@ -18,23 +20,37 @@ struct Presence {
         """
         SELECT \(StoreClock.now("$1")), EXISTS (
                 SELECT 1 FROM perdure.nodes WHERE id = $2::text AND ended_at IS NULL FOR KEY SHARE),
-            EXISTS (SELECT 1 FROM perdure.restorations WHERE lifted_at IS NULL),
-            EXISTS (SELECT 1 FROM perdure.nodes WHERE ended_at IS NULL AND server <> \(Recollection.serverStart)),
+            (SELECT max(number) FROM perdure.restorations WHERE lifted_at IS NULL),
+            (SELECT max(number) FROM perdure.restorations WHERE lifted_at IS NOT NULL),
+            \(awaited),
             EXISTS (SELECT 1 FROM perdure.quotas)
         """)
 
     init(_ row: Row) throws(BadRow) {
         now = try row.time(0)
         isAlive = try row.bool(1)
-        isHeld = try row.bool(2)
-        isAwaited = try row.bool(3)
-        hasQuotas = try row.bool(4)
+        standing = try row.optionalInteger(2)
+        lifted = try row.optionalInteger(3) ?? 0
+        awaited = try Self.nodes(row, 4)
+        hasQuotas = try row.bool(5)
+    }
+
+    var isHeld: Bool { standing != nil }
+
+    /// Those that are waited for. Said as ranges, so that the index over living nodes shows at once that there are none.
+    private static let awaited = """
+        (SELECT string_agg(id, chr(10) ORDER BY id) FROM perdure.nodes
+            WHERE ended_at IS NULL AND (server < \(Recollection.serverStart) OR server > \(Recollection.serverStart)))
+        """
+    /// The same alone, for who begins work that is to be committed later. Nothing is held.
+    static let askForAwaited = SQL("SELECT \(awaited)")
+
+    static func nodes(_ row: Row, _ column: Int32) throws(BadRow) -> [NodeID] {
+        (try row.optionalText(column) ?? "").split(separator: "\n").map { NodeID(rawValue: String($0)) }
     }
 
     /// Only what all living nodes have found whole is gone on with: what one of them has had confirmed and lost, another one would do again.
-    func requireAll() throws(StoreError) {
-        guard isAwaited else { return }
-        throw .unavailable(
-            "the server has started or changed; other nodes have not looked yet whether it has all of their commits")
+    static func require(_ awaited: [NodeID]) throws(StoreError) {
+        if !awaited.isEmpty { throw .awaitsNodes(awaited) }
     }
 }

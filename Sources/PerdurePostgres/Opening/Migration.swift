@@ -95,8 +95,17 @@ enum Migration {
         try session.execute(put, "oldest_compatible_schema", String(schema))
     }
 
+    /// nil if what is there is no store.
+    static func foundIdentity(_ session: Session) throws -> String? {
+        do {
+            return try session.first(value, "identity") { try $0.text(0) }
+        } catch let failure as ServerFailure where failure.isAboutMissingTable {
+            return nil
+        }
+    }
+
     static func identity(_ session: Session, _ address: ServerAddress) throws -> String {
-        guard let identity = try session.first(value, "identity", row: { try $0.text(0) }) else {
+        guard let identity = try foundIdentity(session) else {
             throw StoreError.corrupt("\(address) does not say its own identity. Restore it from a backup.")
         }
         return identity

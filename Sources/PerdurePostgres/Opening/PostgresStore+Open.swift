@@ -12,7 +12,9 @@ extension PostgresStore {
         let address = try ServerAddress(url), clock = ServerClock()
         var limits = ConnectionOptions()
         limits.answerLimit = options.answerLimit
-        let watch = LossWatch(recollection: Recollection(), time: { options.clock?() }, logger: options.logger)
+        let watch = LossWatch(
+            address: address, recollection: Recollection(leaseLength: options.leaseLength) { options.here },
+            time: { options.clock?() }, logger: options.logger)
         let writer = connection(address, "writer", limits, watch, settings: writing)
         limits.isProven = true
         do {
@@ -24,7 +26,9 @@ extension PostgresStore {
                 case .client: try Migration.checkIsCurrent(session, address)
                 }
                 try clock.read(session)
-                return try Migration.identity(session, address)
+                let identity = try Migration.identity(session, address)
+                watch.recollection.become(storeOf: identity)
+                return identity
             }
             let leases = connection(address, "leases", limits, watch, settings: writing), logger = options.logger
             try await PoolerCheck.demandOwnSessions(writer, leases)

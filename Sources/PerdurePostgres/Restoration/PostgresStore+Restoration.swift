@@ -1,4 +1,3 @@
-internal import Logging
 package import Perdure
 internal import PerdureHistory
 package import PerdureStore
@@ -21,45 +20,6 @@ extension PostgresStore {
         if !restoration.isStanding { bell.ring(Channel.all) }
         return restoration
     }
-}
-
-/// Looks on every new link of a store whether the history went back, and writes it down if it did.
-struct LossWatch: Sendable {
-    let recollection: Recollection
-    let time: @Sendable () -> Timestamp?
-    let logger: Logger
-
-    /// - Throws: `StoreError` if it went back. Everything that this process knows of its runs may be ahead of the store.
-    func look(_ session: Session) throws {
-        guard let missing = try recollection.missing(on: session) else { return }
-        let node = recollection.node?.rawValue ?? "a process that is no node"
-        let reason = "event \(missing.seq) of run number \(missing.run), which was durable, is not there as it was"
-        let isCovered = try session.untilNotOvertaken {
-            try session.transaction {
-                // What was lost before that was marked then.
-                if try session.exists(Self.isCovered, missing.at) { return true }
-                _ = try session.beginRestoration(by: node, reason: reason, time())
-                return false
-            }
-        }
-        if isCovered { throw StoreError.leaseLost }
-        if recollection.tellsFirst() { tell(node, reason) }
-        throw StoreError.historyWentBack
-    }
-
-    private func tell(_ node: String, _ reason: String) {
-        logger.critical("the store's history went back", metadata: ["node": "\(node)", "missing": "\(reason)"])
-    }
-
-    private static let isCovered = SQL(
-        "SELECT 1 FROM perdure.restorations WHERE lifted_at IS NOT NULL AND noticed_at >= $1::bigint LIMIT 1")
-}
-
-extension StoreError {
-    static let historyWentBack = StoreError.unusable(
-        .storeRestored,
-        "The store's history went back: commits are lost. Nothing is begun until `perdure recover --restored` has put in doubt what may be "
-            + "lost; then start again.")
 }
 
 extension Session {

@@ -18,6 +18,7 @@ extension Schema {
         CREATE UNIQUE INDEX restorations_standing ON perdure.restorations ((lifted_at IS NULL)) WHERE lifted_at IS NULL;
 
         ALTER TABLE perdure.nodes ADD COLUMN server bigint;
+        CREATE INDEX nodes_servers ON perdure.nodes (server) WHERE ended_at IS NULL;
 
         CREATE FUNCTION perdure.refuse_node() RETURNS trigger LANGUAGE plpgsql AS $body$
         BEGIN

@@ -12,9 +12,6 @@ extension PostgresStore {
         let answer = try await transactors.perform { session in
             try committer.transact(transaction, limit: limit, session)
         }
-        if case .committed(let advance) = answer.result, let last = advance.events.last {
-            recollection.note(ChainHead(after: last), of: advance.run, from: .steps)
-        }
         tell(answer.news)
         return answer.result
     }
@@ -78,16 +75,22 @@ extension Committer {
     func transact(_ transaction: StoreTransaction, limit: Duration, _ session: Session) throws -> TransactionAnswer {
         defer { clear(session) }
         do {
-            if let earlier = transaction.earlier, try session.transaction({ try wasApplied(earlier, session) }) {
-                return TransactionAnswer(result: .committed(earlier))
+            if let earlier = transaction.earlier {
+                let (isThere, facts) = try session.transaction { try wasApplied(earlier, session) }
+                if isThere {
+                    note(earlier, facts)
+                    return TransactionAnswer(result: .committed(earlier))
+                }
             }
-            return try session.untilNotOvertaken {
+            let (advance, group) = try session.untilNotOvertaken {
                 try session.transaction {
                     let output = try work(transaction, limit: limit, session)
                     guard let advance = transaction.record(output) else { throw Ended(result: .withdrawn) }
-                    return try record(advance, session)
+                    return (advance, try record(advance, session))
                 }
             }
+            note(advance, group.facts)
+            return TransactionAnswer(result: .committed(advance), news: group.news)
         } catch let ended as Ended {
             return TransactionAnswer(result: ended.result)
         } catch let failure as ServerFailure where failure.isAboutData && !failure.isCommit {
@@ -103,6 +106,12 @@ extension Committer {
         }
     }
 
+    private func note(_ advance: RunAdvance, _ facts: CommitFacts) {
+        recollection?.note(restoration: max(facts.standing ?? 0, facts.lifted))
+        guard let last = advance.events.last else { return }
+        recollection?.note(ChainHead(after: last), of: advance.run, from: .steps, facts.lifted)
+    }
+
     private func clear(_ session: Session) {
         guard !session.link.isLost else { return }
         do {
@@ -114,19 +123,22 @@ extension Committer {
     }
 
     /// Asked behind the run's lock, which a transaction whose answer was lost keeps until it has ended.
-    private func wasApplied(_ advance: RunAdvance, _ session: Session) throws -> Bool {
+    private func wasApplied(_ advance: RunAdvance, _ session: Session) throws -> (Bool, CommitFacts) {
         try session.run(Self.recording, changesNothing: true)
         _ = try session.exists(Self.lock, advance.run)
         let wishes = CommitWishes([.advance(advance)])
         let group = CommitGroup(try CommitFacts(for: wishes, node: node, time: time, hasQuotas, session), session)
-        guard let run = group.facts.runs[advance.run] else { return false }
-        return try group.wasApplied(advance, run)
+        guard let run = group.facts.runs[advance.run] else { return (false, group.facts) }
+        return (try group.wasApplied(advance, run), group.facts)
     }
 
     private func work(_ transaction: StoreTransaction, limit: Duration, _ session: Session) throws -> [UInt8] {
         let connection = PostgresTransaction(session, limit: limit)
         defer { connection.end() }
         let milliseconds = max(1, Int(limit / .milliseconds(1)))
+        // What could not be recorded is not begun.
+        let awaited = try session.first(Presence.askForAwaited) { try Presence.nodes($0, 0) }
+        try Presence.require(awaited ?? [])
         // The server ends by itself what takes too long, and what nobody goes on with.
         try session.run(
             """
@@ -146,7 +158,7 @@ extension Committer {
         return output
     }
 
-    private func record(_ advance: RunAdvance, _ session: Session) throws -> TransactionAnswer {
+    private func record(_ advance: RunAdvance, _ session: Session) throws -> CommitGroup {
         try session.run(Self.recording, changesNothing: true)
         let wishes = CommitWishes([.advance(advance)])
         let group = CommitGroup(try CommitFacts(for: wishes, node: node, time: time, hasQuotas, session), session)
@@ -155,6 +167,6 @@ extension Committer {
             try group.writes.send(group.facts, pipe)
             try pipe.commit()
         }
-        return TransactionAnswer(result: .committed(advance), news: group.news)
+        return group
     }
 }

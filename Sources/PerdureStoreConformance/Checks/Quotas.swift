@@ -159,7 +159,7 @@ extension StoreConformance {
                 request.position = answer.position
             }
             #expect(try await scene.taken().payloadBytes == 70_007)
-            scene.clock.advance(by: .seconds(1))
+            scene.clock.advance(by: .minutes(30))
             let removal = ExpiryRequest(closedBefore: nil, expiredBefore: scene.clock.now, limit: 1_000)
             #expect(try await scene.store.expire(removal).removed == 1)
             #expect(try await scene.taken().payloadBytes == 70_007)

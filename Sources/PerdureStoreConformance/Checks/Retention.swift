@@ -110,8 +110,11 @@ extension StoreConformance {
                 throw Unexpected("a taken key", run)
             }
             #expect(holder.id == run.record.id && holder.tombstone != nil && holder.inputDigest == run.record.inputDigest)
-            #expect(try await scene.expire(expiredBefore: scene.clock.now).removed == 0)
-            let answer = try await scene.expire(expiredBefore: scene.clock.now + .microseconds(1))
+            let expiry = scene.clock.now
+            // A store may keep tombstones for a while, whatever is asked for.
+            scene.clock.advance(by: .minutes(30))
+            #expect(try await scene.expire(expiredBefore: expiry).removed == 0)
+            let answer = try await scene.expire(expiredBefore: expiry + .microseconds(1))
             #expect(answer.removed == 1 && answer.isDone)
             #expect(try await scene.store.run(run.record.id) == nil)
             #expect(try await scene.store.events(of: run.number, after: 0, limit: 10).isEmpty)

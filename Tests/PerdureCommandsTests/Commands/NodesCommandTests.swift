@@ -47,6 +47,12 @@ import Testing
                 node-2  42 on box  0123456789a…  3m 12s ago    12  1m 30s ago: overdue  nothing
 
                 """)
+        var late = node("node-1", runs: 0, renewed: .seconds(4), [])
+        late.isAwaited = true
+        let lines = NodesText.render([late], now: now, style: .plain).split(separator: "\n")
+        #expect(
+            lines[0] == "1 node lives."
+                && lines[1].hasSuffix("Nothing is begun before these nodes have looked at it, or have ended: node-1."))
         #expect(
             NodesText.render([node("node-2", runs: 0, renewed: .seconds(90), [])], now: now, style: .plain)
                 .hasPrefix("No node is known to live. 1 is overdue: "))

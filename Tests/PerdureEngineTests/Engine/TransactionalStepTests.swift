@@ -5,6 +5,7 @@ import PerdureEngine
 import PerdureHistory
 import PerdureSQLite
 import PerdureStore
+import Synchronization
 import Testing
 
 /// Another kind of store than the one that the engine has.
@@ -132,6 +133,25 @@ private struct Elsewhere: TransactionalStore {
             #expect(try await run.result() == "1")
             #expect(effects.count("work") == 1)
             #expect(try bookings(harness) == ["one"])
+        }
+    }
+
+    @Test func aTransactionThatHasToWaitForOtherNodesUsesUpNoAttempt() async throws {
+        try await withEngines { harness in
+            let refusals = Mutex(0)
+            harness.script.set { call in
+                guard case .commit(_, let items) = call, items.isEmpty, refusals.withLock({ $0 }) < 5 else { return .apply }
+                refusals.withLock { $0 += 1 }
+                return .fail(.awaitsNodes([NodeID(rawValue: "node-2")]))
+            }
+            try await harness.open {
+                Flow { _, context in "\(try await Self.book("one", context, policy: .plain(attempts: 1)))" }
+            }
+            let run = try await harness.start()
+            try await harness.advanceUntil(by: .milliseconds(10)) { try await harness.record(run.id).state.isFinal }
+            #expect(try await run.result() == "1")
+            #expect(refusals.withLock { $0 } == 5)
+            #expect(try await harness.lines(run.id) == ["run.started", "step.succeeded book[one]", "run.completed"])
         }
     }
 

@@ -43,6 +43,33 @@ import Testing
         }
     }
 
+    @Test func thatOtherNodesAreWaitedForIsToldOnceAndByTheirNames() async throws {
+        try await withEngines { harness in
+            try await harness.open {
+                Flow { input, context in
+                    try await context.act("a", input: input, .atMostOnce(inDoubt: .askPerson), irreversible: "x") { _, _ in }
+                    return "done"
+                }
+            }
+            let failures = Mutex(0)
+            harness.script.set { call in
+                guard case .commit(let number, _) = call, number > 1, failures.withLock({ $0 }) < 6 else { return .apply }
+                failures.withLock { $0 += 1 }
+                return .fail(.awaitsNodes([NodeID(rawValue: "node-2"), NodeID(rawValue: "node-3")]))
+            }
+            let run = try await harness.start()
+            try await harness.until {
+                harness.clock.advance(by: .seconds(1))
+                Task { harness.pulse.ring() }
+                return try await harness.record(run.id).state.isFinal
+            }
+            let told = harness.logs.entries.filter { $0.message.contains("have looked at it") }
+            #expect(failures.withLock { $0 } == 6)
+            #expect(told.map(\.level) == [.notice] && told.first?.metadata["nodes"] == "node-2, node-3")
+            #expect(harness.logs.entries.allSatisfy { $0.level < .error })
+        }
+    }
+
     @Test func aStoreThatCannotBeReadIsAskedAgain() async throws {
         try await withEngines { harness in
             try await harness.open(configure: { $0.cachedRuns = 0 }) { Self.waiting }
