@@ -269,6 +269,8 @@ struct NoticingTests {
 
     @Test func `a node that registers again is on the server on which it does`() async throws {
         try await withNodes { one, _, harness in
+            // What confirms it otherwise is a new connection.
+            _ = try await one.nodes()
             try await pretendRestart(harness, of: Self.first)
             try await one.register(Self.registration(Self.first))
             #expect(try await one.nodes().filter(\.isAwaited).isEmpty)
