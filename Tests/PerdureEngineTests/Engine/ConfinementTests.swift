@@ -314,7 +314,7 @@ import Testing
             #expect(told.number == begun.number && told.noticedAt == begun.noticedAt.date && told.recoveredAt == nil)
             #expect(told.noticedBy.isEmpty && told.reason.isEmpty && told.markedRuns == 0)
             let stored = try await shop.store.restoration()
-            #expect(stored?.lastRun == 0 && stored?.markedUpTo == 0)
+            #expect(stored?.markedUpTo == 0 && stored?.marked == 0)
             let lifted = try await engine.client.recoverRestored(by: EngineHarness.ada)
             #expect(lifted.markedRuns == 1 && lifted.reason == reason)
             let recovered = try #require(try await shop.restoration())
