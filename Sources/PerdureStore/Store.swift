@@ -146,7 +146,8 @@ package protocol Store: Sendable {
     /// Writes down that history went back. Where that stands already, all runs are to be marked once more. Every commit that makes runs is over
     /// then, or finds it. Where nodes have leases each of them is ended: what it knows may be ahead of the store, and it learns so by its lease.
     ///
-    /// - Parameter number: If given, and a later restoration than this was lifted already, nothing is written, and that one is the answer.
+    /// - Parameter number: If given, the caller works off what it has seen. If a later restoration than this was lifted already, nothing is
+    ///   written, and that one is the answer; and where one stands, nodes that were let in since are not ended.
     /// - Throws: `StoreError.unusable` with `store_locked` where an engine has the store for itself, and is not the caller.
     func beginRestoration(by: String, reason: String, after number: Int64?) async throws(StoreError) -> Restoration
     /// Appends `run.restored` to the next open runs, in the order of their numbers and whoever owns them, raises their epochs, and ends their open

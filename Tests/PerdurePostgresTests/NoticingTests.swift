@@ -41,7 +41,8 @@ struct NoticingTests {
             harness.clock.advance(by: .hours(-1))
             let three = try await harness.open(.engine) { _ in }
             try await three.register(Self.registration(Self.third))
-            let run = try await owned(three, as: Self.third)
+            // One that was begun by a clock like the first one: else it would be taken for an old start.
+            let run = try await owned(three, as: Self.third, at: harness.clock.now + .hours(2))
             try await goBack(harness, "DELETE FROM perdure.events WHERE run = \(run.number)")
             try await expectRestored { () throws(StoreError) in try await three.renew(Self.third) }
             #expect(try await two.restoration()?.number == 2)
@@ -340,8 +341,10 @@ struct NoticingTests {
         try result.get()
     }
 
-    private func owned(_ store: PostgresStore, as node: NodeID = first) async throws -> SampleRun {
-        var run = SampleRun(owner: node)
+    private func owned(
+        _ store: PostgresStore, as node: NodeID = first, at time: Timestamp = Sample.start
+    ) async throws -> SampleRun {
+        var run = SampleRun(owner: node, at: time)
         guard case .created(let record)? = try await store.commit([run.creation]).first else { throw NothingThrown() }
         run.record = record
         return run

@@ -32,13 +32,13 @@ import Testing
         }
     }
 
-    enum Privilege: CaseIterable { case atMostOnce, approved }
+    enum Privilege: CaseIterable { case atMostOnce, approved, idempotent }
 
     @WorkflowBuilder private static func workflows(
         _ privilege: Privilege, timeout: Duration, _ world: World, _ process: SimulatedProcess
     ) -> [RegisteredWorkflow] {
         Flow { input, context in
-            let policy = StepPolicy(attemptTimeout: timeout, grace: .zero)
+            var policy = StepPolicy(attemptTimeout: timeout, grace: .zero)
             switch privilege {
             case .atMostOnce:
                 try await context.act(
@@ -48,6 +48,12 @@ import Testing
                 try await context.act(
                     "charge", input: input, .idempotent(retention: .forever), policy: policy,
                     approval: .required(by: .anyone, within: .days(1)), irreversible: "money is gone"
+                ) { _, _ in world.log.add("\(process.name) at turn \(world.simulation.trace.turns)") }
+            case .idempotent:
+                // Any other is begun in the same way; of this one it is seen when.
+                policy.intent = .always
+                try await context.act(
+                    "charge", input: input, .idempotent(retention: .forever), policy: policy, irreversible: "money is gone"
                 ) { _, _ in world.log.add("\(process.name) at turn \(world.simulation.trace.turns)") }
             }
             return input

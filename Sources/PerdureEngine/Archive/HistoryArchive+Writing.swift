@@ -58,7 +58,7 @@ extension HistoryArchive {
         guard FileManager.default.fileExists(atPath: place.path) else { return nil }
         try Folders.syncFile(place.path)
         let report = try await ArchiveReport.make(place.path, place: place.parts)
-        if report.isUnreadable { throw ArchiveProblem.folder(report.problems.joined(separator: " ")) }
+        if report.isUnreadable { throw ArchiveProblem.run(report.problems.joined(separator: " ")) }
         guard report.isSound, report.head?.hash == last.hash else { return nil }
         try syncFolders(of: place)
         return report.digest

@@ -113,9 +113,9 @@ enum Folders {
     /// What is in the file stays there then.
     static func syncFile(_ path: String) throws(ArchiveProblem) {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw .system("'\(path)' cannot be opened") }
+        guard descriptor >= 0 else { throw .file("'\(path)' cannot be opened") }
         defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else { throw .system("'\(path)' cannot be synced") }
+        guard fsync(descriptor) == 0 else { throw .file("'\(path)' cannot be synced") }
     }
 
     /// What was put into the folder stays there then.
@@ -130,4 +130,9 @@ enum Folders {
 extension ArchiveProblem {
     /// What the system says now.
     fileprivate static func system(_ what: String) -> ArchiveProblem { .folder("\(what): \(String(cString: strerror(errno)))") }
+
+    /// The same of a file that is there already: it stops nothing but what it is about, as long as others can be opened.
+    fileprivate static func file(_ what: String) -> ArchiveProblem {
+        [EMFILE, ENFILE, ENOMEM].contains(errno) ? .system(what) : .run("\(what): \(String(cString: strerror(errno)))")
+    }
 }

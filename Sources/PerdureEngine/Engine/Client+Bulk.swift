@@ -96,6 +96,7 @@ extension Intervention {
 extension PerdureError {
     /// Whether other runs may well take what this one does not.
     fileprivate var isAboutOneRun: Bool {
-        [.runUnknown, .runClosed, .runExpired, .runNotRestored, .usage, .stepNotStuck, .stepUnknown].contains(code) || isAboutOneHistory
+        [.runUnknown, .runClosed, .runExpired, .runNotRestored, .usage, .stepNotStuck, .stepUnknown].contains(code)
+            || isAboutOneHistory
     }
 }

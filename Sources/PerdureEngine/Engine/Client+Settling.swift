@@ -8,17 +8,21 @@ extension Client {
     /// run asks for from then on is sent as if nothing had been lost, and so is what it is continued as and what the children do that it starts.
     ///
     /// Steps that are in doubt stay so: each needs its `resolve`. Children that were started before have marks of their own. Of a run that
-    /// was continued, the last one is meant. Another loss marks the run again.
+    /// was continued, the last one is meant. It speaks of the mark that stands when it is said: another loss marks the run again, and a word
+    /// from before it is refused.
     ///
     /// - Parameter reason: Recorded.
     /// - Throws: `PerdureError` with `run_unknown`, `run_closed`, `payload_too_large`, or `run_not_restored` if nothing is marked. With
     ///   `store_unavailable` it is not known whether it was accepted; saying it again does no harm.
     public func settleLoss(of run: RunID, reason: String? = nil, by sender: Principal) async throws {
         let latest = try await latestRecord(of: run)
-        if latest.closedAt == nil, try await view(of: latest.id).lostPart == nil {
+        guard latest.closedAt == nil else {
+            throw PerdureError(.runClosed, "Run \(latest.id) is over.", metadata: [("run", latest.id.description)])
+        }
+        guard let mark = try await view(of: latest.id).lostPart else {
             throw PerdureError(
                 .runNotRestored, "Nothing of run \(latest.id) is marked as lost.", metadata: [("run", latest.id.description)])
         }
-        try await send(run, .settleLoss, payload: try reason.map { try encoded($0) }, by: sender)
+        try await send(run, .settleLoss, payload: try encoded(LossSettlement(of: mark, reason: reason)), by: sender)
     }
 }

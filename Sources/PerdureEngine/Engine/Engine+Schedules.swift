@@ -151,7 +151,8 @@ extension Engine {
         if !turn.starts.isEmpty {
             trouble =
                 if version == nil {
-                    StartTrouble("No living node hosts workflow '\(document.schedule.workflow)', and the schedule names no version.")
+                    StartTrouble(
+                        "No living node hosts workflow '\(document.schedule.workflow)', and the schedule names no version.")
                 } else {
                     known ?? lines.place(in: row.key.namespace)
                 }

@@ -31,6 +31,18 @@ package struct Resolution: Codable, Sendable, Hashable {
     }
 }
 
+/// What a person has seen to, as it travels through the inbox.
+package struct LossSettlement: Codable, Sendable, Hashable {
+    /// When the run's history was marked that the person speaks of, in microseconds since 1970.
+    package var markedAt: Int64
+    package var reason: String?
+
+    init(of mark: LostPart, reason: String? = nil) {
+        markedAt = mark.until.microseconds
+        self.reason = reason
+    }
+}
+
 // Messages from outside. Each is checked again here, where it becomes a fact: what was told to the sender at the edge is advice.
 extension RunMachine {
     mutating func draft(_ row: InboxRow, now: Timestamp, into drafts: inout Drafts) {

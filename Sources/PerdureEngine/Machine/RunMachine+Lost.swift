@@ -30,11 +30,20 @@ extension RunMachine {
     /// A person has looked at the other sides: what is asked for from here on was not sent before. What is in doubt already stays so, since
     /// each of those needs its own answer.
     func lossSettled(_ row: InboxRow) -> EventDraft {
-        guard lostPart != nil else {
-            return row.refusal(.runNotRestored, "nothing of the run is known to be lost")
+        guard let lostPart else { return row.refusal(.runNotRestored, "nothing of the run is known to be lost") }
+        guard let payload = row.delivery.payload,
+            let settlement = try? Payload(bytes: payload).decode(LossSettlement.self, what: "a settlement")
+        else {
+            return row.refusal(.usage, "the settlement cannot be read")
         }
-        let reason = row.delivery.payload.flatMap { try? JSONValue.parse($0, what: "a reason") }
-        return EventDraft(.runLossSettled, attributes: row.attributes(("reason", reason)))
+        // It may have been heeded in a part that is lost now, and stand in the inbox once more.
+        guard settlement.markedAt == lostPart.until.microseconds else {
+            return row.refusal(.runNotRestored, "history was lost once more since, or the run was continued; look again")
+        }
+        return EventDraft(
+            .runLossSettled,
+            attributes: row.attributes(
+                ("marked_at", .integer(settlement.markedAt)), ("reason", settlement.reason.map(JSONValue.string))))
     }
 
     /// Notes of a step or undo that is outstanding that the lost part may have sent it.

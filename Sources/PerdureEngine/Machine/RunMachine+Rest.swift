@@ -25,7 +25,7 @@ extension RunMachine {
         attempt.isRepeated = step.isInherited || (step.failedAttempts == 0 && (step.mayHaveRun || step.earlierMayHaveRun))
         attempt.heartbeatTimeout = step.request.policy.heartbeatTimeout
         // What others would do as well is done again under the same key; the store itself sees to its transactions.
-        attempt.needsLease = step.isAtMostOnce || (step.request.approval != nil && !step.isTransaction)
+        attempt.needsLease = !step.isRead && !step.isTransaction
         return attempt
     }
 

@@ -16,14 +16,15 @@ extension MemoryState {
     ) -> Restoration {
         let last = restorations.last
         if let number, let last, last.number > number, !last.isStanding { return last }
-        if isHeld {
+        let isNew = !isHeld
+        if !isNew {
             // What is missing now may be of runs that are marked.
             (restorations[restorations.count - 1].markedUpTo, restorations[restorations.count - 1].marked) = (0, 0)
         } else {
             restorations.append(
                 Restoration(number: Int64(restorations.count) + 1, noticedAt: now, noticedBy: by, reason: reason))
         }
-        if endsNodes {
+        if endsNodes, isNew || number == nil {
             for index in nodes.indices where nodes[index].endedAt == nil { nodes[index].endedAt = now }
             forgetIdle()
         }

@@ -32,7 +32,11 @@ extension Session {
     /// and what they make has higher numbers than any that it can see.
     private static let alone = SQL("SELECT pg_advisory_xact_lock(5782996250318267223)")
     /// The same for what nodes of the release before are about to commit, which do not know that lock.
-    private static let awaitNodes = SQL("SELECT 1 FROM perdure.nodes WHERE ended_at IS NULL ORDER BY id FOR UPDATE")
+    private static let awaitNodes = SQL(
+        "SELECT 1 FROM perdure.nodes WHERE ended_at IS NULL AND server IS NULL ORDER BY id FOR UPDATE")
+    /// Whoever stands still meanwhile must not hold up everybody, on whichever connection it is.
+    private static let patience =
+        "SET LOCAL lock_timeout = '3s'; SET LOCAL idle_in_transaction_session_timeout = '5s'; SET LOCAL synchronous_commit = on"
     private static let begin = SQL(
         """
         INSERT INTO perdure.restorations (noticed_at, noticed_by, reason)
@@ -70,11 +74,14 @@ extension Session {
     func lastRestoration() throws -> Restoration? { try first(Self.last) { try Restoration($0) } }
 
     func beginRestoration(by: String, reason: String, _ time: Timestamp?, after number: Int64? = nil) throws -> Restoration {
+        try run(Self.patience)
         _ = try exists(Self.alone)
         _ = try exists(Self.awaitNodes)
         if let number, let last = try lastRestoration(), last.number > number, !last.isStanding { return last }
-        if try execute(Self.beginAnew) == 0 { try execute(Self.begin, time, by.legible, reason.legible) }
-        try execute(Self.endNodes, time)
+        let isNew = try execute(Self.beginAnew) == 0
+        if isNew { try execute(Self.begin, time, by.legible, reason.legible) }
+        // Those that were let in since have begun nothing, as far as whoever works it off knows.
+        if isNew || number == nil { try execute(Self.endNodes, time) }
         guard let restoration = try first(Self.standing, row: { try Restoration($0) }) else { throw Overtaken() }
         return restoration
     }

@@ -222,7 +222,9 @@ extension Recollection {
 
     private func isMissing(_ lease: Lease, _ found: Found, _ known: Known) -> Bool {
         if let renewals = found.renewals { return !found.isEnded && renewals < lease.renewals }
-        // Nodes that were ended are forgotten. Until a lease has passed nothing ends one but a restoration.
+        // Nodes that were ended are forgotten: by a restoration, or by others whose clocks went on while this machine stood still. What a
+        // server that has not started anew does not have is gone by one of these.
+        if found.server == known.server { return false }
         return found.restoration == known.restoration && here().duration(since: lease.asked) < leaseLength
     }
 }

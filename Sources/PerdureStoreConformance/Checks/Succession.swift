@@ -74,7 +74,7 @@ extension StoreConformance {
             let rows = try await scene.store.inbox(run: run.number).map(\.number)
             var next = try await scene.continued(&run, consuming: rows)
             // Spelled out: the store may ask the same predicate that a check would ask.
-            let following: [InboxKind] = [.signal, .update, .cancel, .terminate, .pause, .unpause, .repin]
+            let following: [InboxKind] = [.signal, .update, .cancel, .terminate, .pause, .unpause, .repin, .settleLoss]
             for kind in InboxKind.allCases {
                 let delivery = Delivery(to: run.record.id, id: kind.rawValue, kind: kind, name: "a", sender: Sample.person)
                 switch try await scene.commit(.deliver(delivery)) {

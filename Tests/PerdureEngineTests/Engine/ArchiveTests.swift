@@ -294,17 +294,20 @@ import Testing
         }
     }
 
-    @Test func whatCannotBeReadIsNotTakenForDamaged() async throws {
-        try await withClosedRuns { harness, folder, runs in
+    @Test func whatCannotBeReadIsNotTakenForDamagedAndHoldsUpNoOther() async throws {
+        try await withClosedRuns(["x", "y"]) { harness, folder, runs in
             let place = try await file(runs[0], harness, folder), files = FileManager.default
             // A folder can be opened, and not be read.
             try files.createDirectory(atPath: place, withIntermediateDirectories: true)
             try await withStore(harness) { store in
                 var archivist = makeArchivist(store, harness, HistoryArchive(folder))
                 let report = try await archivist.round()
-                #expect(report.expired == 0 && report.trouble?.contains("cannot be read") == true)
+                #expect(report.expired == 1 && report.trouble == nil, "the other one is not held up")
+                let left = try files.contentsOfDirectory(atPath: place)
+                #expect(left.isEmpty)
                 try files.removeItem(atPath: place)
-                let next = try await archivist.round()
+                var later = makeArchivist(store, harness, HistoryArchive(folder))
+                let next = try await later.round()
                 #expect(next.expired == 1)
             }
         }

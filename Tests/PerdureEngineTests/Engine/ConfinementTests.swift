@@ -162,6 +162,7 @@ import Testing
         Row("quotas", .nothing) { client, _ in try await client.quotas()["other"] != nil },
         .act("changeQuotas", .usage) { client, _ in try await client.changeQuotas(of: "other", by: ada) { $0.openRuns = 0 } },
         .act("recoverRestored", .usage) { client, _ in _ = try await client.recoverRestored(by: ada) },
+        .act("recoverRestored", .usage) { client, _ in _ = try await client.recoverRestored(by: ada, seen: nil) },
         Row("restoration", .nothing) { client, _ in try await client.restoration() != nil },
         Row("restorableRuns", .nothing) { client, _ in try await client.restorableRuns() > 0 },
         .act("confined", .usage) { client, _ in _ = try client.confined(to: "other") },

@@ -242,7 +242,7 @@ private let refused = MachineDriver.failure(isDefinite: true)
         let run = try MachineDriver(code)
         try run.restore(to: 1)
         try run.end("r")
-        try run.send(.settleLoss)
+        try run.settleLoss()
         #expect(run.kinds.last == .runLossSettled)
         try run.send(.signal, "s", "1")
         #expect(run.isRunning("o"))
@@ -258,7 +258,7 @@ private let refused = MachineDriver.failure(isDefinite: true)
         try run.end("r")
         try run.restore(to: 1)
         try run.end("r")
-        try run.send(.settleLoss)
+        try run.settleLoss()
         #expect(run.machine.steps.values.first { $0.request.subject == "o" }?.phase == .inDoubt)
         try run.resolve("o", .happened)
         #expect(run.isRunning("p"))
@@ -271,7 +271,7 @@ private let refused = MachineDriver.failure(isDefinite: true)
         try run.end("r")
         let seq = Int64(run.history.count)
         try run.restore(to: run.history.count)
-        try run.send(.settleLoss)
+        try run.settleLoss()
         try run.send(.signal, "other", "1")
         try run.reset(to: seq, .adopt)
         #expect(run.machine.lostPart == nil)
@@ -283,15 +283,33 @@ private let refused = MachineDriver.failure(isDefinite: true)
         #expect(run.violations() + run.problems() == [])
     }
 
+    @Test func `a word about an earlier loss ends no later mark`() throws {
+        let run = try MachineDriver(.sequence([.read("r"), .signal("s"), .atMostOnce("o")]))
+        try run.end("r")
+        let count = run.history.count
+        try run.restore(to: count)
+        let first = try #require(run.machine.lostPart)
+        // It was heeded, and the run went on; that is lost, and the word is in the inbox again.
+        try run.settleLoss()
+        try run.send(.signal, "s", "1")
+        try run.end("o")
+        try run.restore(to: count)
+        try run.settleLoss(first)
+        #expect(run.kinds.last == .operatorAction && run.machine.lostPart != nil)
+        try run.send(.signal, "s", "1")
+        #expect(run.historyText.suffix(2) == ["step.in_doubt o", "run.parked"])
+        #expect(run.violations() + run.problems() == [])
+    }
+
     @Test func `nothing is settled of a run that has lost nothing`() throws {
         let run = try MachineDriver(.sequence([.signal("s"), .read("r")]))
-        try run.send(.settleLoss)
+        try run.settleLoss()
         #expect(run.kinds.last == .operatorAction)
         let refused = try #require(run.history.last).attributes.object()["refused"]?.stringValue
         #expect(refused == "run_not_restored")
         try run.restore(to: run.history.count)
         for kind in [EventKind.runLossSettled, .operatorAction] {
-            try run.send(.settleLoss)
+            try run.settleLoss()
             #expect(run.kinds.last == kind, "once is enough")
         }
         #expect(run.violations() + run.problems() == [])
@@ -376,5 +394,14 @@ private let refused = MachineDriver.failure(isDefinite: true)
         try run.playToTheEnd()
         #expect(run.kinds.count { $0 == .runRestored } == 2)
         #expect(run.violations() + run.problems() == [])
+    }
+}
+
+extension MachineDriver {
+    /// A person says that nothing of the loss is outstanding, of the one that stands if none is given.
+    fileprivate func settleLoss(_ mark: LostPart? = nil) throws {
+        let mark = mark ?? machine.lostPart ?? LostPart(since: now, until: now, by: Self.owner)
+        let payload = try Payload.encode(LossSettlement(of: mark), limit: 1_000, what: "a settlement").bytes
+        try send(.settleLoss, "", String(decoding: payload, as: UTF8.self))
     }
 }

@@ -69,6 +69,7 @@ enum ScenarioList {
         try scenarios.`a person who has looked ends the mark, and what is asked for afterwards is sent`()
         try scenarios.`a mark that is ended leaves in doubt what is`()
         try scenarios.`a run that is reset to before a mark that was ended has none`()
+        try scenarios.`a word about an earlier loss ends no later mark`()
         try scenarios.`nothing is settled of a run that has lost nothing`()
         try scenarios.`a run whose continuation is lost is continued as the same run, with the same keys`()
         try scenarios.`what is asked for long after a loss is asked about all the same`()
