@@ -114,7 +114,8 @@ extension StoreConformance {
             try await scene.set(NamespaceQuotas(starts: .init(2, per: .seconds(10), burst: 3)))
             let results = try await scene.store.commit((0..<4).map { _ in SampleRun(at: scene.clock.now).creation })
             #expect(results.map { if case .created = $0 { true } else { false } } == [true, true, true, false])
-            let refusal = QuotaRefusal(namespace: "default", quota: .starts, limit: 2, used: 2, wait: .seconds(5), spacing: .seconds(5))
+            let refusal = QuotaRefusal(
+                namespace: "default", quota: .starts, limit: 2, used: 2, wait: .seconds(5), spacing: .seconds(5))
             #expect(try await scene.refusal(of: SampleRun().creation) == .quotaExceeded(refusal))
             // Who is refused takes nothing.
             scene.clock.advance(by: .seconds(5))
