@@ -1,4 +1,3 @@
-import Dispatch
 import Perdure
 import PerdureHistory
 import PerdureStore
@@ -77,16 +76,7 @@ struct ConfinementTests {
     // Promise: 46
     @Test func `a message to a run of another namespace holds nothing of it`() async throws {
         try await withChain { store, harness, first, last in
-            let holder = try harness.database.connect(), gate = DispatchSemaphore(value: 0)
-            async let held: Void = holder.perform { session in
-                try session.transaction {
-                    try session.run("SELECT 1 FROM perdure.runs FOR UPDATE")
-                    gate.wait()
-                }
-            }
-            let observer = try harness.database.connect()
-            let isHeld = SQL("SELECT 1 FROM pg_locks WHERE relation = 'perdure.runs'::regclass AND mode = 'RowShareLock'")
-            while try await observer.perform({ try !$0.exists(isHeld) }) { await Task.yield() }
+            let held = try await harness.database.hold("SELECT 1 FROM perdure.runs FOR UPDATE")
             let shop = ConfinedStore(store, to: "shop")
             for target in [first.id, last.id] {
                 let message = Delivery(to: target, id: "m", kind: .signal, name: "s", sender: Sample.person)
@@ -94,10 +84,7 @@ struct ConfinementTests {
                     throw NothingThrown()
                 }
             }
-            gate.signal()
-            try await held
-            await holder.close()
-            await observer.close()
+            try await held.commit()
         }
     }
 }

@@ -8,8 +8,8 @@ import Testing
 @testable import PerdurePostgres
 
 /// What of a loss is noticed and by what, and what is not taken for one. Rows are taken out of the tables, and connections cut.
-struct NoticingTests {
-    private static let first = NodeID(rawValue: "node-1"), second = NodeID(rawValue: "node-2"), third = NodeID(rawValue: "node-3")
+struct NoticingTests: TwoNodeTests {
+    private static let third = NodeID(rawValue: "node-3")
 
     // MARK: Retention
 
@@ -105,9 +105,33 @@ struct NoticingTests {
     func `a node whose confirmed renewal is gone notices it, though it has committed nothing`(_ loss: String) async throws {
         try await withNodes { one, two, harness in
             try await one.renew(Self.first)
+            try pretendOtherServer(one)
             try await goBack(harness, "\(loss) WHERE id = '\(Self.first)'")
             try await expectRestored { () throws(StoreError) in try await one.renew(Self.first) }
             #expect(try await two.restoration()?.reason.contains("renewal 1 of the lease of node-1") == true)
+        }
+    }
+
+    @Test func `a node that the server has forgotten which confirmed it has lost nothing, though no lease has passed`() async throws {
+        try await withNodes { one, two, harness in
+            try await one.renew(Self.first)
+            // As others end it whose clocks went on while this machine stood still.
+            try await goBack(harness, "DELETE FROM perdure.nodes WHERE id = '\(Self.first)'")
+            await expectLeaseLost { () throws(StoreError) in try await one.renew(Self.first) }
+            #expect(try await two.restoration() == nil)
+        }
+    }
+
+    @Test func `a registration while a restoration stands is missed if it is gone`() async throws {
+        try await withNodes { one, two, harness in
+            _ = try await two.beginRestoration(by: "somebody", reason: "why")
+            let three = try await harness.open(.engine) { _ in }
+            try await three.register(Self.registration(Self.third))
+            try pretendOtherServer(three)
+            try await goBack(harness, "DELETE FROM perdure.nodes WHERE id = '\(Self.third)'")
+            try await expectRestored { () throws(StoreError) in try await three.renew(Self.third) }
+            #expect(three.recollection.known.noticed == 1)
+            await three.close()
         }
     }
 
@@ -314,42 +338,6 @@ struct NoticingTests {
 
     // MARK: Tools
 
-    private static let hosted: [ClaimRequest.Hosted] = [.init(workflow: "greeting", version: "1")]
-
-    private static func registration(_ node: NodeID) -> NodeRegistration {
-        NodeRegistration(id: node, build: "b1", host: "host", processID: 1, hosted: hosted)
-    }
-
-    private static func request(_ node: NodeID) -> ClaimRequest {
-        ClaimRequest(node: node, build: "b1", hosted: hosted, limit: 10)
-    }
-
-    private func withNodes(_ body: (PostgresStore, PostgresStore, PostgresHarness) async throws -> Void) async throws {
-        let harness = try await PostgresHarness()
-        let one = try await harness.open(.engine) { _ in }, two = try await harness.open(.engine) { _ in }
-        let result: Result<Void, any Error>
-        do {
-            try await one.register(Self.registration(Self.first))
-            try await two.register(Self.registration(Self.second))
-            result = .success(try await body(one, two, harness))
-        } catch {
-            result = .failure(error)
-        }
-        await one.close()
-        await two.close()
-        await harness.remove()
-        try result.get()
-    }
-
-    private func owned(
-        _ store: PostgresStore, as node: NodeID = first, at time: Timestamp = Sample.start
-    ) async throws -> SampleRun {
-        var run = SampleRun(owner: node, at: time)
-        guard case .created(let record)? = try await store.commit([run.creation]).first else { throw NothingThrown() }
-        run.record = record
-        return run
-    }
-
     private func transact(_ run: inout SampleRun, on store: PostgresStore) async throws {
         let advance = run.advance([EventDraft(.statusReported)])
         let result = try await store.transact(
@@ -361,26 +349,12 @@ struct NoticingTests {
         guard case .committed = result else { throw NothingThrown() }
     }
 
-    private func recover(_ store: PostgresStore) async throws {
-        let begun = try await store.beginRestoration(by: "somebody", reason: "why")
-        _ = try await store.markRestored(begun.number, limit: 10, by: Sample.person)
-    }
-
-    /// As if the server were another one, on which this node has not looked yet.
-    private func pretendRestart(_ harness: PostgresHarness, of node: NodeID) async throws {
-        try await harness.database.connect().perform { try $0.run("UPDATE perdure.nodes SET server = 1 WHERE id = '\(node)'") }
-    }
-
-    /// What has changed stands there when the processes come back, whose connections end.
-    private func goBack(_ harness: PostgresHarness, _ script: String = "SELECT 1") async throws {
-        let cut = """
-            SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-            WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
-            """
-        try await harness.database.connect().perform { session in
-            try session.run(script)
-            try session.run(cut)
-        }
+    /// As if what this process knows of its lease had been confirmed by another server.
+    private func pretendOtherServer(_ store: PostgresStore) throws {
+        let lease = try #require(store.recollection.known.lease)
+        store.recollection.note(
+            Recollection.Lease(
+                node: lease.node, renewals: lease.renewals, server: 1, restoration: lease.restoration, asked: lease.asked))
     }
 
     private func expectOneLifted(_ store: PostgresStore) async throws {
@@ -388,24 +362,4 @@ struct NoticingTests {
         #expect(last?.number == 1 && last?.isStanding == false)
     }
 
-    private func expectRestored(_ body: () async throws(StoreError) -> some Any) async throws {
-        do throws(StoreError) {
-            _ = try await body()
-            Issue.record("nothing was noticed")
-        } catch {
-            guard case .unusable(.storeRestored, _) = error else { throw error }
-        }
-    }
-
-    private func expectLeaseLost(_ body: () async throws(StoreError) -> some Any) async {
-        do throws(StoreError) {
-            _ = try await body()
-            Issue.record("it lives on")
-        } catch {
-            guard case .leaseLost = error else {
-                Issue.record("\(error)")
-                return
-            }
-        }
-    }
 }

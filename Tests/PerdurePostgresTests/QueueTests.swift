@@ -1,4 +1,3 @@
-import Dispatch
 import Perdure
 import PerdureHistory
 import PerdureStore
@@ -8,94 +7,62 @@ import Testing
 @testable import PerdurePostgres
 
 /// What queues promise where several processes meet, beside what the suite asks of every store.
-struct QueueTests {
+struct QueueTests: TwoNodeTests {
     private static let queue = QueueKey(namespace: "default", name: "mail")
-    private static let node = NodeID(rawValue: "node-1")
-    private static let hosted: [ClaimRequest.Hosted] = [.init(workflow: "greeting", version: "1")]
 
     @Test func `what becomes free while another node admits is given away by that node`() async throws {
-        try await withStores { store, other, harness in
+        try await withNodes { store, other, harness in
             try await limit(store, 1)
-            try await other.renew(NodeID(rawValue: "node-2"))
+            try await other.renew(Self.second)
             var runs: [SampleRun] = []
             for _ in 0..<3 { runs.append(try await queued(in: store)) }
             #expect(try await store.admit().admitted == 1)
             var first = runs[0]
             let claims = try await other.claim(
-                ClaimRequest(node: NodeID(rawValue: "node-2"), build: "b1", hosted: Self.hosted, limit: 1))
+                ClaimRequest(node: Self.second, build: "b1", hosted: Self.registration(Self.second).hosted, limit: 1))
             first.take(over: try #require(claims.runs.first))
             try await limit(store, 2)
             // It is held up in the middle of admitting the second one.
-            let blocker = try harness.database.connect(), gate = DispatchSemaphore(value: 0), number = runs[1].number
-            async let held: Void = blocker.perform { session in
-                try session.transaction {
-                    try session.run("SELECT 1 FROM perdure.places WHERE run = \(number) FOR UPDATE")
-                    gate.wait()
-                }
-            }
-            while try await harness.ask(
-                "SELECT 1 FROM pg_locks WHERE relation = 'perdure.places'::regclass AND mode = 'RowShareLock'"
-            )
-            .isEmpty { await Task.yield() }
+            let number = runs[1].number
+            let held = try await harness.database.hold("SELECT 1 FROM perdure.places WHERE run = \(number) FOR UPDATE")
             async let admission = store.admit()
             try await harness.database.untilSomebodyWaitsForALock()
             let end = first.advance([EventDraft(.runCompleted)], to: .init(to: .completed))
             guard case .advanced? = try await other.commit([.advance(end)]).first else { throw NothingThrown() }
             // It is not waited for.
             #expect(try await other.admit().admitted == 0)
-            gate.signal()
-            try await held
+            try await held.commit()
             #expect(try await admission.admitted == 2)
             #expect(try await store.run(number: runs[2].number)?.isAdmitted == true)
-            await blocker.close()
         }
     }
 
     @Test func `starts and ends wait for nobody who admits or changes limits`() async throws {
-        try await withStores { store, _, harness in
+        try await withNodes { store, _, harness in
             try await limit(store, 1)
             let first = try await queued(in: store)
             #expect(try await store.admit().admitted == 1)
-            let blocker = try harness.database.connect(), gate = DispatchSemaphore(value: 0)
-            async let held: Void = blocker.perform { session in
-                try session.transaction {
-                    _ = try session.all(Self.lockQueues) { _ in }
-                    gate.wait()
-                }
-            }
-            while try await harness.ask(
-                "SELECT 1 FROM pg_locks WHERE relation = 'perdure.queue_keys'::regclass AND mode = 'RowShareLock'"
-            ).isEmpty { await Task.yield() }
+            let held = try await harness.database.hold("SELECT 1 FROM perdure.queues, perdure.queue_keys FOR UPDATE")
             _ = try await queued(in: store)
             try await store.quarantine(first.number, reason: "why")
-            gate.signal()
-            try await held
-            await blocker.close()
+            try await held.commit()
             #expect(try await store.admit().admitted == 1)
         }
     }
 
-    private static let lockQueues = SQL("SELECT 1 FROM perdure.queues, perdure.queue_keys FOR UPDATE")
-
     @Test func `a run that a commit holds is not waited for, and looked at again soon`() async throws {
-        try await withStores { store, _, harness in
+        try await withNodes { store, _, harness in
             try await limit(store, 1)
-            let run = try await queued(in: store), blocker = try harness.database.connect(), gate = DispatchSemaphore(value: 0)
-            async let held: Void = blocker.perform { session in
-                try session.transaction {
-                    _ = try session.all(Self.lockRun, run.number) { _ in }
-                    try session.execute(Self.wake, run.number)
-                    gate.wait()
-                }
-            }
-            while try await harness.ask(
-                "SELECT 1 FROM pg_locks WHERE relation = 'perdure.wakes'::regclass AND mode = 'RowExclusiveLock'"
-            ).isEmpty { await Task.yield() }
+            let run = try await queued(in: store)
+            let held = try await harness.database.hold(
+                """
+                SELECT 1 FROM perdure.runs WHERE number = \(run.number) FOR NO KEY UPDATE;
+                INSERT INTO perdure.wakes (run, workflow, version, anyone_at) VALUES (\(run.number), 'greeting', '1', 1)
+                """)
             let admission = try await store.admit()
             #expect(admission.admitted == 0)
             let next = try #require(admission.next)
-            gate.signal()
-            try await held
+            try await held.commit()
             // What was delivered meanwhile keeps it from being admitted.
             harness.clock.advance(by: next.duration(since: harness.clock.now))
             #expect(try await store.admit().admitted == 0)
@@ -103,22 +70,18 @@ struct QueueTests {
                 try $0.run("DELETE FROM perdure.wakes; UPDATE perdure.queues SET due_at = 0")
             }
             #expect(try await store.admit().admitted == 1)
-            await blocker.close()
         }
     }
-    private static let lockRun = SQL("SELECT 1 FROM perdure.runs WHERE number = $1::bigint FOR NO KEY UPDATE")
-    private static let wake = SQL(
-        "INSERT INTO perdure.wakes (run, workflow, version, anyone_at) VALUES ($1::bigint, 'greeting', '1', 1)")
 
     @Test func `a claim that sets a run aside frees its place`() async throws {
-        try await withStores { store, _, harness in
+        try await withNodes { store, _, harness in
             try await limit(store, 1)
             let run = try await queued(in: store), next = try await queued(in: store)
             #expect(try await store.admit().admitted == 1)
             try await harness.database.connect().perform { session in
                 try session.run("UPDATE perdure.events SET hash = '\\x00' WHERE run = \(run.number)")
             }
-            let claimed = try await store.claim(ClaimRequest(node: Self.node, build: "b1", hosted: Self.hosted, limit: 9))
+            let claimed = try await store.claim(Self.request(Self.first))
             #expect(claimed.setAside.map(\.number) == [run.number])
             #expect(try await store.admit().admitted == 1)
             #expect(try await store.run(number: next.number)?.isAdmitted == true)
@@ -126,7 +89,7 @@ struct QueueTests {
     }
 
     @Test func `admission reads no more than the heads of lines, whatever stands behind them`() async throws {
-        try await withStores { store, _, harness in
+        try await withNodes { store, _, harness in
             try await limit(store, 1)
             try await harness.database.connect().perform { session in
                 try session.run(
@@ -162,7 +125,7 @@ struct QueueTests {
     @Test func `the first queue is refused beside a node of an earlier release, and closes the store to such for good`()
         async throws
     {
-        try await withStores { store, _, harness in
+        try await withNodes { store, _, harness in
             // As the release before registers itself.
             func join(_ name: String) async throws {
                 try await harness.database.connect().perform { session in
@@ -194,19 +157,6 @@ struct QueueTests {
 
     // MARK: Scenery
 
-    private func withStores(_ body: (PostgresStore, PostgresStore, PostgresHarness) async throws -> Void) async throws {
-        let harness = try await PostgresHarness()
-        let stores = [try await harness.open(.engine) { _ in }, try await harness.open(.engine) { _ in }]
-        for (number, store) in stores.enumerated() {
-            try await store.register(
-                NodeRegistration(
-                    id: NodeID(rawValue: "node-\(number + 1)"), build: "b1", host: "host", processID: 1, hosted: Self.hosted))
-        }
-        try await body(stores[0], stores[1], harness)
-        for store in stores { await store.close() }
-        await harness.remove()
-    }
-
     private func limit(_ store: PostgresStore, _ concurrency: Int) async throws {
         try await store.setQueue(Self.queue, QueueLimits(concurrency: concurrency), by: Sample.person)
     }
@@ -216,14 +166,5 @@ struct QueueTests {
         guard case .created(let record)? = try await store.commit([run.creation]).first else { throw NothingThrown() }
         run.record = record
         return run
-    }
-}
-
-extension PostgresHarness {
-    /// The first column of what a question gives.
-    fileprivate func ask(_ sql: String) async throws -> [String] {
-        try await database.connect().perform { session in
-            try session.all(SQL("SELECT found::text FROM (\(sql)) AS answer (found)")) { try $0.text(0) }
-        }
     }
 }

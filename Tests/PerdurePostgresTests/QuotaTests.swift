@@ -1,4 +1,3 @@
-import Dispatch
 import Foundation
 import Perdure
 import PerdureEngine
@@ -10,8 +9,7 @@ import Testing
 @testable import PerdurePostgres
 
 /// What quotas promise where several processes meet, beside what the suite asks of every store.
-struct QuotaTests {
-    private static let node = NodeID(rawValue: "node-1")
+struct QuotaTests: TwoNodeTests {
     private static let ada = Principal(.human, "ada")
 
     struct Short: Workflow {
@@ -74,48 +72,31 @@ struct QuotaTests {
     }
 
     @Test func `whoever is in the middle of a commit when quotas are set is counted`() async throws {
-        try await withStores { store, _, harness in
-            let writer = try harness.database.connect(), gate = DispatchSemaphore(value: 0)
-            let begun = try await begun(in: store)
-            async let held: Void = writer.perform { session in
-                try session.transaction {
-                    // As any release ends a run.
-                    try session.run("UPDATE perdure.runs SET state = 'ready', owner = NULL WHERE number = \(begun.number)")
-                    try session.run(Self.insertion)
-                    gate.wait()
-                }
-            }
-            while try await harness.ask(
-                "SELECT 1 FROM pg_locks WHERE relation = 'perdure.runs'::regclass AND mode = 'RowExclusiveLock'"
-            ).isEmpty { await Task.yield() }
+        try await withNodes { store, _, harness in
+            let begun = try await owned(store)
+            let held = try await harness.database.hold(
+                """
+                -- As any release ends a run.
+                UPDATE perdure.runs SET state = 'ready', owner = NULL WHERE number = \(begun.number);
+                \(Self.insertion)
+                """)
             async let isSet = store.setQuotas(
                 QuotaChange("default", from: NamespaceQuotas(), to: NamespaceQuotas(openRuns: 5), by: Sample.person))
             try await harness.database.untilSomebodyWaitsForALock()
-            gate.signal()
-            try await held
+            try await held.commit()
             #expect(try await isSet)
             #expect(try await store.quotas().first?.openRuns == 2)
-            await writer.close()
         }
     }
 
     // Promise: 46
     @Test func `a start that is under way while the first quota is set is counted before it holds`() async throws {
-        try await withStores { store, other, harness in
+        try await withNodes { store, other, harness in
             let row = ScheduleRow(
                 key: ScheduleKey(namespace: "default", id: "s"), version: 1, dueAt: nil, document: "{}")
             _ = try await store.commit([.schedule(ScheduleChange(row.key, on: nil, to: row))])
             // It has asked whether there are quotas, and stands before what it has to write.
-            let holder = try harness.database.connect(), gate = DispatchSemaphore(value: 0)
-            async let held: Void = holder.perform { session in
-                try session.transaction {
-                    try session.run("SELECT 1 FROM perdure.schedules FOR UPDATE")
-                    gate.wait()
-                }
-            }
-            while try await harness.ask(
-                "SELECT 1 FROM pg_locks WHERE relation = 'perdure.schedules'::regclass AND mode = 'RowShareLock'"
-            ).isEmpty { await Task.yield() }
+            let held = try await harness.database.hold("SELECT 1 FROM perdure.schedules FOR UPDATE")
             var next = row
             next.version = 2
             let fired = CommitItem.schedule(ScheduleChange(row.key, on: 1, to: next, starts: [SampleRun(key: "a").new]))
@@ -133,17 +114,15 @@ struct QuotaTests {
                 isOver = try await !other.quotas().isEmpty
             }
             #expect(!isOver, "the quota holds, and somebody who has not seen it starts a run")
-            gate.signal()
-            try await held
+            try await held.commit()
             guard case .scheduled? = try await started.first else { throw NothingThrown() }
             #expect(try await isSet)
             #expect(try await store.quotas().first?.openRuns == 1)
-            await holder.close()
         }
     }
 
     @Test func `what is left of quotas that were broken off while they were set is taken away with all of them`() async throws {
-        try await withStores { store, _, harness in
+        try await withNodes { store, _, harness in
             let client = try await Client(.postgres(try harness.database.url)), rows = "SELECT count(*) FROM perdure.quotas"
             for _ in 0..<2 {
                 let connection = try harness.database.connect()
@@ -169,7 +148,7 @@ struct QuotaTests {
     @Test func `nodes of an earlier release are counted, and what changes does not pile up where nobody starts runs`()
         async throws
     {
-        try await withStores { store, _, harness in
+        try await withNodes { store, _, harness in
             let quotas = NamespaceQuotas(openRuns: 1_000)
             #expect(try await store.setQuotas(QuotaChange("default", from: NamespaceQuotas(), to: quotas, by: Sample.person)))
             let writer = try harness.database.connect()
@@ -191,7 +170,7 @@ struct QuotaTests {
     }
 
     @Test func `a store without quotas has none of their triggers, and commits hold nothing of them`() async throws {
-        try await withStores { store, _, harness in
+        try await withNodes { store, _, harness in
             let triggers =
                 "SELECT tgname FROM pg_trigger WHERE tgrelid IN ('perdure.runs'::regclass, 'perdure.events'::regclass, "
                 + "'perdure.blobs'::regclass) AND NOT tgisinternal ORDER BY tgname"
@@ -201,25 +180,14 @@ struct QuotaTests {
             _ = try await store.setQuotas(QuotaChange("other", from: NamespaceQuotas(), to: open, by: Sample.person))
             #expect(try await harness.ask(triggers) == ["runs_begun", "runs_kept", "runs_moved", "runs_remembered"])
             // Another namespace's start waits for nobody who holds these.
-            let holder = try harness.database.connect(), gate = DispatchSemaphore(value: 0)
-            async let held: Void = holder.perform { session in
-                try session.transaction {
-                    try session.run("SELECT 1 FROM perdure.quotas FOR UPDATE")
-                    gate.wait()
-                }
-            }
-            while try await harness.ask(
-                "SELECT 1 FROM pg_locks WHERE relation = 'perdure.quotas'::regclass AND mode = 'RowShareLock'"
-            ).isEmpty { await Task.yield() }
-            _ = try await begun(in: store)
-            gate.signal()
-            try await held
-            await holder.close()
+            let held = try await harness.database.hold("SELECT 1 FROM perdure.quotas FOR UPDATE")
+            _ = try await owned(store)
+            try await held.commit()
         }
     }
 
     @Test func `who may not make triggers is told so before anybody waits, with the statement that helps`() async throws {
-        try await withStores { store, _, harness in
+        try await withNodes { store, _, harness in
             let owner = try harness.database.connect()
             let role = "r\(UUID().uuidString.lowercased().replacing("-", with: ""))"
             try await owner.perform { session in
@@ -234,24 +202,14 @@ struct QuotaTests {
             (parts.user, parts.password) = (role, "p")
             let user = try await PostgresStore.open(try #require(parts.string), role: .client, options: PostgresOptions())
             // A commit that is under way would have to end first.
-            let holder = try harness.database.connect(), gate = DispatchSemaphore(value: 0)
-            async let held: Void = holder.perform { session in
-                try session.transaction {
-                    try session.run("LOCK TABLE perdure.runs IN ROW EXCLUSIVE MODE")
-                    gate.wait()
-                }
-            }
-            while try await harness.ask(
-                "SELECT 1 FROM pg_locks WHERE relation = 'perdure.runs'::regclass AND mode = 'RowExclusiveLock'"
-            ).isEmpty { await Task.yield() }
+            let held = try await harness.database.hold("LOCK TABLE perdure.runs IN ROW EXCLUSIVE MODE")
             let quotas = NamespaceQuotas(openRuns: 1, payloadBytes: 1_000)
             let change = QuotaChange("default", from: NamespaceQuotas(), to: quotas, by: Sample.person)
             let error = try await storeError { _ = try await user.setQuotas(change) }
             #expect(error.kind == "store_refused", "\(error)")
             #expect(
                 error.description.contains("GRANT TRIGGER ON perdure.runs, perdure.events, perdure.blobs TO \(role)"), "\(error)")
-            gate.signal()
-            try await held
+            try await held.commit()
             try await owner.perform { session in
                 try session.run("GRANT TRIGGER ON perdure.runs, perdure.events, perdure.blobs TO \(role)")
             }
@@ -260,25 +218,15 @@ struct QuotaTests {
             await user.close()
             try await owner.perform { try $0.run("DROP OWNED BY \(role); DROP ROLE \(role)") }
             await owner.close()
-            await holder.close()
         }
     }
 
     @Test func `nothing waits behind the count of what a namespace has, however long it takes`() async throws {
-        try await withStores { store, _, harness in
-            _ = try await begun(in: store)
+        try await withNodes { store, _, harness in
+            _ = try await owned(store)
             try await store.setQueue(QueueKey(namespace: "default", name: "q"), QueueLimits(concurrency: 1), by: Sample.person)
             // The count gets no further.
-            let holder = try harness.database.connect(), gate = DispatchSemaphore(value: 0)
-            async let held: Void = holder.perform { session in
-                try session.transaction {
-                    try session.run("LOCK TABLE perdure.quota_changes IN ACCESS EXCLUSIVE MODE")
-                    gate.wait()
-                }
-            }
-            while try await harness.ask(
-                "SELECT 1 FROM pg_locks WHERE relation = 'perdure.quota_changes'::regclass AND mode = 'AccessExclusiveLock' AND granted"
-            ).isEmpty { await Task.yield() }
+            let held = try await harness.database.hold("LOCK TABLE perdure.quota_changes IN ACCESS EXCLUSIVE MODE")
             let quotas = NamespaceQuotas(openRuns: 5, payloadBytes: 1_000)
             async let isSet = store.setQuotas(QuotaChange("default", from: NamespaceQuotas(), to: quotas, by: Sample.person))
             while try await harness.ask(
@@ -289,11 +237,34 @@ struct QuotaTests {
                     QueueKey(namespace: "default", name: "q"), QueueLimits(concurrency: concurrency), by: Sample.person)
                 _ = try await store.admit()
             }
-            gate.signal()
-            try await held
+            try await held.commit()
             #expect(try await isSet)
             #expect(try await store.quotas().first?.openRuns == 1)
-            await holder.close()
+        }
+    }
+
+    @Test func `a count that is under way keeps what it goes by, whoever takes quotas away meanwhile`() async throws {
+        try await withNodes { store, other, harness in
+            let none = NamespaceQuotas(), runs = NamespaceQuotas(openRuns: 5)
+            let both = NamespaceQuotas(openRuns: 5, payloadBytes: 1_000)
+            _ = try await owned(store)
+            for name in ["default", "other"] {
+                #expect(try await store.setQuotas(QuotaChange(name, from: none, to: runs, by: Sample.person)))
+            }
+            // The count gets no further.
+            let held = try await harness.database.hold("LOCK TABLE perdure.quota_changes IN ACCESS EXCLUSIVE MODE")
+            async let isSet = store.setQuotas(QuotaChange("default", from: runs, to: both, by: Sample.person))
+            try await harness.database.untilSomebodyWaitsForALock()
+            let ofValues = try await harness.ask(Self.triggers)
+            #expect(ofValues.contains("events_added"))
+            #expect(try await other.setQuotas(QuotaChange("other", from: runs, to: none, by: Sample.person)))
+            #expect(try await harness.ask(Self.triggers) == ofValues)
+            try await held.commit()
+            #expect(try await isSet)
+            #expect(try await store.quotas().map(\.payloadBytes) == [14])
+            // With the count over they go.
+            #expect(try await store.setQuotas(QuotaChange("default", from: both, to: none, by: Sample.person)))
+            #expect(try await harness.ask(Self.triggers) == [])
         }
     }
 
@@ -303,14 +274,14 @@ struct QuotaTests {
         """
 
     @Test func `triggers go with the last quota that needs them, and what comes after is counted anew`() async throws {
-        try await withStores { store, _, harness in
+        try await withNodes { store, _, harness in
             let none = NamespaceQuotas(), runs = NamespaceQuotas(openRuns: 5)
             let both = NamespaceQuotas(openRuns: 5, payloadBytes: 1_000), ofRuns = ["runs_begun", "runs_moved"]
             let ofValues = ["blobs_added", "blobs_removed", "events_added", "events_removed"]
             func set(_ namespace: String, _ from: NamespaceQuotas, _ quotas: NamespaceQuotas) async throws {
                 #expect(try await store.setQuotas(QuotaChange(namespace, from: from, to: quotas, by: Sample.person)))
             }
-            _ = try await begun(in: store)
+            _ = try await owned(store)
             try await set("default", none, both)
             try await set("other", none, both)
             try await set("default", both, runs)
@@ -320,14 +291,14 @@ struct QuotaTests {
             try await set("other", both, none)
             #expect(try await harness.ask(Self.triggers) == ofRuns)
             #expect(try await store.quotas().map(\.payloadBytes) == [nil])
-            _ = try await begun(in: store)
+            _ = try await owned(store)
             try await set("default", runs, both)
             #expect(try await store.quotas().map(\.payloadBytes) == [28])
             try await set("default", both, none)
             #expect(try await harness.ask(Self.triggers) == [])
-            _ = try await begun(in: store)
+            _ = try await owned(store)
             try await set("default", none, both)
-            _ = try await begun(in: store)
+            _ = try await owned(store)
             let standing = try await store.quotas()
             #expect(standing.map(\.openRuns) == [4] && standing.map(\.payloadBytes) == [56])
             #expect(try await store.audit() == [])
@@ -335,37 +306,26 @@ struct QuotaTests {
     }
 
     @Test func `quotas that cannot be set because a table is in use say by whom, and commits pass in between`() async throws {
-        try await withStores { store, _, harness in
+        try await withNodes { store, _, harness in
             // As a vacuum that does not yield, or an index that is built beside all work.
-            let holder = try harness.database.connect(), gate = DispatchSemaphore(value: 0)
-            async let held: Void = holder.perform { session in
-                try session.run("SET application_name = 'the-index'")
-                try session.transaction {
-                    try session.run("LOCK TABLE perdure.runs IN SHARE UPDATE EXCLUSIVE MODE")
-                    gate.wait()
-                }
-            }
-            while try await harness.ask(
-                "SELECT 1 FROM pg_locks WHERE relation = 'perdure.runs'::regclass AND mode = 'ShareUpdateExclusiveLock' AND granted"
-            ).isEmpty { await Task.yield() }
+            let held = try await harness.database.hold(
+                "SET LOCAL application_name = 'the-index'; LOCK TABLE perdure.runs IN SHARE UPDATE EXCLUSIVE MODE")
             let change = QuotaChange("default", from: NamespaceQuotas(), to: NamespaceQuotas(openRuns: 5), by: Sample.person)
             let setting = Task { try await store.setQuotas(change) }
             try await harness.database.untilSomebodyWaitsForALock()
-            for _ in 0..<3 { _ = try await begun(in: store) }
+            for _ in 0..<3 { _ = try await owned(store) }
             let error = try await storeError { try await setting.value }
             #expect(error.description.contains("(the-index) has ShareUpdateExclusiveLock on runs"), "\(error)")
             #expect(try await harness.ask("SELECT count(*) FROM perdure.quotas") == ["0"])
-            gate.signal()
-            try await held
+            try await held.commit()
             #expect(try await store.setQuotas(change))
             #expect(try await store.quotas().first?.openRuns == 3)
-            await holder.close()
         }
     }
 
     @Test func `quotas that cannot be read hide those of no other namespace, and nobody starts anything under them`() async throws
     {
-        try await withStores { store, _, harness in
+        try await withNodes { store, _, harness in
             let quotas = NamespaceQuotas(starts: Rate(5, per: .seconds(1)))
             for name in ["bad", "good"] {
                 #expect(
@@ -389,35 +349,6 @@ struct QuotaTests {
             let results = try await store.commit(["bad", "good"].map { SampleRun(namespace: $0).creation })
             guard case .refused(.invalid) = results[0], case .created = results[1] else { throw NothingThrown() }
             #expect(try await store.audit().contains { $0.contains("quotas of a namespace cannot be read") })
-        }
-    }
-
-    // MARK: Parts
-
-    private func begun(in store: PostgresStore) async throws -> SampleRun {
-        var run = SampleRun(owner: Self.node)
-        guard case .created(let record)? = try await store.commit([run.creation]).first else { throw NothingThrown() }
-        run.record = record
-        return run
-    }
-
-    private func withStores(_ body: (PostgresStore, PostgresStore, PostgresHarness) async throws -> Void) async throws {
-        let harness = try await PostgresHarness()
-        let stores = [try await harness.open(.engine) { _ in }, try await harness.open(.engine) { _ in }]
-        for (number, store) in stores.enumerated() {
-            try await store.register(
-                NodeRegistration(id: NodeID(rawValue: "node-\(number + 1)"), build: "b1", host: "host", processID: 1))
-        }
-        try await body(stores[0], stores[1], harness)
-        for store in stores { await store.close() }
-        await harness.remove()
-    }
-}
-
-extension PostgresHarness {
-    fileprivate func ask(_ sql: String) async throws -> [String] {
-        try await database.connect().perform { session in
-            try session.all(SQL("SELECT found::text FROM (\(sql)) AS answer (found)")) { try $0.text(0) }
         }
     }
 }

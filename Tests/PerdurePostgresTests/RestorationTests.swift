@@ -1,4 +1,3 @@
-import Dispatch
 import Perdure
 import PerdureHistory
 import PerdureStore
@@ -10,9 +9,7 @@ import Testing
 
 /// History that goes back under processes that know more. Here events are taken out of the tables and connections cut, which is what a
 /// process sees of a replica that was behind; `perdure failures` promotes real ones.
-struct RestorationTests {
-    private static let first = NodeID(rawValue: "node-1"), second = NodeID(rawValue: "node-2")
-
+struct RestorationTests: TwoNodeTests {
     @Test func `a process that was told of a commit that is gone notices before it does anything, and ends every node`()
         async throws
     {
@@ -56,7 +53,7 @@ struct RestorationTests {
             var run = try await owned(one)
             _ = try await one.commit([.advance(run.advance([EventDraft(.statusReported)]))])
             for _ in 0..<3 {
-                try await goBack(harness, "SELECT 1")
+                try await goBack(harness)
                 try await one.renew(Self.first)
                 try await two.renew(Self.second)
             }
@@ -76,7 +73,7 @@ struct RestorationTests {
             harness.clock.advance(by: .days(1))
             _ = try await one.expire(ExpiryRequest(closedBefore: harness.clock.now, limit: 100))
             #expect(try await one.run(number: run.number)?.tombstone != nil)
-            try await goBack(harness, "SELECT 1")
+            try await goBack(harness)
             try await one.renew(Self.first)
             #expect(try await one.restoration() == nil)
         }
@@ -86,10 +83,8 @@ struct RestorationTests {
         try await withNodes { one, two, harness in
             var run = try await owned(one)
             // As if the server were another one, which this node has found whole and the other has not seen yet.
-            try await harness.database.connect().perform {
-                try $0.run("UPDATE perdure.nodes SET server = 1 WHERE id = '\(Self.second)'")
-            }
-            let request = ClaimRequest(node: Self.first, build: "b1", hosted: Self.hosted, limit: 1)
+            try await pretendRestart(harness, of: Self.second)
+            let request = Self.request(Self.first)
             await expectUnavailable { () throws(StoreError) in try await one.claim(request) }
             let advance = CommitItem.advance(run.advance([EventDraft(.statusReported)]))
             await expectUnavailable { () throws(StoreError) in try await one.commit([advance]) }
@@ -98,7 +93,7 @@ struct RestorationTests {
             let message = Delivery(to: run.record.id, id: "m", kind: .signal, name: "go", sender: Sample.person)
             #expect(try await client.commit([.deliver(message)]).count == 1)
             await client.close()
-            try await goBack(harness, "SELECT 1")
+            try await goBack(harness)
             try await two.renew(Self.second)
             _ = try await one.claim(request)
             guard case .advanced? = try await one.commit([advance]).first else {
@@ -116,7 +111,7 @@ struct RestorationTests {
                 """
             let admin = try harness.database.connect()
             try await admin.perform { try $0.run(insert.replacing("%", with: "1")) }
-            _ = try await one.claim(ClaimRequest(node: Self.first, build: "b1", hosted: Self.hosted, limit: 1))
+            _ = try await one.claim(Self.request(Self.first))
             let begun = try await one.beginRestoration(by: "somebody", reason: "why")
             await #expect(throws: StoreError.self) { try await admin.perform { try $0.run(insert.replacing("%", with: "2")) } }
             _ = try await one.markRestored(begun.number, limit: 10, by: Sample.person)
@@ -128,16 +123,10 @@ struct RestorationTests {
         try await withNodes { one, two, harness in
             let run = try await owned(one)
             harness.clock.advance(by: .seconds(1))
-            let begun = try await two.beginRestoration(by: "somebody", reason: "why")
-            _ = try await two.markRestored(begun.number, limit: 10, by: Sample.person)
+            try await recover(two)
             try await goBack(harness, "DELETE FROM perdure.events WHERE run = \(run.number) AND seq = 1")
             // It ends all the same: what it has in memory is ahead of the store.
-            do throws(StoreError) {
-                try await one.renew(Self.first)
-                Issue.record("it lives on")
-            } catch {
-                guard case .leaseLost = error else { throw error }
-            }
+            await expectLeaseLost { () throws(StoreError) in try await one.renew(Self.first) }
             #expect(try await two.restoration()?.isStanding == false)
         }
     }
@@ -150,16 +139,7 @@ struct RestorationTests {
             let key = ScheduleKey(namespace: "default", id: "s")
             func row(_ version: Int64) -> ScheduleRow { ScheduleRow(key: key, version: version, dueAt: nil, document: "{}") }
             _ = try await client.commit([.schedule(ScheduleChange(key, on: nil, to: row(1)))])
-            let holder = try harness.database.connect(), gate = DispatchSemaphore(value: 0)
-            async let held: Void = holder.perform { session in
-                try session.transaction {
-                    try session.run("SELECT 1 FROM perdure.schedules FOR UPDATE")
-                    gate.wait()
-                }
-            }
-            while try await harness.ask(
-                "SELECT 1 FROM pg_locks WHERE relation = 'perdure.schedules'::regclass AND mode = 'RowShareLock'"
-            ).isEmpty { await Task.yield() }
+            let held = try await harness.database.hold("SELECT 1 FROM perdure.schedules FOR UPDATE")
             let run = SampleRun(key: "due", at: harness.clock.now)
             async let started = client.commit([.schedule(ScheduleChange(key, on: 1, to: row(2), starts: [run.new]))])
             try await harness.database.untilSomebodyWaitsForALock()
@@ -170,14 +150,30 @@ struct RestorationTests {
                 return try await two.markRestored(begun.number, limit: 10, by: Sample.person)
             }
             while !isOver.withLock({ $0 }), try await harness.ask(Self.waiting) != ["2"] { await Task.yield() }
-            gate.signal()
-            try await held
+            try await held.commit()
             guard case .scheduled? = try await started.first else { throw NothingThrown() }
             #expect(try await recovery.value.marked == 1)
             let made = try #require(try await one.run(run.record.id))
             #expect(try await one.events(of: made.number, after: 0, limit: 10).map(\.kind) == [.runStarted, .runRestored])
             await client.close()
-            await holder.close()
+        }
+    }
+
+    @Test func `a run whose row takes no change does not keep the hold from ending`() async throws {
+        try await withNodes { one, two, harness in
+            var runs: [SampleRun] = []
+            for _ in 0..<7 { runs.append(try await owned(one)) }
+            let stuck = runs[4].number
+            try await harness.database.connect().perform {
+                try $0.run("UPDATE perdure.runs SET epoch = 9223372036854775807 WHERE number = \(stuck)")
+            }
+            let begun = try await two.beginRestoration(by: "somebody", reason: "why")
+            let done = try await two.markRestored(begun.number, limit: 10, by: Sample.person)
+            #expect(!done.isStanding && done.marked == 6)
+            for run in runs {
+                let kinds = try await two.events(of: run.number, after: 0, limit: 10).map(\.kind)
+                #expect(kinds == (run.number == stuck ? [.runStarted] : [.runStarted, .runRestored]))
+            }
         }
     }
 
@@ -185,61 +181,6 @@ struct RestorationTests {
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
     // MARK: Tools
-
-    private static let hosted: [ClaimRequest.Hosted] = [.init(workflow: "greeting", version: "1")]
-
-    private static func registration(_ node: NodeID) -> NodeRegistration {
-        NodeRegistration(id: node, build: "b1", host: "host", processID: 1, hosted: hosted)
-    }
-
-    private func withNodes(
-        _ body: (PostgresStore, PostgresStore, PostgresHarness) async throws -> Void
-    ) async throws {
-        let harness = try await PostgresHarness()
-        let one = try await harness.open(.engine) { _ in }, two = try await harness.open(.engine) { _ in }
-        let result: Result<Void, any Error>
-        do {
-            try await one.register(Self.registration(Self.first))
-            try await two.register(Self.registration(Self.second))
-            result = .success(try await body(one, two, harness))
-        } catch {
-            result = .failure(error)
-        }
-        await one.close()
-        await two.close()
-        await harness.remove()
-        try result.get()
-    }
-
-    private func owned(_ store: PostgresStore) async throws -> SampleRun {
-        var run = SampleRun(owner: Self.first)
-        guard case .created(let record)? = try await store.commit([run.creation]).first else {
-            throw NothingThrown()
-        }
-        run.record = record
-        return run
-    }
-
-    /// What has changed stands there when the processes come back, whose connections end.
-    private func goBack(_ harness: PostgresHarness, _ script: String) async throws {
-        let cut = """
-            SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-            WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
-            """
-        try await harness.database.connect().perform { session in
-            try session.run(script)
-            try session.run(cut)
-        }
-    }
-
-    private func expectRestored(_ body: () async throws(StoreError) -> some Any) async throws {
-        do throws(StoreError) {
-            _ = try await body()
-            Issue.record("nothing was noticed")
-        } catch {
-            guard case .unusable(.storeRestored, _) = error else { throw error }
-        }
-    }
 
     private func expectUnavailable(_ body: () async throws(StoreError) -> some Any) async {
         do throws(StoreError) {
@@ -250,14 +191,6 @@ struct RestorationTests {
                 Issue.record("\(error)")
                 return
             }
-        }
-    }
-}
-
-extension PostgresHarness {
-    fileprivate func ask(_ sql: String) async throws -> [String] {
-        try await database.connect().perform { session in
-            try session.all(SQL("SELECT found::text FROM (\(sql)) AS answer (found)")) { try $0.text(0) }
         }
     }
 }

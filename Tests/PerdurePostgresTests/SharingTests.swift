@@ -16,27 +16,17 @@ struct SharingTests {
     @Test func `a message whose transaction ends late is told, though later ones were told before`() async throws {
         try await withStore { store, harness in
             let first = try await owned(store), second = try await owned(store)
-            let late = try harness.database.connect(), gate = DispatchSemaphore(value: 0)
-            let written = AsyncStream.makeStream(of: Void.self)
             let insert = """
                 INSERT INTO perdure.inbox (run, delivery_id, at, kind, name, sender)
                 VALUES (\(first), 'late', 1, 'signal', 'go', '\(Sample.person.storedText)')
                 """
-            async let ended: Void = late.perform { session in
-                try session.transaction {
-                    try session.run(insert)
-                    written.continuation.yield()
-                    gate.wait()
-                }
-            }
-            for await _ in written.stream { break }
+            let late = try await harness.database.hold(insert)
             let run = try #require(try await store.run(number: second)).id
             _ = try await store.commit([
                 .deliver(Delivery(to: run, id: "early", kind: .signal, name: "go", sender: Sample.person))
             ])
             let before = try await store.inbox(ownedBy: Self.node, after: 0, limit: 10).rows
-            gate.signal()
-            try await ended
+            try await late.commit()
             let after = try await store.inbox(ownedBy: Self.node, after: before.last?.number ?? 0, limit: 10).rows
             let rest = try await store.inbox(ownedBy: Self.node, after: before.last?.number ?? 0, limit: 10).rows
             #expect(before.map(\.delivery.id) == ["early"] && after.map(\.delivery.id) == ["late"] && rest.isEmpty)

@@ -17,8 +17,9 @@ struct RecoverCommand: StoreCommand {
             same key inside of their windows.
 
             Where nodes have noticed it, nothing is begun until this was run. Where nobody could, because no process was alive that \
-            knew more, run it before the first node starts. Nodes that are alive are ended, and have to be started again. It can be broken \
-            off and run again, which marks all open runs once more. If somebody else recovers the store between the question and the \
+            knew more, run it before the first node starts. Nodes that are alive are ended, and have to be started again, but for those that were \
+            started after the loss was noticed: they wait, and go on by themselves. It can be broken off and run again, which marks all \
+            open runs once more. If somebody else recovers the store between the question and the \
             answer, nothing more is done. It concerns all namespaces, and is refused to a command that is confined to one.
 
             Examples:

@@ -4,6 +4,9 @@ package import PerdureStore
 internal import Synchronization
 
 extension PostgresStore {
+    /// Where the row was written, and what stood beside it.
+    private static let confirmed =
+        "\(Recollection.serverStart), coalesce((SELECT max(number) FROM perdure.restorations), 0)"
     private static let insert = SQL(
         """
         INSERT INTO perdure.nodes (id, build, host, process_id, hosted, started_at, lease_until, level, server)
@@ -13,7 +16,7 @@ extension PostgresStore {
         ON CONFLICT (id) DO UPDATE SET hosted = excluded.hosted, lease_until = excluded.lease_until, server = excluded.server,
             renewals = nodes.renewals + 1
             WHERE nodes.ended_at IS NULL
-        RETURNING nodes.renewals
+        RETURNING nodes.renewals, \(confirmed)
         """)
     private static let end = SQL(
         "UPDATE perdure.nodes SET ended_at = \(StoreClock.now("$2")) WHERE id = $1::text AND ended_at IS NULL")
@@ -38,7 +41,7 @@ extension PostgresStore {
         """
         UPDATE perdure.nodes SET lease_until = \(StoreClock.now("$3")) + $2::bigint, renewals = renewals + 1
         WHERE id = $1::text AND ended_at IS NULL
-        RETURNING EXISTS (SELECT 1 FROM perdure.queues), renewals, coalesce((SELECT max(number) FROM perdure.restorations), 0)
+        RETURNING renewals, \(confirmed), EXISTS (SELECT 1 FROM perdure.queues)
         """)
     private static let anyQueue = SQL("SELECT 1 FROM perdure.queues LIMIT 1")
     private static let others = SQL(
@@ -74,10 +77,10 @@ extension PostgresStore {
             let asked = options.here
             // The row of the one before it goes with this.
             if let former, former != node.id { recollection.forgetLease() }
-            let (renewals, hasQueues) = try session.untilNotOvertaken {
-                try session.transaction { try Self.register(node, former, length, time, session) }
+            let (lease, hasQueues) = try session.untilNotOvertaken {
+                try session.transaction { try Self.register(node, former, length, time, asked, session) }
             }
-            recollection.note(node.id, renewals: renewals, asked: asked)
+            recollection.note(lease)
             return hasQueues
         }
         membership.withLock { $0 = Membership(node: node.id) }
@@ -88,22 +91,22 @@ extension PostgresStore {
     }
 
     private static func register(
-        _ node: NodeRegistration, _ former: NodeID?, _ length: Int64, _ time: Timestamp?, _ session: Session
-    ) throws -> (renewals: Int64, hasQueues: Bool) {
+        _ node: NodeRegistration, _ former: NodeID?, _ length: Int64, _ time: Timestamp?, _ asked: Timestamp, _ session: Session
+    ) throws -> (lease: Recollection.Lease, hasQueues: Bool) {
         // Of an ended node others may have taken runs over: it cannot be the same one again. Neither can one that this process had and that
         // nobody knows of any more.
         let isAgain = former == node.id
         let isKnown = try session.exists(anyNode, node.id)
         guard isKnown || !isAgain else { throw StoreError.leaseLost }
-        let renewals = try session.first(
+        let lease = try session.first(
             insert, node.id, node.build, node.host, Int64(node.processID), node.hostedText, length, time
-        ) { try $0.integer(0) }
-        guard let renewals else { throw StoreError.leaseLost }
+        ) { try Recollection.Lease(node.id, confirmed: $0, asked: asked) }
+        guard let lease else { throw StoreError.leaseLost }
         // A process has one node: the one before it has ended with this.
         if let former, former != node.id { try session.execute(end, former, time) }
         try forgetIdle(session)
         try session.execute(rememberOwners, time)
-        return (renewals, try session.exists(anyQueue))
+        return (lease, try session.exists(anyQueue))
     }
 
     private static func forgetIdle(_ session: Session) throws {
@@ -136,17 +139,16 @@ extension PostgresStore {
         let hasQueues = try await leases.perform { session in
             let asked = options.here
             // One statement: it holds no lock while an answer is on its way.
-            let answer = try session.first(Self.renewal, node, length, time) {
-                (hasQueues: try $0.bool(0), renewals: try $0.integer(1), restoration: try $0.integer(2))
+            let renewed = try session.first(Self.renewal, node, length, time) {
+                (lease: try Recollection.Lease(node, confirmed: $0, asked: asked), hasQueues: try $0.bool(3))
             }
-            guard let answer else {
+            guard let renewed else {
                 if try session.lastRestoration()?.isStanding == true { throw StoreError.historyWentBack }
                 throw StoreError.leaseLost
             }
-            recollection.note(restoration: answer.restoration)
-            recollection.note(node, renewals: answer.renewals, asked: asked)
+            recollection.note(renewed.lease)
             try clock.read(session)
-            return answer.hasQueues
+            return renewed.hasQueues
         }
         if hasQueues { self.hasQueues.store(true, ordering: .relaxed) }
         do {
@@ -201,5 +203,13 @@ extension NodeRegistration {
         self.init(
             id: NodeID(rawValue: try row.text(0)), build: try row.text(1), host: try row.text(2),
             processID: Int32(truncatingIfNeeded: try row.integer(3)), hosted: try Self.hosted(stored: try row.text(4)))
+    }
+}
+
+extension Recollection.Lease {
+    /// - Parameter row: how often it was renewed, on which start of the server, and the last restoration.
+    fileprivate init(_ node: NodeID, confirmed row: Row, asked: Timestamp) throws(BadRow) {
+        self.init(
+            node: node, renewals: try row.integer(0), server: try row.integer(1), restoration: try row.integer(2), asked: asked)
     }
 }

@@ -24,6 +24,10 @@ final class Recollection: Sendable {
     struct Lease: Sendable {
         let node: NodeID
         let renewals: Int64
+        /// The start of the server that has confirmed the last renewal.
+        let server: Int64
+        /// The last restoration in the store by then; 0 if there was none.
+        let restoration: Int64
         /// When the last renewal was asked for. Nobody ends the node by right as long as no lease has passed since.
         let asked: Timestamp
     }
@@ -102,11 +106,12 @@ final class Recollection: Sendable {
     /// A restoration stood in the store, or was lifted there.
     func note(restoration number: Int64) { state.withLock { $0.restoration = max($0.restoration, number) } }
 
-    /// The node of this process is in the store, has others wait until it has looked, and was renewed so often.
-    func note(_ node: NodeID, renewals: Int64, asked: Timestamp) {
+    /// The node of this process is in the store, and has others wait until it has looked.
+    func note(_ lease: Lease) {
+        note(restoration: lease.restoration)
         state.withLock { state in
-            state.node = node
-            state.lease = Lease(node: node, renewals: renewals, asked: asked)
+            state.node = lease.node
+            state.lease = lease
         }
     }
 
@@ -222,9 +227,9 @@ extension Recollection {
 
     private func isMissing(_ lease: Lease, _ found: Found, _ known: Known) -> Bool {
         if let renewals = found.renewals { return !found.isEnded && renewals < lease.renewals }
-        // Nodes that were ended are forgotten: by a restoration, or by others whose clocks went on while this machine stood still. What a
-        // server that has not started anew does not have is gone by one of these.
-        if found.server == known.server { return false }
+        // Nodes that were ended are forgotten: by a restoration, or by others whose clocks went on while this machine stood still. What is
+        // not there any more on the start of the server that has confirmed it is gone by one of these.
+        if found.server == lease.server { return false }
         return found.restoration == known.restoration && here().duration(since: lease.asked) < leaseLength
     }
 }

@@ -193,6 +193,18 @@ extension StoreConformance {
             #expect(try await scene.store.livingNodes().isEmpty)
             try await scene.restart(as: NodeID(rawValue: "node-3"))
         },
+        ConformanceCheck("Nodes that were let in while it stands live on when somebody works it off") { scene in
+            let second = NodeID(rawValue: "node-2"), run = try await scene.waiting()
+            let begun = try await scene.store.beginRestoration(by: "somebody", reason: "why")
+            let other = try await scene.join(as: second)
+            #expect(try await scene.store.beginRestoration(by: "a person", reason: "why", after: begun.number - 1) == begun)
+            let done = try await scene.store.markRestored(begun.number, limit: 10, by: Sample.person)
+            #expect(!done.isStanding && done.marked == 1)
+            try await other.renew(second)
+            #expect(try await scene.store.livingNodes().map(\.id) == [second])
+            #expect(try await scene.history(run).last?.kind == .runRestored)
+            try await scene.restart(as: NodeID(rawValue: "node-3"))
+        },
     ]
 }
 
