@@ -34,14 +34,14 @@ package final class PostgresStore: Store {
     let arrivals = Arrivals()
     let retentionIndexes = RetentionIndexes()
     /// What this process was told is durable.
-    let recollection: Recollection
+    let watch: LossWatch
+    var recollection: Recollection { watch.recollection }
 
     init(
         identity: String, address: ServerAddress, options: PostgresOptions, isEngine: Bool, writer: Connection,
         leases: Connection,
         transactors: Transactors, reader: Connection,
-        browser: Connection, queueLink: Connection, bell: Bell, clock: ServerClock,
-        recollection: Recollection
+        browser: Connection, queueLink: Connection, bell: Bell, clock: ServerClock, watch: LossWatch
     ) {
         self.identity = identity
         self.address = address
@@ -55,7 +55,7 @@ package final class PostgresStore: Store {
         self.queueLink = queueLink
         self.bell = bell
         serverClock = clock
-        self.recollection = recollection
+        self.watch = watch
     }
 
     package func now() -> Timestamp { options.clock?() ?? serverClock.now() }

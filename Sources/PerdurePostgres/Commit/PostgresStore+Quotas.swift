@@ -49,39 +49,39 @@ extension PostgresStore {
     /// counted by the triggers, and what one look finds missing stays missing by the same number until it is added.
     package func setQuotas(_ change: QuotaChange) async throws(StoreError) -> Bool {
         if let flaw = change.flaw { throw .unusable(.nameInvalid, "This cannot be set: \(flaw).") }
-        let time = options.clock?(), namespace = change.namespace
+        let time = options.clock?()
         let begun = try await begin(change, time: time)
         if let answer = begun.answer {
             hasQuotas.set(true)
             if answer, change.quotas.isUnlimited { await dropTriggers() }
             return answer
         }
-        let missed = try await missed(by: change, begun)
-        let isSet = try await write(on: queueLink) { session in
+        let isSet = try await put(change, begun, try await missed(by: change, begun), time: time)
+        hasQuotas.set(true)
+        if isSet, change.quotas.payloadBytes == nil { await dropTriggers() }
+        return isSet
+    }
+
+    private func put(
+        _ change: QuotaChange, _ begun: Begun, _ misses: QuotaMisses, time: Timestamp?
+    ) async throws(StoreError) -> Bool {
+        let namespace = change.namespace, quotas = change.quotas, rate = quotas.starts
+        return try await write(on: queueLink) { session in
             _ = try session.exists(Self.alone)
             guard let row = try session.first(Self.one, namespace, row: { try QuotaRow($0) }) else { return false }
-            guard let isOpen = change.isOpen(on: row.quotas) else { return true }
-            guard isOpen, row.isCounted == (begun.row?.isCounted ?? false) else { return false }
-            // Somebody may have removed the row meanwhile and made another one, which is not the one that was looked at.
-            guard [missed.openRuns, missed.payload].allSatisfy({ $0?.row ?? row.changedAt == row.changedAt }) else {
-                return false
-            }
+            if let answer = change.answer(on: row, after: begun.row, misses) { return answer }
             // Nor do other triggers tell what has happened since these were made.
             for (triggers, identity) in begun.triggers {
                 if try triggers.identity(session) != identity { return false }
             }
-            if change.quotas.payloadBytes != nil, missed.payload == nil, !row.isPayloadCounted { return false }
-            if let missed = missed.openRuns { try session.execute(Self.correctOpenRuns, namespace, missed.count) }
-            if let missed = missed.payload { try session.execute(Self.correctPayload, namespace, missed.count) }
-            let quotas = change.quotas, rate = quotas.starts
+            if quotas.payloadBytes != nil, misses.payload == nil, !row.isPayloadCounted { return false }
+            if let missed = misses.openRuns { try session.execute(Self.correctOpenRuns, namespace, missed.count) }
+            if let missed = misses.payload { try session.execute(Self.correctPayload, namespace, missed.count) }
             try session.execute(
                 Self.put, namespace, quotas.openRuns.map { Int64($0) }, quotas.payloadBytes, rate.map { Int64($0.count) },
                 rate.map { Int64($0.period / .microseconds(1)) }, rate.map { Int64($0.burst) }, change.sender.storedText, time)
             return true
         }
-        hasQuotas.set(true)
-        if isSet, change.quotas.payloadBytes == nil { await dropTriggers() }
-        return isSet
     }
 
     /// Takes away the triggers that no quota needs. Should others be in the way, the next change of quotas that leaves out bytes does it.
@@ -95,30 +95,28 @@ extension PostgresStore {
         }
     }
 
-    private struct Misses: Sendable {
-        var openRuns: Missed?
-        var payload: Missed?
-    }
-
-    /// What is not counted of what there is.
-    private func missed(by change: QuotaChange, _ begun: Begun) async throws(StoreError) -> Misses {
-        let namespace = change.namespace, countsRuns = begun.row?.isCounted != true
-        let countsPayload = change.quotas.payloadBytes != nil && begun.row?.isPayloadCounted != true
-        guard countsRuns || countsPayload else { return Misses() }
+    /// What is not counted of what there is. As long as the look takes it holds the tables, so that nobody takes away the triggers.
+    private func missed(by change: QuotaChange, _ begun: Begun) async throws(StoreError) -> QuotaMisses {
+        let namespace = change.namespace, (countsRuns, countsPayload) = change.counts(from: begun.row)
+        guard countsRuns || countsPayload else { return QuotaMisses() }
         // For as long as it takes, in the way that the server thinks best, and with nothing of this process waiting behind it. If the process
         // ends the server stops.
         let connection = Connection(
-            address, label: "perdure.postgres.counts", options: ConnectionOptions(answerLimit: .hours(7 * 24), isProven: true))
-        let result: Result<Misses, StoreError>
+            address, label: "perdure.postgres.counts", options: ConnectionOptions(answerLimit: .hours(7 * 24), isProven: true)
+        ) { [watch] session in
+            try watch.look(session)
+            try session.run("SET statement_timeout = 0")
+        }
+        let result: Result<QuotaMisses, StoreError>
         do throws(StoreError) {
             result = .success(
                 try await read(on: connection) { session in
                     // Each in one statement, which sees the count and what is counted as they are at one moment.
-                    Misses(
+                    QuotaMisses(
                         openRuns: countsRuns
-                            ? try session.first(Self.openRunsMissed, namespace, row: { try Missed($0) }) : nil,
+                            ? try session.first(Self.openRunsMissed, namespace, row: { try QuotaMisses.Miss($0) }) : nil,
                         payload: countsPayload
-                            ? try session.first(Self.payloadMissed, namespace, row: { try Missed($0) }) : nil)
+                            ? try session.first(Self.payloadMissed, namespace, row: { try QuotaMisses.Miss($0) }) : nil)
                 })
         } catch {
             result = .failure(error)
@@ -219,60 +217,21 @@ extension PostgresStore {
     }
 }
 
-/// What one look has found missing in the count of a row.
-private struct Missed: Sendable {
-    let count: Int64
-    /// Which row it was: when it was changed last.
-    let row: Timestamp
-
+extension QuotaRow {
     init(_ row: Row) throws(BadRow) {
-        count = try row.integer(0)
-        self.row = try row.time(1)
+        let rate = try row.optionalInteger(3).map { count throws(BadRow) in
+            Rate(Int(clamping: count), per: .microseconds(try row.integer(4)), burst: Int(clamping: try row.integer(5)))
+        }
+        self.init(
+            namespace: try row.text(0),
+            quotas: NamespaceQuotas(
+                openRuns: try row.optionalInteger(1).map { Int(clamping: $0) }, payloadBytes: try row.optionalInteger(2), starts: rate),
+            openRuns: try row.integer(6), payload: try row.integer(7), isCounted: try row.bool(8),
+            isPayloadCounted: try row.bool(9), slot: try row.time(10), changedBy: Principal(stored: try row.text(11)),
+            changedAt: try row.time(12))
     }
 }
 
-struct QuotaRow: Sendable {
-    static let columns = """
-        namespace, max_open_runs, max_payload, rate_count, rate_period, rate_burst, open_runs, payload, is_counted,
-        is_payload_counted, next_slot, changed_by, changed_at
-        """
-
-    let namespace: String
-    let quotas: NamespaceQuotas
-    let openRuns: Int64
-    let payload: Int64
-    let isCounted: Bool
-    let isPayloadCounted: Bool
-    let slot: Timestamp
-    let changedBy: Principal
-    let changedAt: Timestamp
-
-    init(_ row: Row) throws(BadRow) {
-        namespace = try row.text(0)
-        let rate = try row.optionalInteger(3).map { count throws(BadRow) in
-            Rate(
-                Int(clamping: count), per: .microseconds(try row.integer(4)), burst: Int(clamping: try row.integer(5)))
-        }
-        quotas = NamespaceQuotas(
-            openRuns: try row.optionalInteger(1).map { Int(clamping: $0) }, payloadBytes: try row.optionalInteger(2), starts: rate
-        )
-        openRuns = try row.integer(6)
-        payload = try row.integer(7)
-        isCounted = try row.bool(8)
-        isPayloadCounted = try row.bool(9)
-        slot = try row.time(10)
-        changedBy = Principal(stored: try row.text(11)) ?? Principal(.system, "unknown")
-        changedAt = try row.time(12)
-    }
-
-    var standing: QuotaStanding {
-        QuotaStanding(
-            namespace: namespace, quotas: quotas, openRuns: openRuns, payloadBytes: isPayloadCounted ? payload : nil,
-            changedBy: changedBy, changedAt: changedAt)
-    }
-
-    var use: QuotaUse {
-        QuotaUse(
-            namespace: namespace, quotas: quotas, openRuns: openRuns, payloadBytes: isPayloadCounted ? payload : nil, slot: slot)
-    }
+extension QuotaMisses.Miss {
+    fileprivate init(_ row: Row) throws(BadRow) { self.init(count: try row.integer(0), row: try row.time(1)) }
 }

@@ -54,7 +54,7 @@ extension PostgresStore {
                 reader: connection(address, "reader", limits, watch, settings: byIndex),
                 browser: connection(address, "browser", limits, watch),
                 queueLink: connection(address, "queues", limits, watch, settings: writing), bell: bell, clock: clock,
-                recollection: watch.recollection)
+                watch: watch)
         } catch {
             await writer.close()
             throw error

@@ -45,25 +45,18 @@ extension SQLiteStore {
             return (nil, row)
         }
         if let answer = begun.answer { return answer }
-        let countsRuns = begun.row?.isCounted != true
-        let countsPayload = change.quotas.payloadBytes != nil && begun.row?.isPayloadCounted != true
-        let missed = try await read(on: browser) { session in
+        let (countsRuns, countsPayload) = change.counts(from: begun.row)
+        let misses = try await read(on: browser) { session in
             // Each in one statement, which sees the count and what is counted as they are at one moment.
-            (
-                openRuns: countsRuns ? try session.first(Self.openRunsMissed, namespace, row: { try Missed($0) }) : nil,
-                payload: countsPayload ? try session.first(Self.payloadMissed, namespace, row: { try Missed($0) }) : nil
-            )
+            QuotaMisses(
+                openRuns: countsRuns ? try session.first(Self.openRunsMissed, namespace, row: { try QuotaMisses.Miss($0) }) : nil,
+                payload: countsPayload ? try session.first(Self.payloadMissed, namespace, row: { try QuotaMisses.Miss($0) }) : nil)
         }
         return try await write { session in
             guard let row = try session.first(Self.one, namespace, row: { try QuotaRow($0) }) else { return false }
-            guard let isOpen = change.isOpen(on: row.quotas) else { return true }
-            guard isOpen, row.isCounted == (begun.row?.isCounted ?? false) else { return false }
-            // Somebody may have removed the row meanwhile and made another one, which is not the one that was looked at.
-            guard [missed.openRuns, missed.payload].allSatisfy({ $0?.row ?? row.changedAt == row.changedAt }) else {
-                return false
-            }
-            if let missed = missed.openRuns { try session.execute(Self.correctOpenRuns, namespace, missed.count) }
-            if let missed = missed.payload { try session.execute(Self.correctPayload, namespace, missed.count) }
+            if let answer = change.answer(on: row, after: begun.row, misses) { return answer }
+            if let missed = misses.openRuns { try session.execute(Self.correctOpenRuns, namespace, missed.count) }
+            if let missed = misses.payload { try session.execute(Self.correctPayload, namespace, missed.count) }
             let quotas = change.quotas, rate = quotas.starts
             try session.execute(
                 Self.put, namespace, quotas.openRuns, quotas.payloadBytes, rate?.count,
@@ -100,61 +93,24 @@ extension SQLiteStore {
     }
 }
 
-/// What one look has found missing in the count of a row.
-private struct Missed: Sendable {
-    let count: Int64
-    /// Which row it was: when it was changed last.
-    let row: Timestamp
-
-    init(_ row: Statement) throws(BadRow) {
-        count = try row.integer(0)
-        self.row = Timestamp(microseconds: try row.integer(1))
+extension QuotaRow {
+    fileprivate init(_ row: Statement) throws(BadRow) {
+        let rate = try row.optionalInteger(3).map { count throws(BadRow) in
+            Rate(Int(clamping: count), per: .microseconds(try row.integer(4)), burst: Int(clamping: try row.integer(5)))
+        }
+        self.init(
+            namespace: try row.text(0),
+            quotas: NamespaceQuotas(
+                openRuns: try row.optionalInteger(1).map { Int(clamping: $0) }, payloadBytes: try row.optionalInteger(2), starts: rate),
+            openRuns: try row.integer(6), payload: try row.integer(7), isCounted: try row.integer(8) != 0,
+            isPayloadCounted: try row.integer(9) != 0, slot: Timestamp(microseconds: try row.integer(10)),
+            changedBy: Principal(stored: try row.text(11)), changedAt: Timestamp(microseconds: try row.integer(12)))
     }
 }
 
-private struct QuotaRow: Sendable {
-    static let columns = """
-        namespace, max_open_runs, max_payload, rate_count, rate_period, rate_burst, open_runs, payload, is_counted,
-        is_payload_counted, next_slot, changed_by, changed_at
-        """
-
-    let namespace: String
-    let quotas: NamespaceQuotas
-    let openRuns: Int64
-    let payload: Int64
-    let isCounted: Bool
-    let isPayloadCounted: Bool
-    let slot: Timestamp
-    let changedBy: Principal
-    let changedAt: Timestamp
-
-    init(_ row: Statement) throws(BadRow) {
-        namespace = try row.text(0)
-        let rate = try row.optionalInteger(3).map { count throws(BadRow) in
-            Rate(
-                Int(clamping: count), per: .microseconds(try row.integer(4)), burst: Int(clamping: try row.integer(5)))
-        }
-        quotas = NamespaceQuotas(
-            openRuns: try row.optionalInteger(1).map { Int(clamping: $0) }, payloadBytes: try row.optionalInteger(2), starts: rate
-        )
-        openRuns = try row.integer(6)
-        payload = try row.integer(7)
-        isCounted = try row.integer(8) != 0
-        isPayloadCounted = try row.integer(9) != 0
-        slot = Timestamp(microseconds: try row.integer(10))
-        changedBy = Principal(stored: try row.text(11)) ?? Principal(.system, "unknown")
-        changedAt = Timestamp(microseconds: try row.integer(12))
-    }
-
-    var standing: QuotaStanding {
-        QuotaStanding(
-            namespace: namespace, quotas: quotas, openRuns: openRuns, payloadBytes: isPayloadCounted ? payload : nil,
-            changedBy: changedBy, changedAt: changedAt)
-    }
-
-    var use: QuotaUse {
-        QuotaUse(
-            namespace: namespace, quotas: quotas, openRuns: openRuns, payloadBytes: isPayloadCounted ? payload : nil, slot: slot)
+extension QuotaMisses.Miss {
+    fileprivate init(_ row: Statement) throws(BadRow) {
+        self.init(count: try row.integer(0), row: Timestamp(microseconds: try row.integer(1)))
     }
 }
 
