@@ -7,7 +7,7 @@ package final class LineProcess: Sendable {
     package let lines: AsyncStream<Data>
     package let processID: Int32
     private let input: FileHandle
-    private let exits: AsyncStream<Int32>
+    private let end: Task<Int32, Never>
     private let ending = Ending()
 
     /// - Parameters:
@@ -31,7 +31,7 @@ package final class LineProcess: Sendable {
             exit.finish()
         }
         try process.run()
-        self.exits = exits
+        end = Task { await exits.first { _ in true } ?? 0 }
         self.input = input.fileHandleForWriting
         processID = process.processIdentifier
         lines = Self.lines(of: output.fileHandleForReading)
@@ -68,11 +68,10 @@ package final class LineProcess: Sendable {
     /// Closes its input, which asks it to end by itself.
     package func stop() { try? input.close() }
 
-    /// Waits for the process to end. The exit code, or the negative number of the signal that ended it.
-    package func wait() async -> Int32 {
-        for await status in exits { return status }
-        return 0
-    }
+    /// Waits for the process to end, also in a task that is cancelled: what the process needs is not to be taken away before.
+    ///
+    /// - Returns: The exit code, or the negative number of the signal that ended it.
+    package func wait() async -> Int32 { await end.value }
 
     private static func lines(of handle: FileHandle) -> AsyncStream<Data> {
         let (lines, continuation) = AsyncStream<Data>.makeStream()

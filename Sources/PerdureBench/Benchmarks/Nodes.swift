@@ -2,6 +2,8 @@
 struct Nodes {
     let settings: BenchSettings
     private static let steps = 10
+    /// Seconds after which something is taken for broken.
+    private static let longest = 600.0
 
     func measure() async throws -> [Measurement] {
         try await throughput() + takeover()
@@ -47,7 +49,11 @@ struct Nodes {
             let work = try place.work()
             let usage = try await place.meter().usage {
                 try await BenchEngine.submit(place, Sequence.self, runs) { Sequence.Input(run: $0, steps: Self.steps, bytes: 64) }
-                while try work.runs(in: "completed") < runs { try await Task.sleep(for: .milliseconds(10)) }
+                let deadline = Usage.now.time + Self.longest
+                while try work.runs(in: "completed") < runs {
+                    guard Usage.now.time < deadline else { throw BenchError("\(count) nodes did not complete \(runs) workflows") }
+                    try await Task.sleep(for: .milliseconds(10))
+                }
             }.usage
             for node in nodes { await node.stop() }
             try work.check(Sequence.name, runs: runs, steps: runs * Self.steps)
@@ -68,7 +74,9 @@ struct Nodes {
                         let counter = folder + "/counter"
                         let dying = try Child(
                             settings, WorkerOrder(.crash, place, counter: counter, runs: runs, steps: 1_000_000))
+                        let deadline = Usage.now.time + Self.longest
                         while Set(CounterFile.lines(counter).map(\.run)).count < runs {
+                            guard Usage.now.time < deadline else { throw BenchError("a node did not begin \(runs) workflows") }
                             try await Task.sleep(for: .milliseconds(20))
                         }
                         let other = try Child(settings, WorkerOrder(.work, place, runs: runs))

@@ -28,22 +28,22 @@ package struct ArchiveReport: Sendable {
     /// - Throws: `CancellationError` if the task is cancelled.
     package static func make(_ path: String, place: [String] = []) async throws -> ArchiveReport {
         var report = ArchiveReport()
-        var file: HistoryFile?
+        // Until it is open.
+        report.isUnreadable = true
         do throws(PerdureError) {
-            var opened = try HistoryFile(path)
-            defer { file = opened }
-            try await report.read(&opened)
-            report.digest = opened.digest
+            var file = try HistoryFile(path)
+            try await report.read(&file)
+            report.digest = file.digest
         } catch {
             if Task.isCancelled { throw CancellationError() }
             report.problems.append(error.message)
-            report.isUnreadable = file?.isUnreadable ?? true
         }
         report.checkPlace(place)
         return report
     }
 
     private mutating func read(_ file: inout HistoryFile) async throws(PerdureError) {
+        defer { isUnreadable = file.isUnreadable }
         var verifier: HistoryVerifier?
         while let line = try file.nextLine() {
             switch line {

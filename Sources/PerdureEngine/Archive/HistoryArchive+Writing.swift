@@ -53,7 +53,7 @@ extension HistoryArchive {
     /// Whoever put it there may have died before it was noted, or before it and the folders were on the disk.
     ///
     /// - Returns: the SHA-256 of the file that is there, if it holds this history.
-    /// - Throws: `ArchiveProblem` if it cannot be read, as long as files or rights are wanting.
+    /// - Throws: `ArchiveProblem` if the system cannot read it: of the folder if no file can be opened, else of this run.
     private func digest(at place: Place, of last: Event) async throws -> [UInt8]? {
         guard FileManager.default.fileExists(atPath: place.path) else { return nil }
         try Folders.syncFile(place.path)

@@ -27,9 +27,8 @@ public struct Client: Sendable {
 
     /// Opens a store beside the engine that may be using it.
     ///
-    /// - Throws: `PerdureError` whose code says why the store cannot be used, such as `store_missing` or `store_not_ours`.
-    ///
     /// - Parameter namespace: If given, the client is confined to it, see `confined(to:)`.
+    /// - Throws: `PerdureError` whose code says why the store cannot be used, such as `store_missing` or `store_not_ours`.
     public init(_ configuration: StoreConfiguration, namespace: String? = nil) async throws {
         if let namespace { try Self.require(namespace: namespace) }
         do {
