@@ -160,8 +160,8 @@ if coreOnly {
         tests(
             "PerdureDemoTests",
             [
-                "PerdureCLI", "PerdureEngine", "PerdureSQLite", "PerdureTesting", "PerdureProcess", "PerdureExamples",
-                "PerdurePeer",
+                "PerdureCLI", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", "PerdurePostgres", "PerdureTesting",
+                "PerdureProcess", "PerdureExamples", "PerdurePeer",
                 "DeployBefore",
                 "DeployAfter",
             ]),
