@@ -3,8 +3,8 @@ internal import PerdureHistory
 package import PerdureStore
 
 extension PostgresStore {
-    /// Any number: of several that set quotas one does it at a time. Commits have nothing to do with it.
-    private static let alone = SQL("SELECT pg_advisory_xact_lock(5782996250318267222)")
+    /// Commits have nothing to do with it.
+    private static let alone = AdvisoryLock.quotas.take
     private static let noRounds = SQL("LOCK TABLE perdure.namespaces IN ROW EXCLUSIVE MODE")
     private static let one = SQL("SELECT \(QuotaRow.columns) FROM perdure.quotas WHERE namespace = $1::text")
     private static let begin = SQL(
@@ -225,7 +225,8 @@ extension QuotaRow {
         self.init(
             namespace: try row.text(0),
             quotas: NamespaceQuotas(
-                openRuns: try row.optionalInteger(1).map { Int(clamping: $0) }, payloadBytes: try row.optionalInteger(2), starts: rate),
+                openRuns: try row.optionalInteger(1).map { Int(clamping: $0) }, payloadBytes: try row.optionalInteger(2),
+                starts: rate),
             openRuns: try row.integer(6), payload: try row.integer(7), isCounted: try row.bool(8),
             isPayloadCounted: try row.bool(9), slot: try row.time(10), changedBy: Principal(stored: try row.text(11)),
             changedAt: try row.time(12))

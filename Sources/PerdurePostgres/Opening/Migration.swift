@@ -4,8 +4,8 @@ internal import PerdureStore
 
 /// What is looked at and changed when a store is opened.
 enum Migration {
-    /// Any number: it keeps two processes from migrating at once, and others from nothing.
-    private static let lock = SQL("SELECT pg_advisory_xact_lock(5782996250318267221)")
+    /// It keeps two processes from migrating at once, and others from nothing.
+    private static let lock = AdvisoryLock.migration.take
     private static let metaExists = SQL(
         "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = '\(Schema.name)' AND tablename = 'meta'")
     private static let schemaExists = SQL("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = '\(Schema.name)'")

@@ -32,8 +32,7 @@ final class RetentionIndexes: Sendable {
             JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
         WHERE nspname = '\(Schema.name)' AND relname IN ('runs_closings', 'runs_burials') AND indisvalid
         """)
-    /// Any number: it keeps two processes from making them at once. It is given back with the connection.
-    private static let lock = SQL("SELECT 1 WHERE pg_try_advisory_lock(5782996250318267222)")
+    private static let alone = AdvisoryLock.retentionIndexes.tryForConnection
 
     /// Whether they can be used. If they are not there, they are made, and nobody waits for it.
     func areThere(_ store: PostgresStore) async throws(StoreError) -> Bool {
@@ -73,7 +72,7 @@ final class RetentionIndexes: Sendable {
             address, label: "perdure.postgres.indexes", options: ConnectionOptions(answerLimit: .hours(7 * 24), isProven: true))
         do {
             try await connection.perform { session in
-                guard try session.exists(Self.lock) else { return }
+                guard try session.exists(Self.alone) else { return }
                 let there = try session.all(Self.valid) { try $0.text(0) }
                 for (name, definition) in zip(Self.names, Self.definitions) where !there.contains(name) {
                     logger.notice(

@@ -30,7 +30,7 @@ extension Session {
     private static let standing = SQL("SELECT \(columns) FROM perdure.restorations WHERE lifted_at IS NULL")
     /// Waits for every commit that makes runs, and has those that come later wait until this transaction is over: they see what it has done,
     /// and what they make has higher numbers than any that it can see.
-    private static let alone = SQL("SELECT pg_advisory_xact_lock(5782996250318267223)")
+    private static let alone = AdvisoryLock.restorations.take
     /// The same for what nodes of the release before are about to commit, which do not know that lock.
     private static let awaitNodes = SQL(
         "SELECT 1 FROM perdure.nodes WHERE ended_at IS NULL AND server IS NULL ORDER BY id FOR UPDATE")
@@ -150,7 +150,7 @@ extension Session {
 }
 
 extension CommitFacts {
-    private static let withOthers = SQL("SELECT pg_advisory_xact_lock_shared(5782996250318267223)")
+    private static let withOthers = AdvisoryLock.restorations.share
     private static let lastLift = SQL(
         "SELECT lifted_at, lifted_by FROM perdure.restorations WHERE lifted_at IS NOT NULL ORDER BY number DESC LIMIT 1")
 
