@@ -160,7 +160,8 @@ if coreOnly {
         tests(
             "PerdureDemoTests",
             [
-                "PerdureCLI", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", "PerdurePostgres", "PerdureTesting",
+                "PerdureCLI", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", "PerdurePostgres",
+                "PerdureTesting",
                 "PerdureProcess", "PerdureExamples", "PerdurePeer",
                 "DeployBefore",
                 "DeployAfter",

@@ -135,13 +135,19 @@ package struct NodeRegistration: Sendable, Hashable {
     package var processID: Int32
     /// The workflows that it has code for.
     package var hosted: [ClaimRequest.Hosted]
+    /// Which histories it verifies, and how often, if it shares that with others: with those that say the very same. Where only one process
+    /// has the store it is not kept.
+    package var verifies: String?
 
-    package init(id: NodeID, build: String, host: String, processID: Int32, hosted: [ClaimRequest.Hosted] = []) {
+    package init(
+        id: NodeID, build: String, host: String, processID: Int32, hosted: [ClaimRequest.Hosted] = [], verifies: String? = nil
+    ) {
         self.id = id
         self.build = build
         self.host = host
         self.processID = processID
         self.hosted = hosted
+        self.verifies = verifies
     }
 }
 

@@ -112,7 +112,7 @@ struct NoticingTests: TwoNodeTests {
         }
     }
 
-    @Test func `a node that the server has forgotten which confirmed it has lost nothing, though no lease has passed`() async throws {
+    @Test func `a node that its server has forgotten within its lease has lost nothing`() async throws {
         try await withNodes { one, two, harness in
             try await one.renew(Self.first)
             // As others end it whose clocks went on while this machine stood still.

@@ -77,12 +77,9 @@ extension Engine {
     }
 
     /// Which of the keepers that live this one is. Whoever hosts workflows does what its own configuration says.
-    func keeperShare() async throws(StoreError) -> KeeperShare {
-        guard configuration.duty == .keeper else { return KeeperShare(number: 0, count: 1) }
-        let keepers = try await store.livingNodes().filter(\.hosted.isEmpty).map(\.id.rawValue).sorted()
-        // One that is overdue does not count the others out.
-        guard let place = keepers.firstIndex(of: node.rawValue) else { return KeeperShare(number: 0, count: 1) }
-        return KeeperShare(number: Int64(place), count: keepers.count)
+    private func keeperShare() async throws(StoreError) -> KeeperShare {
+        guard let verifies = configuration.sharedVerification else { return .all }
+        return KeeperShare(of: node, verifying: verifies, among: try await store.livingNodes())
     }
 
     /// What `verify` compares as well: children, the run that continues this one, the one that it was forked from.

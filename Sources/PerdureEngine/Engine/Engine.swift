@@ -53,6 +53,8 @@ public final class Engine: Service {
     let state: Mutex<EngineState>
     /// How what it does beside its runs goes.
     package let upkeep = Upkeep()
+    /// The store keeps it, and with it what the engine is made of.
+    private let outside: OutsideWatch
 
     /// Opens the store and takes it for this process, until `run()` has ended or `close()` was called.
     ///
@@ -91,7 +93,7 @@ public final class Engine: Service {
             build = await fingerprint.value
             registered = configuration.clock.elapsed
             if configuration.duty != .visitor {
-                try await Self.register(node, build, registry, name: configuration.nodeName, with: opened)
+                try await Self.register(node, build, registry, configuration, with: opened)
             }
         } catch let error as StoreError {
             throw error.publicError
@@ -126,12 +128,15 @@ public final class Engine: Service {
         client = Self.client(
             of: self.store, waiters, bell, schedules, admissions, journal, random: configuration.random, build: build)
         tenant = try client.confined(to: configuration.namespace)
-        self.store.onOutsideDelivery {
+        outside = self.store.onOutsideDelivery {
             for one in [bell, admissions.bell] { one.ring() }
             resources.ringOutside()
             schedules.ring(isOften: admissions.hasQueues, clock, scheduler)
         }
     }
+
+    /// Of one that was dropped nothing stays: an embedded store is free again.
+    deinit { outside.end() }
 
     private static func checked(_ configuration: EngineConfiguration) throws -> EngineConfiguration {
         guard Name.isIdentifier(configuration.namespace) else {
@@ -144,12 +149,14 @@ public final class Engine: Service {
 
     /// Whoever tries again after an error must not find the store taken by an engine that has never been.
     private static func register(
-        _ node: NodeID, _ build: String, _ registry: WorkflowRegistry, name: String?, with store: any Store
+        _ node: NodeID, _ build: String, _ registry: WorkflowRegistry, _ configuration: EngineConfiguration,
+        with store: any Store
     ) async throws(StoreError) {
         let process = ProcessInfo.processInfo
         let registration = NodeRegistration(
-            id: node, build: build, host: name ?? process.hostName, processID: process.processIdentifier,
-            hosted: registry.all.map { .init(workflow: $0.name, version: $0.version.description) })
+            id: node, build: build, host: configuration.nodeName ?? process.hostName, processID: process.processIdentifier,
+            hosted: registry.all.map { .init(workflow: $0.name, version: $0.version.description) },
+            verifies: configuration.sharedVerification)
         do throws(StoreError) {
             try await store.register(registration)
         } catch {

@@ -59,6 +59,14 @@ public struct EngineConfiguration: Sendable {
     /// The defaults; change what should differ.
     public init() {}
 
+    /// What it verifies if it shares that with others; nil if it does it alone, or not at all.
+    package var sharedVerification: String? {
+        guard duty == .keeper, verificationRate > 0, let verificationRound else { return nil }
+        // No namespace has a blank in its name.
+        let places = namespaces.map { $0.sorted().joined(separator: " ") } ?? "*"
+        return "\(verificationRound / .microseconds(1)) \(places)"
+    }
+
     package func serves(_ namespace: String) -> Bool { namespaces?.contains(namespace) ?? true }
 
     /// The same with every value inside of its range.

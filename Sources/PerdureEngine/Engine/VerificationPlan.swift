@@ -1,5 +1,6 @@
 import Perdure
 package import PerdureHistory
+package import PerdureStore
 
 /// Which histories are verified when, where a round over all of them takes a fixed time: the clock says it, so that a process that starts
 /// goes on where another has ended, and several agree without a word.
@@ -63,5 +64,18 @@ package struct KeeperShare: Sendable, Hashable {
     package init(number: Int64, count: Int) {
         self.number = number
         self.count = max(1, count)
+    }
+
+    package static let all = KeeperShare(number: 0, count: 1)
+
+    /// Of nodes that verify other namespaces, or in other rounds, none does the work of this one.
+    package init(of node: NodeID, verifying verifies: String, among nodes: [NodeRegistration]) {
+        let keepers = nodes.filter { $0.verifies == verifies }.map(\.id.rawValue).sorted()
+        // One that is overdue does not count the others out.
+        guard let place = keepers.firstIndex(of: node.rawValue) else {
+            self = .all
+            return
+        }
+        self.init(number: Int64(place), count: keepers.count)
     }
 }

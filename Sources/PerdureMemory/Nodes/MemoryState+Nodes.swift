@@ -21,6 +21,7 @@ extension MemoryState {
         forgetIdle()
         if let index = nodeIndex(of: node.id) {
             nodes[index].registration.hosted = node.hosted
+            nodes[index].registration.verifies = node.verifies
             nodes[index].endedAt = nil
         } else {
             nodes.append(MemoryNode(registration: node, since: now))
@@ -35,6 +36,7 @@ extension MemoryState {
             // Of an ended node others may have taken runs over: it cannot be the same one again.
             guard nodes[index].endedAt == nil else { throw .leaseLost }
             nodes[index].registration.hosted = node.hosted
+            nodes[index].registration.verifies = node.verifies
             try renew(node.id, now: now)
         } else {
             nodes.append(MemoryNode(registration: node, since: now, lease: lease))

@@ -9,12 +9,12 @@ extension PostgresStore {
         "\(Recollection.serverStart), coalesce((SELECT max(number) FROM perdure.restorations), 0)"
     private static let insert = SQL(
         """
-        INSERT INTO perdure.nodes (id, build, host, process_id, hosted, started_at, lease_until, level, server)
+        INSERT INTO perdure.nodes (id, build, host, process_id, hosted, started_at, lease_until, level, server, verifies)
         SELECT $1::text, $2::text, $3::text, $4::bigint, $5::text, moment.now, moment.now + $6::bigint, \(Schema.version),
-            \(Recollection.serverStart)
+            \(Recollection.serverStart), $8::text
         FROM (SELECT \(StoreClock.now("$7")) AS now) AS moment
         ON CONFLICT (id) DO UPDATE SET hosted = excluded.hosted, lease_until = excluded.lease_until, server = excluded.server,
-            renewals = nodes.renewals + 1
+            verifies = excluded.verifies, renewals = nodes.renewals + 1
             WHERE nodes.ended_at IS NULL
         RETURNING nodes.renewals, \(confirmed)
         """)
@@ -60,7 +60,7 @@ extension PostgresStore {
         """
         SELECT id, build, host, process_id, hosted, started_at, lease_until, \(StoreClock.now("$1")),
             (SELECT count(*) FROM perdure.runs WHERE runs.owner = nodes.id),
-            coalesce(server <> \(Recollection.serverStart), false)
+            coalesce(server <> \(Recollection.serverStart), false), verifies
         FROM perdure.nodes WHERE ended_at IS NULL ORDER BY started_at, id
         """)
 
@@ -99,7 +99,8 @@ extension PostgresStore {
         let isKnown = try session.exists(anyNode, node.id)
         guard isKnown || !isAgain else { throw StoreError.leaseLost }
         let lease = try session.first(
-            insert, node.id, node.build, node.host, Int64(node.processID), node.hostedText, length, time
+            insert, node.id, node.build, node.host, Int64(node.processID), node.hostedText, length, time,
+            node.verifies
         ) { try Recollection.Lease(node.id, confirmed: $0, asked: asked) }
         guard let lease else { throw StoreError.leaseLost }
         // A process has one node: the one before it has ended with this.
@@ -202,7 +203,8 @@ extension NodeRegistration {
     fileprivate init(_ row: Row) throws(BadRow) {
         self.init(
             id: NodeID(rawValue: try row.text(0)), build: try row.text(1), host: try row.text(2),
-            processID: Int32(truncatingIfNeeded: try row.integer(3)), hosted: try Self.hosted(stored: try row.text(4)))
+            processID: Int32(truncatingIfNeeded: try row.integer(3)), hosted: try Self.hosted(stored: try row.text(4)),
+            verifies: try row.optionalText(10))
     }
 }
 

@@ -1,6 +1,6 @@
 extension Schema {
     /// That history went back, as often as it was noticed; at most one stands. And of each node the start of the server that it has found
-    /// all of its own commits on, in microseconds since 1970: until every living node has, nobody goes on.
+    /// all of its own commits on, in microseconds since 1970: until every living node has, nobody goes on; and what it verifies beside others.
     ///
     /// Nodes of the release before name no server, and nobody waits for them. They know nothing of what stands here, so that none of them is
     /// let in while something does.
@@ -17,7 +17,7 @@ extension Schema {
         );
         CREATE UNIQUE INDEX restorations_standing ON perdure.restorations ((lifted_at IS NULL)) WHERE lifted_at IS NULL;
 
-        ALTER TABLE perdure.nodes ADD COLUMN server bigint;
+        ALTER TABLE perdure.nodes ADD COLUMN server bigint, ADD COLUMN verifies text;
         CREATE INDEX nodes_servers ON perdure.nodes (server) WHERE ended_at IS NULL;
 
         CREATE FUNCTION perdure.refuse_node() RETURNS trigger LANGUAGE plpgsql AS $body$

@@ -50,7 +50,8 @@ extension SQLiteStore {
             // Each in one statement, which sees the count and what is counted as they are at one moment.
             QuotaMisses(
                 openRuns: countsRuns ? try session.first(Self.openRunsMissed, namespace, row: { try QuotaMisses.Miss($0) }) : nil,
-                payload: countsPayload ? try session.first(Self.payloadMissed, namespace, row: { try QuotaMisses.Miss($0) }) : nil)
+                payload: countsPayload ? try session.first(Self.payloadMissed, namespace, row: { try QuotaMisses.Miss($0) }) : nil
+            )
         }
         return try await write { session in
             guard let row = try session.first(Self.one, namespace, row: { try QuotaRow($0) }) else { return false }
@@ -101,7 +102,8 @@ extension QuotaRow {
         self.init(
             namespace: try row.text(0),
             quotas: NamespaceQuotas(
-                openRuns: try row.optionalInteger(1).map { Int(clamping: $0) }, payloadBytes: try row.optionalInteger(2), starts: rate),
+                openRuns: try row.optionalInteger(1).map { Int(clamping: $0) }, payloadBytes: try row.optionalInteger(2),
+                starts: rate),
             openRuns: try row.integer(6), payload: try row.integer(7), isCounted: try row.integer(8) != 0,
             isPayloadCounted: try row.integer(9) != 0, slot: Timestamp(microseconds: try row.integer(10)),
             changedBy: Principal(stored: try row.text(11)), changedAt: Timestamp(microseconds: try row.integer(12)))

@@ -41,6 +41,17 @@ extension StoreConformance {
 
     /// For stores that several nodes share, each alive as long as it renews its lease.
     package static let leases: [ConformanceCheck] = [
+        ConformanceCheck("What a node verifies is told to the others, as it said last") { scene in
+            var keeper = NodeRegistration(id: NodeID(rawValue: "keeper"), build: "b1", host: "host", processID: 9)
+            let other = try await scene.join(as: keeper.id)
+            #expect(try await scene.store.livingNodes().map(\.verifies) == [nil, nil])
+            for verifies in ["60 *", nil, "3600 shop"] {
+                keeper.verifies = verifies
+                try await other.register(keeper)
+                let found = try await scene.store.livingNodes()
+                #expect(found.first { $0.id == keeper.id }?.verifies == verifies)
+            }
+        },
         ConformanceCheck("A node that renews its lease keeps its runs, however long it goes on") { scene in
             let length = try #require(scene.store.leaseLength)
             var run = try await scene.owned()

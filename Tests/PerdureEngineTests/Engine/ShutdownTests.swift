@@ -286,6 +286,24 @@ import Testing
         }
     }
 
+    @Test func `an engine that was dropped without a word leaves its file to the next one`() async throws {
+        try await withEngines { harness in
+            for number in 0..<2 {
+                var isStarted = false
+                // What it has under way on threads of its own ends first.
+                while !isStarted {
+                    do {
+                        let engine = try await Engine(store: .sqlite(harness.path)) { Flow { input, _ in input } }
+                        _ = try await engine.start(Flow.self, input: "\(number)", by: EngineHarness.ada)
+                        isStarted = true
+                    } catch let error as PerdureError where error.code == .storeLocked {
+                        await Task.yield()
+                    }
+                }
+            }
+        }
+    }
+
     @Test func `the end of retrying wakes a pause`() async throws {
         try await withEngines { harness in
             let base = try await StoreConfiguration.sqlite(harness.path, clock: { harness.clock.now() }).open(.engine)

@@ -1,5 +1,6 @@
 import Perdure
 import PerdureHistory
+import PerdureStore
 import Testing
 
 @testable import PerdureEngine
@@ -43,5 +44,36 @@ import Testing
         let plan = VerificationPlan(round: .days(1))
         let rests = (0..<plan.parts).map { plan.place($0 * plan.parts + 7).rest }
         #expect(Set(rests).count == Int(plan.parts))
+    }
+
+    @Test func `work is shared with those alone that verify the same`() {
+        var configuration = EngineConfiguration()
+        configuration.duty = .keeper
+        func verifies(_ namespaces: Set<String>?, round: Duration? = .hours(1), rate: Int = 1_000) -> String? {
+            configuration.namespaces = namespaces
+            configuration.verificationRound = round
+            configuration.verificationRate = rate
+            return configuration.sharedVerification
+        }
+        let all = verifies(nil)
+        let different = [verifies(["a"]), verifies(["a", "b"]), verifies(["b"]), verifies([]), verifies(nil, round: .hours(2))]
+        #expect(Set(different).union([all, nil]).count == 7)
+        #expect(verifies(["b", "a"]) == verifies(["a", "b"]) && verifies(nil, rate: 500) == all)
+        #expect(verifies(nil, rate: 0) == nil && verifies(nil, round: nil) == nil)
+        configuration.duty = .host
+        #expect(verifies(nil) == nil)
+        let said = [all, different[0], all, nil, different[0]]
+        let nodes = said.enumerated().map { number, verifies in
+            NodeRegistration(
+                id: NodeID(rawValue: "node-\(number)"), build: "b", host: "h", processID: 1,
+                hosted: verifies == nil ? [.init(workflow: "w", version: "1")] : [], verifies: verifies)
+        }
+        func share(_ number: Int) -> KeeperShare? {
+            said[number].map { KeeperShare(of: nodes[number].id, verifying: $0, among: nodes) }
+        }
+        #expect([0, 2].map(share) == (0...1).map { KeeperShare(number: $0, count: 2) })
+        #expect([1, 4].map(share) == (0...1).map { KeeperShare(number: $0, count: 2) })
+        // One that others count for dead does it all.
+        #expect(KeeperShare(of: NodeID(rawValue: "gone"), verifying: all ?? "", among: nodes) == .all)
     }
 }
