@@ -68,7 +68,7 @@ struct FailuresCommand: AsyncParsableCommand {
         settings.isHeard = heard
         let isQuiet = json, chosen = settings
         // Servers, nodes and files are gone when somebody has ended it.
-        let ended = try await unlessInterrupted { try await FailureTrial.run(chosen) { if !isQuiet { print($0) } } }
+        let ended = try await unlessInterrupted { try await FailureTrial.run(chosen) { if !isQuiet { printAtOnce($0) } } }
         guard let report = ended else { throw ExitCode(130) }
         print(try report.reportLine)
         if !report.isGood { throw ExitCode(1) }

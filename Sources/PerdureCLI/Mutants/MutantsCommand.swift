@@ -98,7 +98,7 @@
                 for _ in 0..<2 { begin() }
                 while let (index, end) = try await group.next() {
                     ends[index] = end
-                    print("\(Self.padded(end.mutant, 40)) \(Self.seconds(end.seconds))  \(end.what)")
+                    printAtOnce("\(Self.padded(end.mutant, 40)) \(Self.seconds(end.seconds))  \(end.what)")
                     if verbose, let finding = end.finding {
                         print("    " + finding.split(separator: "\n").joined(separator: "\n    "))
                     }

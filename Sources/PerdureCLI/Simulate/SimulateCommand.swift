@@ -66,8 +66,8 @@ struct SimulateCommand: AsyncParsableCommand {
             for _ in 0..<ProcessInfo.processInfo.activeProcessorCount { add() }
             while let verdict = try await group.next() {
                 tally.add(verdict)
-                if !json, !verdict.violations.isEmpty { print("seed \(verdict.plan.seed): \(verdict.violations[0])") }
-                if !json, tally.seeds.isMultiple(of: 1_000) { print("\(tally.seeds) seeds") }
+                if !json, !verdict.violations.isEmpty { printAtOnce("seed \(verdict.plan.seed): \(verdict.violations[0])") }
+                if !json, tally.seeds.isMultiple(of: 1_000) { printAtOnce("\(tally.seeds) seeds") }
                 add()
             }
         }

@@ -36,7 +36,7 @@ struct SoakCommand: AsyncParsableCommand {
         let isQuiet = json
         // Server and nodes are gone when somebody has ended it.
         let ended = try await unlessInterrupted {
-            try await Soak.run(settings) { sample in if !isQuiet { print(Self.line(sample)) } }
+            try await Soak.run(settings) { sample in if !isQuiet { printAtOnce(Self.line(sample)) } }
         }
         guard let report = ended else { throw ExitCode(130) }
         print(try report.reportLine)

@@ -37,7 +37,7 @@ struct SwarmCommand: AsyncParsableCommand {
             runs: runs, seed: seed, duration: .milliseconds(Int64(minutes * 60_000)), without: without.flatMap(SwarmDefence.init),
             store: folder.appending(path: "perdure.db").path)
         let isQuiet = json
-        let report = try await Swarm(settings) { if !isQuiet { print($0) } }.run()
+        let report = try await Swarm(settings) { if !isQuiet { printAtOnce($0) } }.run()
         print(json ? try report.reportJSON : report.text)
         guard report.isGood else {
             FileHandle.standardError.write(Data("The store is kept: \(settings.store)\n".utf8))
