@@ -359,6 +359,46 @@ private let refused = MachineDriver.failure(isDefinite: true)
         #expect(run.violations() + run.problems() == [])
     }
 
+    @Test func `a run that is paused after a loss sends nothing without its approval and takes no key that is held`() throws {
+        let key = BusinessKey(namespace: "default", step: "keyed", key: "order-7")
+        let code = Code.parallel([
+            Code.idempotent("keyed", key: "order-7").named("n"),
+            Code.idempotent("keyed", approval: Program.approval, key: "order-7").named("m"),
+        ])
+        let run = try MachineDriver(code)
+        #expect(run.keys[key]?.subject == "n" && run.historyText.last == "approval.requested m")
+        try run.restore(to: run.history.count) { $0.deliver(.pause) }
+        #expect(run.historyText.last == "run.paused" && !run.historyText.contains("step.intended m"), "it has no key")
+        try run.resume()
+        #expect(run.isRunning("n") && run.machine.steps.values.contains { $0.phase == .awaitingKey })
+        try run.end("n", refused)
+        try run.playToTheEnd()
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    @Test func `what may be lost is in doubt before a run is paused or goes on with another version`() throws {
+        for kind in [InboxKind.pause, .repin] {
+            let run = try MachineDriver(
+                .parallel([
+                    .idempotent("o", approval: Program.approval), .atMostOnce("p"), .idempotent("q", key: "order-7"), .read("r"),
+                    .idempotent("s"),
+                ]))
+            let count = try #require(run.commits.first)
+            try run.restore(to: count) { $0.deliver(kind, "", kind == .repin ? Array(#""2""#.utf8) : nil) }
+            let stands = kind == .pause ? "run.paused" : "run.repinned"
+            #expect(
+                run.historyText.suffix(7) == [
+                    "step.intended o", "step.in_doubt o", "step.intended p", "step.in_doubt p", "step.intended q",
+                    "step.intended s", stands,
+                ])
+            #expect(run.keys.values.contains { $0.subject == "q" && $0.outcome == .open })
+            if kind == .pause { try run.resume() } else { try run.evict() }
+            #expect(!run.isRunning("o") && !run.isRunning("p") && run.isRunning("q") && run.isRunning("s"))
+            try run.playToTheEnd()
+            #expect(run.violations() + run.problems() == [])
+        }
+    }
+
     @Test func `a run is not reset before what may have been lost is in doubt`() throws {
         let run = try MachineDriver(.sequence([.idempotent("a", undo: .atMostOnce(hasProbe: false)), .fails]))
         try run.end("a")
