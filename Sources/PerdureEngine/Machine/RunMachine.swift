@@ -85,6 +85,8 @@ package struct RunMachine: Sendable {
     let storedSeq: Int64
     /// What followed on an earlier part of the history may be lost, with whatever was sent meanwhile.
     var lostPart: LostPart?
+    /// The last mark of a loss, whether somebody has settled it or not: what was said before it speaks of what was known then.
+    package internal(set) var lossMark: LossMark?
     /// Somebody answers for the workflow.
     let hasOwner: Bool
     /// Nobody has owned the run before.
