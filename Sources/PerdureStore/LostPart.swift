@@ -59,7 +59,7 @@ package struct LossMark: Codable, Sendable, Hashable {
 extension LostPart {
     /// The epoch in which a run begins that may have begun in the lost part already: above all that it can have had there, so that fencing
     /// tokens go on growing.
-    package var firstEpoch: Int64 { Restoration.epochRise + max(0, until.microseconds) }
+    package var firstEpoch: Int64 { Restoration.epochRise + min(max(0, until.microseconds), .max / 2) }
 }
 
 extension NewRun {

@@ -28,8 +28,11 @@ extension RunMachine {
     }
 
     mutating func noteLoss(_ event: Event) throws {
-        lostPart = try LostPart(event, after: lostPart)
+        let lost = try LostPart(event, after: lostPart)
+        lostPart = lost
         lossMark = LossMark(event)
+        // Of two marks with one time the later one is above what was made behind the other.
+        firstEpoch = max(lost.firstEpoch, firstEpoch + Restoration.epochRise)
     }
 
     /// Whether a person may have known less of the run when saying that something did not happen, or may be done again, than is known of it

@@ -87,6 +87,8 @@ package struct RunMachine: Sendable {
     var lostPart: LostPart?
     /// The last mark of a loss, whether somebody has settled it or not: what was said before it speaks of what was known then.
     package internal(set) var lossMark: LossMark?
+    /// The least epoch of runs that this one makes. Settled or not: they may have been at work in the lost part.
+    var firstEpoch: Int64 = 0
     /// Somebody answers for the workflow.
     let hasOwner: Bool
     /// Nobody has owned the run before.

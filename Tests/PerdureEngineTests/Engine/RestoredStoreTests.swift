@@ -119,6 +119,34 @@ private struct Unclear: Error {}
         }
     }
 
+    @Test func theRunsThatAMarkedOneIsContinuedAsBeginAboveTheirLostOnesAlsoWhenItIsSettled() async throws {
+        try await withEngines { harness in
+            let continued = Flow { input, context in
+                if try await context.signal(Poke.self) == "last" { return input }
+                try await context.continueAsNew(Flow.self, input: "next")
+            }
+            try await harness.open { continued }
+            let run = try await harness.start().id
+            try await harness.until { try await harness.engine.client.run(run).state == "waiting" }
+            _ = try await harness.engine.client.store.beginRestoration(by: "ada", reason: "she says so")
+            _ = try await harness.engine.client.recoverRestored(by: EngineHarness.ada)
+            harness.clock.advance(by: .seconds(1))
+            try await harness.engine.client.settleLoss(of: run, by: EngineHarness.ada)
+            for word in ["a", "b", "last"] { try await harness.engine.client.signal(run, Poke.self, word, by: EngineHarness.bob) }
+            try await harness.advanceUntil(by: .seconds(1)) {
+                let client = try harness.engine.client
+                return try await client.run(client.latest(of: run)).state == "completed"
+            }
+            var next = try await harness.record(run), epochs: [Int64] = []
+            while let successor = next.successor {
+                next = try await harness.record(successor)
+                #expect(try await !harness.history(successor).contains { $0.kind == .runRestored })
+                epochs.append(next.epoch)
+            }
+            #expect(epochs.count == 2 && epochs.allSatisfy { $0 > Restoration.epochRise } && epochs == epochs.sorted())
+        }
+    }
+
     @Test func untilEveryRunIsMarkedNothingIsBegun() async throws {
         try await withEngines { harness in
             let run = try await goBack(harness)

@@ -222,7 +222,7 @@ private let refused = MachineDriver.failure(isDefinite: true)
         try run.end("r")
         let after = try #require(run.startedChildren.first)
         #expect(after.id == before.id, "it may have been at work in the lost part")
-        let child = NewRun(after, namespace: "default", build: "b", node: "n", now: run.now) { 1 }
+        let child = NewRun(after, epoch: 2, namespace: "default", build: "b", node: "n", now: run.now) { 1 }
         #expect(child.events.map(\.kind) == [.runStarted, .runRestored])
         #expect(child.record.epoch > run.now.microseconds, "its fencing tokens are above those of the lost part")
         #expect(try LostPart(child.events[1]).since == MachineDriver.start)
@@ -390,6 +390,41 @@ private let refused = MachineDriver.failure(isDefinite: true)
                 #expect(run.problems().isEmpty == isNamed)
             }
         }
+    }
+
+    @Test func `runs that are made after a loss that was settled begin above those of the lost part`() throws {
+        let run = try MachineDriver(.sequence([.read("r"), .child("c"), .continues("7")]))
+        let count = run.history.count
+        try run.restore(to: count)
+        let kept = try #require(run.commits.last)
+        func made() throws -> (child: NewRun, next: NewRun) {
+            try run.end("r")
+            try run.endChild("c")
+            let child = try #require(run.startedChildren.last), next = try #require(run.successors.last)
+            let origin = RunOrigin(run: run.identity.id, salt: [], inputDigest: "")
+            return (
+                NewRun(child, epoch: 3, namespace: "default", build: "b", node: "n", now: run.now) { 1 },
+                NewRun(next, of: run.identity, epoch: 3, chain: origin, build: "b", node: "n", now: run.now) { 1 }
+            )
+        }
+        let lost = try made()
+        // No time has passed since the first mark.
+        try run.restore(to: kept)
+        try run.settleLoss()
+        let (child, next) = try made()
+        #expect(child.events.map(\.kind) == [.runStarted] && next.events.map(\.kind) == [.runStarted])
+        #expect(child.record.id == lost.child.record.id && next.record.id == lost.next.record.id)
+        for (new, old) in [(child.record.epoch, lost.child.record.epoch), (next.record.epoch, lost.next.record.epoch)] {
+            #expect(old > run.now.microseconds && new - old >= Restoration.epochRise)
+        }
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    @Test func `what a run begins with that was made after a loss is handed on by its epoch`() {
+        let high = Restoration.epochRise + 1_750_000_000_000_000
+        #expect(Restoration.epoch(ofRunMadeIn: high + 2, atLeast: 0) == high + 2, "no event of it speaks of the loss")
+        #expect(Restoration.epoch(ofRunMadeIn: 3 + Restoration.epochRise, atLeast: high) == high)
+        #expect(Restoration.epoch(ofRunMadeIn: 3, atLeast: 0) == 0, "nothing was ever lost")
     }
 
     @Test func `nothing is settled of a run that has lost nothing`() throws {

@@ -76,6 +76,8 @@ enum ScenarioList {
         try scenarios.`a word from before a loss is not believed after the mark was settled either`()
         try scenarios.`a person's retry that was heeded in what is lost opens no window anew`()
         try scenarios.`the verifier believes no word either that does not name the last mark`()
+        try scenarios.`runs that are made after a loss that was settled begin above those of the lost part`()
+        scenarios.`what a run begins with that was made after a loss is handed on by its epoch`()
         try scenarios.`nothing is settled of a run that has lost nothing`()
         try scenarios.`a run whose continuation is lost is continued as the same run, with the same keys`()
         try scenarios.`what is asked for long after a loss is asked about all the same`()
