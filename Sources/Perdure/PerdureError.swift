@@ -75,6 +75,7 @@ extension PerdureError.Code {
     public static let runPaused = Self(rawValue: "run_paused")
     public static let runNotPaused = Self(rawValue: "run_not_paused")
     public static let runNotRestored = Self(rawValue: "run_not_restored")
+    public static let runRestored = Self(rawValue: "run_restored")
     public static let runResetting = Self(rawValue: "run_resetting")
     public static let forkRefused = Self(rawValue: "fork_refused")
     public static let resetRefused = Self(rawValue: "reset_refused")

@@ -41,10 +41,25 @@ package struct LostPart: Sendable, Hashable {
     }
 }
 
+/// Names the event that marks a loss. By its time alone it would not be named where the clock of the store is behind that of an earlier one:
+/// then several marks have the time of the event before them.
+package struct LossMark: Codable, Sendable, Hashable {
+    package var seq: Int64
+    /// In microseconds since 1970.
+    package var at: Int64
+
+    package init(seq: Int64, at: Int64) {
+        self.seq = seq
+        self.at = at
+    }
+
+    package init(_ event: Event) { self.init(seq: event.seq, at: event.at.microseconds) }
+}
+
 extension LostPart {
     /// The epoch in which a run begins that may have begun in the lost part already: above all that it can have had there, so that fencing
     /// tokens go on growing.
-    package var firstEpoch: Int64 { Restoration.epochRise + max(0, until.microseconds) }
+    package var firstEpoch: Int64 { Restoration.epochRise + min(max(0, until.microseconds), .max / 2) }
 }
 
 extension NewRun {

@@ -30,7 +30,7 @@ package enum CommandStatus: Int32, Error, Sendable, CaseIterable {
             self = .notFound
         case .runClosed, .runExpired, .runConflict, .approvalClosed, .approvalMismatch, .approvalNotPermitted, .questionClosed,
             .stepNotStuck,
-            .keyConflict, .runPaused, .runNotPaused, .runNotRestored, .runResetting, .resetRefused, .forkRefused,
+            .keyConflict, .runPaused, .runNotPaused, .runNotRestored, .runRestored, .runResetting, .resetRefused, .forkRefused,
             .scheduleConflict, .scheduleBusy, .queueNeedsUpgrade, .quotaExceeded:
             self = .conflict
         case .usage, .nameInvalid, .labelInvalid, .inputUndecodable, .valueNotEncodable, .payloadTooLarge, .answerInvalid,

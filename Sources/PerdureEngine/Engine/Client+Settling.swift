@@ -19,10 +19,11 @@ extension Client {
         guard latest.closedAt == nil else {
             throw PerdureError(.runClosed, "Run \(latest.id) is over.", metadata: [("run", latest.id.description)])
         }
-        guard let mark = try await view(of: latest.id).lostPart else {
+        let view = try await view(of: latest.id)
+        guard view.lostPart != nil, let mark = view.lossMark else {
             throw PerdureError(
                 .runNotRestored, "Nothing of run \(latest.id) is marked as lost.", metadata: [("run", latest.id.description)])
         }
-        try await send(run, .settleLoss, payload: try encoded(LossSettlement(of: mark, reason: reason)), by: sender)
+        try await send(run, .settleLoss, payload: try encoded(LossSettlement(mark: mark, reason: reason)), by: sender)
     }
 }

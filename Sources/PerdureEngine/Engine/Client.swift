@@ -274,12 +274,14 @@ public struct Client: Sendable {
     /// process down, which gets its tries anew, or one that is blocked for a reason that has passed, such as a limit that was too low,
     /// which every build tries once more.
     ///
-    /// An at-most-once step in doubt is not tried again: the run refuses that, in its history, and the step waits for `resolve`.
+    /// An at-most-once step in doubt is not tried again: the run refuses that, in its history, and the step waits for `resolve`. So it does,
+    /// with `run_restored`, if history is lost after this was said of a step and before it is done.
     ///
     /// - Throws: `PerdureError` with `run_unknown` or `run_closed`, and, for a step, `run_expired`, `step_unknown` or `step_not_stuck`.
     public func retry(_ run: RunID, step: String? = nil, by sender: Principal) async throws {
-        if let step { _ = try await stuck(run, step) }
-        try await send(run, .retry, name: step ?? "", by: sender)
+        guard let step else { return try await send(run, .retry, by: sender) }
+        let mark = try await stuck(run, step).mark
+        try await send(run, .retry, name: step, payload: try mark.map { try encoded(StepRetry(mark: $0)) }, by: sender)
     }
 
     /// Clears up a step in doubt or a dead letter.
@@ -288,12 +290,15 @@ public struct Client: Sendable {
     /// after the run was terminated. Then an `undo` is refused, in the history, unless the run is neither poisoned nor terminated and the
     /// step is a typed one that is registered with the engine; and but for such a one nobody can check that a result is of the right type.
     ///
+    /// That something did not happen is said of what the history shows when this is called. If a part of it turns out to be lost before the run
+    /// has heeded it, or with that, the run refuses it, in its history, with `run_restored`.
+    ///
     /// - Throws: `PerdureError` with `run_unknown`, `run_expired`, `run_closed`, `step_unknown`, `step_not_stuck` (also while the last
     ///   attempt may still act), `input_undecodable` for a result that is not JSON, or `payload_too_large`.
     public func resolve(
         _ run: RunID, step: String, _ resolution: StepResolution, reason: String? = nil, by sender: Principal
     ) async throws {
-        let stuck = try await stuck(run, step)
+        let (stuck, mark) = try await stuck(run, step)
         let kind: ResolutionKind, result: Data?
         switch resolution {
         case .happened(let output): (kind, result) = (.happened, output)
@@ -308,7 +313,8 @@ public struct Client: Sendable {
         }
         let output = try result.map { Data(try canonical($0, what: "the result of '\(step)'")) }
         try await send(
-            run, .resolve, name: step, payload: try encoded(Resolution(kind: kind, output: output, reason: reason)), by: sender)
+            run, .resolve, name: step,
+            payload: try encoded(Resolution(kind: kind, output: output, reason: reason, mark: mark)), by: sender)
     }
 
     // MARK: Parts
@@ -374,7 +380,8 @@ public struct Client: Sendable {
         }
     }
 
-    private func stuck(_ run: RunID, _ step: String) async throws -> RunView.Step {
+    /// The step that waits for a person, and the last mark of a loss in the history that shows it: words about it name that.
+    private func stuck(_ run: RunID, _ step: String) async throws -> (step: RunView.Step, mark: LossMark?) {
         let view = try await view(of: run)
         guard let known = view.undo(step).flatMap({ $0.isStuck ? $0 : nil }) ?? view.step(step) else {
             throw PerdureError(.stepUnknown, "Run \(run) has no step '\(step)'.")
@@ -382,7 +389,7 @@ public struct Client: Sendable {
         guard known.isStuck else {
             throw PerdureError(.stepNotStuck, "Step '\(step)' of run \(run) is neither in doubt nor a dead letter.")
         }
-        return known
+        return (known, view.lossMark)
     }
 
     func send(

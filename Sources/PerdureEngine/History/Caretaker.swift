@@ -231,7 +231,8 @@ struct Caretaker {
         guard let payload = row.delivery.payload,
             let resolution = try? Payload(bytes: payload).decode(Resolution.self, what: "a resolution")
         else { return record(row.refusal(.usage, "the resolution cannot be read")) }
-        if resolution.kind == .didNotHappen || resolution.kind == .abort, let quiet = step.quietAfter, now < quiet {
+        if resolution.deniesEffect, resolution.mark != view.lossMark { return record(row.refusalAfterLoss) }
+        if resolution.deniesEffect, let quiet = step.quietAfter, now < quiet {
             let message = "the last attempt may still act until \(quiet); say that it did not happen after that"
             return record(row.refusal(.stepNotStuck, message))
         }
@@ -256,6 +257,7 @@ struct Caretaker {
             step.isUndo ? .undoResolved : .stepResolved, subject: step.subject,
             attributes: row.attributes(
                 ("resolution", .string(resolution.kind.rawValue)), ("reason", resolution.reason.map(JSONValue.string)),
+                ("mark", resolution.mark.map { .integer($0.seq) }),
                 ("next", next.map(JSONValue.string)), ("without_code", true)),
             output: resolution.kind == .happened || resolution.kind == .undo ? .inline(output) : nil)
     }

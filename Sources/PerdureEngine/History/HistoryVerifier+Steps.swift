@@ -45,12 +45,26 @@ extension HistoryVerifier {
     }
 
     /// What was under way may have gone on, and what was asked may have been decided on.
-    mutating func historyWasLost() {
+    mutating func historyWasLost(_ event: Event) {
         losses += 1
+        lossMark = event.seq
         ownerChanged()
         for (subject, step) in steps where step.approval != nil && step.approval != .consumed && !step.isOver {
             steps[subject]?.approval = nil
         }
+    }
+
+    /// Whether a person's word was said when the last loss was known.
+    func namesLastMark(_ attributes: JSONObject) -> Bool { attributes["mark"]?.integerValue == lossMark }
+
+    /// A probe looks when it is asked; a person's word may be older than what happened in a part that is lost.
+    private mutating func checkDenial(_ event: Event, _ attributes: JSONObject, _ step: VerifiedStep) -> Bool {
+        if attributes["by"].flatMap(Principal.init) == RunMachine.probe || namesLastMark(attributes) { return true }
+        wrong(
+            event, .effectForgotten,
+            "'\(step.subject)' is said not to have happened by somebody who did not know yet that history was lost "
+                + "(event \(lossMark ?? 0)).")
+        return false
     }
 
     mutating func checkStep(_ event: Event, _ attributes: JSONObject) {
@@ -142,18 +156,18 @@ extension HistoryVerifier {
         if step.isOver { wrong(event, .outcomeRepeated, "'\(step.subject)' is resolved although it is over.") }
         switch attributes["resolution"]?.stringValue.flatMap(ResolutionKind.init) {
         case .didNotHappen:
+            if checkDenial(event, attributes, step) { step.lossesAccountedFor = losses }
             step.hasOpenIntent = false
             step.isInDoubt = false
             step.hasDoubtfulFailure = false
             step.ownerChanged = false
-            step.lossesAccountedFor = losses
             step.mayIntend = true
             return
         case .happened: step.happened = Completion(seq: event.seq, at: event.at)
         case .undo:
             step.happened = Completion(seq: event.seq, at: event.at)
             step.isUndoneByPerson = true
-        case .abort: break
+        case .abort: _ = checkDenial(event, attributes, step)
         case nil: wrong(event, .readable, "Its resolution is none that is known.")
         }
         end(&step)

@@ -107,6 +107,8 @@ package struct HistoryVerifier {
     var losses = 0
     /// How many of them a person has said of that nothing is outstanding.
     var settledLosses = 0
+    /// The event that marks the last one.
+    var lossMark: Int64?
     private var isPaused = false
     private var version: String?
 
@@ -252,8 +254,8 @@ package struct HistoryVerifier {
         } else if event.kind == .runStarted {
             node = attributes["node"]?.stringValue
         }
-        if event.kind == .runRestored { historyWasLost() }
-        if event.kind == .runLossSettled { settledLosses = losses }
+        if event.kind == .runRestored { historyWasLost(event) }
+        if event.kind == .runLossSettled, namesLastMark(attributes) { settledLosses = losses }
         checkStandstill(event, attributes)
         checkForked(event)
         checkReset(event, attributes)

@@ -4,14 +4,17 @@ package import PerdureStore
 
 extension NewRun {
     /// A child that nobody owns yet, for the commit of the event that starts it.
+    ///
+    /// - Parameter epoch: The one in which the parent makes that commit.
     package init(
-        _ child: ChildStart, namespace: String, build: String, node: String, now: Timestamp, random: () -> UInt64
+        _ child: ChildStart, epoch: Int64, namespace: String, build: String, node: String, now: Timestamp,
+        random: () -> UInt64
     ) {
         let salt = makeSalt(random)
         let record = RunRecord(
             id: child.id, namespace: namespace, workflow: child.workflow, version: child.version, key: nil,
             inputDigest: SaltedDigest.hex(salt: salt, canonicalBytes: child.input), salt: salt, state: .ready,
-            epoch: child.lostPart?.firstEpoch ?? 0, createdAt: now)
+            epoch: Restoration.epoch(ofRunMadeIn: epoch, atLeast: child.firstEpoch), createdAt: now)
         var head = ChainHead.start(namespace: namespace, run: child.id.description)
         let event = head.append(
             EventDraft(

@@ -4,16 +4,17 @@ package import PerdureStore
 
 extension NewRun {
     /// The run that continues another one, which nobody owns yet, for the commit of the event that closes that one.
+    ///
+    /// - Parameter epoch: The one in which that one is closed.
     package init(
-        _ successor: SuccessorStart, of run: RunIdentity, chain: RunOrigin, build: String, node: String, now: Timestamp,
-        random: () -> UInt64
+        _ successor: SuccessorStart, of run: RunIdentity, epoch: Int64, chain: RunOrigin, build: String, node: String,
+        now: Timestamp, random: () -> UInt64
     ) {
         let salt = makeSalt(random)
         let record = RunRecord(
             id: successor.id, namespace: run.namespace, workflow: run.workflow, version: successor.version, key: successor.key,
             inputDigest: SaltedDigest.hex(salt: salt, canonicalBytes: successor.input), salt: salt, state: .ready,
-            epoch: successor.lostPart?.firstEpoch ?? 0, createdAt: now,
-            origin: chain)
+            epoch: Restoration.epoch(ofRunMadeIn: epoch, atLeast: successor.firstEpoch), createdAt: now, origin: chain)
         let labels = JSONObject(successor.labels.sorted { $0.key < $1.key }.map { ($0.key, JSONValue.string($0.value)) })
         let attributes = Attributes.make(
             ("workflow", .string(run.workflow)), ("version", .string(successor.version)),

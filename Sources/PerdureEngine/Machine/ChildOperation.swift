@@ -114,6 +114,8 @@ package struct ChildStart: Sendable {
     package var input: [UInt8]
     /// It may have been made before, in a part of the parent's history that is lost.
     var lostPart: LostPart?
+    /// The least epoch that it begins with.
+    var firstEpoch: Int64 = 0
 }
 
 /// What a child's first event says of its parent.

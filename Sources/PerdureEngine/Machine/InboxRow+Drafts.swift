@@ -20,6 +20,18 @@ extension InboxRow {
                 ("action", .string(delivery.kind.rawValue)), ("refused", .string(code.rawValue)), ("message", .string(message))))
     }
 
+    /// Why a word is not believed that names another mark of a loss than the last one.
+    var refusalAfterLoss: EventDraft {
+        refusal(
+            .runRestored, "history was lost since this was said, or the run was continued; look at it once more and say it again")
+    }
+
+    /// The mark of a loss that the sender of a `retry` has seen.
+    var markOfRetry: LossMark? {
+        guard let payload = delivery.payload else { return nil }
+        return (try? Payload(bytes: payload).decode(StepRetry.self, what: "a retry"))?.mark
+    }
+
     /// What becomes of a message that comes while the run is being terminated.
     var unheard: EventDraft { unheard(.runTerminated, "the run is being terminated") }
 

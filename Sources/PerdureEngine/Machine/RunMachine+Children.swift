@@ -212,7 +212,8 @@ extension RunMachine {
             ChildStart(
                 id: run, workflow: request.workflow, version: version,
                 parent: ParentLink(run: identity.id, subject: request.subject, isDetached: request.isDetached),
-                starter: starter ?? .run(identity.id), input: request.input, lostPart: lostPart))
+                starter: starter ?? .run(identity.id), input: request.input, lostPart: lostPart,
+                firstEpoch: firstEpoch))
     }
 
     /// The code no longer waits for the child, which goes on if there is one.

@@ -1,7 +1,7 @@
 package import Foundation
 import Perdure
 import PerdureHistory
-import PerdureStore
+package import PerdureStore
 
 /// A person's answer to an approval, as it travels through the inbox.
 package struct Decision: Codable, Sendable, Hashable {
@@ -23,24 +23,31 @@ package struct Resolution: Codable, Sendable, Hashable {
     /// Canonical JSON of the result, for `happened` and `undo` of a step that has one.
     package var output: Data?
     package var reason: String?
+    /// The last mark of a loss that the sender has seen.
+    package var mark: LossMark?
 
-    package init(kind: ResolutionKind, output: Data? = nil, reason: String? = nil) {
+    package init(kind: ResolutionKind, output: Data? = nil, reason: String? = nil, mark: LossMark? = nil) {
         self.kind = kind
         self.output = output
         self.reason = reason
+        self.mark = mark
     }
+
+    /// It says what did not happen, which what has happened since makes untrue. That something happened stays true.
+    package var deniesEffect: Bool { kind == .didNotHappen || kind == .abort }
+}
+
+/// A person's wish to have a step tried again, as it travels through the inbox.
+package struct StepRetry: Codable, Sendable, Hashable {
+    /// The last mark of a loss that the sender has seen.
+    package var mark: LossMark?
 }
 
 /// What a person has seen to, as it travels through the inbox.
 package struct LossSettlement: Codable, Sendable, Hashable {
-    /// When the run's history was marked that the person speaks of, in microseconds since 1970.
-    package var markedAt: Int64
+    /// The mark that the person speaks of.
+    package var mark: LossMark
     package var reason: String?
-
-    init(of mark: LostPart, reason: String? = nil) {
-        markedAt = mark.until.microseconds
-        self.reason = reason
-    }
 }
 
 // Messages from outside. Each is checked again here, where it becomes a fact: what was told to the sender at the edge is advice.
@@ -167,7 +174,12 @@ extension RunMachine {
         guard step.phase == .deadLetter || !step.needsWord else {
             return row.refusal(.stepNotStuck, "this step may have happened and must not be repeated blindly; resolve it")
         }
-        return EventDraft(.operatorAction, subject: row.delivery.name, attributes: row.attributes(("action", .string("retry"))))
+        // Whoever wants it done again behind its window answers for what was before.
+        let mark = row.markOfRetry
+        if isOutdated(by: mark) { return row.refusalAfterLoss }
+        return EventDraft(
+            .operatorAction, subject: row.delivery.name,
+            attributes: row.attributes(("action", .string("retry")), ("mark", mark.map { .integer($0.seq) })))
     }
 
     private mutating func draftResolution(_ row: InboxRow, now: Timestamp, into drafts: inout Drafts) {
@@ -186,7 +198,11 @@ extension RunMachine {
             drafts.events.append(row.refusal(.runResetting, message))
             return
         }
-        if resolution.kind == .didNotHappen || resolution.kind == .abort, let quiet = step.quietAfter, now < quiet {
+        if resolution.deniesEffect, isOutdated(by: resolution.mark) {
+            drafts.events.append(row.refusalAfterLoss)
+            return
+        }
+        if resolution.deniesEffect, let quiet = step.quietAfter, now < quiet {
             drafts.events.append(
                 row.refusal(.stepNotStuck, "the last attempt may still act until \(quiet); say that it did not happen after that")
             )
@@ -208,6 +224,7 @@ extension RunMachine {
             then: resolution.kind == .didNotHappen ? next : .atOnce)
         event.attributes = row.attributes(
             ("resolution", .string(resolution.kind.rawValue)), ("reason", resolution.reason.map(JSONValue.string)),
+            ("mark", resolution.mark.map { .integer($0.seq) }),
             ("next", (try? event.attributes.object())?["next"]), ("to_undo", (try? event.attributes.object())?["to_undo"]))
         drafts.events.append(event)
         switch resolution.kind {

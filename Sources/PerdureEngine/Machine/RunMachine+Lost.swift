@@ -11,7 +11,7 @@ import PerdureStore
 // What is cheap to repeat is repeated under its key; what must not be repeated is asked about, by its probe or of a person.
 extension RunMachine {
     mutating func feedRestored(_ event: Event) throws {
-        lostPart = try LostPart(event, after: lostPart)
+        try noteLoss(event)
         for id in steps.keys.sorted() {
             guard let phase = steps[id]?.phase else { continue }
             switch phase {
@@ -27,23 +27,33 @@ extension RunMachine {
         }
     }
 
+    mutating func noteLoss(_ event: Event) throws {
+        let lost = try LostPart(event, after: lostPart)
+        lostPart = lost
+        lossMark = LossMark(event)
+        // Of two marks with one time the later one is above what was made behind the other.
+        firstEpoch = max(lost.firstEpoch, firstEpoch + Restoration.epochRise)
+    }
+
+    /// Whether a person may have known less of the run when saying that something did not happen, or may be done again, than is known of it
+    /// now. What was heeded in a part that is lost stands in the inbox once more, and the attempt that it let through is lost with it.
+    func isOutdated(by mark: LossMark?) -> Bool { mark != lossMark }
+
     /// A person has looked at the other sides: what is asked for from here on was not sent before. What is in doubt already stays so, since
     /// each of those needs its own answer.
     func lossSettled(_ row: InboxRow) -> EventDraft {
-        guard let lostPart else { return row.refusal(.runNotRestored, "nothing of the run is known to be lost") }
+        guard lostPart != nil else { return row.refusal(.runNotRestored, "nothing of the run is known to be lost") }
         guard let payload = row.delivery.payload,
             let settlement = try? Payload(bytes: payload).decode(LossSettlement.self, what: "a settlement")
         else {
             return row.refusal(.usage, "the settlement cannot be read")
         }
         // It may have been heeded in a part that is lost now, and stand in the inbox once more.
-        guard settlement.markedAt == lostPart.until.microseconds else {
-            return row.refusal(.runNotRestored, "history was lost once more since, or the run was continued; look again")
-        }
+        if isOutdated(by: settlement.mark) { return row.refusalAfterLoss }
         return EventDraft(
             .runLossSettled,
             attributes: row.attributes(
-                ("marked_at", .integer(settlement.markedAt)), ("reason", settlement.reason.map(JSONValue.string))))
+                ("mark", .integer(settlement.mark.seq)), ("reason", settlement.reason.map(JSONValue.string))))
     }
 
     /// Notes of a step or undo that is outstanding that the lost part may have sent it.

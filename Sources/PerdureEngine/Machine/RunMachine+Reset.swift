@@ -53,7 +53,7 @@ extension RunMachine {
             recordedBuild = attributes["build"]?.stringValue ?? ""
             recordedNode = attributes["node"]?.stringValue ?? ""
         case .runPaused: isPaused = true
-        case .runRestored: lostPart = try LostPart(event, after: lostPart)
+        case .runRestored: try noteLoss(event)
         case .runLossSettled: lostPart = nil
         case .runUnpaused: isPaused = false
         // They stay on the run as well.

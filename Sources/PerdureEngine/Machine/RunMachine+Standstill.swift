@@ -76,11 +76,10 @@ extension RunMachine {
         plan.drafts.events.insert(contentsOf: opening(), at: 0)
     }
 
-    private func standStill(_ row: InboxRow, now: Timestamp, into plan: inout Plan) {
+    private mutating func standStill(_ row: InboxRow, now: Timestamp, into plan: inout Plan) {
         plan.drafts.consumed.append(row.number)
-        // What an owner that died may have sent without a trace has to be known to whatever code comes next.
-        plan.drafts.events += steps.keys.sorted().compactMap { steps[$0] }.filter(\.mayHaveLeftNoTrace).map {
-            intent($0, now: now)
+        for step in steps.keys.sorted().compactMap({ steps[$0] }) where step.mayHaveLeftNoTrace {
+            leaveTrace(of: step, now: now, into: &plan)
         }
         if let version = row.otherVersion(than: identity.version) {
             plan.drafts.events.append(row.repinned(from: identity.version, to: version))
@@ -88,6 +87,16 @@ extension RunMachine {
         } else {
             plan.drafts.events.append(row.paused)
             plan.transition = RunTransition(to: .paused, note: row.pauseNote)
+        }
+    }
+
+    /// What an owner that died, or a part that is lost, may have sent without a trace has to be known to whatever code comes next. An intent
+    /// takes the business key as any other does; and of what may not be sent again before somebody has had a word it is no permission.
+    private mutating func leaveTrace(of step: StepOperation, now: Timestamp, into plan: inout Plan) {
+        if !step.isToBeDoubted {
+            planIntent(step, now: now, into: &plan)
+        } else if ownerMissing(for: step) == nil {
+            planDoubtOfLost(step, .lost, now: now, into: &plan)
         }
     }
 

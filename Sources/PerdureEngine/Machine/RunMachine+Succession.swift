@@ -27,6 +27,8 @@ package struct SuccessorStart: Sendable {
     package var first: RunID
     /// It may have been made before, in a part of that run's history that is lost.
     var lostPart: LostPart?
+    /// The least epoch that it begins with.
+    var firstEpoch: Int64 = 0
 }
 
 /// What a run's first event says of the runs that it continues.
@@ -84,7 +86,7 @@ extension RunMachine {
             id: successorID, version: succession.version, input: succession.input, starter: starter ?? .run(identity.id),
             parent: parent, key: key, deadline: deadline, labels: labels, place: place, previous: identity.id,
             first: firstOfChain,
-            lostPart: lostPart)
+            lostPart: lostPart, firstEpoch: firstEpoch)
         var left: [(seq: Int64, delivery: Delivery)] = []
         for (name, signals) in signalBuffer.sorted(by: { $0.key < $1.key }) {
             left += signals.map { ($0.origin.seq, $0.origin.delivery(.signal, name, $0.payload, to: successorID)) }

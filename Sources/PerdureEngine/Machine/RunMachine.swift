@@ -85,6 +85,10 @@ package struct RunMachine: Sendable {
     let storedSeq: Int64
     /// What followed on an earlier part of the history may be lost, with whatever was sent meanwhile.
     var lostPart: LostPart?
+    /// The last mark of a loss, whether somebody has settled it or not: what was said before it speaks of what was known then.
+    package internal(set) var lossMark: LossMark?
+    /// The least epoch of runs that this one makes. Settled or not: they may have been at work in the lost part.
+    var firstEpoch: Int64 = 0
     /// Somebody answers for the workflow.
     let hasOwner: Bool
     /// Nobody has owned the run before.

@@ -241,7 +241,7 @@ struct StepOperation {
         }
     }
 
-    /// A plain step that an owner before this one may have sent: no event speaks of it yet.
+    /// An owner before this one may have sent it, or a part that is lost may have: no event speaks of it yet.
     var mayHaveLeftNoTrace: Bool { phase == .released && mayHaveRun && !isInputRecorded && !isRead }
 
     /// Whether the other side may have forgotten the idempotency key by now.

@@ -44,9 +44,9 @@ extension Activation {
     }
 
     /// The child's row and first event. It is made anew for every try of the commit, always under the same id.
-    func newRun(_ child: ChildStart, now: Timestamp) -> NewRun {
+    func newRun(_ child: ChildStart, in epoch: Int64, now: Timestamp) -> NewRun {
         NewRun(
-            child, namespace: identity.namespace, build: services.build, node: services.node.rawValue, now: now,
+            child, epoch: epoch, namespace: identity.namespace, build: services.build, node: services.node.rawValue, now: now,
             random: services.random)
     }
 }

@@ -110,7 +110,8 @@ extension Activation {
         }
         var head = state.head
         let events = head.append(contentsOf: drafts.events, run: runText, now: now)
-        let children = drafts.children.map { newRun($0, now: now) }, successor = drafts.successor.map { newRun($0, now: now) }
+        let children = drafts.children.map { newRun($0, in: state.epoch, now: now) }
+        let successor = drafts.successor.map { newRun($0, in: state.epoch, now: now) }
         let transition = transition(after: drafts.events, hasFacts: !factDrafts.isEmpty, plan: plan, &state, now: now)
         state.inFlight = InFlight(
             events: events, head: head, facts: facts, takes: drafts.takes, consumed: drafts.consumed,

@@ -39,9 +39,9 @@ extension Activation {
     }
 
     /// The next run's row and first event. It is made anew for every try of the commit.
-    func newRun(_ successor: SuccessorStart, now: Timestamp) -> NewRun {
+    func newRun(_ successor: SuccessorStart, in epoch: Int64, now: Timestamp) -> NewRun {
         NewRun(
-            successor, of: identity, chain: chain, build: services.build, node: services.node.rawValue, now: now,
+            successor, of: identity, epoch: epoch, chain: chain, build: services.build, node: services.node.rawValue, now: now,
             random: services.random)
     }
 }

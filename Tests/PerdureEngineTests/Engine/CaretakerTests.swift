@@ -11,11 +11,11 @@ import Testing
 @Suite struct CaretakerTests {
     private let intent: Attributes = ["effect": "at_most_once", "business_key": "order 7"]
 
-    private func caretaker(of run: SampleRun, _ state: RunState = .running) -> Caretaker {
+    private func caretaker(of run: SampleRun, _ state: RunState = .running, now: Timestamp = Sample.start) -> Caretaker {
         var record = run.record
         record.state = state
         let claim = ClaimedRun(record: record, previous: state, head: run.head, isTakeover: false)
-        var caretaker = Caretaker(claim, now: Sample.start)
+        var caretaker = Caretaker(claim, now: now)
         caretaker.read(run.events)
         return caretaker
     }
@@ -69,6 +69,25 @@ import Testing
         #expect(try caretaker.events.map { try $0.attributes.object()["next"]?.stringValue } == ["failure"])
         let key = BusinessKey(namespace: "default", step: "a", key: "order 7")
         #expect(caretaker.settles == [BusinessKeySettlement(key: key, subject: "a", end: .free)])
+    }
+
+    @Test func `without the code as well a word is not believed that names another mark of a loss than the last one`() throws {
+        var run = SampleRun()
+        run.append(EventDraft(.stepIntended, subject: "a", attributes: intent))
+        run.append(EventDraft(.stepInDoubt, subject: "a", attributes: ["reason": "interrupted"]))
+        let first = LossMark(run.append(LostPart(since: Sample.start, until: Sample.start, by: Sample.person).event))
+        let last = LossMark(run.append(LostPart(since: Sample.start, until: Sample.start, by: Sample.person).event))
+        for kind in [ResolutionKind.didNotHappen, .abort, .happened] {
+            for mark in [nil, first, last] as [LossMark?] {
+                var caretaker = caretaker(of: run, now: Sample.start + .hours(1))
+                caretaker.take([try row(1, .resolve, "a", Resolution(kind: kind, mark: mark))])
+                let isBelieved = kind == .happened || mark == last
+                #expect(caretaker.hasResolved == isBelieved)
+                let attributes = try #require(caretaker.events.last).attributes.object()
+                #expect(attributes["refused"]?.stringValue == (isBelieved ? nil : "run_restored"))
+                #expect(attributes["mark"]?.integerValue == (isBelieved ? mark?.seq : nil))
+            }
+        }
     }
 
     @Test func `an undo that a terminated run left in doubt and that did not happen leaves its step's outcome to others`() throws

@@ -6,6 +6,8 @@ import PerdureSQLite
 import PerdureStore
 import Testing
 
+private struct Unclear: Error {}
+
 /// A backup that is put in the place of a file: what was done since stands in no history.
 @Suite(.timeLimit(.minutes(5))) struct RestoredStoreTests {
     private func flow(_ harness: EngineHarness) -> Flow {
@@ -41,10 +43,14 @@ import Testing
         return run
     }
 
-    private func recovering(_ harness: EngineHarness) async throws -> Client {
+    private func options(_ harness: EngineHarness) -> SQLiteOptions {
         var options = SQLiteOptions()
         options.clock = { [clock = harness.clock] in clock.now() }
-        return try await Client(recovering: .sqlite(harness.path, options: options))
+        return options
+    }
+
+    private func recovering(_ harness: EngineHarness) async throws -> Client {
+        try await Client(recovering: .sqlite(harness.path, options: options(harness)))
     }
 
     // Promise: 4
@@ -69,13 +75,83 @@ import Testing
         }
     }
 
+    // Promise: 4
+    @Test func aWordThatWasHeededInWhatIsLostIsNotBelievedWhenTheBackupIsRead() async throws {
+        try await withEngines { harness in
+            let effects = harness.effects
+            let paying = Flow { input, context in
+                try await context.step("pay", input: input, .atMostOnce(inDoubt: .askPerson), irreversible: "x") { word, _ in
+                    effects.add("pay")
+                    if effects.count("pay") == 1 { throw Unclear() }
+                    return word
+                }
+            }
+            try await harness.open { paying }
+            let run = try await harness.start().id
+            try await harness.until { try await harness.engine.client.run(run).state == "parked" }
+            try await harness.stop()
+            harness.clock.advance(by: .hours(1))
+            // It is in the backup, and nobody has read it.
+            let person = try await Client(.sqlite(harness.path, options: options(harness)))
+            try await person.resolve(run, step: "pay", .didNotHappen, by: EngineHarness.bob)
+            await person.close()
+            let backup = harness.path + ".backup", files = FileManager.default
+            let parts = ["", "-wal"].filter { files.fileExists(atPath: harness.path + $0) }
+            for suffix in parts { try files.copyItem(atPath: harness.path + suffix, toPath: backup + suffix) }
+            try await harness.open { paying }
+            try await harness.until { try await harness.engine.client.run(run).state == "completed" }
+            #expect(effects.count("pay") == 2)
+            try await harness.stop()
+            for suffix in ["", "-wal", "-shm"] { try? files.removeItem(atPath: harness.path + suffix) }
+            for suffix in parts { try files.moveItem(atPath: backup + suffix, toPath: harness.path + suffix) }
+            let client = try await recovering(harness)
+            _ = try await client.recoverRestored(by: EngineHarness.ada)
+            await client.close()
+            harness.clock.advance(by: .hours(1))
+            try await harness.open { paying }
+            try await harness.until(run, has: "operator.action pay")
+            #expect(try await harness.attributes(.operatorAction, of: run)["refused"] == "run_restored")
+            #expect(effects.count("pay") == 2)
+            // Whoever looks now knows of the loss.
+            try await harness.engine.client.resolve(run, step: "pay", .didNotHappen, by: EngineHarness.bob)
+            try await harness.until { try await harness.engine.client.run(run).state == "completed" }
+            #expect(effects.count("pay") == 3)
+        }
+    }
+
+    @Test func theRunsThatAMarkedOneIsContinuedAsBeginAboveTheirLostOnesAlsoWhenItIsSettled() async throws {
+        try await withEngines { harness in
+            let continued = Flow { input, context in
+                if try await context.signal(Poke.self) == "last" { return input }
+                try await context.continueAsNew(Flow.self, input: "next")
+            }
+            try await harness.open { continued }
+            let run = try await harness.start().id
+            try await harness.until { try await harness.engine.client.run(run).state == "waiting" }
+            _ = try await harness.engine.client.store.beginRestoration(by: "ada", reason: "she says so")
+            _ = try await harness.engine.client.recoverRestored(by: EngineHarness.ada)
+            harness.clock.advance(by: .seconds(1))
+            try await harness.engine.client.settleLoss(of: run, by: EngineHarness.ada)
+            for word in ["a", "b", "last"] { try await harness.engine.client.signal(run, Poke.self, word, by: EngineHarness.bob) }
+            try await harness.advanceUntil(by: .seconds(1)) {
+                let client = try harness.engine.client
+                return try await client.run(client.latest(of: run)).state == "completed"
+            }
+            var next = try await harness.record(run), epochs: [Int64] = []
+            while let successor = next.successor {
+                next = try await harness.record(successor)
+                #expect(try await !harness.history(successor).contains { $0.kind == .runRestored })
+                epochs.append(next.epoch)
+            }
+            #expect(epochs.count == 2 && epochs.allSatisfy { $0 > Restoration.epochRise } && epochs == epochs.sorted())
+        }
+    }
+
     @Test func untilEveryRunIsMarkedNothingIsBegun() async throws {
         try await withEngines { harness in
             let run = try await goBack(harness)
-            var options = SQLiteOptions()
-            options.clock = { [clock = harness.clock] in clock.now() }
             // The command is broken off before the first run is marked.
-            let store = try await SQLiteStore.open(harness.path, role: .engine, options: options)
+            let store = try await SQLiteStore.open(harness.path, role: .engine, options: options(harness))
             let begun = try await store.beginRestoration(by: "ada", reason: "she says so")
             await store.close()
             try await harness.open { flow(harness) }

@@ -89,10 +89,10 @@ private let refused = MachineDriver.failure(isDefinite: true)
         let run = try MachineDriver(.atMostOnce("b", policy: .retry(.limited(to: 1))))
         try run.end("b", refused)
         let count = try #require(run.commits.last)
-        try run.send(.retry, "b")
+        try run.retry("b")
         try run.end("b")
         try run.restore(to: count, isTakeover: false)
-        try run.send(.retry, "b")
+        try run.retry("b")
         #expect(run.calls.count == 1 && run.machine.stuckStep("b")?.phase == .inDoubt)
         try run.playToTheEnd()
         #expect(run.violations() + run.problems() == [])
@@ -222,7 +222,7 @@ private let refused = MachineDriver.failure(isDefinite: true)
         try run.end("r")
         let after = try #require(run.startedChildren.first)
         #expect(after.id == before.id, "it may have been at work in the lost part")
-        let child = NewRun(after, namespace: "default", build: "b", node: "n", now: run.now) { 1 }
+        let child = NewRun(after, epoch: 2, namespace: "default", build: "b", node: "n", now: run.now) { 1 }
         #expect(child.events.map(\.kind) == [.runStarted, .runRestored])
         #expect(child.record.epoch > run.now.microseconds, "its fencing tokens are above those of the lost part")
         #expect(try LostPart(child.events[1]).since == MachineDriver.start)
@@ -286,20 +286,145 @@ private let refused = MachineDriver.failure(isDefinite: true)
     @Test func `a word about an earlier loss ends no later mark`() throws {
         let run = try MachineDriver(.sequence([.read("r"), .signal("s"), .atMostOnce("o")]))
         try run.end("r")
+        try run.restore(to: run.history.count)
         let count = run.history.count
-        try run.restore(to: count)
-        let first = try #require(run.machine.lostPart)
-        // It was heeded, and the run went on; that is lost, and the word is in the inbox again.
+        // It was heeded, and the run went on; that is lost, and the word is in the inbox again. The clock has not gone on since: the two marks
+        // have one time.
         try run.settleLoss()
         try run.send(.signal, "s", "1")
         try run.end("o")
-        run.now = run.now + .minutes(1)
         try run.restore(to: count)
-        try run.settleLoss(first)
-        #expect(run.kinds.last == .operatorAction && run.machine.lostPart != nil)
+        #expect(try run.refusedCodes() == ["run_restored"])
+        #expect(run.machine.lostPart != nil && run.kinds.count { $0 == .runRestored } == 2)
         try run.send(.signal, "s", "1")
         #expect(run.historyText.suffix(2) == ["step.in_doubt o", "run.parked"])
         #expect(run.violations() + run.problems() == [])
+    }
+
+    /// A step in doubt, and a person's word about it in the part that is going to be lost.
+    private func heard(_ kind: ResolutionKind) throws -> (run: MachineDriver, count: Int) {
+        let run = try MachineDriver(.atMostOnce("b"))
+        try run.crash()
+        try run.pass(.minutes(10))
+        let count = run.history.count
+        try run.resolve("b", kind)
+        return (run, count)
+    }
+
+    // Promise: 4
+    @Test func `a word that was heeded in what is lost is not believed when it is read again, however late`() throws {
+        for kind in [ResolutionKind.didNotHappen, .abort] {
+            let (run, count) = try heard(kind)
+            #expect(run.calls.count == (kind == .abort ? 1 : 2))
+            try run.restore(to: count, claimedAfter: .days(1))
+            #expect(try run.refusedCodes() == ["run_restored"] && run.inbox.isEmpty)
+            #expect(run.calls.count == 1 && run.machine.stuckStep("b")?.phase == .inDoubt)
+            // Said by somebody who has looked at what is known now.
+            try run.resolve("b", kind)
+            #expect(run.isRunning("b") == (kind == .didNotHappen) && run.machine.isClosed == (kind == .abort))
+            try run.playToTheEnd()
+            #expect(run.violations() + run.problems() == [])
+        }
+    }
+
+    @Test func `what a person said to have happened is true after a loss as well`() throws {
+        let (run, count) = try heard(.happened)
+        try run.restore(to: count, claimedAfter: .days(1))
+        #expect(run.machine.isClosed && run.calls.count == 1)
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    @Test func `a word that is said between a loss and its mark is not believed`() throws {
+        let (run, count) = try heard(.didNotHappen)
+        try run.restore(to: count, claimedAfter: .days(1)) { $0.deliverResolution("b", .didNotHappen) }
+        #expect(try run.refusedCodes() == ["run_restored", "run_restored"])
+        #expect(run.calls.count == 1 && run.machine.stuckStep("b")?.phase == .inDoubt)
+        try run.playToTheEnd()
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    @Test func `a word from before a loss is not believed after the mark was settled either`() throws {
+        let (run, kept) = try heard(.didNotHappen)
+        try run.restore(to: kept, claimedAfter: .days(1))
+        try run.settleLoss()
+        let mark = run.machine.lossMark
+        #expect(run.machine.lostPart == nil && mark != nil)
+        try run.resolve("b", .didNotHappen)
+        #expect(run.isRunning("b"), "it names the mark, settled or not")
+        let again = try #require(run.commits.last { $0 < run.history.count - 1 })
+        try run.restore(to: again, claimedAfter: .days(1))
+        #expect(!run.isRunning("b") && run.machine.lossMark != mark)
+        try run.playToTheEnd()
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    @Test func `a person's retry that was heeded in what is lost opens no window anew`() throws {
+        let run = try MachineDriver(.idempotent("i", retention: .hours(1)))
+        run.now = run.now + .hours(2)
+        try run.crash()
+        let count = run.history.count
+        try run.retry("i")
+        try run.end("i")
+        try run.restore(to: count, claimedAfter: .days(1))
+        #expect(try run.refusedCodes() == ["run_restored"])
+        #expect(run.calls.count == 1 && run.machine.stuckStep("i")?.phase == .inDoubt)
+        try run.retry("i")
+        #expect(run.isRunning("i"))
+        try run.playToTheEnd()
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    @Test func `the verifier believes no word either that does not name the last mark`() throws {
+        for isNamed in [true, false] {
+            for resolution in [ResolutionKind.didNotHappen, .abort] {
+                let run = try MachineDriver(.atMostOnce("b"))
+                try run.crash()
+                try run.restore(to: try #require(run.commits.last))
+                let seq = try #require(run.history.last { $0.kind == .runRestored }).seq
+                let attributes = Attributes.make(
+                    ("resolution", .string(resolution.rawValue)), ("by", JSONValue(MachineDriver.owner)),
+                    ("mark", JSONValue.integer(seq).when(isNamed)))
+                try run.record(EventDraft(.stepResolved, subject: "b", attributes: attributes))
+                try run.playToTheEnd()
+                #expect(run.problems().contains { $0.contains("did not know yet that history was lost") } == !isNamed)
+                #expect(run.problems().isEmpty == isNamed)
+            }
+        }
+    }
+
+    @Test func `runs that are made after a loss that was settled begin above those of the lost part`() throws {
+        let run = try MachineDriver(.sequence([.read("r"), .child("c"), .continues("7")]))
+        let count = run.history.count
+        try run.restore(to: count)
+        let kept = try #require(run.commits.last)
+        func made() throws -> (child: NewRun, next: NewRun) {
+            try run.end("r")
+            try run.endChild("c")
+            let child = try #require(run.startedChildren.last), next = try #require(run.successors.last)
+            let origin = RunOrigin(run: run.identity.id, salt: [], inputDigest: "")
+            return (
+                NewRun(child, epoch: 3, namespace: "default", build: "b", node: "n", now: run.now) { 1 },
+                NewRun(next, of: run.identity, epoch: 3, chain: origin, build: "b", node: "n", now: run.now) { 1 }
+            )
+        }
+        let lost = try made()
+        // No time has passed since the first mark.
+        try run.restore(to: kept)
+        try run.settleLoss()
+        let (child, next) = try made()
+        #expect(child.events.map(\.kind) == [.runStarted] && next.events.map(\.kind) == [.runStarted])
+        #expect(child.record.id == lost.child.record.id && next.record.id == lost.next.record.id)
+        for (new, old) in [(child.record.epoch, lost.child.record.epoch), (next.record.epoch, lost.next.record.epoch)] {
+            #expect(old > run.now.microseconds && new - old >= Restoration.epochRise)
+        }
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    @Test func `what a run begins with that was made after a loss is handed on by its epoch`() {
+        let high = Restoration.epochRise + 1_750_000_000_000_000
+        #expect(Restoration.epoch(ofRunMadeIn: high + 2, atLeast: 0) == high + 2, "no event of it speaks of the loss")
+        #expect(Restoration.epoch(ofRunMadeIn: 3 + Restoration.epochRise, atLeast: high) == high)
+        #expect(Restoration.epoch(ofRunMadeIn: 3, atLeast: 0) == 0, "nothing was ever lost")
     }
 
     @Test func `nothing is settled of a run that has lost nothing`() throws {
@@ -359,6 +484,46 @@ private let refused = MachineDriver.failure(isDefinite: true)
         #expect(run.violations() + run.problems() == [])
     }
 
+    @Test func `a run that is paused after a loss sends nothing without its approval and takes no key that is held`() throws {
+        let key = BusinessKey(namespace: "default", step: "keyed", key: "order-7")
+        let code = Code.parallel([
+            Code.idempotent("keyed", key: "order-7").named("n"),
+            Code.idempotent("keyed", approval: Program.approval, key: "order-7").named("m"),
+        ])
+        let run = try MachineDriver(code)
+        #expect(run.keys[key]?.subject == "n" && run.historyText.last == "approval.requested m")
+        try run.restore(to: run.history.count) { $0.deliver(.pause) }
+        #expect(run.historyText.last == "run.paused" && !run.historyText.contains("step.intended m"), "it has no key")
+        try run.resume()
+        #expect(run.isRunning("n") && run.machine.steps.values.contains { $0.phase == .awaitingKey })
+        try run.end("n", refused)
+        try run.playToTheEnd()
+        #expect(run.violations() + run.problems() == [])
+    }
+
+    @Test func `what may be lost is in doubt before a run is paused or goes on with another version`() throws {
+        for kind in [InboxKind.pause, .repin] {
+            let run = try MachineDriver(
+                .parallel([
+                    .idempotent("o", approval: Program.approval), .atMostOnce("p"), .idempotent("q", key: "order-7"), .read("r"),
+                    .idempotent("s"),
+                ]))
+            let count = try #require(run.commits.first)
+            try run.restore(to: count) { $0.deliver(kind, "", kind == .repin ? Array(#""2""#.utf8) : nil) }
+            let stands = kind == .pause ? "run.paused" : "run.repinned"
+            #expect(
+                run.historyText.suffix(7) == [
+                    "step.intended o", "step.in_doubt o", "step.intended p", "step.in_doubt p", "step.intended q",
+                    "step.intended s", stands,
+                ])
+            #expect(run.keys.values.contains { $0.subject == "q" && $0.outcome == .open })
+            if kind == .pause { try run.resume() } else { try run.evict() }
+            #expect(!run.isRunning("o") && !run.isRunning("p") && run.isRunning("q") && run.isRunning("s"))
+            try run.playToTheEnd()
+            #expect(run.violations() + run.problems() == [])
+        }
+    }
+
     @Test func `a run is not reset before what may have been lost is in doubt`() throws {
         let run = try MachineDriver(.sequence([.idempotent("a", undo: .atMostOnce(hasProbe: false)), .fails]))
         try run.end("a")
@@ -399,10 +564,15 @@ private let refused = MachineDriver.failure(isDefinite: true)
 }
 
 extension MachineDriver {
-    /// A person says that nothing of the loss is outstanding, of the one that stands if none is given.
-    fileprivate func settleLoss(_ mark: LostPart? = nil) throws {
-        let mark = mark ?? machine.lostPart ?? LostPart(since: now, until: now, by: Self.owner)
-        let payload = try Payload.encode(LossSettlement(of: mark), limit: 1_000, what: "a settlement").bytes
+    /// A person says that nothing of the loss is outstanding.
+    fileprivate func settleLoss() throws {
+        let mark = machine.lossMark ?? LossMark(seq: 1, at: now.microseconds)
+        let payload = try Payload.encode(LossSettlement(mark: mark), limit: 1_000, what: "a settlement").bytes
         try send(.settleLoss, "", String(decoding: payload, as: UTF8.self))
+    }
+
+    /// The codes of what was refused.
+    fileprivate func refusedCodes() throws -> [String] {
+        try history.filter { $0.kind == .operatorAction }.compactMap { try $0.attributes.object()["refused"]?.stringValue }
     }
 }

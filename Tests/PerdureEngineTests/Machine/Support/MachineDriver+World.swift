@@ -93,10 +93,26 @@ extension MachineDriver {
         try settle()
     }
 
+    /// As `Client` sends it: whoever says it has looked at the history as it stands.
     func deliverResolution(_ subject: String, _ kind: ResolutionKind, output: String? = nil) {
         var resolution = JSONObject([("kind", .string(kind.rawValue))])
         if let output { resolution["output"] = .string(Data(output.utf8).base64EncodedString()) }
+        resolution["mark"] = lossMark
         deliver(.resolve, subject, JSONValue.object(resolution).canonicalBytes)
+    }
+
+    func retry(_ subject: String) throws {
+        deliverRetry(subject)
+        try settle()
+    }
+
+    func deliverRetry(_ subject: String) {
+        deliver(.retry, subject, lossMark.map { JSONValue.object(JSONObject([("mark", $0)])).canonicalBytes })
+    }
+
+    /// The last mark of a loss in the history, as messages name it.
+    private var lossMark: JSONValue? {
+        history.last { $0.kind == .runRestored }.map { ["at": .integer($0.at.microseconds), "seq": .integer($0.seq)] }
     }
 
     // MARK: A world in which everything comes about

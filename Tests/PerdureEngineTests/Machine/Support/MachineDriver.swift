@@ -45,6 +45,8 @@ final class MachineDriver {
     var mailbox: [(at: Timestamp, fact: Fact)] = []
     /// Unread rows, which outlive the process.
     private(set) var inbox: [InboxRow] = []
+    /// Every row that was delivered: behind which event it was, and which commit has taken it in.
+    private var mail: [Mail] = []
     private var rows: Int64 = 0
     var running: [Running] = []
     var calls: [Call] = []
@@ -222,6 +224,8 @@ final class MachineDriver {
             successorIDs.insert(successor.id)
         }
         inbox.removeAll { drafts.consumed.contains($0.number) }
+        let consumed = history.count + drafts.events.count
+        for index in mail.indices where drafts.consumed.contains(mail[index].row.number) { mail[index].consumed = consumed }
         mailbox.removeAll { drafts.consumed.contains($0.fact.row ?? -1) }
         let events = head.append(contentsOf: drafts.events, run: identity.id.description, now: now)
         history += events
@@ -302,14 +306,23 @@ final class MachineDriver {
         var successors: Int
     }
 
-    /// The store goes back to where it was after a commit, and somebody has the history marked; a process takes the run on. What was sent
-    /// since has been sent all the same. Messages that nobody had read by then are lost as well.
+    struct Mail {
+        let row: InboxRow
+        let delivered: Int
+        var consumed: Int?
+    }
+
+    /// The store goes back to where it was after a commit, or to a moment before the next one, and somebody has the history marked; a
+    /// process takes the run on. What was sent since has been sent all the same. Messages that were there by then and were taken in since
+    /// are unread again.
     ///
     /// - Parameters:
     ///   - isTakeover: whether somebody owned the run at that point.
-    ///   - meanwhile: what comes about before a process takes the run on.
+    ///   - claimedAfter: how long after the mark a process takes the run on.
+    ///   - meanwhile: what comes about before the mark.
     func restore(
-        to count: Int, build: String? = nil, isTakeover: Bool = true, meanwhile: (MachineDriver) -> Void = { _ in }
+        to count: Int, build: String? = nil, isTakeover: Bool = true, claimedAfter: Duration = .zero,
+        meanwhile: (MachineDriver) -> Void = { _ in }
     ) throws {
         let lost = calls.filter { $0.seq > count }
         let seqs = lost.map {
@@ -330,13 +343,17 @@ final class MachineDriver {
             deliveries.removeLast(max(0, deliveries.count - snapshot.deliveries))
             successors.removeLast(max(0, successors.count - snapshot.successors))
         }
-        (inbox, mailbox, awaited, released, refusals) = ([], [], [], [], 0)
+        mail.removeAll { $0.delivered > count }
+        for index in mail.indices where mail[index].consumed.map({ $0 > count }) ?? false { mail[index].consumed = nil }
+        inbox = mail.filter { $0.consumed == nil }.map(\.row)
+        (mailbox, awaited, released, refusals) = ([], [], [], 0)
         meanwhile(self)
         let mark = LostPart(since: head.at, until: now, by: Self.owner)
         history.append(head.append(mark.event, run: identity.id.description, now: now))
         snapshots[history.count] = Snapshot(
             keys: keys, children: startedChildren.count, deliveries: deliveries.count, successors: successors.count)
         commits.append(history.count)
+        now = now + claimedAfter
         leave(build: build)
         seenLive = nil
         if isTakeover {
@@ -411,6 +428,7 @@ final class MachineDriver {
                 to: identity.id, id: "d\(rows)", kind: kind, name: name, payload: payload,
                 sender: sender ?? Principal(.human, "ann")))
         inbox.append(row)
+        mail.append(Mail(row: row, delivered: history.count))
         mailbox.append((now, .inbox(row)))
     }
 

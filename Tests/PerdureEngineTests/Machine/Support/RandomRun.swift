@@ -169,8 +169,9 @@ struct RandomRun {
         guard losses < 2, let count = driver.commits.randomElement(using: &dice) else { return }
         losses += 1
         driver.now = driver.now + .minutes(dice.pick([0, 1, 45]))
-        deeds.append("history goes back from \(driver.history.count) to \(count)")
-        try driver.restore(to: count, build: dice.pick([nil, nil, "build-b"]))
+        let pause = Duration.minutes(dice.pick([0, 45]))
+        deeds.append("history goes back from \(driver.history.count) to \(count), and the run is claimed after \(pause)")
+        try driver.restore(to: count, build: dice.pick([nil, nil, "build-b"]), claimedAfter: pause)
     }
 
     /// Up to three times, or some runs would never come forward.
@@ -228,7 +229,7 @@ struct RandomRun {
         deeds.append("a decision on \(subject) in \(phase)")
         switch (phase, dice.roll(4)) {
         case (.awaitingApproval, _), (.abandoned, _): driver.deliverDecision(subject, approve: dice.chance(75))
-        case (_, 0): driver.deliver(.retry, subject)
+        case (_, 0): driver.deliverRetry(subject)
         default: driver.deliverResolution(subject, dice.pick(ResolutionKind.allCases))
         }
     }
