@@ -70,6 +70,7 @@ struct FaultTable: Sendable {
         "step backingOff → backingOff": onReplay, "step backingOff → deadLetter": onReplay, "step backingOff → undoing": onReplay,
         "step inDoubt → backingOff": onReplay, "step inDoubt → deadLetter": onReplay,
         "step abandoned → intended": "the code gives the step up while the commit is under way, and a fault has met it by then",
+        "step deadLetter → inDoubt": "only a history that goes back brings it, and none does here",
         "step deadLetter → undoing": "nobody who says the truth has undone what surely has not happened",
     ]
 

@@ -135,6 +135,8 @@ extension RunMachine {
 
     mutating func feedInDoubt(_ event: Event) throws {
         let step = try step(of: event)
+        // Nothing of a dead letter is unknown, unless somebody has had it tried again in a part that is lost.
+        if step.phase == .deadLetter, !step.mayHaveBeenLost { throw unasked(event) }
         let attributes = try event.attributes.object()
         let reason = attributes["reason"]?.stringValue.flatMap(DoubtReason.init) ?? .interrupted
         if attributes["attempt_failed"]?.boolValue == true {

@@ -82,7 +82,7 @@ package struct StepTransition: Hashable, Sendable, CustomStringConvertible {
         .init(.inDoubt, .undoing), .init(.inDoubt, .ended),
         .init(.probing, .inDoubt), .init(.probing, .released), .init(.probing, .backingOff), .init(.probing, .deadLetter),
         .init(.probing, .undoing), .init(.probing, .ended),
-        .init(.deadLetter, .released), .init(.deadLetter, .undoing), .init(.deadLetter, .ended),
+        .init(.deadLetter, .inDoubt), .init(.deadLetter, .released), .init(.deadLetter, .undoing), .init(.deadLetter, .ended),
         .init(.undoing, .ended), .init(.abandoned, .intended), .init(.abandoned, .ended),
     ]
 }

@@ -471,6 +471,19 @@ private let refused = MachineDriver.failure(isDefinite: true)
         #expect(run.violations() + run.problems() == [])
     }
 
+    @Test func `a dead letter that a lost part may have tried again is in doubt when its run is terminated`() throws {
+        let run = try MachineDriver(.idempotent("n", policy: .retry(.never)))
+        try run.end("n", refused)
+        let count = try #require(run.commits.last)
+        try run.retry("n")
+        try run.end("n")
+        try run.restore(to: count)
+        #expect(run.machine.stuckStep("n")?.phase == .deadLetter)
+        try run.send(.terminate)
+        #expect(run.historyText.suffix(2) == ["step.in_doubt n", "run.terminated"])
+        #expect(run.violations() + run.problems() == [])
+    }
+
     @Test func `a run that is terminated while a step that may be lost waits for its key leaves it in doubt`() throws {
         let key = BusinessKey(namespace: "default", step: "o", key: "order-7")
         let other = BusinessKeyRecord(

@@ -82,6 +82,7 @@ enum ScenarioList {
         try scenarios.`a run whose continuation is lost is continued as the same run, with the same keys`()
         try scenarios.`what is asked for long after a loss is asked about all the same`()
         try scenarios.`a run that is terminated after a loss leaves in doubt what may have been sent`()
+        try scenarios.`a dead letter that a lost part may have tried again is in doubt when its run is terminated`()
         try scenarios.`a run that is terminated while a step that may be lost waits for its key leaves it in doubt`()
         try scenarios.`a run that is paused after a loss sends nothing without its approval and takes no key that is held`()
         try scenarios.`what may be lost is in doubt before a run is paused or goes on with another version`()
