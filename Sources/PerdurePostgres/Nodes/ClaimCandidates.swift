@@ -42,13 +42,15 @@ struct ClaimCandidates {
                 WHERE nodes.ended_at IS NOT NULL)
         ) AS cause (number, at)
         """)
-    // Passes over what living owners are about to read, and over nothing else.
-    private static let toldAnyone = SQL(
+    /// Passes over what living owners are about to read, and over nothing else. Not a join, which may begin at the runs: there are many more
+    /// of these.
+    static let toldAnyone = SQL(
         """
-        SELECT wakes.run, wakes.anyone_at FROM perdure.wakes JOIN perdure.runs ON runs.number = wakes.run
-        WHERE wakes.anyone_at IS NOT NULL
-            AND (runs.owner IS NULL OR runs.owner IN (SELECT id FROM perdure.nodes WHERE ended_at IS NOT NULL))
-        ORDER BY wakes.anyone_at LIMIT $1::bigint
+        SELECT run, anyone_at FROM perdure.wakes
+        WHERE anyone_at IS NOT NULL AND (
+            SELECT runs.owner IS NULL OR runs.owner IN (SELECT id FROM perdure.nodes WHERE ended_at IS NOT NULL)
+            FROM perdure.runs WHERE runs.number = wakes.run)
+        ORDER BY anyone_at LIMIT $1::bigint
         """)
 
     func find(_ session: Session) throws -> [Int64] {

@@ -80,16 +80,16 @@ extension Session {
         SELECT runs.number FROM unnest($1::bigint[]) WITH ORDINALITY AS wanted (number, place) JOIN perdure.runs USING (number)
         ORDER BY wanted.place LIMIT $2::bigint FOR NO KEY UPDATE OF runs SKIP LOCKED
         """)
-    /// Those of the runs that still have something to do for this node, now that nobody else can change them.
-    private static let claimable = SQL(
+    /// Those of the runs that still have something to do for this node, now that nobody else can change them. They are not joined to a list:
+    /// the server would take a condition on owners for a cheap one, and go through all runs by it.
+    static let claimable = SQL(
         """
         SELECT runs.number
-        FROM unnest($1::bigint[]) WITH ORDINALITY AS wanted (number, place) JOIN perdure.runs USING (number)
-            LEFT JOIN perdure.wakes ON wakes.run = runs.number
+        FROM perdure.runs LEFT JOIN perdure.wakes ON wakes.run = runs.number
             CROSS JOIN LATERAL (
                 SELECT runs.owner IS NULL OR runs.owner IN (SELECT id FROM perdure.nodes WHERE ended_at IS NOT NULL) AS unattended
             ) AS owner
-        WHERE owner.unattended AND (
+        WHERE runs.number = ANY($1::bigint[]) AND owner.unattended AND (
             wakes.anyone_at IS NOT NULL
             OR (runs.workflow, runs.version) IN (SELECT * FROM unnest($2::text[], $3::text[])) AND (
                 runs.state = 'ready' OR runs.state = 'running' OR runs.owner IS NOT NULL
@@ -97,7 +97,6 @@ extension Session {
                 OR wakes.host_at IS NOT NULL
                 OR runs.state = 'blocked'
                     AND NOT EXISTS (SELECT 1 FROM perdure.blocked_builds WHERE run = runs.number AND build = $5::text)))
-        ORDER BY wanted.place
         """)
     private static let read = SQL(
         "SELECT \(RunRecord.columns), \(ChainHead.columns) FROM perdure.runs \(ChainHead.join) WHERE number = $1::bigint")
@@ -127,10 +126,11 @@ extension Session {
         _ candidates: [Int64], _ request: ClaimRequest, now: Timestamp, into claimed: inout Claimed
     ) throws {
         let locked = try all(Self.lock, candidates, request.limit - claimed.runs.count) { try $0.integer(0) }
-        let numbers = try all(
+        let claimable = try all(
             Self.claimable, locked, request.hosted.map(\.workflow), request.hosted.map(\.version), now + request.ahead,
             request.build, now
         ) { try $0.integer(0) }
+        let numbers = locked.filter(Set(claimable).contains)
         var runs: [Claimable] = []
         for number in numbers {
             do {
