@@ -13,7 +13,7 @@ extension HistoryArchive {
     func keep(_ run: UnarchivedRun, of store: any Store) async throws -> ArchivedHistory {
         try onStep(.open)
         try Folders.check(path)
-        let client = Client(store: store) { try await Client.commit($0, to: store) }
+        let groups = CommitGroups(store), client = Client(store: store) { try await Client.commit($0, in: groups) }
         let (record, last) = try await ending(run, client)
         guard let record, let closedAt = record.closedAt, record.tombstone == nil, let last, last.seq == run.seq else {
             throw ArchiveProblem.later

@@ -48,7 +48,8 @@ extension Client {
     public init(recovering configuration: StoreConfiguration) async throws {
         do {
             let store = try await configuration.open(.engine)
-            self.init(store: store) { item in try await Self.commit(item, to: store) }
+            let groups = CommitGroups(store)
+            self.init(store: store) { item in try await Self.commit(item, in: groups) }
         } catch let error as StoreError {
             throw error.publicError
         }

@@ -33,7 +33,8 @@ public struct Client: Sendable {
         if let namespace { try Self.require(namespace: namespace) }
         do {
             let store = try await configuration.open(.client)
-            self.init(store: store, namespace: namespace) { item in try await Self.commit(item, to: store) }
+            let groups = CommitGroups(store)
+            self.init(store: store, namespace: namespace) { item in try await Self.commit(item, in: groups) }
         } catch let error as StoreError {
             throw error.publicError
         }
@@ -70,13 +71,10 @@ public struct Client: Sendable {
     }
 
     /// Writes straight into the store.
-    static func commit(_ item: CommitItem, to store: any Store) async throws -> CommitResult {
-        do {
-            guard let result = try await store.commit([item]).first else {
-                throw PerdureError(.storeUnavailable, "The store gave no answer; try again.")
-            }
-            return result
-        } catch let error as StoreError {
+    static func commit(_ item: CommitItem, in groups: CommitGroups) async throws -> CommitResult {
+        do throws(StoreError) {
+            return try await groups.commit(item)
+        } catch {
             throw error.publicError
         }
     }

@@ -188,7 +188,8 @@ public final class Engine: Service {
         _ journal: Journal,
         random: @escaping @Sendable () -> UInt64, build: String
     ) -> Client {
-        Client(
+        let groups = CommitGroups(store)
+        return Client(
             store: store, waiters: waiters, random: random, build: build,
             onQueueChange: {
                 admissions.noteQueue()
@@ -204,7 +205,7 @@ public final class Engine: Service {
                 }
             }
             // Nobody comes for what is in the journal of an engine that does not run yet.
-            guard journal.hasBegun else { return try await Client.commit(item, to: store) }
+            guard journal.hasBegun else { return try await Client.commit(item, in: groups) }
             guard let result = await journal.submit(item) else {
                 throw PerdureError(.engineStopped, "The engine has stopped; it is not known whether this was accepted.")
             }

@@ -11,7 +11,7 @@ import Testing
             try await harness.open { Flow { input, _ in input } }
             let store = WatchedStore(
                 try await StoreConfiguration.sqlite(harness.path).open(.client), pulse: harness.pulse, script: harness.script)
-            let client = Client(store: store) { try await Client.commit($0, to: store) }
+            let groups = CommitGroups(store), client = Client(store: store) { try await Client.commit($0, in: groups) }
             for _ in 0..<10 { try await client.wait { _ in true } }
             let cancelled = Task { try await client.wait { _ in false } }
             cancelled.cancel()
