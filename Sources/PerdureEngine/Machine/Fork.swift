@@ -138,15 +138,18 @@ struct ForkBuilder {
         }
     }
 
-    /// Resets name events by their numbers, which are others in the copy.
+    /// Resets name events by their numbers, which are others in the copy. Marks of a loss are not copied, and so nothing names one.
     private func draft(of event: Event, _ places: [Int64]) -> EventDraft? {
         var attributes = event.attributes
-        if event.kind == .runReset || event.kind == .operatorAction {
+        if [.runReset, .operatorAction, .stepResolved, .undoResolved].contains(event.kind) {
             guard var object = try? attributes.object() else { return nil }
-            if let to = object["to"]?.integerValue, to > 0, to < places.count {
+            if event.kind == .runReset || event.kind == .operatorAction, let to = object["to"]?.integerValue, to > 0,
+                to < places.count
+            {
                 object["to"] = .integer(places[Int(to)])
-                attributes = Attributes(object)
             }
+            object["mark"] = nil
+            attributes = Attributes(object)
         }
         return EventDraft(event.kind, subject: event.subject, attributes: attributes, input: event.input, output: event.output)
     }

@@ -33,7 +33,10 @@ extension RunMachine {
         if rewinding != nil { return ResetProblem.isResetting }
         guard request.to >= 1, request.to < lastSeq else { return ResetProblem.noSuchEvent }
         if request.to <= copiedUntil { return ResetProblem.copied }
-        if steps.values.contains(where: \.isToBeDoubted) { return ResetProblem.lost }
+        // An undo that the lost part may have done must not be withdrawn as if it had never begun.
+        if steps.values.contains(where: { $0.isToBeDoubted || ($0.isUnbegunUndo && $0.mayHaveBeenLost) }) {
+            return ResetProblem.lost
+        }
         if resets.passesOver(request.to) { return ResetProblem.passedOver }
         if let span = undoneSpans.first(where: { $0.completedAt <= request.to && request.to < $0.undoneAt }) {
             return ResetProblem.undone(span.subject, stands: span.completedAt)
@@ -55,7 +58,7 @@ extension RunMachine {
         (updates.waits, updates.names) = ([:], [:])
         patchesToRecord = []
         for id in steps.keys {
-            guard let step = steps[id], step.family == .undo, !step.hasIntent else { continue }
+            guard let step = steps[id], step.isUnbegunUndo else { continue }
             withdraw(undo: step)
         }
         for id in steps.keys + timers.keys + questions.keys + notes.keys { cancel(id) }

@@ -242,7 +242,12 @@ struct StepOperation {
     }
 
     /// An owner before this one may have sent it, or a part that is lost may have: no event speaks of it yet.
-    var mayHaveLeftNoTrace: Bool { phase == .released && mayHaveRun && !isInputRecorded && !isRead }
+    var mayHaveLeftNoTrace: Bool {
+        phase == .released && mayHaveRun && !isRead && (family == .undo ? !hasIntent : !isInputRecorded)
+    }
+
+    /// It is to undo something, and no event says that it has begun.
+    var isUnbegunUndo: Bool { family == .undo && !hasIntent }
 
     /// Whether the other side may have forgotten the idempotency key by now.
     func isOutsideWindow(at now: Timestamp) -> Bool {

@@ -116,6 +116,12 @@ private struct Unclear: Error {}
             try await harness.engine.client.resolve(run, step: "pay", .didNotHappen, by: EngineHarness.bob)
             try await harness.until { try await harness.engine.client.run(run).state == "completed" }
             #expect(effects.count("pay") == 3)
+            // A copy of the history has no mark, and nothing in it names one.
+            let end = try #require(try await harness.history(run).last { $0.kind == .stepSucceeded }).seq
+            let fork = try await harness.engine.client.fork(run, at: end, by: EngineHarness.bob)
+            try await harness.until { try await harness.engine.client.run(fork).state == "completed" }
+            #expect(effects.count("pay") == 3)
+            #expect(try await harness.problems(fork) == [])
         }
     }
 

@@ -86,6 +86,7 @@ enum ScenarioList {
         try scenarios.`a run that is terminated while a step that may be lost waits for its key leaves it in doubt`()
         try scenarios.`a run that is paused after a loss sends nothing without its approval and takes no key that is held`()
         try scenarios.`what may be lost is in doubt before a run is paused or goes on with another version`()
+        try scenarios.`an undo that may be lost has begun before a run is paused or goes on with another version`()
         try scenarios.`a run is not reset before what may have been lost is in doubt`()
         try scenarios.`a run that is reset after a loss still knows of it`()
         try scenarios.`a second loss counts like the first one`()
