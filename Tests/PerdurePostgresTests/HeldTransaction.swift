@@ -28,6 +28,9 @@ final class HeldTransaction: Sendable {
         try await transaction.value
     }
 
+    /// A test that fails in between must not hang.
+    deinit { gate.signal() }
+
     func commit() async throws {
         gate.signal()
         try await transaction.value

@@ -122,6 +122,23 @@ struct NoticingTests: TwoNodeTests {
         }
     }
 
+    @Test func `a node that a restoration has ended misses nothing, though it has started a run since`() async throws {
+        try await withNodes { one, two, harness in
+            try await one.renew(Self.first)
+            _ = try await two.beginRestoration(by: "somebody", reason: "why")
+            let three = try await harness.open(.engine) { _ in }
+            try await three.register(Self.registration(Self.third))
+            _ = try await one.commit([SampleRun(at: harness.clock.now).creation])
+            #expect(one.recollection.known.restoration == 1)
+            try pretendOtherServer(one)
+            try await goBack(harness, "DELETE FROM perdure.nodes WHERE id = '\(Self.first)'")
+            try await expectRestored { () throws(StoreError) in try await one.renew(Self.first) }
+            #expect(one.recollection.known.noticed == nil)
+            try await three.renew(Self.third)
+            await three.close()
+        }
+    }
+
     @Test func `a registration while a restoration stands is missed if it is gone`() async throws {
         try await withNodes { one, two, harness in
             _ = try await two.beginRestoration(by: "somebody", reason: "why")

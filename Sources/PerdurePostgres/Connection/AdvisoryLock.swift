@@ -2,11 +2,11 @@
 /// database of the store.
 enum AdvisoryLock: Int64 {
     case migration = 5_782_996_250_318_267_221
-    /// Setting quotas, with the triggers that count.
-    case quotas = 5_782_996_250_318_267_222
+    case retentionIndexes = 5_782_996_250_318_267_222
     /// Saying that history went back, and marking runs; shared by every commit that makes runs.
     case restorations = 5_782_996_250_318_267_223
-    case retentionIndexes = 5_782_996_250_318_267_224
+    /// Setting quotas, with the triggers that count.
+    case quotas = 5_782_996_250_318_267_224
 
     /// Waits, and has it until the transaction ends.
     var take: SQL { SQL("SELECT pg_advisory_xact_lock(\(rawValue))") }

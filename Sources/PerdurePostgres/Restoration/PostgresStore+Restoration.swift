@@ -62,6 +62,8 @@ extension Session {
         """)
     private static let raiseEpochs = SQL(
         "UPDATE perdure.runs SET epoch = epoch + \(Restoration.epochRise) WHERE number = ANY($1::bigint[])")
+    /// What a claim does to it.
+    private static let raiseEpochByOne = SQL("UPDATE perdure.runs SET epoch = epoch + 1 WHERE number = $1::bigint")
     private static let endApprovals = SQL(
         "DELETE FROM perdure.open_requests WHERE run = ANY($1::bigint[]) AND kind = 'approval.requested'")
     private static let progress = SQL(
@@ -117,11 +119,22 @@ extension Session {
             return marked
         } catch let failure as ServerFailure where failure.isAboutData {
             try run("ROLLBACK TO SAVEPOINT marks; RELEASE SAVEPOINT marks")
-            // The row breaks a rule of the schema and takes no change, so that nobody can own it: it is passed over.
-            if runs.count == 1 { return 0 }
+            if runs.count == 1 { return try passOver(runs[0], failure) }
             let (first, rest) = (Array(runs.prefix(runs.count / 2)), Array(runs.dropFirst(runs.count / 2)))
             return try mark(first, by: by, now: now) + mark(rest, by: by, now: now)
         }
+    }
+
+    /// The row breaks a rule of the schema and takes no change, so that nobody can own it. One that can be owned would be executed unmarked.
+    private func passOver(_ run: Int64, _ failure: ServerFailure) throws -> Int {
+        try self.run("SAVEPOINT marks")
+        do {
+            try execute(Self.raiseEpochByOne, run)
+        } catch let refusal as ServerFailure where refusal.isAboutData {
+            try self.run("ROLLBACK TO SAVEPOINT marks; RELEASE SAVEPOINT marks")
+            return 0
+        }
+        throw failure
     }
 
     private func markTogether(_ runs: [Int64], by: Principal, now: Timestamp) throws -> Int {

@@ -213,11 +213,11 @@ extension Recollection {
                 Loss(reason: "restoration number \(known.restoration), which was seen, is not there", lifted: known.restoration))
         }
         // By now it may be this process's own doing.
-        if let lease = known.lease, self.known.lease?.node == lease.node, isMissing(lease, found, known) {
+        if let lease = known.lease, self.known.lease?.node == lease.node, isMissing(lease, found) {
             losses.append(
                 Loss(
                     reason: "renewal \(lease.renewals) of the lease of \(lease.node), which was confirmed, is not there",
-                    lifted: known.restoration))
+                    lifted: lease.restoration))
         }
         if !losses.isEmpty { return losses }
         if let node = known.node, found.server != known.server { try session.execute(Self.confirm, node) }
@@ -225,12 +225,12 @@ extension Recollection {
         return []
     }
 
-    private func isMissing(_ lease: Lease, _ found: Found, _ known: Known) -> Bool {
+    private func isMissing(_ lease: Lease, _ found: Found) -> Bool {
         if let renewals = found.renewals { return !found.isEnded && renewals < lease.renewals }
         // Nodes that were ended are forgotten: by a restoration, or by others whose clocks went on while this machine stood still. What is
         // not there any more on the start of the server that has confirmed it is gone by one of these.
         if found.server == lease.server { return false }
-        return found.restoration == known.restoration && here().duration(since: lease.asked) < leaseLength
+        return found.restoration == lease.restoration && here().duration(since: lease.asked) < leaseLength
     }
 }
 

@@ -38,6 +38,8 @@ extension Session {
         """
         SELECT number FROM runs WHERE number > ?1 AND state IN (\(states)) ORDER BY number LIMIT ?2
         """)
+    /// What a claim does to it.
+    private static let raiseEpochByOne = SQL("UPDATE runs SET epoch = epoch + 1 WHERE number = ?1")
     private static let raiseEpoch = SQL("UPDATE runs SET epoch = epoch + \(Restoration.epochRise) WHERE number = ?1")
     private static let progress = SQL(
         "UPDATE restorations SET marked_up_to = ?2, marked = ?3, lifted_at = ?4, lifted_by = ?5 WHERE number = ?1")
@@ -83,8 +85,9 @@ extension Session {
                 // As a claim would: nobody executes it, marked or not.
                 try quarantine(run, reason: bad.description, now: now)
             } catch let failure as SQLFailure where failure.isAboutData {
-                // The row breaks a rule of the schema and takes no change, so that nobody can own it: it is passed over.
-                continue
+                // The row breaks a rule of the schema and takes no change, so that nobody can own it: it is passed over. One that can be owned
+                // would be executed unmarked.
+                if try takesClaims(run) { throw failure }
             }
         }
         restoration.markedUpTo = found.last ?? restoration.markedUpTo
@@ -93,6 +96,15 @@ extension Session {
             Self.progress, number, restoration.markedUpTo, restoration.marked, restoration.liftedAt,
             restoration.liftedBy?.storedText)
         return restoration
+    }
+
+    private func takesClaims(_ run: Int64) throws -> Bool {
+        do {
+            try execute(Self.raiseEpochByOne, run)
+            return true
+        } catch let failure as SQLFailure where failure.isAboutData {
+            return false
+        }
     }
 
     private func mark(_ number: Int64, by: Principal, now: Timestamp) throws {
