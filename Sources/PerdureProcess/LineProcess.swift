@@ -73,6 +73,16 @@ package final class LineProcess: Sendable {
     /// - Returns: The exit code, or the negative number of the signal that ended it.
     package func wait() async -> Int32 { await end.value }
 
+    /// The same of one that has been asked to end, and may be stuck.
+    package func wait(orKillAfter patience: Duration) async -> Int32 {
+        let killer = Task { [self] in
+            try await Task.sleep(for: patience)
+            kill()
+        }
+        defer { killer.cancel() }
+        return await wait()
+    }
+
     private static func lines(of handle: FileHandle) -> AsyncStream<Data> {
         let (lines, continuation) = AsyncStream<Data>.makeStream()
         Thread.detachNewThread {

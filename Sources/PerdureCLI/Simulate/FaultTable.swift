@@ -56,6 +56,8 @@ struct FaultTable: Sendable {
     private static let byKey = "it is taken because of what the store says of a key, and recorded by nothing"
     private static let onReplay = "only a replay takes it: live, whoever commits the event has run the body or the probe itself"
 
+    private static let afterLoss = "only a history that goes back brings it, and none does here"
+
     /// Why a transition cannot be met by any fault.
     private static let excuses: [String: String] = [
         "step requested → released": unrecorded, "step requested → ended": unrecorded, "child requested → released": unrecorded,
@@ -70,7 +72,8 @@ struct FaultTable: Sendable {
         "step backingOff → backingOff": onReplay, "step backingOff → deadLetter": onReplay, "step backingOff → undoing": onReplay,
         "step inDoubt → backingOff": onReplay, "step inDoubt → deadLetter": onReplay,
         "step abandoned → intended": "the code gives the step up while the commit is under way, and a fault has met it by then",
-        "step deadLetter → inDoubt": "only a history that goes back brings it, and none does here",
+        "step awaitingApproval → released": afterLoss, "step approved → released": afterLoss,
+        "step awaitingKey → inDoubt": afterLoss, "step deadLetter → inDoubt": afterLoss,
         "step deadLetter → undoing": "nobody who says the truth has undone what surely has not happened",
     ]
 

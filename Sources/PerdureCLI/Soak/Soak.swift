@@ -101,6 +101,8 @@ final class Soak {
         for node in nodes { node.say("tell") }
         for (number, node) in nodes.enumerated() {
             guard let line = await Self.line(of: node) else {
+                // A stream has nothing to say to a task that is cancelled.
+                try Task.checkCancellation()
                 throw TrialError("node \(number) has ended by itself, with status \(await node.wait())")
             }
             let pulse = try decoder.decode(SoakPulse.self, from: line)
@@ -197,7 +199,7 @@ final class Soak {
     private func end() async {
         for node in nodes { node.stop() }
         for (index, node) in nodes.enumerated() {
-            let status = await node.wait()
+            let status = await node.wait(orKillAfter: Self.patience)
             if status != 0 { report.findings.append("node \(index) ended with status \(status)") }
         }
         server.remove()
