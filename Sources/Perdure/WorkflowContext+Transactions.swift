@@ -6,9 +6,10 @@ extension WorkflowContext {
     /// The body is synchronous and gets the store's connection. What it writes there and the record of its result are committed as one:
     /// a crash leaves both or neither, so the step happens exactly once and is never in doubt. An error rolls the write back and is
     /// definite. The connection is lent for the call, takes part in no other transaction, and refuses transaction control and the
-    /// store's own tables. While the body runs nothing else is written: it must not wait for anything.
-    /// After two seconds, or after the policy's `attemptTimeout` if that is shorter, its SQL is interrupted and what it did is taken back: a definite
-    /// error, which the policy tries again.
+    /// store's own tables. It must not wait for
+    /// anything: on SQLite nothing else is written while it runs, on PostgreSQL it holds the rows that it locks, and up to four bodies run at once.
+    /// After two seconds on SQLite, ten on PostgreSQL, or after the policy's `attemptTimeout` if that is shorter, its SQL is interrupted and what
+    /// it did is taken back: a definite error, which the policy tries again.
     /// With an `approval` its intent is committed before, by itself.
     ///
     /// - Parameters:
@@ -44,9 +45,10 @@ extension WorkflowContext {
     /// The body is synchronous and gets the store's connection. What it writes there and the record of its result are committed as one:
     /// a crash leaves both or neither, so the step happens exactly once and is never in doubt. An error rolls the write back and is
     /// definite. The connection is lent for the call, takes part in no other transaction, and refuses transaction control and the
-    /// store's own tables. While the body runs nothing else is written: it must not wait for anything.
-    /// After two seconds, or after the policy's `attemptTimeout` if that is shorter, its SQL is interrupted and what it did is taken back: a definite
-    /// error, which the policy tries again.
+    /// store's own tables. It must not wait for
+    /// anything: on SQLite nothing else is written while it runs, on PostgreSQL it holds the rows that it locks, and up to four bodies run at once.
+    /// After two seconds on SQLite, ten on PostgreSQL, or after the policy's `attemptTimeout` if that is shorter, its SQL is interrupted and what
+    /// it did is taken back: a definite error, which the policy tries again.
     /// With an `approval` its intent is committed before, by itself.
     ///
     /// - Parameters:
@@ -81,9 +83,10 @@ extension WorkflowContext {
     /// The body is synchronous and gets the store's connection. What it writes there and the record of its result are committed as one:
     /// a crash leaves both or neither, so the step happens exactly once and is never in doubt. An error rolls the write back and is
     /// definite. The connection is lent for the call, takes part in no other transaction, and refuses transaction control and the
-    /// store's own tables. While the body runs nothing else is written: it must not wait for anything.
-    /// After two seconds, or after the policy's `attemptTimeout` if that is shorter, its SQL is interrupted and what it did is taken back: a definite
-    /// error, which the policy tries again.
+    /// store's own tables. It must not wait for
+    /// anything: on SQLite nothing else is written while it runs, on PostgreSQL it holds the rows that it locks, and up to four bodies run at once.
+    /// After two seconds on SQLite, ten on PostgreSQL, or after the policy's `attemptTimeout` if that is shorter, its SQL is interrupted and what
+    /// it did is taken back: a definite error, which the policy tries again.
     /// With an `approval` its intent is committed before, by itself.
     ///
     /// - Parameters:
@@ -118,9 +121,10 @@ extension WorkflowContext {
     /// The body is synchronous and gets the store's connection. What it writes there and the record of its result are committed as one:
     /// a crash leaves both or neither, so the step happens exactly once and is never in doubt. An error rolls the write back and is
     /// definite. The connection is lent for the call, takes part in no other transaction, and refuses transaction control and the
-    /// store's own tables. While the body runs nothing else is written: it must not wait for anything.
-    /// After two seconds, or after the policy's `attemptTimeout` if that is shorter, its SQL is interrupted and what it did is taken back: a definite
-    /// error, which the policy tries again.
+    /// store's own tables. It must not wait for
+    /// anything: on SQLite nothing else is written while it runs, on PostgreSQL it holds the rows that it locks, and up to four bodies run at once.
+    /// After two seconds on SQLite, ten on PostgreSQL, or after the policy's `attemptTimeout` if that is shorter, its SQL is interrupted and what
+    /// it did is taken back: a definite error, which the policy tries again.
     /// With an `approval` its intent is committed before, by itself.
     ///
     /// - Parameters:
