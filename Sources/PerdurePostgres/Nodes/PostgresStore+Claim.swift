@@ -84,8 +84,8 @@ extension Session {
     /// the server would take a condition on owners for a cheap one, and go through all runs by it.
     static let claimable = SQL(
         """
-        SELECT runs.number
-        FROM perdure.runs LEFT JOIN perdure.wakes ON wakes.run = runs.number
+        SELECT \(RunRecord.columns), \(ChainHead.columns)
+        FROM perdure.runs \(ChainHead.join) LEFT JOIN perdure.wakes ON wakes.run = runs.number
             CROSS JOIN LATERAL (
                 SELECT runs.owner IS NULL OR runs.owner IN (SELECT id FROM perdure.nodes WHERE ended_at IS NOT NULL) AS unattended
             ) AS owner
@@ -98,8 +98,6 @@ extension Session {
                 OR runs.state = 'blocked'
                     AND NOT EXISTS (SELECT 1 FROM perdure.blocked_builds WHERE run = runs.number AND build = $5::text)))
         """)
-    private static let read = SQL(
-        "SELECT \(RunRecord.columns), \(ChainHead.columns) FROM perdure.runs \(ChainHead.join) WHERE number = $1::bigint")
     private static let own = SQL(
         """
         UPDATE perdure.runs SET state = CASE state WHEN 'terminated' THEN state ELSE 'running' END, owner = $2::text,
@@ -126,18 +124,21 @@ extension Session {
         _ candidates: [Int64], _ request: ClaimRequest, now: Timestamp, into claimed: inout Claimed
     ) throws {
         let locked = try all(Self.lock, candidates, request.limit - claimed.runs.count) { try $0.integer(0) }
-        let claimable = try all(
+        var found: [Int64: Result<Claimable, BadRow>] = [:]
+        _ = try all(
             Self.claimable, locked, request.hosted.map(\.workflow), request.hosted.map(\.version), now + request.ahead,
             request.build, now
-        ) { try $0.integer(0) }
-        let numbers = locked.filter(Set(claimable).contains)
+        ) { row in
+            found[try row.integer(0)] = Result { () throws(BadRow) in try Claimable(row) }
+        }
         var runs: [Claimable] = []
-        for number in numbers {
-            do {
-                if let run = try first(Self.read, number, row: { try Claimable($0) }) { runs.append(run) }
-            } catch let bad as BadRow {
+        for number in locked {
+            switch found[number] {
+            case .success(let run): runs.append(run)
+            case .failure(let bad):
                 try quarantine(number, reason: bad.description, now: now)
                 claimed.setAside.append(BrokenRun(number: number, id: try readableID(of: number), reason: bad.description))
+            case nil: break
             }
         }
         let owned = runs.map(\.record.number)
