@@ -41,19 +41,19 @@ package struct LostPart: Sendable, Hashable {
     }
 }
 
-/// Names the event that marks a loss. By its time alone it would not be named where the clock of the store is behind that of an earlier one:
-/// then several marks have the time of the event before them.
+/// Names the event that marks a loss. Neither its place nor its time would do: a mark may be lost itself, and the one that comes into its place
+/// has the time of the event before them both where the clock of the store is behind.
 package struct LossMark: Codable, Sendable, Hashable {
     package var seq: Int64
-    /// In microseconds since 1970.
-    package var at: Int64
+    /// The event's, in hexadecimal digits.
+    package var hash: String
 
-    package init(seq: Int64, at: Int64) {
+    package init(seq: Int64, hash: String) {
         self.seq = seq
-        self.at = at
+        self.hash = hash
     }
 
-    package init(_ event: Event) { self.init(seq: event.seq, at: event.at.microseconds) }
+    package init(_ event: Event) { self.init(seq: event.seq, hash: "\(event.hash)") }
 }
 
 extension LostPart {

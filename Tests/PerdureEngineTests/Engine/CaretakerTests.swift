@@ -90,6 +90,21 @@ import Testing
         }
     }
 
+    @Test func `a mark that was lost itself is not taken for the one in its place`() throws {
+        var lost = SampleRun()
+        lost.append(EventDraft(.stepIntended, subject: "a", attributes: intent))
+        var run = lost
+        lost.append(EventDraft(.stepInDoubt, subject: "a", attributes: ["reason": "interrupted"]))
+        run.append(EventDraft(.stepInDoubt, subject: "a", attributes: ["reason": "lost"]))
+        let part = LostPart(since: Sample.start, until: Sample.start, by: Sample.person)
+        let seen = lost.append(part.event), standing = run.append(part.event)
+        #expect(seen.seq == standing.seq && seen.at == standing.at)
+        var caretaker = caretaker(of: run, now: Sample.start + .hours(1))
+        caretaker.take([try row(1, .resolve, "a", Resolution(kind: .didNotHappen, mark: LossMark(seen)))])
+        #expect(!caretaker.hasResolved)
+        #expect(try caretaker.events.last?.attributes.object()["refused"]?.stringValue == "run_restored")
+    }
+
     @Test func `an undo that a terminated run left in doubt and that did not happen leaves its step's outcome to others`() throws
     {
         var run = SampleRun()

@@ -480,7 +480,7 @@ private let refused = MachineDriver.failure(isDefinite: true)
 extension MachineDriver {
     /// A person says that nothing of the loss is outstanding.
     fileprivate func settleLoss() throws {
-        let mark = machine.lossMark ?? LossMark(seq: 1, at: now.microseconds)
+        let mark = machine.lossMark ?? LossMark(seq: 1, hash: "")
         let payload = try Payload.encode(LossSettlement(mark: mark), limit: 1_000, what: "a settlement").bytes
         try send(.settleLoss, "", String(decoding: payload, as: UTF8.self))
     }

@@ -112,7 +112,7 @@ extension MachineDriver {
 
     /// The last mark of a loss in the history, as messages name it.
     private var lossMark: JSONValue? {
-        history.last { $0.kind == .runRestored }.map { ["at": .integer($0.at.microseconds), "seq": .integer($0.seq)] }
+        history.last { $0.kind == .runRestored }.map { ["hash": .string("\($0.hash)"), "seq": .integer($0.seq)] }
     }
 
     // MARK: A world in which everything comes about
