@@ -22,7 +22,7 @@ public struct InDoubt<Input: Sendable, Output: Sendable>: Sendable {
         _ probe: @escaping @concurrent @Sendable (Input, StepContext) async throws -> ProbeAnswer<Output>
     ) -> InDoubt { InDoubt(probe: probe) }
 
-    /// Nobody but a person can tell: the step parks.
+    /// Nobody but a person can tell: the step stays in doubt until one does.
     public static var askPerson: InDoubt { InDoubt(probe: nil) }
 }
 

@@ -47,9 +47,9 @@ public struct RetryPolicy: Sendable, Hashable {
 
     /// Without limit, from 1 s to 5 min, so that an outage of hours only makes a run late.
     public static let `default` = RetryPolicy()
-    /// One attempt; then the step parks as a dead letter.
+    /// One attempt; then the step waits for a person, as a dead letter.
     public static let never = RetryPolicy(maximumAttempts: 1)
-    /// At most this many attempts; then the step parks as a dead letter.
+    /// At most this many attempts; then the step waits for a person, as a dead letter.
     public static func limited(to attempts: Int) -> RetryPolicy { RetryPolicy(maximumAttempts: attempts) }
 
     /// The same policy, but an exhausted step throws to the author where every error was definite and no attempt was cut off.

@@ -66,7 +66,8 @@ extension WorkflowContext {
     ///   - undoing: What repeating the undo would do. By default it is safe to repeat, also when the thing is already gone.
     ///   - undo: Receives the recorded output.
     /// - Throws: `StepFailure` when the step surely did not happen and will not: refused by the other side, denied, expired, or
-    ///   exhausted under a policy that throws. A step that may have happened parks instead. When the task is cancelled, the body is
+    ///   exhausted under a policy that throws. A step that may have happened is in doubt instead,
+    ///   until its probe or a person says what became of it. When the task is cancelled, the body is
     ///   told at once; `CancellationError` is thrown when the outcome is recorded, after the step was undone if it happened.
     ///   `PerdureError` if the call cannot be made: let it through.
     @discardableResult
@@ -95,7 +96,8 @@ extension WorkflowContext {
     ///   - approval: The decision that the step waits for before it is released.
     ///   - irreversible: Why there is no undo; shown to whoever looks at a run that failed afterwards.
     /// - Throws: `StepFailure` when the step surely did not happen and will not: refused by the other side, denied, expired, or
-    ///   exhausted under a policy that throws. A step that may have happened parks instead. When the task is cancelled, the body is
+    ///   exhausted under a policy that throws. A step that may have happened is in doubt instead,
+    ///   until its probe or a person says what became of it. When the task is cancelled, the body is
     ///   told at once; `CancellationError` is thrown when the outcome is recorded, and a step that happened stays. `PerdureError` if
     ///   the call cannot be made: let it through.
     @discardableResult

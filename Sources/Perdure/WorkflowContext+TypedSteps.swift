@@ -8,7 +8,8 @@ extension WorkflowContext {
     ///   - key: A business key, unique for this step name in the namespace: whichever run asks first does the work, the others
     ///     adopt its outcome.
     ///   - input: Recorded, and compared on replay.
-    /// - Throws: `StepFailure` when the step surely did not happen and will not. A step that may have happened parks instead. When
+    /// - Throws: `StepFailure` when the step surely did not happen and will not. A step that may have happened is in doubt instead,
+    ///   until its probe or a person says what became of it. When
     ///   the task is cancelled, the step is told at once; `CancellationError` is thrown when the outcome is recorded, after the step
     ///   was undone if it happened. `PerdureError` if the call cannot be made: let it through.
     @discardableResult
@@ -28,7 +29,8 @@ extension WorkflowContext {
     ///   - key: A business key, unique for this step name in the namespace: whichever run asks first does the work, the others
     ///     adopt its outcome.
     ///   - input: Recorded, and compared on replay.
-    /// - Throws: `StepFailure` when the step surely did not happen and will not. A step that may have happened parks instead. When
+    /// - Throws: `StepFailure` when the step surely did not happen and will not. A step that may have happened is in doubt instead,
+    ///   until its probe or a person says what became of it. When
     ///   the task is cancelled, the step is told at once; `CancellationError` is thrown when the outcome is recorded, and a step that
     ///   happened stays. `PerdureError` if the call cannot be made: let it through.
     @discardableResult

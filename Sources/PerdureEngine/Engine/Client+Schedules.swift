@@ -108,8 +108,8 @@ extension Client {
     ///
     /// - Parameter overlapping: Whether it may start while another run of the schedule is open, although the schedule does not allow that.
     /// - Returns: The run, which was started by `sender`.
-    /// - Throws: `PerdureError` with `schedule_unknown`, `schedule_busy`, or `workflow_unknown` if no living node hosts the workflow and no
-    ///   version is named. With `store_unavailable` it is not known whether the run was started.
+    /// - Throws: `PerdureError` with `schedule_unknown`, `schedule_busy`, `workflow_unknown` if no living node hosts the workflow and no
+    ///   version is named, `queue_unknown`, or `quota_exceeded`. With `store_unavailable` it is not known whether the run was started.
     @discardableResult
     public func triggerSchedule(
         _ id: String, overlapping: Bool = false, in namespace: String? = nil, by sender: Principal
@@ -208,6 +208,7 @@ extension Client {
     /// The schedules of a namespace, or of all, by name. One that this release cannot read is left out.
     ///
     /// - Parameter name: The namespace and id of the last one of the page before.
+    /// - Throws: `PerdureError` with the store's code.
     public func schedules(
         in namespace: String? = nil, after name: (namespace: String, id: String)? = nil, limit: Int = 100
     ) async throws -> [ScheduleInfo] {

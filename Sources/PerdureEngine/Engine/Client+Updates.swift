@@ -26,6 +26,8 @@ extension Client {
     }
 
     /// Sends an update whose payload is given as JSON, and returns its reply as JSON. Otherwise as the other `update`.
+    ///
+    /// - Throws: What that throws, and `PerdureError` with `input_undecodable` if the payload is not JSON.
     public func update(_ run: RunID, name: String, json: Data, id: String? = nil, by sender: Principal) async throws -> Data {
         do {
             let payload = try JSONValue.parse(Array(json), what: "the payload of update '\(name)'").canonicalBytes
