@@ -82,34 +82,29 @@ extension CommitFacts {
     /// Locks what the items may change, and reads it.
     ///
     /// - Parameters:
+    ///   - appends: are written with the first round trip.
     ///   - node: the one of this process; nil in a client.
     ///   - time: the store's time, where it is not the server's.
     ///   - hasQuotas: Whether quotas have to be held. Whoever starts a run and finds that it is otherwise begins anew.
     convenience init(
-        for wishes: CommitWishes, node: NodeID?, time: Timestamp?, _ hasQuotas: QuotaNotice, _ session: Session
+        for wishes: CommitWishes, _ appends: Appends = Appends(), node: NodeID?, time: Timestamp?, _ hasQuotas: QuotaNotice,
+        _ session: Session
     ) throws {
         self.init()
         let holdsQuotas = hasQuotas.isSet
-        let locked = try Self.meant(by: wishes, session).sorted()
+        let meant = try Self.meant(by: wishes, session), locked = meant.union(appends.numbers).sorted()
         let keys = wishes.keys.columns
         try session.pipeline { pipe in
             if wishes.creations > 0 { try holdOffRestorations(pipe) }
             if !wishes.starting.isEmpty { try announceStarts(pipe) }
             if holdsQuotas { try holdQuotas(of: wishes.starting, pipe) }
             if !locked.isEmpty { try pipe.execute(Self.lock, locked) }
-            try pipe.all(Presence.ask, time, node) { [self] row in
-                let presence = try Presence(row)
-                // The clock is read once for all items.
-                now = presence.now
-                (standing, lifted) = (presence.standing, presence.lifted)
-                hasQuotas.set(presence.hasQuotas)
-                guard let node, presence.isAlive else { return }
-                try Presence.require(presence.awaited)
-                self.node = node
-            }
+            if !appends.isEmpty { try send(appends, node, time, hasQuotas, pipe) }
+            // Its clock counts for all items.
+            try pipe.all(Presence.ask, time, node) { [self] row in try take(Presence(row), node, hasQuotas) }
             try lockSchedules(wishes.schedules, pipe)
             try readQueues(wishes.queues, pipe)
-            if !locked.isEmpty { try pipe.all(Self.lockedRuns, locked) { [self] row in add(try RunFacts(row)) } }
+            if !meant.isEmpty { try pipe.all(Self.lockedRuns, Array(meant)) { [self] row in add(try RunFacts(row)) } }
             if wishes.creations > 0 {
                 try pipe.all(Self.numbersForRuns, wishes.creations) { [self] row in freeNumbers.append(try row.integer(0)) }
             }
@@ -140,6 +135,33 @@ extension CommitFacts {
             try readKnown(of: wishes.deliveries, pipe)
             if !wishes.settled.isEmpty { try readWaiters(of: wishes.settled, pipe) }
         }
+    }
+
+    /// Writes what is only appended, and commits it.
+    convenience init(writing appends: Appends, node: NodeID?, time: Timestamp?, _ hasQuotas: QuotaNotice, _ session: Session) throws {
+        self.init()
+        try session.pipeline { pipe in
+            try pipe.execute(Self.lock, appends.numbers.sorted())
+            try send(appends, node, time, hasQuotas, pipe)
+            try pipe.commit()
+        }
+    }
+
+    private func send(
+        _ appends: Appends, _ node: NodeID?, _ time: Timestamp?, _ hasQuotas: QuotaNotice, _ pipe: Pipeline
+    ) throws {
+        try appends.send(
+            pipe, node, time, found: { [self] presence in try take(presence, node, hasQuotas) },
+            shut: { [self] run in shut.insert(run) })
+    }
+
+    private func take(_ presence: Presence, _ node: NodeID?, _ hasQuotas: QuotaNotice) throws {
+        now = presence.now
+        (standing, lifted) = (presence.standing, presence.lifted)
+        hasQuotas.set(presence.hasQuotas)
+        guard let node, presence.isAlive else { return }
+        try Presence.require(presence.awaited)
+        self.node = node
     }
 
     /// The numbers of all runs whose rows the items look at or change.

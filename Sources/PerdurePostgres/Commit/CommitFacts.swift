@@ -33,6 +33,8 @@ final class CommitFacts {
     var quotas: [String: QuotaUse] = [:]
     /// Those that were there before this commit.
     var storedSchedules: Set<ScheduleKey> = []
+    /// Of the runs that are only appended to, those on which their advances do not stand.
+    var shut: Set<Int64> = []
     /// Numbers for runs that are made.
     var freeNumbers = ArraySlice<Int64>()
 

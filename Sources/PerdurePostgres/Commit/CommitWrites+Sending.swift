@@ -226,13 +226,20 @@ extension CommitWrites {
 }
 
 extension EventColumns {
-    private static let insert = SQL(
+    static let names = """
+        run, seq, at, kind, subject, attributes, input, input_size, output, output_size, codec, key_id, hash
         """
-        INSERT INTO perdure.events (run, seq, at, kind, subject, attributes, input, input_size, output, output_size, codec, key_id,
-            hash)
-        SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bytea[],
-            $8::bigint[], $9::bytea[], $10::bigint[], $11::bigint[], $12::text[], $13::bytea[])
-        """)
+    private static let types = [
+        "bigint", "bigint", "bigint", "text", "text", "text", "bytea", "bigint", "bytea", "bigint", "bigint", "text", "bytea",
+    ]
+    private static let insert = SQL("INSERT INTO perdure.events (\(names)) SELECT \(names) FROM \(rows(from: 1))")
+
+    /// The columns as they are sent, from this value of a statement on, in the order of their names.
+    static func rows(from first: Int) -> String {
+        let arrays = types.enumerated().map { "$\(first + $0.offset)::\($0.element)[]" }.joined(separator: ", ")
+        return "unnest(\(arrays)) AS new (\(names))"
+    }
+
     func send(_ pipe: Pipeline) throws {
         if run.isEmpty { return }
         try pipe.execute(

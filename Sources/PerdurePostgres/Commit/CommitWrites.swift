@@ -67,21 +67,15 @@ final class CommitWrites {
     func append(_ event: Event, to run: Int64) {
         blobs.add(event, run)
         events.add(event, run)
-        switch event.kind {
-        case .approvalRequested, .questionAsked:
+        switch event.view {
+        case .none: break
+        case .request:
             let place = Request.Place(run: run, subject: event.subject, kind: event.kind.rawValue)
             requests.append(Request(place: place, seq: event.seq))
-        case .approvalDecided, .approvalExpired, .approvalCancelled, .approvalVoided:
-            end(Request.Place(run: run, subject: event.subject, kind: EventKind.approvalRequested.rawValue))
-        case .questionAnswered, .questionExpired, .questionCancelled:
-            end(Request.Place(run: run, subject: event.subject, kind: EventKind.questionAsked.rawValue))
-        case .stepSucceeded, .stepFailed, .stepCancelled, .stepResolved:
-            forgetBeat(StepPlace(run: run, subject: event.subject, isUndo: false))
-        case .undoSucceeded, .undoResolved: forgetBeat(StepPlace(run: run, subject: event.subject, isUndo: true))
-        case .runReset: forgetBeats(of: run)
-        case .labelsChanged: label(run, event)
-        case .runStarted where event.seq == 1: label(run, event)
-        default: break
+        case .endOfRequest(let kind): end(Request.Place(run: run, subject: event.subject, kind: kind.rawValue))
+        case .endOfBeat(let isUndo): forgetBeat(StepPlace(run: run, subject: event.subject, isUndo: isUndo))
+        case .endOfBeats: forgetBeats(of: run)
+        case .labels: label(run, event)
         }
         if event.kind.isMarked {
             let subject = event.kind.isMarkedOnce ? "" : event.subject
@@ -142,6 +136,36 @@ final class CommitWrites {
     func dropWaiters(ofKey number: Int64) { toldKeys.append(number) }
 
     func changeSchedule(_ key: ScheduleKey) { changedSchedules.insert(key) }
+}
+
+/// What an event changes that is only a view of the history, beside its mark.
+enum EventView {
+    case none
+    /// Somebody is asked for something.
+    case request
+    /// What was asked by an event of this kind is settled.
+    case endOfRequest(EventKind)
+    /// The step or undo has no more use for a sign of life.
+    case endOfBeat(isUndo: Bool)
+    /// None of the run has.
+    case endOfBeats
+    case labels
+}
+
+extension Event {
+    var view: EventView {
+        switch kind {
+        case .approvalRequested, .questionAsked: .request
+        case .approvalDecided, .approvalExpired, .approvalCancelled, .approvalVoided: .endOfRequest(.approvalRequested)
+        case .questionAnswered, .questionExpired, .questionCancelled: .endOfRequest(.questionAsked)
+        case .stepSucceeded, .stepFailed, .stepCancelled, .stepResolved: .endOfBeat(isUndo: false)
+        case .undoSucceeded, .undoResolved: .endOfBeat(isUndo: true)
+        case .runReset: .endOfBeats
+        case .labelsChanged: .labels
+        case .runStarted where seq == 1: .labels
+        default: .none
+        }
+    }
 }
 
 /// The columns of events that are appended.

@@ -27,6 +27,8 @@ extension PostgresStore {
 
 struct CommitAnswer: Sendable {
     var results: [CommitResult] = []
+    /// Whether some of the items are durable, be it that their results are not among these yet.
+    var hasWritten = false
     var news = StoreNews()
 }
 
@@ -44,7 +46,7 @@ struct Committer: Sendable {
         var answer = CommitAnswer()
         do {
             for part in parts(of: items) { try commit(part, session, into: &answer) }
-        } catch  where !answer.results.isEmpty {
+        } catch  where answer.hasWritten {
             let failure = StoreError(error)
             switch failure {
             case .unavailable, .awaitsNodes:
@@ -75,9 +77,7 @@ struct Committer: Sendable {
     /// Cut in halves until what the server does not take stands alone: the others do not share its fate.
     private func commit(_ items: ArraySlice<CommitItem>, _ session: Session, into answer: inout CommitAnswer) throws {
         do {
-            let group = try together(items, session)
-            answer.results += group.results
-            answer.news.merge(group.news)
+            try together(items, Appends(among: node == nil ? [] : items), session, into: &answer)
         } catch {
             let reason: String
             switch error {
@@ -96,22 +96,44 @@ struct Committer: Sendable {
         }
     }
 
-    private func together(_ items: ArraySlice<CommitItem>, _ session: Session) throws -> CommitAnswer {
-        let wishes = CommitWishes(items)
+    /// In one transaction. An advance that does not stand on its history any more is decided in another one, which looks at what became of the
+    /// run.
+    private func together(
+        _ items: ArraySlice<CommitItem>, _ appends: Appends, _ session: Session, into answer: inout CommitAnswer
+    ) throws {
+        let others = zip(items.indices, items).filter { appends.runs[$0.0] == nil }.map(\.1)
+        let wishes = CommitWishes(others)
         if wishes.isEntangled, items.count > 1 { throw Entangled() }
-        let (group, results) = try session.untilNotOvertaken {
+        let (facts, decided, news) = try session.untilNotOvertaken {
             try session.transaction {
-                let group = CommitGroup(try CommitFacts(for: wishes, node: node, time: time, hasQuotas, session), session)
-                let results = try items.map { try group.apply($0) }
+                if others.isEmpty {
+                    let facts = try CommitFacts(writing: appends, node: node, time: time, hasQuotas, session)
+                    return (facts, [CommitResult](), StoreNews())
+                }
+                let facts = try CommitFacts(for: wishes, appends, node: node, time: time, hasQuotas, session)
+                let group = CommitGroup(facts, session)
+                let results = try others.map { try group.apply($0) }
                 try session.pipeline { pipe in
                     try group.writes.send(group.facts, pipe)
                     try pipe.commit()
                 }
-                return (group, results)
+                return (facts, results, group.news)
             }
         }
-        recollection?.note(items, results, group.facts)
-        return CommitAnswer(results: results, news: group.news)
+        answer.hasWritten = true
+        answer.news.merge(news)
+        var rest = decided.makeIterator()
+        let results = items.indices.map { place in
+            guard let run = appends.runs[place] else { return rest.next() }
+            return facts.shut.contains(run) ? nil : .advanced
+        }
+        recollection?.note(items, results, facts)
+        let left = zip(items, results).filter { $1 == nil }.map(\.0)
+        var late = CommitAnswer()
+        if !left.isEmpty { try together(left[...], Appends(), session, into: &late) }
+        answer.news.merge(late.news)
+        rest = late.results.makeIterator()
+        answer.results += results.compactMap { $0 ?? rest.next() }
     }
 }
 

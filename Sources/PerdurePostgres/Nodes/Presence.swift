@@ -16,15 +16,17 @@ struct Presence {
 
     /// Holds the row of the node, which may be ended meanwhile, but not forgotten. All of it is one look: a node that notices a loss is ended
     /// with all others in the transaction that says so, so that nobody finds it neither missing nor held.
-    static let ask = SQL(
+    static let ask = SQL("SELECT \(columns)")
+    /// The first value of a statement is the store's time, where it is not the server's, and the second one the node.
+    static let columns = """
+        \(StoreClock.now("$1")) AS now,
+        EXISTS (SELECT 1 FROM perdure.nodes WHERE id = $2::text AND ended_at IS NULL FOR KEY SHARE) AS is_alive,
+        (SELECT max(number) FROM perdure.restorations WHERE lifted_at IS NULL) AS standing,
+        (SELECT max(number) FROM perdure.restorations WHERE lifted_at IS NOT NULL) AS lifted,
+        \(awaited) AS awaited,
+        EXISTS (SELECT 1 FROM perdure.quotas) AS has_quotas
         """
-        SELECT \(StoreClock.now("$1")), EXISTS (
-                SELECT 1 FROM perdure.nodes WHERE id = $2::text AND ended_at IS NULL FOR KEY SHARE),
-            (SELECT max(number) FROM perdure.restorations WHERE lifted_at IS NULL),
-            (SELECT max(number) FROM perdure.restorations WHERE lifted_at IS NOT NULL),
-            \(awaited),
-            EXISTS (SELECT 1 FROM perdure.quotas)
-        """)
+    static let columnCount: Int32 = 6
 
     init(_ row: Row) throws(BadRow) {
         now = try row.time(0)

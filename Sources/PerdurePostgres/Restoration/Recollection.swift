@@ -87,14 +87,14 @@ final class Recollection: Sendable {
     }
 
     /// The last of what is durable of a commit.
-    func note(_ items: ArraySlice<CommitItem>, _ results: [CommitResult], _ facts: CommitFacts) {
+    func note(_ items: ArraySlice<CommitItem>, _ results: [CommitResult?], _ facts: CommitFacts) {
         note(restoration: max(facts.standing ?? 0, facts.lifted))
         for (item, result) in zip(items, results).reversed() {
             switch (item, result) {
-            case (.advance(let advance), .advanced):
+            case (.advance(let advance), .advanced?):
                 guard let last = advance.events.last else { continue }
                 return note(ChainHead(after: last), of: advance.run, from: .writer, facts.lifted)
-            case (.create(let run), .created(let record)):
+            case (.create(let run), .created(let record)?):
                 // One that was there already is somebody else's, or has gone on since.
                 guard let last = run.events.last, record.id == run.record.id else { continue }
                 return note(ChainHead(after: last), of: record.number, from: .writer, facts.lifted)

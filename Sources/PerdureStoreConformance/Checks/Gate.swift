@@ -85,6 +85,58 @@ extension StoreConformance {
                 #expect(try await scene.history(run).count == (index == 2 ? 1 : 2))
             }
         },
+        ConformanceCheck("Each of many advances that only append is decided by its own run, alone and beside others") { scene in
+            for isMixed in [false, true] {
+                var runs: [SampleRun] = []
+                for _ in 0..<7 { runs.append(try await scene.owned()) }
+                let closing = try await scene.owned()
+                let step = [EventDraft(.stepSucceeded, subject: "a")]
+                for run in runs { try await scene.beat(run, "a", "1") }
+                let repeated = runs[1].advance(step)
+                try await scene.advance(repeated)
+                try await scene.beat(runs[1], "a", "2")
+                runs[2].record.epoch += 1
+                var stale = runs[3], elsewhere = SampleRun(owner: scene.node), unknown = SampleRun(owner: scene.node)
+                try await scene.advance(runs[3].advance([EventDraft(.stepIntended, subject: "b")]))
+                elsewhere.record = runs[4].record
+                try await scene.advance(runs[5].advance([EventDraft(.runCompleted)], to: .init(to: .completed)))
+                unknown.record.number = 4_711
+                var items: [CommitItem] = [
+                    .advance(runs[0].advance(step)), .advance(repeated), .advance(runs[2].advance(step)),
+                    .advance(stale.advance(step)), .advance(elsewhere.advance(step)), .advance(runs[5].advance(step)),
+                    .advance(unknown.advance(step)), .advance(runs[6].advance(step + [EventDraft(.timerStarted, subject: "t")])),
+                ]
+                if isMixed {
+                    var closing = closing
+                    items.insert(.advance(closing.advance([EventDraft(.runCompleted)], to: .init(to: .completed))), at: 2)
+                    items.append(SampleRun().creation)
+                }
+                var results = try await scene.store.commit(items)
+                if isMixed {
+                    guard case .advanced = results.remove(at: 2), case .created? = results.popLast() else {
+                        throw Unexpected("what stands beside advances that only append", results)
+                    }
+                }
+                #expect(results.map(isAdvanced) == [true, true, false, false, false, false, false, true])
+                for (index, length) in [2, 2, 1, 2, 1, 2].enumerated() {
+                    #expect(try await scene.history(runs[index]).count == length, "\(index)")
+                }
+                #expect(try await scene.history(runs[6]) == runs[6].events)
+                for (index, isLeft) in [false, true, true, true, true].enumerated() {
+                    #expect(try await scene.store.heartbeats(of: runs[index].number, "a").isEmpty != isLeft, "\(index)")
+                }
+            }
+        },
+        ConformanceCheck("A sign of life and the end of its step count in their order within a commit") { scene in
+            for comesLast in [false, true] {
+                var run = try await scene.owned()
+                let end = CommitItem.advance(run.advance([EventDraft(.stepSucceeded, subject: "a")]))
+                let beat = CommitItem.beat(scene.heartbeat(run, "a"))
+                let results = try await scene.store.commit(comesLast ? [end, beat] : [beat, end])
+                #expect(results.map(isAdvanced) == [true, true])
+                #expect(try await scene.store.heartbeats(of: run.number, "a").isEmpty != comesLast)
+            }
+        },
         ConformanceCheck("Data that the store cannot hold is refused alone") { scene in
             var first = try await scene.owned(), bad = try await scene.owned(), last = try await scene.owned()
             let results = try await scene.store.commit([

@@ -71,14 +71,14 @@ extension StoreConformance {
 }
 
 extension Scene {
-    fileprivate func heartbeat(
+    func heartbeat(
         _ run: SampleRun, _ subject: String, _ details: String? = nil, isUndo: Bool = false
     ) -> Heartbeat {
         Heartbeat(
             run: run.number, epoch: run.record.epoch, subject: subject, isUndo: isUndo, details: details.map { Array($0.utf8) })
     }
 
-    fileprivate func beat(_ run: SampleRun, _ subject: String, _ details: String?, isUndo: Bool = false) async throws {
+    func beat(_ run: SampleRun, _ subject: String, _ details: String?, isUndo: Bool = false) async throws {
         let result = try await commit(.beat(heartbeat(run, subject, details, isUndo: isUndo)))
         guard case .advanced = result else { throw Unexpected("a heartbeat", result) }
     }
