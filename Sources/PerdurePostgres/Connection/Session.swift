@@ -198,6 +198,15 @@ final class Pipeline {
         handlers.append { answer in for index in 0..<answer.rowCount { try row(Row(answer, index)) } }
     }
 
+    /// - Parameter take: gets all rows at once.
+    func rows<each Value: SQLValue>(
+        _ sql: SQL, _ values: repeat each Value, take: @escaping ([Row]) throws -> Void
+    ) throws {
+        precondition(!commits, "COMMIT is the last statement of a pipeline")
+        try batch.add(sql, repeat each values)
+        handlers.append { answer in try take((0..<answer.rowCount).map { Row(answer, $0) }) }
+    }
+
     /// Commits the transaction around the pipeline with it. If the link is lost after this, it is not known whether that happened.
     func commit() throws {
         try execute(Session.end)

@@ -23,14 +23,36 @@ extension Session {
         return page.page
     }
 
-    /// The first pages of several runs, in one round trip, in the order of the runs.
-    func inboxes(of runs: [Int64]) throws -> [(Int64, InboxPage)] {
-        var pages = Dictionary(runs.map { ($0, PageOfRows()) }) { first, _ in first }
-        try pipeline { pipe in
-            for run in runs {
-                try pipe.all(Self.unread, run, Int64(0), [Int64]()) { row in _ = pages[run]?.add(try InboxRow(row)) }
+    /// Of each run a page as alone. What stands behind a run whose page ends the answer is not sent; ordered, so that it is told from a run
+    /// without messages.
+    static let unreadOfEach = SQL(
+        """
+        SELECT \(InboxRow.columns) FROM (
+            SELECT inbox.*, sum(inbox.size) OVER (ORDER BY inbox.run GROUPS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS earlier
+            FROM unnest($1::bigint[]) AS wanted (run) CROSS JOIN LATERAL (
+                SELECT *, coalesce(octet_length(payload), 0) AS size, sum(coalesce(octet_length(payload), 0))
+                    OVER (ORDER BY number ROWS BETWEEN UNBOUNDED PRECEDING AND 2 PRECEDING) AS before
+                FROM perdure.inbox WHERE inbox.run = wanted.run AND NOT consumed ORDER BY number LIMIT \(InboxPage.limit + 1)) AS inbox
+            WHERE coalesce(inbox.before, 0) < \(InboxPage.size)) AS inbox JOIN perdure.runs ON runs.number = inbox.run
+        WHERE coalesce(earlier, 0) < \(InboxPage.size) ORDER BY inbox.run, inbox.number
+        """)
+
+    /// The first pages of several runs.
+    ///
+    /// - Parameter give: gets each run that there was room for, with its page, when the answer has come.
+    func readInboxes(of runs: [Int64], _ pipe: Pipeline, give: @escaping (Int64, InboxPage) -> Void) throws {
+        try pipe.rows(Self.unreadOfEach, runs) { rows in
+            var pages: [Int64: PageOfRows] = [:], sizes: [Int64: Int] = [:]
+            for row in rows {
+                let row = try InboxRow(row)
+                _ = pages[row.run, default: PageOfRows()].add(row)
+                sizes[row.run, default: 0] += row.delivery.payload?.count ?? 0
+            }
+            var size = 0
+            for run in Set(runs).sorted() where size < InboxPage.size {
+                give(run, pages[run]?.page ?? InboxPage(rows: [], hasMore: false))
+                size += sizes[run] ?? 0
             }
         }
-        return runs.compactMap { run in pages[run].map { (run, $0.page) } }
     }
 }

@@ -40,6 +40,29 @@ extension StoreConformance {
                 #expect(one.patches == (try await scene.store.marked(.versionPatched, nil, in: run)))
             }
         },
+        ConformanceCheck("Of runs that are too large to be read at once some are left out, and none is cut") { scene in
+            var runs: [SampleRun] = []
+            for index in 0..<6 {
+                var run = try await scene.owned()
+                let value = StoredValue.inline([UInt8](repeating: 49, count: 3 << 20))
+                if index % 2 == 0 { try await scene.advance(run.advance([EventDraft(.stepSucceeded, output: value)])) }
+                let payload = index % 3 == 0 ? [UInt8](repeating: 49, count: InboxPage.size / 2 + 1) : nil
+                for id in ["1", "2"] { try await scene.deliver(to: run, id: id, payload: payload) }
+                runs.append(run)
+            }
+            var left = Set(runs.map(\.number))
+            while !left.isEmpty {
+                let inboxes = try await scene.store.inboxes(of: Array(left))
+                #expect(!inboxes.isEmpty, "whoever asks again for the rest comes to an end")
+                for (run, page) in inboxes { #expect(try await scene.store.inbox(run: run, after: 0) == page) }
+                if inboxes.isEmpty { break }
+                left.subtract(inboxes.keys)
+            }
+            for (run, one) in try await scene.store.beginnings(of: runs.map(\.number), limit: 10) {
+                #expect(one.events == (try await scene.store.events(of: run, after: 0, limit: 10)))
+                #expect(one.inbox == (try await scene.store.inbox(run: run, after: 0)))
+            }
+        },
         ConformanceCheck("Values of every size read back, and the largest is bound to its chain") { scene in
             var run = try await scene.owned(), other = try await scene.owned()
             let sizes = [65_535, 65_536, 65_537, 200_000, 1_000_000]

@@ -154,6 +154,11 @@ extension StoreConformance {
                 throw Unexpected("a run with unread rows", "another refusal")
             }
             #expect(unread == InboxPage(rows: [first.rows[0]] + rest.rows, hasMore: false))
+            // Beside so many messages that nobody takes in that a store may look from the runs.
+            let asleep = try await scene.resting(.init(to: .paused))
+            let others = (0..<many).map { Delivery(to: asleep.record.id, id: "o\($0)", kind: .signal, sender: Sample.person) }
+            _ = try await scene.store.commit(others.map { .deliver($0) })
+            #expect(try await scene.store.inbox(ownedBy: scene.node, after: 0, limit: InboxPage.limit) == first)
             let large = try await scene.owned(), payload = [UInt8](repeating: 49, count: InboxPage.size / 2)
             for id in ["1", "2", "3"] { try await scene.deliver(to: large, id: id, payload: payload) }
             let page = try await scene.store.inbox(run: large.number, after: 0)
