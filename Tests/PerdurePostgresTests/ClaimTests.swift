@@ -6,23 +6,20 @@ import Testing
 
 @testable import PerdurePostgres
 
-/// What a claim costs.
 struct ClaimTests: TwoNodeTests {
-    @Test func `a claim looks at the runs that may be claimed, however many others there are`() async throws {
-        try await withNodes { one, _, _ in
-            // As on every connection that claims, while the server knows nothing of the tables yet: such plans stay.
-            let plans = try await one.writer.perform { session in
-                let claimable = SQL("EXPLAIN \(Session.claimable.text)"),
-                    toldAnyone = SQL("EXPLAIN \(ClaimCandidates.toldAnyone.text)")
-                return [
-                    try session.all(claimable, [Int64(1)], ["w"], ["1"], Timestamp.epoch, "b", Timestamp.epoch) {
-                        try $0.text(0)
-                    },
-                    try session.all(toldAnyone, 512) { try $0.text(0) },
-                ].map { $0.joined(separator: "\n") }
+    @Test func `a node passes over what another one is just claiming, and takes what stands behind it`() async throws {
+        try await withNodes { one, two, harness in
+            let items = (0..<4).map { _ in SampleRun(at: harness.clock.now).creation }
+            let numbers = try await one.commit(items).compactMap { result in
+                if case .created(let record) = result { record.number } else { nil }
             }
-            #expect(plans[0].contains("Index Cond: (number = ANY"), "\(plans[0])")
-            #expect(plans[1].contains("Index Cond: (number = wakes.run)"), "\(plans[1])")
+            let other = try await harness.database.hold(
+                "SELECT 1 FROM perdure.runs WHERE number <= \(numbers[1]) ORDER BY number FOR NO KEY UPDATE")
+            var request = Self.request(Self.second)
+            request.limit = 2
+            #expect(try await two.claim(request).runs.map(\.record.number) == Array(numbers[2...]))
+            try await other.commit()
+            #expect(try await two.claim(request).runs.map(\.record.number) == Array(numbers[..<2]))
         }
     }
 }

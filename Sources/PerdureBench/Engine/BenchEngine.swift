@@ -122,7 +122,7 @@ struct BenchEngine: Sendable {
             if found >= count { return }
             try BenchError.check(Usage.now.time < deadline, "only \(found) of \(count) runs became \(state) in \(limit) s")
             // Counting takes as long as there are runs: it must not take a share of what is measured.
-            try await Task.sleep(for: .milliseconds(count > 20_000 ? 200 : count > 2_000 ? 20 : 2))
+            try await Task.sleep(for: .milliseconds(count > 20_000 ? 200 : count > 2_000 ? 50 : 2))
         }
     }
 

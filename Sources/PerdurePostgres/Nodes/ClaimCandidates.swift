@@ -53,8 +53,10 @@ struct ClaimCandidates {
         ORDER BY anyone_at LIMIT $1::bigint
         """)
 
-    func find(_ session: Session) throws -> [Int64] {
-        if let only = request.only { return only }
+    /// - Parameter seen: What was found before, and tried.
+    func find(besides seen: Set<Int64>, _ session: Session) throws -> [Int64] {
+        if let only = request.only { return only.filter { !seen.contains($0) } }
+        let limit = request.limit + seen.count
         var oldest: [Int64: Timestamp] = [:]
         try session.pipeline { pipe in
             let note = { (row: Row) throws in
@@ -63,11 +65,11 @@ struct ClaimCandidates {
             }
             if !request.hosted.isEmpty {
                 try pipe.all(
-                    Self.everywhere, request.hosted.map(\.workflow), request.hosted.map(\.version), request.limit,
+                    Self.everywhere, request.hosted.map(\.workflow), request.hosted.map(\.version), limit,
                     now + request.ahead, request.build, now, row: note)
             }
-            try pipe.all(Self.toldAnyone, request.limit, row: note)
+            try pipe.all(Self.toldAnyone, limit, row: note)
         }
-        return oldest.sorted { ($0.value, $0.key) < ($1.value, $1.key) }.map(\.key)
+        return oldest.sorted { ($0.value, $0.key) < ($1.value, $1.key) }.map(\.key).filter { !seen.contains($0) }
     }
 }

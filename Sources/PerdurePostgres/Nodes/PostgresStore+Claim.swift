@@ -35,11 +35,13 @@ extension PostgresStore {
         var claims = try session.whatStillHolds(of: unanswered.withLock { $0 })
         if !claims.runs.isEmpty { return (claims, present) }
         let candidates = ClaimCandidates(request: request, now: present.now)
-        // Other nodes may have been faster with all that was found.
+        // Other nodes may have been faster with all that was found; then there may be more behind it.
+        var seen: Set<Int64> = []
         for _ in 0..<Self.looks {
-            let found = try candidates.find(session)
+            let found = try candidates.find(besides: seen, session)
             if found.isEmpty { break }
             try session.claim(found, request, now: present.now, into: &claims)
+            seen.formUnion(found)
             if claims.runs.count == request.limit || found.count < request.limit { break }
         }
         unanswered.withLock { [claims] in $0 = claims }
