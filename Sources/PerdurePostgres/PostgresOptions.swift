@@ -9,8 +9,8 @@ package struct PostgresOptions: Sendable {
     package var leaseLength: Duration = .seconds(15)
     /// How often it is looked for messages of other nodes when the server does not tell of them.
     package var bellInterval: Duration = .seconds(1)
-    /// How long the server may be silent while an answer is waited for. A commit in the middle of which it is silent for longer is given up without
-    /// knowing its outcome, and repeated.
+    /// How long the server may be silent while an answer is waited for. A commit in the middle of which it is silent for longer is given up
+    /// without knowing its outcome, and repeated.
     package var answerLimit: Duration = .seconds(30)
     /// How long the work of a step may take that is done in a transaction.
     package var transactionLimit: Duration = .seconds(10)

@@ -2,8 +2,8 @@ public import Logging
 public import PerdureStore
 
 extension StoreConfiguration {
-    /// Keeps histories in a PostgreSQL database (version 13 or later), in a schema named `perdure`, which the first engine makes. Any number of
-    /// engines may use it at the same time, each with runs of its own.
+    /// Keeps histories in a PostgreSQL database (version 13 or later), in a schema named `perdure`, which the first engine makes. Any
+    /// number of engines may use it at the same time, each with runs of its own.
     ///
     /// - Parameters:
     ///   - url: where the database is: `postgres://user@host:5432/database?sslmode=verify-full`, with several hosts if the server has

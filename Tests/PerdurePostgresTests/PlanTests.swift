@@ -32,7 +32,8 @@ struct PlanTests: TwoNodeTests {
                 let none: [Int64] = [], texts: [String] = [], bytes: [Bytes] = []
                 return try session.all(
                     SQL("EXPLAIN \(Appends.write.text)"), Timestamp?.none, "n", [Int64(1)], [Int64(1)], [Int64(1)],
-                    [Bytes([1])], none, none, none, texts, texts, texts, bytes, none, bytes, none, none, texts, bytes, none, texts,
+                    [Bytes([1])], none, none, none, texts, texts, texts, bytes, none, bytes, none, none, texts, bytes, none,
+                    texts,
                     [Bool]()
                 ) { try $0.text(0) }.joined(separator: "\n")
             }

@@ -133,8 +133,8 @@ struct RestorationTests: TwoNodeTests {
 
     @Test func `runs that are being made as history goes back are waited for, and marked`() async throws {
         try await withNodes { one, two, harness in
-            // A process without a node, which nobody ends, starts a run by a schedule. Its row is held, so that the commit has asked already
-            // whether anything may be begun.
+            // A process without a node, which nobody ends, starts a run by a schedule. Its row is held, so that the commit has asked
+            // already whether anything may be begun.
             let client = try await harness.open(.client)
             let key = ScheduleKey(namespace: "default", id: "s")
             func row(_ version: Int64) -> ScheduleRow { ScheduleRow(key: key, version: version, dueAt: nil, document: "{}") }

@@ -51,7 +51,7 @@ struct Appends {
         }
     }
 
-    /// Runs and last events are each looked up for one run after the other, however many there are, and however the server takes it.
+    /// A run's row and its last event are looked up for one run after the other, however large the server takes the tables to be.
     static let write = SQL(
         """
         WITH presence AS MATERIALIZED (SELECT \(Presence.columns)), open AS MATERIALIZED (
@@ -82,9 +82,10 @@ struct Appends {
         shut: @escaping (Int64) -> Void
     ) throws {
         try pipe.all(
-            Self.write, time, node, numbers, epochs, heads, hashes, events.run, events.seq, events.at, events.kind, events.subject,
-            events.attributes, events.input, events.inputSize, events.output, events.outputSize, events.codec, events.keyID,
-            events.hash, beats.map(\.run), beats.map(\.subject), beats.map(\.isUndo)
+            Self.write, time, node, numbers, epochs, heads, hashes,
+            events.run, events.seq, events.at, events.kind, events.subject, events.attributes, events.input, events.inputSize,
+            events.output, events.outputSize, events.codec, events.keyID, events.hash,
+            beats.map(\.run), beats.map(\.subject), beats.map(\.isUndo)
         ) { row in
             try found(try Presence(row))
             if let run = try row.optionalInteger(Presence.columnCount) { shut(run) }

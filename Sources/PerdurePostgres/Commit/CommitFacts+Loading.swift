@@ -2,8 +2,7 @@ internal import Perdure
 internal import PerdureHistory
 internal import PerdureStore
 
-// Who is meant, if runs are meant by their ids or as waiters; then, behind the locks, how they are, and what that makes worth knowing. A
-// commit of steps needs one round trip of these.
+// Who is meant, if runs are meant by their ids or as waiters; then, behind the locks, how they are, and what that makes worth knowing.
 extension CommitFacts {
     private static let namedRuns = SQL("SELECT number FROM perdure.runs WHERE id = ANY($1::text[]::uuid[])")
     /// The ends of the chains that these runs are part of, or have begun.
@@ -138,7 +137,9 @@ extension CommitFacts {
     }
 
     /// Writes what is only appended, and commits it.
-    convenience init(writing appends: Appends, node: NodeID?, time: Timestamp?, _ hasQuotas: QuotaNotice, _ session: Session) throws {
+    convenience init(writing appends: Appends, node: NodeID?, time: Timestamp?, _ hasQuotas: QuotaNotice, _ session: Session)
+        throws
+    {
         self.init()
         try session.pipeline { pipe in
             try pipe.execute(Self.lock, appends.numbers.sorted())
@@ -159,6 +160,8 @@ extension CommitFacts {
         now = presence.now
         (standing, lifted) = (presence.standing, presence.lifted)
         hasQuotas.set(presence.hasQuotas)
+        // Of one look, as all of it is.
+        self.node = nil
         guard let node, presence.isAlive else { return }
         try Presence.require(presence.awaited)
         self.node = node

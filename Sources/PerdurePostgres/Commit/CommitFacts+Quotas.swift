@@ -12,11 +12,11 @@ final class QuotaNotice: Sendable {
 }
 
 extension CommitFacts {
-    /// Before a transaction that starts runs asks whether there are quotas. Whoever sets the first one of a namespace locks the table against
-    /// it: either the starts are committed and counted before the quota holds, or this waits until it is there to be seen.
+    /// Before a transaction that starts runs asks whether there are quotas. Whoever sets the first one of a namespace locks the table
+    /// against it: either the starts are committed and counted before the quota holds, or this waits until it is there to be seen.
     private static let open = SQL("LOCK TABLE perdure.runs IN ROW EXCLUSIVE MODE")
-    /// Before any other lock of rows, and in the order of their names: two that start runs never wait for each other, and nobody who holds a run waits
-    /// for a quota.
+    /// Before any other lock of rows, and in the order of their names: two that start runs never wait for each other, and nobody who holds
+    /// a run waits for a quota.
     private static let hold = SQL(
         "SELECT 1 FROM perdure.quotas WHERE namespace = ANY($1::text[]) ORDER BY namespace FOR NO KEY UPDATE")
     /// What was committed until the row was held. Nobody else takes it in.

@@ -75,9 +75,13 @@ struct Committer: Sendable {
     }
 
     /// Cut in halves until what the server does not take stands alone: the others do not share its fate.
-    private func commit(_ items: ArraySlice<CommitItem>, _ session: Session, into answer: inout CommitAnswer) throws {
+    ///
+    /// - Parameter asksFirst: every item is decided by what is read before, also those that only append.
+    private func commit(
+        _ items: ArraySlice<CommitItem>, _ session: Session, asksFirst: Bool = false, into answer: inout CommitAnswer
+    ) throws {
         do {
-            try together(items, Appends(among: node == nil ? [] : items), session, into: &answer)
+            try together(items, asksFirst ? Appends() : Appends(among: items), session, into: &answer)
         } catch {
             let reason: String
             switch error {
@@ -91,13 +95,13 @@ struct Committer: Sendable {
                 return
             }
             let middle = items.startIndex + items.count / 2
-            try commit(items[..<middle], session, into: &answer)
-            try commit(items[middle...], session, into: &answer)
+            try commit(items[..<middle], session, asksFirst: asksFirst, into: &answer)
+            try commit(items[middle...], session, asksFirst: asksFirst, into: &answer)
         }
     }
 
-    /// In one transaction. An advance that does not stand on its history any more is decided in another one, which looks at what became of the
-    /// run.
+    /// In one transaction. An advance that does not stand on its history any more is decided in another one, which looks at what became of
+    /// the run.
     private func together(
         _ items: ArraySlice<CommitItem>, _ appends: Appends, _ session: Session, into answer: inout CommitAnswer
     ) throws {
@@ -130,7 +134,7 @@ struct Committer: Sendable {
         recollection?.note(items, results, facts)
         let left = zip(items, results).filter { $1 == nil }.map(\.0)
         var late = CommitAnswer()
-        if !left.isEmpty { try together(left[...], Appends(), session, into: &late) }
+        if !left.isEmpty { try commit(left[...], session, asksFirst: true, into: &late) }
         answer.news.merge(late.news)
         rest = late.results.makeIterator()
         answer.results += results.compactMap { $0 ?? rest.next() }

@@ -45,8 +45,8 @@ extension PostgresStore {
         FROM perdure.quotas WHERE is_counted ORDER BY namespace
         """)
 
-    /// What is not counted yet is looked for while commits go on: once all that had begun before the row was there have ended, everything is
-    /// counted by the triggers, and what one look finds missing stays missing by the same number until it is added.
+    /// What is not counted yet is looked for while commits go on: once all that had begun before the row was there have ended, everything
+    /// is counted by the triggers, and what one look finds missing stays missing by the same number until it is added.
     package func setQuotas(_ change: QuotaChange) async throws(StoreError) -> Bool {
         if let flaw = change.flaw { throw .unusable(.nameInvalid, "This cannot be set: \(flaw).") }
         let time = options.clock?()
@@ -99,8 +99,8 @@ extension PostgresStore {
     private func missed(by change: QuotaChange, _ begun: Begun) async throws(StoreError) -> QuotaMisses {
         let namespace = change.namespace, (countsRuns, countsPayload) = change.counts(from: begun.row)
         guard countsRuns || countsPayload else { return QuotaMisses() }
-        // For as long as it takes, in the way that the server thinks best, and with nothing of this process waiting behind it. If the process
-        // ends the server stops.
+        // For as long as it takes, in the way that the server thinks best, and with nothing of this process waiting behind it. If the
+        // process ends the server stops.
         let connection = Connection(
             address, label: "perdure.postgres.counts", options: ConnectionOptions(answerLimit: .hours(7 * 24), isProven: true)
         ) { [watch] session in

@@ -6,9 +6,9 @@ internal import PerdureStore
 struct ConnectionOptions: Sendable {
     /// For how long nothing may come or be sent while an answer is waited for. Then the link is given up, with a commit's outcome unknown.
     var answerLimit: Duration = .seconds(30)
-    /// Whether address and user are known to be right, which every connection knows of itself once it has done something. A server that refuses
-    /// them after that is taken for one that heals: a replica that the address names for a while, or rights and passwords in the middle of a
-    /// change.
+    /// Whether address and user are known to be right, which every connection knows of itself once it has done something. A server that
+    /// refuses them after that is taken for one that heals: a replica that the address names for a while, or rights and passwords in the
+    /// middle of a change.
     var isProven = false
 }
 

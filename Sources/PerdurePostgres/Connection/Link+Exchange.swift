@@ -145,7 +145,8 @@ extension Link {
 
     /// The next result that is one. Between those of two statements libpq gives none; two such in a row are the end.
     ///
-    /// - Parameter exchange: once a statement has failed, nothing was or will be committed: a link that is lost then changes nothing of that.
+    /// - Parameter exchange: once a statement has failed, nothing was or will be committed: a link that is lost then changes nothing of
+    ///   that.
     func nextResult(
         _ patience: inout Patience, _ mayCommit: Bool, _ exchange: inout Exchange, endsWithNull: Bool = false
     ) throws(LinkFailure) -> OpaquePointer? {

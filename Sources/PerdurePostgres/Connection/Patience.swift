@@ -1,5 +1,5 @@
-/// How long the server is waited for. A large commit over a slow network takes long, but goes on; what is given up is a server of which nothing
-/// more comes.
+/// How long the server is waited for. A large commit over a slow network takes long, but goes on; what is given up is a server of which
+/// nothing more comes.
 struct Patience {
     let limit: Duration
     private(set) var end: ContinuousClock.Instant

@@ -42,8 +42,8 @@ struct ClaimCandidates {
                 WHERE nodes.ended_at IS NOT NULL)
         ) AS cause (number, at)
         """)
-    /// Passes over what living owners are about to read, and over nothing else. Not a join, which may begin at the runs: there are many more
-    /// of these.
+    /// Passes over what living owners are about to read, and over nothing else. Not a join, which may begin at the runs: there are many
+    /// more of these.
     static let toldAnyone = SQL(
         """
         SELECT run, anyone_at FROM perdure.wakes
@@ -53,10 +53,10 @@ struct ClaimCandidates {
         ORDER BY anyone_at LIMIT $1::bigint
         """)
 
-    /// - Parameter seen: What was found before, and tried.
-    func find(besides seen: Set<Int64>, _ session: Session) throws -> [Int64] {
-        if let only = request.only { return only.filter { !seen.contains($0) } }
-        let limit = request.limit + seen.count
+    /// - Parameter tried: What was found before, and was not to be had.
+    func find(besides tried: Set<Int64>, _ session: Session) throws -> [Int64] {
+        if let only = request.only { return only.filter { !tried.contains($0) } }
+        let limit = request.limit + tried.count
         var oldest: [Int64: Timestamp] = [:]
         try session.pipeline { pipe in
             let note = { (row: Row) throws in
@@ -70,6 +70,6 @@ struct ClaimCandidates {
             }
             try pipe.all(Self.toldAnyone, limit, row: note)
         }
-        return oldest.sorted { ($0.value, $0.key) < ($1.value, $1.key) }.map(\.key).filter { !seen.contains($0) }
+        return oldest.sorted { ($0.value, $0.key) < ($1.value, $1.key) }.map(\.key).filter { !tried.contains($0) }
     }
 }

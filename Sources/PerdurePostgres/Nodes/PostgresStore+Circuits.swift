@@ -2,8 +2,8 @@ internal import Perdure
 internal import PerdureHistory
 package import PerdureStore
 
-// On the connection for leases, so that a circuit opens and closes whatever commits wait for. Each change is one statement: it holds no lock
-// while an answer is on its way.
+// On the connection for leases, so that a circuit opens and closes whatever commits wait for. Each change is one statement: it holds no
+// lock while an answer is on its way.
 extension PostgresStore {
     private static let all = SQL(
         "SELECT \(CircuitRow.columns) FROM perdure.circuits WHERE namespace = $1::text ORDER BY resource")

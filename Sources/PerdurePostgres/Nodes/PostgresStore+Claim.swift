@@ -36,13 +36,13 @@ extension PostgresStore {
         if !claims.runs.isEmpty { return (claims, present) }
         let candidates = ClaimCandidates(request: request, now: present.now)
         // Other nodes may have been faster with all that was found; then there may be more behind it.
-        var seen: Set<Int64> = []
+        var tried: Set<Int64> = []
         for _ in 0..<Self.looks {
-            let found = try candidates.find(besides: seen, session)
+            let found = try candidates.find(besides: tried, session)
             if found.isEmpty { break }
-            try session.claim(found, request, now: present.now, into: &claims)
-            seen.formUnion(found)
-            if claims.runs.count == request.limit || found.count < request.limit { break }
+            let now = try session.claim(found.prefix(request.limit), request, now: present.now, into: &claims)
+            tried.formUnion(now)
+            if claims.runs.count == request.limit || found.count < request.limit && now.count == found.count { break }
         }
         unanswered.withLock { [claims] in $0 = claims }
         return (claims, present)
@@ -82,8 +82,8 @@ extension Session {
         SELECT runs.number FROM unnest($1::bigint[]) WITH ORDINALITY AS wanted (number, place) JOIN perdure.runs USING (number)
         ORDER BY wanted.place LIMIT $2::bigint FOR NO KEY UPDATE OF runs SKIP LOCKED
         """)
-    /// Those of the runs that still have something to do for this node, now that nobody else can change them. They are not joined to a list:
-    /// the server would take a condition on owners for a cheap one, and go through all runs by it.
+    /// Those of the runs that still have something to do for this node, now that nobody else can change them. They are not joined to a
+    /// list: the server would take a condition on owners for a cheap one, and go through all runs by it.
     static let claimable = SQL(
         """
         SELECT \(RunRecord.columns), \(ChainHead.columns)
@@ -122,10 +122,15 @@ extension Session {
 
     /// Makes the node the owner of those that it may have. A run whose row or last event cannot be read is set aside instead, or it would
     /// stop every claim.
+    ///
+    /// - Returns: the candidates up to the last for which there was room. What another node holds takes none.
     fileprivate func claim(
-        _ candidates: [Int64], _ request: ClaimRequest, now: Timestamp, into claimed: inout Claimed
-    ) throws {
-        let locked = try all(Self.lock, candidates, request.limit - claimed.runs.count) { try $0.integer(0) }
+        _ candidates: ArraySlice<Int64>, _ request: ClaimRequest, now: Timestamp, into claimed: inout Claimed
+    ) throws -> ArraySlice<Int64> {
+        let room = request.limit - claimed.runs.count
+        let locked = try all(Self.lock, Array(candidates), room) { try $0.integer(0) }
+        let last = locked.count == room ? candidates.firstIndex { $0 == locked.last } : nil
+        let tried = last.map { candidates[...$0] } ?? candidates
         var found: [Int64: Result<Claimable, BadRow>] = [:]
         _ = try all(
             Self.claimable, locked, request.hosted.map(\.workflow), request.hosted.map(\.version), now + request.ahead,
@@ -146,13 +151,14 @@ extension Session {
         let owned = runs.map(\.record.number)
         var events = EventColumns()
         for run in runs { claimed.runs.append(run.claimed(request, now: now, &events)) }
-        if owned.isEmpty { return }
+        if owned.isEmpty { return tried }
         try pipeline { [events] pipe in
             try pipe.execute(Self.own, owned, request.node, now)
             try pipe.execute(Self.dropWakes, owned)
             try pipe.execute(Self.renewWakes, owned)
             try events.send(pipe)
         }
+        return tried
     }
 
     private static let markQuarantined = SQL(

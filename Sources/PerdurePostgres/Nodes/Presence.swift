@@ -14,8 +14,8 @@ struct Presence {
     /// Whether any namespace has quotas.
     let hasQuotas: Bool
 
-    /// Holds the row of the node, which may be ended meanwhile, but not forgotten. All of it is one look: a node that notices a loss is ended
-    /// with all others in the transaction that says so, so that nobody finds it neither missing nor held.
+    /// Holds the row of the node, which may be ended meanwhile, but not forgotten. All of it is one look: a node that notices a loss is
+    /// ended with all others in the transaction that says so, so that nobody finds it neither missing nor held.
     static let ask = SQL("SELECT \(columns)")
     /// The first value of a statement is the store's time, where it is not the server's, and the second one the node.
     static let columns = """
@@ -51,7 +51,8 @@ struct Presence {
         (try row.optionalText(column) ?? "").split(separator: "\n").map { NodeID(rawValue: String($0)) }
     }
 
-    /// Only what all living nodes have found whole is gone on with: what one of them has had confirmed and lost, another one would do again.
+    /// Only what all living nodes have found whole is gone on with: what one of them has had confirmed and lost, another one would do
+    /// again.
     static func require(_ awaited: [NodeID]) throws(StoreError) {
         if !awaited.isEmpty { throw .awaitsNodes(awaited) }
     }

@@ -65,8 +65,8 @@ extension PostgresStore {
     /// none the server takes the plan for a costly one, which it would compile.
     private static let byIndex = "SET enable_seqscan = off; SET jit = off"
 
-    /// What is said to be durable is, whatever the database is set to. Whoever waits for a lock gives up before its lease is over; and locks
-    /// of a process that is frozen in the middle of a transaction, or cut off, are given up by the server.
+    /// What is said to be durable is, whatever the database is set to. Whoever waits for a lock gives up before its lease is over; and
+    /// locks of a process that is frozen in the middle of a transaction, or cut off, are given up by the server.
     private static let writing = """
         \(byIndex); SET synchronous_commit = on; SET lock_timeout = '3s'; SET idle_in_transaction_session_timeout = '5s';
         SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3

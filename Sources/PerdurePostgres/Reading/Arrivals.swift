@@ -24,6 +24,11 @@ final class Arrivals: Sendable {
 
     private let state = Mutex(State())
 
+    /// From where the next look is at the least.
+    func floor(for node: NodeID, after number: Int64) -> Int64 {
+        state.withLock { $0.node == node ? min($0.floor, number) : number }
+    }
+
     /// From where to look if what came behind `number` is asked for, and what was told behind that.
     ///
     /// - Parameter last: the last number that was given out before the look, to whatever run.

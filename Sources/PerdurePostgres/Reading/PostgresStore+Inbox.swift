@@ -9,7 +9,8 @@ extension PostgresStore {
         WHERE inbox.run = $1::bigint AND NOT inbox.consumed AND inbox.kind IN (\(interventionKinds))
         ORDER BY inbox.number LIMIT \(InboxPage.limit)
         """)
-    /// Asked before a look: what is numbered after it is found by the next one. Beside it, how many unread messages there are, up to a limit.
+    /// Asked before a look: what is numbered after it is found by the next one. Beside it, how many unread messages there are, up to a
+    /// limit.
     private static let arrived = SQL(
         """
         SELECT last_value, (SELECT count(*) FROM (
@@ -70,8 +71,9 @@ extension PostgresStore {
     package func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> InboxPage {
         let arrivals = arrivals
         return try await read(on: reader) { session in
+            let least = arrivals.floor(for: node, after: number)
             let (last, unread) =
-                try session.first(Self.arrived, number, Self.fewMessages) { (try $0.integer(0), try $0.integer(1)) } ?? (0, 0)
+                try session.first(Self.arrived, least, Self.fewMessages) { (try $0.integer(0), try $0.integer(1)) } ?? (0, 0)
             let (floor, told) = arrivals.beginLook(for: node, after: number, last: last)
             var page = PageOfRows(limit: limit)
             let messages = unread < Self.fewMessages ? Self.owned : Self.ownedRunByRun

@@ -10,8 +10,8 @@ struct LossWatch: Sendable {
     let time: @Sendable () -> Timestamp?
     let logger: Logger
 
-    /// - Throws: `StoreError` if it leads elsewhere, or history went back. Everything that this process knows of its runs may be ahead of the
-    ///   store then.
+    /// - Throws: `StoreError` if it leads elsewhere, or history went back. Everything that this process knows of its runs may be ahead of
+    ///   the store then.
     func look(_ session: Session) throws {
         let known = recollection.known
         if let identity = known.identity { try demand(identity, session) }

@@ -28,8 +28,8 @@ extension Session {
     private static let last = SQL("SELECT \(columns) FROM perdure.restorations ORDER BY number DESC LIMIT 1")
     private static let one = SQL("SELECT \(columns) FROM perdure.restorations WHERE number = $1::bigint FOR NO KEY UPDATE")
     private static let standing = SQL("SELECT \(columns) FROM perdure.restorations WHERE lifted_at IS NULL")
-    /// Waits for every commit that makes runs, and has those that come later wait until this transaction is over: they see what it has done,
-    /// and what they make has higher numbers than any that it can see.
+    /// Waits for every commit that makes runs, and has those that come later wait until this transaction is over: they see what it has
+    /// done, and what they make has higher numbers than any that it can see.
     private static let alone = AdvisoryLock.restorations.take
     /// The same for what nodes of the release before are about to commit, which do not know that lock.
     private static let awaitNodes = SQL(
@@ -125,7 +125,8 @@ extension Session {
         }
     }
 
-    /// The row breaks a rule of the schema and takes no change, so that nobody can own it. One that can be owned would be executed unmarked.
+    /// The row breaks a rule of the schema and takes no change, so that nobody can own it. One that can be owned would be executed
+    /// unmarked.
     private func passOver(_ run: Int64, _ failure: ServerFailure) throws -> Int {
         try self.run("SAVEPOINT marks")
         do {

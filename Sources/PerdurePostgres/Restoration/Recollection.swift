@@ -32,8 +32,8 @@ final class Recollection: Sendable {
         let asked: Timestamp
     }
 
-    /// Which connection a commit was made on. Commits of one follow each other in the log; those of two need not be answered in the order in
-    /// which they stand there.
+    /// Which connection a commit was made on. Commits of one follow each other in the log; those of two need not be answered in the order
+    /// in which they stand there.
     enum Source: Int, CaseIterable {
         case writer, steps
         /// How many of its commits are kept in mind: steps have several connections, and each one's last is to be among them.
@@ -75,8 +75,8 @@ final class Recollection: Sendable {
 
     // MARK: What is heard
 
-    /// The answer has come: a history with this last event is durable. Called on the connection's queue, before the connection does anything
-    /// else.
+    /// The answer has come: a history with this last event is durable. Called on the connection's queue, before the connection does
+    /// anything else.
     func note(_ head: ChainHead, of run: Int64, from source: Source, _ lifted: Int64) {
         let entry = Entry(run: run, seq: head.seq, hash: head.hash, heard: here(), lifted: lifted)
         state.withLock { state in

@@ -1,15 +1,15 @@
 extension Schema {
     /// Queues. What earlier releases do is not hindered by it: until the first queue is made they may use the store as before.
     ///
-    /// The rules of a run's states are widened without a look at the rows that are there, which keep the narrower ones: a look would hold up
-    /// every commit for as long as it takes. Those of several columns have names that the server has made up, so they are found by their
+    /// The rules of a run's states are widened without a look at the rows that are there, which keep the narrower ones: a look would hold
+    /// up every commit for as long as it takes. Those of several columns have names that the server has made up, so they are found by their
     /// columns.
     ///
-    /// A run of a queue has a row in `places` as long as it is open: in the line (`in_line`, also while it is lent out for a message), paused
-    /// before its turn (neither), or admitted. Commits touch no row that they share with others: what they change of the numbers of a queue
-    /// they append to `queue_changes`. Whoever admits holds the row of the queue, takes the changes in, and is the only one who writes
-    /// `queue_keys`: for each key who waits and who is admitted, and its turn. Admission reads nothing but the line and the keys that have
-    /// one and are not full.
+    /// A run of a queue has a row in `places` as long as it is open: in the line (`in_line`, also while it is lent out for a message),
+    /// paused before its turn (neither), or admitted. Commits touch no row that they share with others: what they change of the numbers of
+    /// a queue they append to `queue_changes`. Whoever admits holds the row of the queue, takes the changes in, and is the only one who
+    /// writes `queue_keys`: for each key who waits and who is admitted, and its turn. Admission reads nothing but the line and the keys
+    /// that have one and are not full.
     static let version3 = """
         ALTER TABLE perdure.runs ADD COLUMN queue bigint, ADD COLUMN is_admitted boolean NOT NULL DEFAULT true;
         DO $$

@@ -3,8 +3,8 @@ extension Schema {
     ///
     /// The triggers hold for nodes of the release before as well, which know nothing of this table and have only the times of their own
     /// configuration. What such a node then fails to remove stays. A tombstone of a namespace for which something is set is removed by
-    /// whoever has given it leftovers before, which only code does that knows. Both wait for who changes a setting, as rounds do. No statement but those that expire and remove runs meets
-    /// a trigger. The indexes that it takes are `RetentionIndexes`.
+    /// whoever has given it leftovers before, which only code does that knows. Both wait for who changes a setting, as rounds do. No
+    /// statement but those that expire and remove runs meets a trigger. The indexes that it takes are `RetentionIndexes`.
     static let version4 = """
         CREATE TABLE perdure.namespaces (
             name text COLLATE "C" PRIMARY KEY,

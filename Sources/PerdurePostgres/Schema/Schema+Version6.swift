@@ -2,12 +2,13 @@ extension Schema {
     /// Quotas of namespaces, with what is taken of them.
     ///
     /// Triggers count, whoever commits, nodes of the release before as well, which know nothing of this. Those of `runs`, `events` and
-    /// `blobs` are made with the first quota that needs them and dropped after the last (`QuotaTriggers`), so that a store without quotas has
-    /// none. They touch no row that commits share: what changes they append to `quota_changes`. Whoever starts runs holds the row of the namespace and takes
-    /// the changes in; of every 256 changes one takes them in as well, if nobody holds the row, so that they do not pile up where nobody
-    /// starts anything.
+    /// `blobs` are made with the first quota that needs them and dropped after the last (`QuotaTriggers`), so that a store without quotas
+    /// has none. They touch no row that commits share: what changes they append to `quota_changes`. Whoever starts runs holds the row of
+    /// the namespace and takes the changes in; of every 256 changes one takes them in as well, if nobody holds the row, so that they do not
+    /// pile up where nobody starts anything.
     ///
-    /// A row without limits is one whose count is being made. `payload` is of use once it is counted. A large value counts where it is kept.
+    /// A row without limits is one whose count is being made. `payload` is of use once it is counted. A large value counts where it is
+    /// kept.
     static let version6 = """
         CREATE TABLE perdure.quotas (
             namespace text COLLATE "C" PRIMARY KEY,

@@ -1,9 +1,10 @@
 extension Schema {
     /// That history went back, as often as it was noticed; at most one stands. And of each node the start of the server that it has found
-    /// all of its own commits on, in microseconds since 1970: until every living node has, nobody goes on; and what it verifies beside others.
+    /// all of its own commits on, in microseconds since 1970: until every living node has, nobody goes on; and what it verifies beside
+    /// others.
     ///
-    /// Nodes of the release before name no server, and nobody waits for them. They know nothing of what stands here, so that none of them is
-    /// let in while something does.
+    /// Nodes of the release before name no server, and nobody waits for them. They know nothing of what stands here, so that none of them
+    /// is let in while something does.
     static let version7 = """
         CREATE TABLE perdure.restorations (
             number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -11,7 +11,8 @@ public struct PostgresDatabase: TransactionalStore {
 }
 
 extension TransactionalEffect where Store == PostgresDatabase {
-    /// The work is done in a transaction of the PostgreSQL database in which the engine keeps its histories: both or neither, so exactly once.
+    /// The work is done in a transaction of the PostgreSQL database in which the engine keeps its histories: both or neither, so exactly
+    /// once.
     public static func transactional(in store: PostgresDatabase) -> TransactionalEffect { TransactionalEffect() }
 }
 
@@ -86,7 +87,8 @@ public final class PostgresTransaction {
 
     private var isLate: Bool { ContinuousClock.now >= deadline }
 
-    /// Does what the server would else put off until the commit, such as the check of a deferred constraint: what fails is the work's failure.
+    /// Does what the server would else put off until the commit, such as the check of a deferred constraint: what fails is the work's
+    /// failure.
     /// - Throws: if what was done must not be recorded: the first error that there was, caught by the work or not.
     func settle() throws { _ = try send("SET CONSTRAINTS ALL IMMEDIATE") }
 

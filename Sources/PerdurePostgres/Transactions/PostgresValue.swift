@@ -7,8 +7,8 @@ public protocol PostgresArgument {
     var postgresValue: PostgresValue { get }
 }
 
-/// A value of a statement or of its rows. Types that are none of these are `text`, as PostgreSQL writes them: dates, UUIDs, `numeric`, JSON. A
-/// text that is given takes the type that its place has, so that `"2026-11-22"` is a date where one is meant.
+/// A value of a statement or of its rows. Types that are none of these are `text`, as PostgreSQL writes them: dates, UUIDs, `numeric`,
+/// JSON. A text that is given takes the type that its place has, so that `"2026-11-22"` is a date where one is meant.
 public enum PostgresValue: Sendable, Hashable, PostgresArgument {
     case null
     case bool(Bool)
