@@ -1,7 +1,7 @@
 package import Foundation
 
-/// Why a wait of a workflow, or a whole run, ended without a value, in the form that history holds. Author code receives this same form while
-/// a run is live and when it is replayed, so that a `catch` always decides alike.
+/// Why a wait of a workflow, or a whole run, ended without a value, in the form that history holds. Author code receives this same form
+/// while a run is live and when it is replayed, so that a `catch` always decides alike.
 public struct StepFailure: Error, Sendable, Hashable, Codable, CustomStringConvertible {
     /// What kind of failure this is; see the static codes.
     public let code: String

@@ -15,8 +15,8 @@ public protocol Workflow: Sendable {
 
     /// Who answers for its runs: a team or a person, by the name under which they are reached; at most 256 bytes. Default: empty, nobody.
     ///
-    /// A workflow with steps that may have to wait for a person's word (at most once, or with an approval) has to have one: without it a run
-    /// is blocked at the first of them that has not begun, until a build comes that names an owner.
+    /// A workflow with steps that may have to wait for a person's word (at most once, or with an approval) has to have one: without it a
+    /// run is blocked at the first of them that has not begun, until a build comes that names an owner.
     static var owner: String { get }
 
     /// The workflow itself. An error thrown from here fails the run, after its completed steps were undone in reverse order.

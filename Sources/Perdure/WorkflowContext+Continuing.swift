@@ -7,13 +7,14 @@ extension WorkflowContext {
     /// ```
     ///
     /// The call decides, not what becomes of its error: from here on the run is continued, whatever the code catches, throws or returns,
-    /// and nothing that has completed is undone, whichever task and scope it belongs to. It is written as a throw all the same, so that the code leaves its tasks and scopes at once, and as one of
-    /// `CancellationError`, which code lets through anyway. Other tasks of the run are cancelled where that takes them along, and what they
-    /// have begun is settled, as when a workflow returns; nothing can be begun any more. Updates that they have taken are answered.
+    /// and nothing that has completed is undone, whichever task and scope it belongs to. It is written as a throw all the same, so that the
+    /// code leaves its tasks and scopes at once, and as one of `CancellationError`, which code lets through anyway. Other tasks of the run
+    /// are cancelled where that takes them along, and what they have begun is settled, as when a workflow returns; nothing can be begun any
+    /// more. Updates that they have taken are answered.
     ///
-    /// The next run has the newest version that is registered here, this run's key, labels, deadline and parent, and the signals and updates
-    /// that nobody has taken. It exists as soon as this one is closed. Whoever waits for the result, this run's parent included, gets that
-    /// of the last run. What is sent to this run from then on, and its cancellation or termination, reaches the last one.
+    /// The next run has the newest version that is registered here, this run's key, labels, deadline and parent, and the signals and
+    /// updates that nobody has taken. It exists as soon as this one is closed. Whoever waits for the result, this run's parent included,
+    /// gets that of the last run. What is sent to this run from then on, and its cancellation or termination, reaches the last one.
     ///
     /// A cancellation that comes before the run has closed wins: then it is cancelled, undoes what it did, and is not continued.
     ///

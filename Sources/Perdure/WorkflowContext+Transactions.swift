@@ -3,14 +3,13 @@
 extension WorkflowContext {
     /// Writes in the database of the histories, records the result with it, and can undo it.
     ///
-    /// The body is synchronous and gets the store's connection. What it writes there and the record of its result are committed as one:
-    /// a crash leaves both or neither, so the step happens exactly once and is never in doubt. An error rolls the write back and is
-    /// definite. The connection is lent for the call, takes part in no other transaction, and refuses transaction control and the
-    /// store's own tables. It must not wait for
-    /// anything: on SQLite nothing else is written while it runs, on PostgreSQL it holds the rows that it locks, and up to four bodies run at once.
-    /// After two seconds on SQLite, ten on PostgreSQL, or after the policy's `attemptTimeout` if that is shorter, its SQL is interrupted and what
-    /// it did is taken back: a definite error, which the policy tries again.
-    /// With an `approval` its intent is committed before, by itself.
+    /// The body is synchronous and gets the store's connection. What it writes there and the record of its result are committed as one: a
+    /// crash leaves both or neither, so the step happens exactly once and is never in doubt. An error rolls the write back and is definite.
+    /// The connection is lent for the call, takes part in no other transaction, and refuses transaction control and the store's own tables.
+    /// It must not wait for anything: on SQLite nothing else is written while it runs, on PostgreSQL it holds the rows that it locks, and
+    /// up to four bodies run at once. After two seconds on SQLite, ten on PostgreSQL, or after the policy's `attemptTimeout` if that is
+    /// shorter, its SQL is interrupted and what it did is taken back: a definite error, which the policy tries again. With an `approval`
+    /// its intent is committed before, by itself.
     ///
     /// - Parameters:
     ///   - name: Names the step in history, within its scope.
@@ -22,8 +21,8 @@ extension WorkflowContext {
     ///   - approval: The decision that the step waits for before it is released.
     ///   - undo: Receives the recorded output, and is a transaction like the body.
     /// - Throws: `StepFailure` when the policy gives up, the error says that trying again is of no use, or the approval was not given.
-    ///   `CancellationError` when the task is cancelled; a step that happened all the same was undone before. `PerdureError` if the call cannot be made,
-    ///   also where histories are kept in another kind of store: let it through.
+    ///   `CancellationError` when the task is cancelled; a step that happened all the same was undone before. `PerdureError` if the call
+    ///   cannot be made, also where histories are kept in another kind of store: let it through.
     @discardableResult
     public nonisolated(nonsending) func step<
         Input: Codable & Sendable, Output: Codable & Sendable, Store: TransactionalStore
@@ -42,14 +41,13 @@ extension WorkflowContext {
 
     /// Writes in the database of the histories, records the result with it, and never undoes it.
     ///
-    /// The body is synchronous and gets the store's connection. What it writes there and the record of its result are committed as one:
-    /// a crash leaves both or neither, so the step happens exactly once and is never in doubt. An error rolls the write back and is
-    /// definite. The connection is lent for the call, takes part in no other transaction, and refuses transaction control and the
-    /// store's own tables. It must not wait for
-    /// anything: on SQLite nothing else is written while it runs, on PostgreSQL it holds the rows that it locks, and up to four bodies run at once.
-    /// After two seconds on SQLite, ten on PostgreSQL, or after the policy's `attemptTimeout` if that is shorter, its SQL is interrupted and what
-    /// it did is taken back: a definite error, which the policy tries again.
-    /// With an `approval` its intent is committed before, by itself.
+    /// The body is synchronous and gets the store's connection. What it writes there and the record of its result are committed as one: a
+    /// crash leaves both or neither, so the step happens exactly once and is never in doubt. An error rolls the write back and is definite.
+    /// The connection is lent for the call, takes part in no other transaction, and refuses transaction control and the store's own tables.
+    /// It must not wait for anything: on SQLite nothing else is written while it runs, on PostgreSQL it holds the rows that it locks, and
+    /// up to four bodies run at once. After two seconds on SQLite, ten on PostgreSQL, or after the policy's `attemptTimeout` if that is
+    /// shorter, its SQL is interrupted and what it did is taken back: a definite error, which the policy tries again. With an `approval`
+    /// its intent is committed before, by itself.
     ///
     /// - Parameters:
     ///   - name: Names the step in history, within its scope.
@@ -61,8 +59,8 @@ extension WorkflowContext {
     ///   - approval: The decision that the step waits for before it is released.
     ///   - irreversible: Why there is no undo; shown to whoever looks at a run that failed afterwards.
     /// - Throws: `StepFailure` when the policy gives up, the error says that trying again is of no use, or the approval was not given.
-    ///   `CancellationError` when the task is cancelled; a step that happened all the same stays. `PerdureError` if the call cannot be made,
-    ///   also where histories are kept in another kind of store: let it through.
+    ///   `CancellationError` when the task is cancelled; a step that happened all the same stays. `PerdureError` if the call cannot be
+    ///   made, also where histories are kept in another kind of store: let it through.
     @discardableResult
     public nonisolated(nonsending) func step<
         Input: Codable & Sendable, Output: Codable & Sendable, Store: TransactionalStore
@@ -80,14 +78,13 @@ extension WorkflowContext {
 
     /// Writes in the database of the histories, without a result, and can undo it.
     ///
-    /// The body is synchronous and gets the store's connection. What it writes there and the record of its result are committed as one:
-    /// a crash leaves both or neither, so the step happens exactly once and is never in doubt. An error rolls the write back and is
-    /// definite. The connection is lent for the call, takes part in no other transaction, and refuses transaction control and the
-    /// store's own tables. It must not wait for
-    /// anything: on SQLite nothing else is written while it runs, on PostgreSQL it holds the rows that it locks, and up to four bodies run at once.
-    /// After two seconds on SQLite, ten on PostgreSQL, or after the policy's `attemptTimeout` if that is shorter, its SQL is interrupted and what
-    /// it did is taken back: a definite error, which the policy tries again.
-    /// With an `approval` its intent is committed before, by itself.
+    /// The body is synchronous and gets the store's connection. What it writes there and the record of its result are committed as one: a
+    /// crash leaves both or neither, so the step happens exactly once and is never in doubt. An error rolls the write back and is definite.
+    /// The connection is lent for the call, takes part in no other transaction, and refuses transaction control and the store's own tables.
+    /// It must not wait for anything: on SQLite nothing else is written while it runs, on PostgreSQL it holds the rows that it locks, and
+    /// up to four bodies run at once. After two seconds on SQLite, ten on PostgreSQL, or after the policy's `attemptTimeout` if that is
+    /// shorter, its SQL is interrupted and what it did is taken back: a definite error, which the policy tries again. With an `approval`
+    /// its intent is committed before, by itself.
     ///
     /// - Parameters:
     ///   - name: Names the step in history, within its scope.
@@ -99,8 +96,8 @@ extension WorkflowContext {
     ///   - approval: The decision that the step waits for before it is released.
     ///   - undo: Receives the recorded input, and is a transaction like the body.
     /// - Throws: `StepFailure` when the policy gives up, the error says that trying again is of no use, or the approval was not given.
-    ///   `CancellationError` when the task is cancelled; a step that happened all the same was undone before. `PerdureError` if the call cannot be made,
-    ///   also where histories are kept in another kind of store: let it through.
+    ///   `CancellationError` when the task is cancelled; a step that happened all the same was undone before. `PerdureError` if the call
+    ///   cannot be made, also where histories are kept in another kind of store: let it through.
     public nonisolated(nonsending) func act<
         Input: Codable & Sendable, Store: TransactionalStore
     >(
@@ -118,14 +115,13 @@ extension WorkflowContext {
 
     /// Writes in the database of the histories, without a result, and never undoes it.
     ///
-    /// The body is synchronous and gets the store's connection. What it writes there and the record of its result are committed as one:
-    /// a crash leaves both or neither, so the step happens exactly once and is never in doubt. An error rolls the write back and is
-    /// definite. The connection is lent for the call, takes part in no other transaction, and refuses transaction control and the
-    /// store's own tables. It must not wait for
-    /// anything: on SQLite nothing else is written while it runs, on PostgreSQL it holds the rows that it locks, and up to four bodies run at once.
-    /// After two seconds on SQLite, ten on PostgreSQL, or after the policy's `attemptTimeout` if that is shorter, its SQL is interrupted and what
-    /// it did is taken back: a definite error, which the policy tries again.
-    /// With an `approval` its intent is committed before, by itself.
+    /// The body is synchronous and gets the store's connection. What it writes there and the record of its result are committed as one: a
+    /// crash leaves both or neither, so the step happens exactly once and is never in doubt. An error rolls the write back and is definite.
+    /// The connection is lent for the call, takes part in no other transaction, and refuses transaction control and the store's own tables.
+    /// It must not wait for anything: on SQLite nothing else is written while it runs, on PostgreSQL it holds the rows that it locks, and
+    /// up to four bodies run at once. After two seconds on SQLite, ten on PostgreSQL, or after the policy's `attemptTimeout` if that is
+    /// shorter, its SQL is interrupted and what it did is taken back: a definite error, which the policy tries again. With an `approval`
+    /// its intent is committed before, by itself.
     ///
     /// - Parameters:
     ///   - name: Names the step in history, within its scope.
@@ -137,8 +133,8 @@ extension WorkflowContext {
     ///   - approval: The decision that the step waits for before it is released.
     ///   - irreversible: Why there is no undo; shown to whoever looks at a run that failed afterwards.
     /// - Throws: `StepFailure` when the policy gives up, the error says that trying again is of no use, or the approval was not given.
-    ///   `CancellationError` when the task is cancelled; a step that happened all the same stays. `PerdureError` if the call cannot be made,
-    ///   also where histories are kept in another kind of store: let it through.
+    ///   `CancellationError` when the task is cancelled; a step that happened all the same stays. `PerdureError` if the call cannot be
+    ///   made, also where histories are kept in another kind of store: let it through.
     public nonisolated(nonsending) func act<
         Input: Codable & Sendable, Store: TransactionalStore
     >(

@@ -14,8 +14,8 @@ package struct SQLiteOptions: Sendable {
     package var logWarningSize: Int64 = 256 << 20
     /// How many pages of 4 KiB the file may have; nil leaves it to the disk. What no longer fits is "unavailable", nothing is lost.
     package var pageLimit: Int64?
-    /// How long the work of a step may take that is done in a transaction: it holds up every other write. Below `busyLimit`, or others give up
-    /// waiting for it.
+    /// How long the work of a step may take that is done in a transaction: it holds up every other write. Below `busyLimit`, or others give
+    /// up waiting for it.
     package var transactionLimit: Duration = .seconds(2)
     /// Called with a sentence, on any thread, when something should be looked at.
     package var onWarning: @Sendable (String) -> Void

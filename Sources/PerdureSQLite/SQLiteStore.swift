@@ -65,7 +65,8 @@ package final class SQLiteStore: Store {
         return result
     }
 
-    /// Whoever hosts runs admits himself what his commit has made room for. In other processes the engine notices that the file has changed.
+    /// Whoever hosts runs admits himself what his commit has made room for. In other processes the engine notices that the file has
+    /// changed.
     func committed(hasQueueNews: Bool) {
         logWatch.look()
         if hasQueueNews, isEngine { bell.ringHere() }

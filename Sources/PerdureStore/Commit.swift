@@ -109,8 +109,8 @@ extension RunAdvance {
     }
 }
 
-/// A change of a run's state. Every state but `running` gives the run up. A run that is not admitted goes back to its line as `queued`,
-/// due at its deadline, whether `ready` or `queued` is said (`RunRecord.landing`). A run that was terminated before can only be given back as
+/// A change of a run's state. Every state but `running` gives the run up. A run that is not admitted goes back to its line as `queued`, due
+/// at its deadline, whether `ready` or `queued` is said (`RunRecord.landing`). A run that was terminated before can only be given back as
 /// `terminated`: it keeps its closing time, takes in what may follow the end, and may have unread messages.
 package struct RunTransition: Sendable, Hashable {
     package var state: RunState
@@ -167,8 +167,8 @@ package enum CommitRefusal: Sendable, Hashable, CustomStringConvertible {
     case queueUnknown(String)
     /// `create`, `schedule`: the run's namespace may start no more now.
     case quotaExceeded(QuotaRefusal)
-    /// `create`, `schedule`: a run was to begin before history was recovered, and may have begun in what is lost. Offered again, it has to say
-    /// so (`CommitItem.saying`).
+    /// `create`, `schedule`: a run was to begin before history was recovered, and may have begun in what is lost. Offered again, it has to
+    /// say so (`CommitItem.saying`).
     case mayHaveBegun(LostPart)
     /// The data itself was refused by the store (a value it cannot hold).
     case invalid(String)

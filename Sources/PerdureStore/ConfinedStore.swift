@@ -3,8 +3,8 @@ package import PerdureHistory
 
 /// A store of which only one namespace is to be seen: the one gate that a confined client goes through.
 ///
-/// A run, schedule, queue or key of another namespace is not there, and a message to such a run finds nobody: the answer is the one that
-/// an id gets which was never given, and nothing is written. Numbers of runs are known from rows that have come through here, so that what is
+/// A run, schedule, queue or key of another namespace is not there, and a message to such a run finds nobody: the answer is the one that an
+/// id gets which was never given, and nothing is written. Numbers of runs are known from rows that have come through here, so that what is
 /// asked by number needs no second look. What belongs to engines and operators is refused.
 package struct ConfinedStore: Store {
     private let base: any Store

@@ -41,8 +41,8 @@ package struct LostPart: Sendable, Hashable {
     }
 }
 
-/// Names the event that marks a loss. Neither its place nor its time would do: a mark may be lost itself, and the one that comes into its place
-/// has the time of the event before them both where the clock of the store is behind.
+/// Names the event that marks a loss. Neither its place nor its time would do: a mark may be lost itself, and the one that comes into its
+/// place has the time of the event before them both where the clock of the store is behind.
 package struct LossMark: Codable, Sendable, Hashable {
     package var seq: Int64
     /// The event's, in hexadecimal digits.
@@ -65,14 +65,15 @@ extension LostPart {
 extension NewRun {
     private var saysLoss: Bool { events.contains { $0.kind == .runRestored } }
 
-    /// What has to be said in a run that was to begin before history was recovered, and does not say it: it may have begun in the lost part. An
-    /// answer may have been lost with it, so that the same is offered again.
+    /// What has to be said in a run that was to begin before history was recovered, and does not say it: it may have begun in the lost
+    /// part. An answer may have been lost with it, so that the same is offered again.
     package func unsaidLoss(before lift: Restoration.Lift?, now: Timestamp) -> LostPart? {
         guard let lift, record.createdAt <= lift.at, !saysLoss else { return nil }
         return LostPart(since: record.createdAt, until: now, by: lift.by)
     }
 
-    /// The same run with the lost part in its history, if it does not say so already. It belongs to nobody: whoever hosts the workflow takes it on.
+    /// The same run with the lost part in its history, if it does not say so already. It belongs to nobody: whoever hosts the workflow
+    /// takes it on.
     package func saying(_ lost: LostPart) -> NewRun {
         guard let last = events.last, !saysLoss else { return self }
         var run = self, head = ChainHead(after: last)

@@ -10,8 +10,8 @@ package struct Restoration: Sendable, Hashable {
     package var noticedBy: String
     /// What it was noticed by, as a sentence.
     package var reason: String
-    /// Open runs up to this number are marked (`run.restored`). Back to 0 when it is noticed or said once more: what was lost then may be of
-    /// any of them.
+    /// Open runs up to this number are marked (`run.restored`). Back to 0 when it is noticed or said once more: what was lost then may be
+    /// of any of them.
     package var markedUpTo: Int64
     /// How many were marked.
     package var marked: Int64
@@ -57,8 +57,8 @@ package struct Restoration: Sendable, Hashable {
     /// By how much marking raises a run's epoch: by more than the lost part can have, so that fencing tokens go on growing.
     package static let epochRise: Int64 = 1_000_000
 
-    /// The epoch of a run that another one makes in its own `epoch`. It may have made the same run in a part that is lost. Whether a loss was
-    /// ever marked in it, in the run that made it or in one before tells the epoch: none of the others comes up to a rise.
+    /// The epoch of a run that another one makes in its own `epoch`. It may have made the same run in a part that is lost. Whether a loss
+    /// was ever marked in it, in the run that made it or in one before tells the epoch: none of the others comes up to a rise.
     package static func epoch(ofRunMadeIn epoch: Int64, atLeast first: Int64) -> Int64 {
         max(first, epoch < epochRise ? 0 : epoch)
     }

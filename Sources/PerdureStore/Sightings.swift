@@ -20,7 +20,8 @@ package struct Sightings: Sendable {
             isOver = Self.isOver(until: end, length: length, now: now)
         }
 
-        /// One that ends later than one that begins now was begun by a clock that was ahead: it says nothing any more, and what is seen counts.
+        /// One that ends later than one that begins now was begun by a clock that was ahead: it says nothing any more, and what is seen
+        /// counts.
         package static func isOver(until end: Timestamp, length: Duration, now: Timestamp) -> Bool {
             end <= now || end > now + length
         }
@@ -39,9 +40,9 @@ package struct Sightings: Sendable {
 
     package init() {}
 
-    /// Notes what is seen of the leases, and tells which have not been renewed for their whole length as this process has seen it on its own
-    /// clock: a clock that jumps ahead, the store's or its own, ends nobody. After a pause of more than half a lease everything is seen anew:
-    /// what kept this process from looking may have kept others from renewing, and they need time to come back as well.
+    /// Notes what is seen of the leases, and tells which have not been renewed for their whole length as this process has seen it on its
+    /// own clock: a clock that jumps ahead, the store's or its own, ends nobody. After a pause of more than half a lease everything is seen
+    /// anew: what kept this process from looking may have kept others from renewing, and they need time to come back as well.
     ///
     /// - Parameter here: The time on the process's own clock.
     package mutating func look(at leases: [Lease], length: Duration, here: Timestamp) -> [NodeID] {

@@ -15,8 +15,8 @@ import Synchronization
 package protocol Store: Sendable {
     /// The store's own name, made with it: tells two stores apart in exports and messages.
     var identity: String { get }
-    /// The clock that stamps events and deliveries, and by which runs are due. Engines take it for theirs. Where the store is elsewhere it may
-    /// be an estimate.
+    /// The clock that stamps events and deliveries, and by which runs are due. Engines take it for theirs. Where the store is elsewhere it
+    /// may be an estimate.
     func now() -> Timestamp
 
     /// Registers this process as a node. Nodes that are known to be dead at that moment lose their runs. Where nodes have leases, the
@@ -28,8 +28,9 @@ package protocol Store: Sendable {
     /// such as a lock: then nodes need not renew.
     var leaseLength: Duration? { get }
     /// Keeps the caller's node alive for another lease, and ends other nodes: those whose lease is over on the store's clock and which this
-    /// process has not seen renew for the whole length of it on its own clock, in calls that are no more than half a lease apart. What ends a node is a compare-and-set, so that one that
-    /// renews in between lives, and one that renews later is told. To be called at least three times in each lease.
+    /// process has not seen renew for the whole length of it on its own clock, in calls that are no more than half a lease apart. What ends
+    /// a node is a compare-and-set, so that one that renews in between lives, and one that renews later is told. To be called at least
+    /// three times in each lease.
     ///
     /// - Returns: The nodes that it has ended. Their runs can be claimed now.
     /// - Throws: `StoreError.leaseLost` if the node itself has been ended, or replaced. Its runs are for others from then on: nothing
@@ -39,8 +40,8 @@ package protocol Store: Sendable {
 
     /// How often other nodes are to be looked at between renewals (`endLapsed`), where that costs little; nil if `renew` is often enough.
     var lookPause: Duration? { get }
-    /// Looks at other nodes as `renew` does, without renewing: to be called more often, so that the runs of a dead node go on soon after its
-    /// lease is over.
+    /// Looks at other nodes as `renew` does, without renewing: to be called more often, so that the runs of a dead node go on soon after
+    /// its lease is over.
     ///
     /// - Returns: The nodes that it has ended.
     func endLapsed(besides node: NodeID) async throws(StoreError) -> [NodeID]
@@ -86,8 +87,8 @@ package protocol Store: Sendable {
 
     /// The circuits of a namespace that are open, by the bytes of their names. To be called only where nodes have leases, as `setCircuit`.
     func circuits(namespace: String) async throws(StoreError) -> [CircuitRow]
-    /// Opens, changes or closes a circuit on top of what the caller has seen, or does nothing. Repeated, it answers the same. Other processes
-    /// hear of it by `onOutsideDelivery`.
+    /// Opens, changes or closes a circuit on top of what the caller has seen, or does nothing. Repeated, it answers the same. Other
+    /// processes hear of it by `onOutsideDelivery`.
     func setCircuit(_ change: CircuitChange) async throws(StoreError) -> CircuitAnswer
 
     /// The earliest time at which an unowned run of these workflows becomes due, if any; it may be past. Others are left out, since
@@ -108,9 +109,10 @@ package protocol Store: Sendable {
     func quarantine(_ run: Int64, reason: String, ifUnownedSince epoch: Int64?) async throws(StoreError)
 
     /// Removes histories and tombstones that are past their time: a bounded part of them, the oldest first. A run that expires keeps its
-    /// row, with a tombstone, and of its events `run.expired`, which continues its chain; with the other events go its blobs and its
-    /// inbox, if need be over several calls. A run that is open, owned or quarantined, has a step in doubt, an open child or an unread
-    /// message does not expire; neither does one that cannot be read, which keeps no other from it. Only a removed tombstone sets the workflow key free.
+    /// row, with a tombstone, and of its events `run.expired`, which continues its chain; with the other events go its blobs and its inbox,
+    /// if need be over several calls. A run that is open, owned or quarantined, has a step in doubt, an open child or an unread message
+    /// does not expire; neither does one that cannot be read, which keeps no other from it. Only a removed tombstone sets the workflow key
+    /// free.
     ///
     /// What is set for a namespace when the call begins holds for its runs, in place of the times that the caller gives. What must be
     /// archived first does not expire before `noteArchived` has said so of its last event; `run.expired` names the archive's digest then.
@@ -130,29 +132,30 @@ package protocol Store: Sendable {
     /// How many runs of each namespace there are in each state.
     func namespaceCounts() async throws(StoreError) -> [String: [RunState: Int]]
 
-    /// Changes the quotas of a namespace, or does nothing. Once this has returned, every start on every node of this release is held to them.
-    /// What is taken already is counted; whoever commits meanwhile is counted as well. Repeated, it changes nothing. What a call leaves that
-    /// is broken off before the quotas hold is not seen, and is taken away when the namespace is said to have none.
+    /// Changes the quotas of a namespace, or does nothing. Once this has returned, every start on every node of this release is held to
+    /// them. What is taken already is counted; whoever commits meanwhile is counted as well. Repeated, it changes nothing. What a call
+    /// leaves that is broken off before the quotas hold is not seen, and is taken away when the namespace is said to have none.
     ///
     /// - Returns: Whether they stand there now. Otherwise somebody else was faster.
     func setQuotas(_ change: QuotaChange) async throws(StoreError) -> Bool
-    /// The quotas of namespaces that have any, by their names, with what is taken of them. A row that cannot be read is left out, and nobody
-    /// starts anything in its namespace.
+    /// The quotas of namespaces that have any, by their names, with what is taken of them. A row that cannot be read is left out, and
+    /// nobody starts anything in its namespace.
     func quotas() async throws(StoreError) -> [QuotaStanding]
 
     /// The last time that the store's history went back, as far as somebody has noticed or said so; nil if it never did. While it stands no
     /// run is claimed, runs that are made begin without an owner, and schedules start none.
     func restoration() async throws(StoreError) -> Restoration?
-    /// Writes down that history went back. Where that stands already, all runs are to be marked once more. Every commit that makes runs is over
-    /// then, or finds it. Where nodes have leases each of them is ended: what it knows may be ahead of the store, and it learns so by its lease.
+    /// Writes down that history went back. Where that stands already, all runs are to be marked once more. Every commit that makes runs is
+    /// over then, or finds it. Where nodes have leases each of them is ended: what it knows may be ahead of the store, and it learns so by
+    /// its lease.
     ///
     /// - Parameter number: If given, the caller works off what it has seen. If a later restoration than this was lifted already, nothing is
     ///   written, and that one is the answer; and where one stands, nodes that were let in since are not ended.
     /// - Throws: `StoreError.unusable` with `store_locked` where an engine has the store for itself, and is not the caller.
     func beginRestoration(by: String, reason: String, after number: Int64?) async throws(StoreError) -> Restoration
-    /// Appends `run.restored` to the next open runs, in the order of their numbers and whoever owns them, raises their epochs, and ends their open
-    /// approvals. Those that are made meanwhile come last. Lifts the hold in the transaction that finds no more. One that is lifted already is answered as it is. A run whose last event cannot be read
-    /// is quarantined.
+    /// Appends `run.restored` to the next open runs, in the order of their numbers and whoever owns them, raises their epochs, and ends
+    /// their open approvals. Those that are made meanwhile come last. Lifts the hold in the transaction that finds no more. One that is
+    /// lifted already is answered as it is. A run whose last event cannot be read is quarantined.
     ///
     /// - Parameter limit: how many runs at most, of which no more than `Restoration.mostAtOnce` count.
     func markRestored(_ number: Int64, limit: Int, by: Principal) async throws(StoreError) -> Restoration
@@ -162,8 +165,8 @@ package protocol Store: Sendable {
     func run(namespace: String, workflow: String, key: String) async throws(StoreError) -> RunRecord?
     /// The last run of the chain that this one began; nil if it was never continued.
     func lastOfChain(begunBy first: RunID) async throws(StoreError) -> RunRecord?
-    /// The namespace of a run, told from nothing else of its row: a run that cannot be read belongs to somebody all the same. nil if there is
-    /// none, or if not even that can be read.
+    /// The namespace of a run, told from nothing else of its row: a run that cannot be read belongs to somebody all the same. nil if there
+    /// is none, or if not even that can be read.
     func namespace(of run: RunSearch) async throws(StoreError) -> String?
     /// Runs that match, newest first.
     func runs(_ filter: RunFilter) async throws(StoreError) -> [RunRecord]
@@ -189,8 +192,8 @@ package protocol Store: Sendable {
     /// The latest signs of life of the run's steps and undos that are not settled, or of those with one subject, in the order of their
     /// subjects.
     func heartbeats(of run: Int64, _ subject: String?) async throws(StoreError) -> [HeartbeatRecord]
-    /// Unread inbox rows in the order of their numbers, a page of them: those of one run behind a number, the first of several
-    /// runs (of the first run, and of others as far as there is room in an answer of bounded size), or those of every run that the node owns.
+    /// Unread inbox rows in the order of their numbers, a page of them: those of one run behind a number, the first of several runs (of the
+    /// first run, and of others as far as there is room in an answer of bounded size), or those of every run that the node owns.
     func inbox(run: Int64, after number: Int64) async throws(StoreError) -> InboxPage
     func inboxes(of runs: [Int64]) async throws(StoreError) -> [Int64: InboxPage]
     func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> InboxPage

@@ -2,8 +2,8 @@ import Perdure
 
 /// An advance of a run together with work of its author, in one transaction of its own.
 package struct StoreTransaction: Sendable {
-    /// The author's work on the store's connection (`TransactionalStore.Connection`), and what is to be recorded of it. Called first. What it
-    /// throws takes everything back. It may be called again for another try.
+    /// The author's work on the store's connection (`TransactionalStore.Connection`), and what is to be recorded of it. Called first. What
+    /// it throws takes everything back. It may be called again for another try.
     package var work: @Sendable (Any) throws -> [UInt8]
     /// The advance that records it, on top of where the run stands; `nil` if the run has no use for it any more, which takes everything
     /// back. Called when the work is done, on the store's own thread, and must not wait.

@@ -2,8 +2,8 @@ import Foundation
 import PerdureProcess
 import Testing
 
-/// Workflows that together take every transition of the run machine, each interrupted at every checkpoint, as a child process. `make mutants`
-/// shows what they find.
+/// Workflows that together take every transition of the run machine, each interrupted at every checkpoint, as a child process. `make
+/// mutants` shows what they find.
 @Suite(.timeLimit(.minutes(10))) struct TourTests {
     // Promise: 44
     @Test func `every place of the tour survives every interruption, and comes to what it has to`() async throws {

@@ -20,7 +20,8 @@ struct AuditTests {
         }
     }
 
-    // Run 1 is owned, 2 waits for a time and a message, 3 is blocked, 4 is closed, 5 asks, 6 waits for a key, 7 and 8 are in a queue for one.
+    // Run 1 is owned, 2 waits for a time and a message, 3 is blocked, 4 is closed, 5 asks, 6 waits for a key, 7 and 8 are in a queue for
+    // one.
     static let damages = [
         Damage("a due run that is not found", "due") { $0.work[0].due = OrderedIndex() },
         Damage("a message that wakes nobody", "wake") { $0.runs[1].hostAt = nil },

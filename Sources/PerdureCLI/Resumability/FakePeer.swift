@@ -3,8 +3,8 @@ package import PerdureExamples
 import PerdureTesting
 import Synchronization
 
-/// The other side of the example workflows in memory: the part of `PerdurePeer` that they use, without HTTP, and with the misfortunes that it
-/// is told to have.
+/// The other side of the example workflows in memory: the part of `PerdurePeer` that they use, without HTTP, and with the misfortunes that
+/// it is told to have.
 package final class FakePeer: PeerTransport, TestWorld {
     /// What goes wrong with requests to one place, until it has gone wrong often enough.
     package struct Trouble: Sendable {

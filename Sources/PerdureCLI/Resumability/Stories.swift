@@ -3,7 +3,8 @@ import PerdureEngine
 import PerdureExamples
 package import PerdureTesting
 
-/// The stories of docs/stories.md as far as they need no server: each is a workflow, the other side with its misfortunes, and what people do.
+/// The stories of docs/stories.md as far as they need no server: each is a workflow, the other side with its misfortunes, and what people
+/// do.
 package enum Stories {
     /// One story.
     package struct Story: Sendable, CustomStringConvertible {

@@ -18,8 +18,8 @@ struct SoakPulse: Codable, Sendable {
     var open = 0
 }
 
-/// A node that gives itself a steady load. It tells what it has done for each line `tell`, starts nothing any more after `quiet`, and ends with its
-/// standard input.
+/// A node that gives itself a steady load. It tells what it has done for each line `tell`, starts nothing any more after `quiet`, and ends
+/// with its standard input.
 struct SoakWorkerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "soak-worker", abstract: "Hosts the runs of a soak.", shouldDisplay: false)

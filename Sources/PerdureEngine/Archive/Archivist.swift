@@ -5,8 +5,8 @@ package import PerdureStore
 
 /// Removes from a store what is past its time, a little at a time, and puts into an archive before what has to be there first.
 ///
-/// Somebody calls `round` once in a while: an engine does, and so can any process that has opened the store as an engine does. Several may do it
-/// at the same time.
+/// Somebody calls `round` once in a while: an engine does, and so can any process that has opened the store as an engine does. Several may
+/// do it at the same time.
 package struct Archivist: Sendable {
     /// What was done.
     package struct Report: Sendable, Hashable {

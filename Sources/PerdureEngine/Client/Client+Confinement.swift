@@ -4,9 +4,9 @@ import PerdureStore
 
 // One tenant's view of a store.
 extension Client {
-    /// The same client for one namespace: nothing of another one is there for it. An id of a run elsewhere is `run_unknown`, as one is that was
-    /// never given, whatever is asked of it or sent to it; lists and counts have only what belongs to the namespace, and where a call takes
-    /// a namespace this one is its default. It cannot change quotas or retention, which an operator sets.
+    /// The same client for one namespace: nothing of another one is there for it. An id of a run elsewhere is `run_unknown`, as one is that
+    /// was never given, whatever is asked of it or sent to it; lists and counts have only what belongs to the namespace, and where a call
+    /// takes a namespace this one is its default. It cannot change quotas or retention, which an operator sets.
     ///
     /// It confines a program to what it means, not somebody who can open the store.
     ///

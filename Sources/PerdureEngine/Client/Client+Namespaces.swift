@@ -76,8 +76,8 @@ extension Client {
     ///
     /// - Parameters:
     ///   - sender: Recorded as who has set it.
-    ///   - change: Gets what is set, nil if nothing is, and says what is to be: nil has each engine follow its own configuration again. It may
-    ///     be called more than once, if others change the same namespace.
+    ///   - change: Gets what is set, nil if nothing is, and says what is to be: nil has each engine follow its own configuration again. It
+    ///     may be called more than once, if others change the same namespace.
     /// - Returns: What is set now.
     /// - Throws: What `change` throws, and `PerdureError` with `name_invalid`, or `usage` if the client is confined.
     @discardableResult

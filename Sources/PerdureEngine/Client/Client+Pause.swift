@@ -6,10 +6,10 @@ import PerdureStore
 extension Client {
     /// Stops the run: nothing more is started until `unpause`. Attempts that are under way end and are recorded first.
     ///
-    /// Works for every run that is not closed, also where its code is not hosted or does not fit. While it is paused, `terminate`, `resolve`,
-    /// `repin`, `reset` and `unpause` work; every other message waits. Time goes on: timers, expiries and the deadline that pass meanwhile count
-    /// when the run goes on, in the order of their times. Children go on. A run that is paused already stays so; its history says that it
-    /// was asked again.
+    /// Works for every run that is not closed, also where its code is not hosted or does not fit. While it is paused, `terminate`,
+    /// `resolve`, `repin`, `reset` and `unpause` work; every other message waits. Time goes on: timers, expiries and the deadline that pass
+    /// meanwhile count when the run goes on, in the order of their times. Children go on. A run that is paused already stays so; its
+    /// history says that it was asked again.
     ///
     /// - Throws: `PerdureError` with `run_unknown`, `run_closed` or `payload_too_large`.
     public func pause(_ run: RunID, reason: String? = nil, by sender: Principal) async throws {

@@ -27,8 +27,8 @@ public struct QuotaInfo: Sendable, Hashable {
 
 // Quotas of namespaces, from any process.
 extension Client {
-    /// Changes what a namespace may take. It need not have runs yet. When the call has returned, every start on every node of this release is
-    /// held to it. Where a quota is lowered no run ends: nothing starts until there is room.
+    /// Changes what a namespace may take. It need not have runs yet. When the call has returned, every start on every node of this release
+    /// is held to it. Where a quota is lowered no run ends: nothing starts until there is room.
     ///
     /// What is taken already is counted: with the first quota of bytes, that is a look at every history of the namespace. Commits go on
     /// meanwhile.

@@ -12,8 +12,8 @@ public struct ResetPreview: Sendable, Hashable {
         public let event: Int64
         /// Whether it is a child workflow.
         public let isChild: Bool
-        /// It had completed before an earlier reset, which had it answer again. If the code has asked for it by the point, it stays as it is:
-        /// no event tells.
+        /// It had completed before an earlier reset, which had it answer again. If the code has asked for it by the point, it stays as it
+        /// is: no event tells.
         public let isAdopted: Bool
         /// What becomes of it. Where what was asked for cannot be: what becomes of it instead.
         public let choice: ResetChoice
@@ -52,9 +52,9 @@ extension Client {
     ///   - completed: What becomes of the steps, reads and children that completed since.
     ///   - exceptions: Those of which something else is to become, by their names as `show` prints them.
     ///   - reason: Recorded in the history, for people.
-    /// - Throws: `PerdureError` with `run_unknown`, `run_closed`, `run_expired`, `step_unknown` for an exception that did not complete since,
-    ///   `payload_too_large`, or `reset_refused` if the run cannot be reset to this event. What has changed by the time the run hears of it is refused there,
-    ///   in its history.
+    /// - Throws: `PerdureError` with `run_unknown`, `run_closed`, `run_expired`, `step_unknown` for an exception that did not complete
+    ///   since, `payload_too_large`, or `reset_refused` if the run cannot be reset to this event. What has changed by the time the run
+    ///   hears of it is refused there, in its history.
     public func reset(
         _ run: RunID, to event: Int64, completed: ResetChoice = .adopt, exceptions: [String: ResetChoice] = [:],
         reason: String? = nil, by sender: Principal

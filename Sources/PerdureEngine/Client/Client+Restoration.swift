@@ -67,12 +67,13 @@ extension Client {
     /// must not be repeated and may have been sent is asked about from then on, by its probe or of a person, until somebody says of the run
     /// that it was looked at (`settleLoss`).
     ///
-    /// Works off what was noticed; if nothing stands that was, it is the caller who says that the history went back. Whoever was at it before
-    /// and has not come to its end, or is at it, is of no concern: all open runs are marked, and some then have two marks. Until all are
-    /// nothing is begun, so that it may be broken off and called again.
+    /// Works off what was noticed; if nothing stands that was, it is the caller who says that the history went back. Whoever was at it
+    /// before and has not come to its end, or is at it, is of no concern: all open runs are marked, and some then have two marks. Until all
+    /// are nothing is begun, so that it may be broken off and called again.
     ///
-    /// On PostgreSQL every node is ended first, and has to be started again, but for those that wait since a node has noticed it. An embedded store has one engine. If it is open, only a client of
-    /// that engine can do this: its runs are read again, and go on behind their marks.
+    /// On PostgreSQL every node is ended first, and has to be started again, but for those that wait since a node has noticed it. An
+    /// embedded store has one engine. If it is open, only a client of that engine can do this: its runs are read again, and go on behind
+    /// their marks.
     ///
     /// - Parameter seen: What `restoration()` said when the caller decided on it. If history was recovered since then, nothing is done, and
     ///   that recovery is returned: two who decide on the same loss do not recover twice. `nil` if it said that there was none.

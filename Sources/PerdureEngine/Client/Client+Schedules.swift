@@ -13,7 +13,8 @@ extension Client {
     /// - Parameters:
     ///   - id: Its name: 1 to 128 letters, digits, `-`, `_` and `.`.
     ///   - namespace: The tenant whose runs it starts. By default the one that the client is confined to, or `default`.
-    ///   - sender: Recorded as who made it. Whoever has set at last what a schedule starts may not approve actions of the runs that time starts.
+    ///   - sender: Recorded as who made it. Whoever has set at last what a schedule starts may not approve actions of the runs that time
+    ///     starts.
     /// - Returns: Whether this call made it.
     /// - Throws: `PerdureError` with `name_invalid`, `label_invalid`, `input_undecodable`, `payload_too_large`, `schedule_invalid`,
     ///   `queue_unknown`, or
@@ -320,8 +321,8 @@ extension Client {
 }
 
 extension Store {
-    /// Those of the runs that have ended, each with all that continued it. One that is gone has ended too, and so has one that is quarantined or
-    /// cannot be read: nothing executes it any more.
+    /// Those of the runs that have ended, each with all that continued it. One that is gone has ended too, and so has one that is
+    /// quarantined or cannot be read: nothing executes it any more.
     func closed(_ runs: [ScheduleDocument.Open]) async throws(StoreError) -> Set<RunID> {
         var closed: Set<RunID> = []
         for open in runs {

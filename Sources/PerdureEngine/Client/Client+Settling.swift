@@ -4,12 +4,13 @@ import PerdureStore
 
 // Ending what a recovery has begun, for one run.
 extension Client {
-    /// Says that somebody has looked at what the lost part of the run's history may have sent, and that nothing of it is outstanding. What the
-    /// run asks for from then on is sent as if nothing had been lost, and so is what it is continued as and what the children do that it starts.
+    /// Says that somebody has looked at what the lost part of the run's history may have sent, and that nothing of it is outstanding. What
+    /// the run asks for from then on is sent as if nothing had been lost, and so is what it is continued as and what the children do that
+    /// it starts.
     ///
     /// Steps that are in doubt stay so: each needs its `resolve`. Children that were started before have marks of their own. Of a run that
-    /// was continued, the last one is meant. It speaks of the mark that stands when it is said: another loss marks the run again, and a word
-    /// from before it is refused.
+    /// was continued, the last one is meant. It speaks of the mark that stands when it is said: another loss marks the run again, and a
+    /// word from before it is refused.
     ///
     /// - Parameter reason: Recorded.
     /// - Throws: `PerdureError` with `run_unknown`, `run_closed`, `payload_too_large`, or `run_not_restored` if nothing is marked. With

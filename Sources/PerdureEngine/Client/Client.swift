@@ -198,7 +198,8 @@ public struct Client: Sendable {
 
     /// Sends a signal whose payload is given as JSON.
     ///
-    /// - Throws: As the other `signal`, with `name_invalid` also for a name that cannot be one, and `input_undecodable` for what is not JSON.
+    /// - Throws: As the other `signal`, with `name_invalid` also for a name that cannot be one, and `input_undecodable` for what is not
+    ///   JSON.
     public func signal(_ run: RunID, name: String, json: Data, id: String? = nil, by sender: Principal) async throws {
         guard Name.isIdentifier(name) else {
             throw PerdureError(
@@ -237,8 +238,9 @@ public struct Client: Sendable {
 
     /// Answers a question with a value, which has to be of the type that the workflow asks for.
     ///
-    /// - Throws: `PerdureError` with `run_unknown`, `run_closed`, `run_expired`, `question_unknown`, `question_closed`, `value_not_encodable` or
-    ///   `payload_too_large`. An answer of another type is accepted, and refused in the run's history; the question then stays open.
+    /// - Throws: `PerdureError` with `run_unknown`, `run_closed`, `run_expired`, `question_unknown`, `question_closed`,
+    ///   `value_not_encodable` or `payload_too_large`. An answer of another type is accepted, and refused in the run's history; the
+    ///   question then stays open.
     public func answer(_ run: RunID, question: String, with answer: some Encodable, by sender: Principal) async throws {
         try await self.answer(run, question: question, json: Data(try encoded(answer)), by: sender)
     }
@@ -272,8 +274,8 @@ public struct Client: Sendable {
     /// process down, which gets its tries anew, or one that is blocked for a reason that has passed, such as a limit that was too low,
     /// which every build tries once more.
     ///
-    /// An at-most-once step in doubt is not tried again: the run refuses that, in its history, and the step waits for `resolve`. So it does,
-    /// with `run_restored`, if history is lost after this was said of a step and before it is done.
+    /// An at-most-once step in doubt is not tried again: the run refuses that, in its history, and the step waits for `resolve`. So it
+    /// does, with `run_restored`, if history is lost after this was said of a step and before it is done.
     ///
     /// - Throws: `PerdureError` with `run_unknown` or `run_closed`, and, for a step, `run_expired`, `step_unknown` or `step_not_stuck`.
     public func retry(_ run: RunID, step: String? = nil, by sender: Principal) async throws {
@@ -288,8 +290,8 @@ public struct Client: Sendable {
     /// after the run was terminated. Then an `undo` is refused, in the history, unless the run is neither poisoned nor terminated and the
     /// step is a typed one that is registered with the engine; and but for such a one nobody can check that a result is of the right type.
     ///
-    /// That something did not happen is said of what the history shows when this is called. If a part of it turns out to be lost before the run
-    /// has heeded it, or with that, the run refuses it, in its history, with `run_restored`.
+    /// That something did not happen is said of what the history shows when this is called. If a part of it turns out to be lost before the
+    /// run has heeded it, or with that, the run refuses it, in its history, with `run_restored`.
     ///
     /// - Throws: `PerdureError` with `run_unknown`, `run_expired`, `run_closed`, `step_unknown`, `step_not_stuck` (also while the last
     ///   attempt may still act), `input_undecodable` for a result that is not JSON, or `payload_too_large`.

@@ -15,8 +15,8 @@ public struct RunInfo: Sendable, Hashable {
     public let version: String
     /// The key it was started with, if any.
     public let key: String?
-    /// `queued`, `ready`, `running`, `waiting`, `blocked`, `parked`, `paused`, `quarantined`, `completed`, `continued`, `failed`, `cancelled` or
-    /// `terminated`.
+    /// `queued`, `ready`, `running`, `waiting`, `blocked`, `parked`, `paused`, `quarantined`, `completed`, `continued`, `failed`,
+    /// `cancelled` or `terminated`.
     public let state: String
     /// Whether the run has ended, however it did.
     public let isClosed: Bool
@@ -47,89 +47,5 @@ public struct RunInfo: Sendable, Hashable {
         expiredAt = record.tombstone?.expiredAt.date
         note = record.note
         continuedAs = record.successor
-    }
-}
-
-/// An approval that waits for a decision, with exactly what is to be shown to whoever decides.
-public struct PendingApproval: Sendable, Hashable {
-    /// The run whose action waits.
-    public let run: RunID
-    /// The step as history names it.
-    public let step: String
-    /// The canonical call as JSON: what the person decides on.
-    public let view: Data
-    /// Binds a decision to this view.
-    public let digest: String
-    /// Who may decide, as the workflow declared.
-    public let approver: String
-    /// When it was asked for.
-    public let requestedAt: Date
-    /// When nobody having decided becomes a denial.
-    public let expiresAt: Date?
-}
-
-/// A question that waits for an answer.
-public struct PendingQuestion: Sendable, Hashable {
-    /// The run that asks.
-    public let run: RunID
-    /// The question as history names it.
-    public let name: String
-    /// What the person reads.
-    public let text: String
-    /// Who may answer, as the workflow declared.
-    public let approver: String
-    /// When the run stops waiting for an answer, if it does.
-    public let expiresAt: Date?
-}
-
-/// How a person clears up a step in doubt or a dead letter.
-public enum StepResolution: Sendable, Hashable {
-    /// It happened, with this result (JSON; nothing for `act`).
-    case happened(result: Data?)
-    /// It did not happen and will not: it is tried again.
-    case didNotHappen
-    /// It happened, with this result, and is undone now.
-    case undo(result: Data?)
-    /// It did not happen and will not; the run fails and undoes what it did before.
-    case abort
-
-    /// It happened, with this result, which has to be of the step's type.
-    ///
-    /// - Throws: `PerdureError` with `value_not_encodable` or `payload_too_large`.
-    public static func happened(encoding result: some Encodable) throws -> StepResolution {
-        .happened(result: try encoded(result))
-    }
-
-    /// It happened, with this result, which has to be of the step's type, and is undone now.
-    ///
-    /// - Throws: `PerdureError` with `value_not_encodable` or `payload_too_large`.
-    public static func undo(encoding result: some Encodable) throws -> StepResolution { .undo(result: try encoded(result)) }
-
-    private static func encoded(_ result: some Encodable) throws -> Data {
-        do {
-            return Data(try Payload.encode(result, what: "the result of a step").bytes)
-        } catch {
-            throw PerdureError(error)
-        }
-    }
-}
-
-extension PendingApproval {
-    init(_ request: OpenRequest) throws {
-        let attributes = try request.event.attributes.object()
-        self.init(
-            run: request.run.id, step: request.event.subject, view: Data(try request.event.inputBytes()),
-            digest: attributes["view_digest"]?.stringValue ?? "", approver: attributes["approver"]?.stringValue ?? "",
-            requestedAt: request.event.at.date, expiresAt: attributes.timestamp("expires_at")?.date)
-    }
-}
-
-extension PendingQuestion {
-    init(_ request: OpenRequest) throws {
-        let attributes = try request.event.attributes.object()
-        let text = try JSONValue.parse(try request.event.inputBytes(), what: "a question").stringValue
-        self.init(
-            run: request.run.id, name: request.event.subject, text: text ?? "",
-            approver: attributes["approver"]?.stringValue ?? "", expiresAt: attributes.timestamp("expires_at")?.date)
     }
 }

@@ -4,8 +4,8 @@ import PerdureStore
 
 // Staying alive where several nodes share a store.
 extension Engine {
-    /// Renews the node's lease three times in its length, looks more often for nodes that did not where the store wants it, and claims what they left
-    /// behind, until its task is cancelled.
+    /// Renews the node's lease three times in its length, looks more often for nodes that did not where the store wants it, and claims what
+    /// they left behind, until its task is cancelled.
     ///
     /// - Throws: `StoreError` if the lease is lost: others have this node's runs then.
     func keepLease(_ lease: NodeLease) async throws {
@@ -34,8 +34,8 @@ extension Engine {
                 case .unavailable, .awaitsNodes, .outcomeUnknown:
                     // As soon as the store is back, before others take the silence for death.
                     if renews { renewal = begin + min(look ?? lease.length / 3, lease.length / 3) }
-                    // That others could not be looked at, the next renewal says if it is still so; and nobody waits for a keeper, so that once is
-                    // enough for it.
+                    // That others could not be looked at, the next renewal says if it is still so; and nobody waits for a keeper, so that
+                    // once is enough for it.
                     guard renews, !isCutOff else { continue }
                     isCutOff = configuration.duty == .keeper
                     logger.warning("the lease of this node could not be renewed", metadata: ["error": "\(error)"])

@@ -12,10 +12,9 @@ extension Engine {
     /// Runs move only while `run()` is being executed: called before that, this waits for it. Where several nodes share the store the run
     /// may end on any of them; of what another one does this hears about a quarter of a second later.
     ///
-    /// - Throws: `PerdureError` with `run_failed`, `run_cancelled`, `run_terminated`, `run_quarantined`, `run_expired`, `run_unknown` (also for a
-    ///   run of another namespace than the engine's), or
-    ///   `engine_stopped` if this engine ends first. With `run_failed`, `failure` is what it failed with. Cancelling the task ends the
-    ///   wait, not the run.
+    /// - Throws: `PerdureError` with `run_failed`, `run_cancelled`, `run_terminated`, `run_quarantined`, `run_expired`, `run_unknown` (also
+    ///   for a run of another namespace than the engine's), or `engine_stopped` if this engine ends first. With `run_failed`, `failure` is
+    ///   what it failed with. Cancelling the task ends the wait, not the run.
     public func result(of id: RunID) async throws -> Data {
         var id = id
         while true {

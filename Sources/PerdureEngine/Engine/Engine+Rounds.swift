@@ -9,7 +9,8 @@ extension Engine {
     /// Longer histories are not compared with those of their relatives: that needs them whole.
     static let comparedLimit = 5_000
 
-    /// Goes through part after part until its task is cancelled. What is not done in time is done late; what is late by a whole round is left out, which is said.
+    /// Goes through part after part until its task is cancelled. What is not done in time is done late; what is late by a whole round is
+    /// left out, which is said.
     func keepRounds(_ length: Duration) async {
         let plan = VerificationPlan(round: length)
         var index = plan.index(at: store.now()), before: Int64?, budget = 0

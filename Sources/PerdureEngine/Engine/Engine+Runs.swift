@@ -14,19 +14,20 @@ extension Engine {
     /// - Parameters:
     ///   - type: The workflow; this version of it is started.
     ///   - key: Makes the start repeatable: one key, one run of this workflow in the namespace. A key stays with its run also after that
-    ///     has closed, however it ended and whatever version it was started on, and after its history has expired, until its tombstone
-    ///     is gone (`EngineConfiguration.tombstoneRetention`). Where runs continue each other it is the last one's, and the input that counts
+    ///     has closed, however it ended and whatever version it was started on, and after its history has expired, until its tombstone is
+    ///     gone (`EngineConfiguration.tombstoneRetention`). Where runs continue each other it is the last one's, and the input that counts
     ///     is that of the first. Without a key every call starts a run.
     ///   - labels: Names and values that the run is found by, at most 32; see `WorkflowContext.label`.
     ///   - deadline: How long the run may take from now on. Then it is cancelled: its code gets `CancellationError`, what it did is undone,
     ///     and it fails with `deadline_passed`. At least 1 ms. Without one it may take for ever.
-    ///   - queue: The place that it takes in a queue: none of its code runs before the queue admits it; see `Client.setQueue`. Without one it
-    ///     begins at once. The time that it waits there counts for its deadline.
+    ///   - queue: The place that it takes in a queue: none of its code runs before the queue admits it; see `Client.setQueue`. Without one
+    ///     it begins at once. The time that it waits there counts for its deadline.
     ///   - sender: Who starts it; recorded, and kept from approving the run's actions.
     /// - Returns: A handle to the run; `isNew` says whether this call started it.
-    /// - Throws: `PerdureError` with `workflow_unknown`, `name_invalid` (the key, or the place in a queue), `label_invalid`, `queue_unknown`, `quota_exceeded`,
-    ///   `run_conflict` (the key was used with another input), `payload_too_large`, `value_not_encodable` or `engine_stopped`. With `store_unavailable` it is not known whether
-    ///   the run was started: repeat the call with the same key.
+    /// - Throws: `PerdureError` with `workflow_unknown`, `name_invalid` (the key, or the place in a queue), `label_invalid`,
+    ///   `queue_unknown`, `quota_exceeded`, `run_conflict` (the key was used with another input), `payload_too_large`,
+    ///   `value_not_encodable` or `engine_stopped`. With `store_unavailable` it is not known whether the run was started: repeat the call
+    ///   with the same key.
     public func start<W: Workflow>(
         _ type: W.Type, input: W.Input, key: String? = nil, labels: [String: String] = [:], deadline: Duration? = nil,
         queue: QueuePlace? = nil, by sender: Principal

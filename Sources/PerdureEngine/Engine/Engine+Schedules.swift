@@ -72,7 +72,8 @@ extension Engine {
         scheduler.set(schedules.alarm, at: wake) { [schedules] in schedules.bell.ring() }
     }
 
-    /// - Returns: when to look again, if somebody else was faster with one of them, who may have left something and died, or one is refused.
+    /// - Returns: when to look again, if somebody else was faster with one of them, who may have left something and died, or one is
+    ///   refused.
     private func fire(
         _ rows: [ScheduleRow], _ now: Timestamp, _ lines: inout StartLines
     ) async throws(StoreError) -> Duration? {

@@ -213,8 +213,8 @@ public final class Engine: Service {
         }
     }
 
-    /// The threads that drain runs. Between two of them a thread sees to what that has left for it: a body, which may never give it back, and
-    /// what is to be written.
+    /// The threads that drain runs. Between two of them a thread sees to what that has left for it: a body, which may never give it back,
+    /// and what is to be written.
     private static func threads(
         _ count: Int, _ runtime: EngineRuntime, _ journal: Journal, _ bodyExecutor: BodyExecutor
     ) -> EngineThreads {

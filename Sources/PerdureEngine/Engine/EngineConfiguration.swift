@@ -23,13 +23,14 @@ public struct EngineConfiguration: Sendable {
     /// What is allowed for each other side that steps name as their `StepPolicy.resource`. One that is not here has
     /// `ResourceLimits()`: no limits but a circuit. Default: empty.
     public var resources: [String: ResourceLimits] = [:]
-    /// How long the history of a run is kept after it has closed. Then its events and values are removed, and a tombstone stays. A run
-    /// with a step in doubt or an open child is kept. What is set for a namespace in the store holds in its place. Default: nil, which keeps histories for ever: they are the evidence.
+    /// How long the history of a run is kept after it has closed. Then its events and values are removed, and a tombstone stays. A run with
+    /// a step in doubt or an open child is kept. What is set for a namespace in the store holds in its place. Default: nil, which keeps
+    /// histories for ever: they are the evidence.
     public var retention: Duration?
     /// How long a tombstone is kept after its run has expired; the workflow key is taken until then. Default: nil, for ever.
     public var tombstoneRetention: Duration?
-    /// Where histories are put before they are removed, for namespaces that are archived. Without it runs of these do not expire through this
-    /// engine. Default: nil.
+    /// Where histories are put before they are removed, for namespaces that are archived. Without it runs of these do not expire through
+    /// this engine. Default: nil.
     public var archive: HistoryArchive?
     /// How many events a second are read in the background to verify histories, open and closed ones, one run after the other. 0 turns
     /// that off. Default: 1,000.

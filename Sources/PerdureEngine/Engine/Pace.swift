@@ -12,8 +12,8 @@ final class Pace: Sendable {
 
     init(_ pause: Duration) { self.pause = pause }
 
-    /// Returns true and notes that it is done now; or, if it was done a moment ago, has the bell ring once that is over, however often it is
-    /// asked for meanwhile.
+    /// Returns true and notes that it is done now; or, if it was done a moment ago, has the bell ring once that is over, however often it
+    /// is asked for meanwhile.
     func allows(_ clock: any EngineClock, orRings bell: Bell, by scheduler: Scheduler) -> Bool {
         let now = clock.elapsed
         let rest: Duration? = state.withLock { state in

@@ -25,8 +25,8 @@ package final class EngineThreads: Sendable {
     ///   - name: Shown by debuggers, followed by the number of the thread. The kernel keeps 15 bytes of it.
     ///   - between: Called on a thread after each of its work items; `true` if nothing is left to do and the other threads have nothing
     ///     to do either. What it submits is then started on this thread.
-    ///   - guest: Asked before that, on the same thread: code of others that the thread is lent to for as long as it takes. Stopping does not
-    ///     wait for it, and a thread that comes back later than that runs nothing more.
+    ///   - guest: Asked before that, on the same thread: code of others that the thread is lent to for as long as it takes. Stopping does
+    ///     not wait for it, and a thread that comes back later than that runs nothing more.
     ///   - runtime: Without threads there is no pool: the queue does the work, and there are no guests.
     package init(
         count: Int, name: String = "perdure", runtime: EngineRuntime = .threads,

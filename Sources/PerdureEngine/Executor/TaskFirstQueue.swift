@@ -2,7 +2,8 @@ import DequeModule
 
 /// The order in which the jobs of one run are taken: the task that ran last goes on, otherwise first in, first out.
 ///
-/// Staying with one task keeps the order of sibling tasks independent of how many jobs a build cuts their calls into. Every operation takes constant time, so a run of thousands of tasks stays linear.
+/// Staying with one task keeps the order of sibling tasks independent of how many jobs a build cuts their calls into. Every operation takes
+/// constant time, so a run of thousands of tasks stays linear.
 struct TaskFirstQueue<Job>: ~Copyable {
     /// What the task that ran last has asked for since. A task waits for one thing at a time, so one place is enough.
     private var own: Job?

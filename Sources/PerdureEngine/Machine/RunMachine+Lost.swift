@@ -5,10 +5,11 @@ import PerdureStore
 // A run that goes on from a history whose end is lost: the store was restored, or a replica took over that was behind. Whatever the run
 // asks for from here on may have been sent in the lost part already, and nothing says so.
 //
-// How long that counts: until a person says that nothing of it is outstanding, else for the rest of the run. In the lost part it may have gone another way than it goes now, since reads are made
-// again, and messages are lost like anything else: a cancellation that nobody knows of any more may have had it undone. So no event that
-// comes after the mark proves that what is asked for behind it was not sent before: neither a timer that was due later nor a message.
-// What is cheap to repeat is repeated under its key; what must not be repeated is asked about, by its probe or of a person.
+// How long that counts: until a person says that nothing of it is outstanding, else for the rest of the run. In the lost part it may have
+// gone another way than it goes now, since reads are made again, and messages are lost like anything else: a cancellation that nobody knows
+// of any more may have had it undone. So no event that comes after the mark proves that what is asked for behind it was not sent before:
+// neither a timer that was due later nor a message. What is cheap to repeat is repeated under its key; what must not be repeated is asked
+// about, by its probe or of a person.
 extension RunMachine {
     mutating func feedRestored(_ event: Event) throws {
         try noteLoss(event)

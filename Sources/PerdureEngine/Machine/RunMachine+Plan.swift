@@ -296,8 +296,8 @@ extension RunMachine {
             && steps.count + timers.count + questions.count + notes.count + children.count == plan.endings
     }
 
-    /// A run that is continued takes in first what comes with its last commit: a cancellation wins. Messages are handed on with that commit,
-    /// or a run that gets them all the time would never close. To every other end nothing of it makes a difference.
+    /// A run that is continued takes in first what comes with its last commit: a cancellation wins. Messages are handed on with that
+    /// commit, or a run that gets them all the time would never close. To every other end nothing of it makes a difference.
     private func mayClose(with result: RootResult) -> Bool { result != .continued || !batch.changesMore }
 
     /// How the code has ended; nil as long as it has not.

@@ -90,8 +90,9 @@ extension RunMachine {
         }
     }
 
-    /// What an owner that died, or a part that is lost, may have sent without a trace has to be known to whatever code comes next. An intent
-    /// takes the business key as any other does; and of what may not be sent again before somebody has had a word it is no permission.
+    /// What an owner that died, or a part that is lost, may have sent without a trace has to be known to whatever code comes next. An
+    /// intent takes the business key as any other does; and of what may not be sent again before somebody has had a word it is no
+    /// permission.
     private mutating func leaveTrace(of step: StepOperation, now: Timestamp, into plan: inout Plan) {
         if !step.isToBeDoubted {
             planIntent(step, now: now, into: &plan)

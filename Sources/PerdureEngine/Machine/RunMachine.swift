@@ -372,7 +372,8 @@ extension RunMachine {
         return answers
     }
 
-    /// The probes that a person has overtaken since this was asked last. Each is told to stop, and makes room for the next body of its step.
+    /// The probes that a person has overtaken since this was asked last. Each is told to stop, and makes room for the next body of its
+    /// step.
     package mutating func takeOvertakenProbes() -> [OperationID] {
         defer { overtakenProbes = [] }
         return overtakenProbes

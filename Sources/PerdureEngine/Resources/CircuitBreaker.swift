@@ -6,8 +6,8 @@ import PerdureStore
 /// time, random numbers in 0..<1, and what the store has answered.
 ///
 /// Where nodes share a store, each open circuit is one row there, and every change of it stands on the row that was seen. So of several
-/// nodes that want to try the resource after a pause one gets the leave. Its row holds the others back until the leave ends, which it does by
-/// itself: whoever holds it has to ask for more. What cannot be asked of the store is decided by what is known here. The whole is in
+/// nodes that want to try the resource after a pause one gets the leave. Its row holds the others back until the leave ends, which it does
+/// by itself: whoever holds it has to ask for more. What cannot be asked of the store is decided by what is known here. The whole is in
 /// docs/architecture.md.
 struct CircuitBreaker {
     typealias Ticket = ResourceGate.Ticket

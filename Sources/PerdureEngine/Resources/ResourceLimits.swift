@@ -26,8 +26,8 @@ public struct ResourceLimits: Sendable, Hashable {
     ///
     /// Failures count that another attempt may mend: no answer, a server's error, a rate limit. A refusal for good shows that the other
     /// side works. While the circuit is open, steps wait and use up no attempts; then one goes first, and if it comes through the others
-    /// follow, spread over a time. Where several nodes share a store, the first that opens it holds all of them back, and one attempt of all of
-    /// them goes first.
+    /// follow, spread over a time. Where several nodes share a store, the first that opens it holds all of them back, and one attempt of
+    /// all of them goes first.
     public struct Circuit: Sendable, Hashable {
         /// So many failures in a row open the circuit; a single one that says when to come back (`ClassifiedError.retryAfter`)
         /// opens it as well. At least 1. Default: 5.

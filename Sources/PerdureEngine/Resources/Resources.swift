@@ -95,8 +95,8 @@ package final class Resources: Sendable {
 
     // MARK: Gates
 
-    /// Takes the gate out, to be put back once it is changed: what is in it would be copied otherwise. A new one knows what other nodes have
-    /// said of the resource.
+    /// Takes the gate out, to be put back once it is changed: what is in it would be copied otherwise. A new one knows what other nodes
+    /// have said of the resource.
     private func takeGate(_ name: String, _ state: inout State, now: Timestamp, _ aftermath: inout Aftermath) -> ResourceGate {
         if let gate = state.gates.removeValue(forKey: name) { return gate }
         var gate = ResourceGate(limits: limits[name] ?? ResourceLimits(), of: name, sharing: exchange?.sharing)

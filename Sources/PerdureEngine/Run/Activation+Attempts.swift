@@ -111,8 +111,8 @@ extension Activation {
         }
     }
 
-    /// What must not be done twice is begun only while nobody else can have the run. Asked last: the process may stand still at any moment, and
-    /// the less there is between this and the body the better.
+    /// What must not be done twice is begun only while nobody else can have the run. Asked last: the process may stand still at any moment,
+    /// and the less there is between this and the body the better.
     private func mayBegin(_ attempt: Attempt) async -> Bool {
         guard attempt.needsLease, let lease = services.lease, !lease.isHeld else { return true }
         return await lease.untilHeld() && services.clock.now() < attempt.deadline

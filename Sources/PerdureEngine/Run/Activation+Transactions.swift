@@ -99,8 +99,8 @@ extension Activation {
         }
     }
 
-    /// How long the work of a transaction may take before it is talked about: what it has locked others wait for, in SQLite everything that is
-    /// written, and what is not SQL cannot be interrupted.
+    /// How long the work of a transaction may take before it is talked about: what it has locked others wait for, in SQLite everything that
+    /// is written, and what is not SQL cannot be interrupted.
     private static let patience = Duration.seconds(2)
 
     private func watched<Output>(_ attempt: Attempt, _ work: () throws -> Output) rethrows -> Output {
@@ -128,7 +128,8 @@ extension Activation {
         return true
     }
 
-    /// What is committed with the work, on top of where the run stands; `nil` if the run was given up meanwhile. Called on the store's thread.
+    /// What is committed with the work, on top of where the run stands; `nil` if the run was given up meanwhile. Called on the store's
+    /// thread.
     private func advance(_ id: OperationID, _ output: [UInt8]) -> RunAdvance? {
         state.withLock { state in
             guard !state.isClosed, state.isOwned, state.inFlight != nil, !state.machine.isClosed else { return nil }

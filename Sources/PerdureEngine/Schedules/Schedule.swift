@@ -12,7 +12,8 @@ public struct Schedule: Sendable, Hashable {
     public enum Overlap: String, Sendable, Hashable, CaseIterable {
         /// It is passed over, and counted.
         case skip
-        /// It waits, and starts its run when those before have ended, one after the other. At most 100 wait; what comes then is passed over.
+        /// It waits, and starts its run when those before have ended, one after the other. At most 100 wait; what comes then is passed
+        /// over.
         case queue
         /// The open run is cancelled, which undoes what it has done; the new one starts when that has ended. Of several due times meanwhile
         /// the last one waits.

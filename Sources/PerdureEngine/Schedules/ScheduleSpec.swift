@@ -19,8 +19,8 @@ public struct ScheduleSpec: Sendable, Hashable, CustomStringConvertible {
     /// Due whenever the clocks on the walls of a place show what a cron expression names; see `CronExpression` for how it is written.
     ///
     /// An expression that names certain hours is due once for each time on the wall that it names: where clocks are put back, the first
-    /// time they show it; where they are put forward over it, at the first moment after. One that names every hour (`*` or all of them) goes by
-    /// the time that passes: an hourly schedule is due every hour, 23 or 25 times on such days.
+    /// time they show it; where they are put forward over it, at the first moment after. One that names every hour (`*` or all of them)
+    /// goes by the time that passes: an hourly schedule is due every hour, 23 or 25 times on such days.
     ///
     /// - Parameter zone: An IANA name, such as `Europe/Berlin`.
     /// - Throws: `PerdureError` with `cron_invalid` or `zone_unknown`.
@@ -32,7 +32,8 @@ public struct ScheduleSpec: Sendable, Hashable, CustomStringConvertible {
     ///
     /// - Parameters:
     ///   - interval: 1 s to 10,000 days, in whole microseconds.
-    ///   - anchor: One of the due times, past or future; the others are as many intervals before or after it. By default 1970-01-01T00:00:00Z.
+    ///   - anchor: One of the due times, past or future; the others are as many intervals before or after it. By default
+    ///     1970-01-01T00:00:00Z.
     /// - Throws: `PerdureError` with `schedule_invalid`.
     public static func every(_ interval: Duration, anchor: Date = Date(timeIntervalSince1970: 0)) throws -> ScheduleSpec {
         guard interval >= .seconds(1), interval <= .days(10_000) else {

@@ -39,8 +39,8 @@ struct StartLines {
 
     private static func trouble(_ refusal: QuotaRefusal, place: Int64) -> StartTrouble {
         let turn = (refusal.wait ?? .seconds(30)) + min(refusal.spacing ?? .zero, longest) * Int(place)
-        // Never two at one moment: of these the names would decide, and with more in a line than are looked at in one go the last ones by name
-        // would never have a turn.
+        // Never two at one moment: of these the names would decide, and with more in a line than are looked at in one go the last ones by
+        // name would never have a turn.
         return StartTrouble("A quota is used up: \(refusal).", pause: min(turn, longest) + .microseconds(place))
     }
 }

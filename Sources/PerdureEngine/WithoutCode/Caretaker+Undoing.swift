@@ -2,8 +2,8 @@ import Perdure
 import PerdureHistory
 import PerdureStore
 
-// Undoing without the run's code: what a typed step did, if the type is registered here. The caretaker only says that it is to be; a stand-in
-// for the code does it. The message that led to it stays unread until it is over.
+// Undoing without the run's code: what a typed step did, if the type is registered here. The caretaker only says that it is to be; a
+// stand-in for the code does it. The message that led to it stays unread until it is over.
 extension Caretaker {
     /// Why nothing can be undone here and now, whatever it is; nil if something can.
     private var obstacle: String? {

@@ -4,8 +4,9 @@
 
     /// Faults that are put into the engine on purpose, to see that the crash matrix finds them.
     ///
-    /// `make mutants` builds with `PERDURE_MUTANTS` and switches on one after the other, by its name in the environment. In every other build
-    /// each target has a `Mutant` of its own, for which nothing is ever on: the optimiser takes away every place, and its name with it.
+    /// `make mutants` builds with `PERDURE_MUTANTS` and switches on one after the other, by its name in the environment. In every other
+    /// build each target has a `Mutant` of its own, for which nothing is ever on: the optimiser takes away every place, and its name with
+    /// it.
     package enum Mutant {
         /// The environment variable that names the fault of this process.
         package static let variable = "PERDURE_MUTANT"

@@ -24,8 +24,8 @@ extension SQLiteStore {
         UPDATE quotas SET payload = payload + ?2, is_payload_counted = 1 WHERE namespace = ?1 AND is_payload_counted = 0
         """)
 
-    /// What is not counted yet is looked for while commits go on: from the moment at which the row is there they are counted by the triggers,
-    /// and what one look finds missing stays missing by the same number until it is added.
+    /// What is not counted yet is looked for while commits go on: from the moment at which the row is there they are counted by the
+    /// triggers, and what one look finds missing stays missing by the same number until it is added.
     package func setQuotas(_ change: QuotaChange) async throws(StoreError) -> Bool {
         if let flaw = change.flaw { throw .unusable(.nameInvalid, "This cannot be set: \(flaw).") }
         let now = now(), namespace = change.namespace

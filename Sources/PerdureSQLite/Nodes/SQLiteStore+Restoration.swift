@@ -85,8 +85,8 @@ extension Session {
                 // As a claim would: nobody executes it, marked or not.
                 try quarantine(run, reason: bad.description, now: now)
             } catch let failure as SQLFailure where failure.isAboutData {
-                // The row breaks a rule of the schema and takes no change, so that nobody can own it: it is passed over. One that can be owned
-                // would be executed unmarked.
+                // The row breaks a rule of the schema and takes no change, so that nobody can own it: it is passed over. One that can be
+                // owned would be executed unmarked.
                 if try takesClaims(run) { throw failure }
             }
         }

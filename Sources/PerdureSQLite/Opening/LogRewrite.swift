@@ -3,12 +3,13 @@ internal import GRDBSQLite
 extension Session {
     /// Writes the last commit that an earlier process has left in the log once more, and waits until it is on the disk.
     ///
-    /// A process may end after it has written a commit and before the disk has it. What it wrote is still in the system's memory, and looks to
-    /// whoever opens the file next like any commit. If the disk has refused it, the system takes it for written all the same: later syncs do
-    /// not try it again and say that all is well. What is committed behind it would be gone with it when the power is cut. Written anew, it is
-    /// on the disk, or this sync fails.
+    /// A process may end after it has written a commit and before the disk has it. What it wrote is still in the system's memory, and looks
+    /// to whoever opens the file next like any commit. If the disk has refused it, the system takes it for written all the same: later
+    /// syncs do not try it again and say that all is well. What is committed behind it would be gone with it when the power is cut. Written
+    /// anew, it is on the disk, or this sync fails.
     ///
-    /// It can be no other than the last: every commit is synced before the next one is written, and one whose sync has failed is written over.
+    /// It can be no other than the last: every commit is synced before the next one is written, and one whose sync has failed is written
+    /// over.
     func rewriteLog() throws {
         // Whoever cannot write confirms nothing either.
         guard !isReadOnly else { return }
@@ -19,7 +20,8 @@ extension Session {
         }
     }
 
-    /// The number of frames that the log has as SQLite sees it, from the header of the index that the processes share; nil if there are none.
+    /// The number of frames that the log has as SQLite sees it, from the header of the index that the processes share; nil if there are
+    /// none.
     private func lastFrame() throws -> Int? {
         guard let file = mainFile, let methods = file.pointee.pMethods else { return nil }
         var index: UnsafeMutableRawPointer?

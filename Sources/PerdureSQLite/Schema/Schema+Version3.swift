@@ -2,10 +2,10 @@ extension Schema {
     /// Queues. SQLite changes no CHECK of a table that is there, so that `runs` is made again, with two more columns, and `queued` among
     /// its states.
     ///
-    /// A run of a queue has a row in `places` as long as it is open: in the line (`in_line`, also while it is lent out for a message), paused
-    /// before its turn (neither), or admitted. Only the line is in the index that admission reads. `queue_keys` counts for each key who
-    /// waits and who is admitted, and has its turn; a key without either has no row. A queue is due when somebody may have got a cause to be
-    /// admitted, or when its rate allows the next one.
+    /// A run of a queue has a row in `places` as long as it is open: in the line (`in_line`, also while it is lent out for a message),
+    /// paused before its turn (neither), or admitted. Only the line is in the index that admission reads. `queue_keys` counts for each key
+    /// who waits and who is admitted, and has its turn; a key without either has no row. A queue is due when somebody may have got a cause
+    /// to be admitted, or when its rate allows the next one.
     static let version3 = """
         CREATE TABLE runs_with_queues (
             number INTEGER PRIMARY KEY,

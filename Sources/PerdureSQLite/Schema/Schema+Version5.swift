@@ -1,9 +1,9 @@
 extension Schema {
     /// Quotas of namespaces, with what is taken of them.
     ///
-    /// The triggers count, whoever commits, also code that knows nothing of this table. For files without quotas they cost a look at an empty
-    /// table. A row without limits is one whose count is being made. `payload` is of use once it is counted. A large value stands in the
-    /// digest that its event has, and counts where it is kept.
+    /// The triggers count, whoever commits, also code that knows nothing of this table. For files without quotas they cost a look at an
+    /// empty table. A row without limits is one whose count is being made. `payload` is of use once it is counted. A large value stands in
+    /// the digest that its event has, and counts where it is kept.
     static let version5 = """
         CREATE TABLE quotas (
             namespace TEXT PRIMARY KEY,

@@ -69,8 +69,8 @@ final class AuthorGuard {
         return names.contains(name) || name.hasPrefix("perdure_")
     }
 
-    /// SQLite itself writes the schema when a table is made. Its other tables decide about ours too. Renaming something and dropping a column
-    /// fail here: SQLite writes the temporary schema then, and reads every index that there is, ours among them.
+    /// SQLite itself writes the schema when a table is made. Its other tables decide about ours too. Renaming something and dropping a
+    /// column fail here: SQLite writes the temporary schema then, and reads every index that there is, ours among them.
     private static func mayWrite(_ name: String) -> Bool {
         let name = name.lowercased()
         return !name.hasPrefix("sqlite_") || name == "sqlite_master" || name == "sqlite_schema"

@@ -21,10 +21,10 @@ extension TransactionalEffect where Store == SQLiteDatabase {
 /// A connection in the middle of a transaction that ends with the record of a step. It is lent for one call of the body: used later, it
 /// only throws.
 ///
-/// It executes SQL on tables of yours in the engine's file, creates them, adds columns, and drops them. It refuses transaction control (`BEGIN`,
-/// `COMMIT`, `SAVEPOINT` …), `ATTACH`, pragmas, temporary and virtual tables, and the engine's own tables, also for reading. Because of
-/// these it refuses to rename something, to drop a column, and to drop a table with `AUTOINCREMENT`: SQLite would touch tables of its own
-/// that are the engine's as well. Names that begin with `perdure_` or `sqlite_` are reserved.
+/// It executes SQL on tables of yours in the engine's file, creates them, adds columns, and drops them. It refuses transaction control
+/// (`BEGIN`, `COMMIT`, `SAVEPOINT` …), `ATTACH`, pragmas, temporary and virtual tables, and the engine's own tables, also for reading.
+/// Because of these it refuses to rename something, to drop a column, and to drop a table with `AUTOINCREMENT`: SQLite would touch tables
+/// of its own that are the engine's as well. Names that begin with `perdure_` or `sqlite_` are reserved.
 public final class SQLiteTransaction {
     private let session: Session
     private let limit: Duration

@@ -28,8 +28,8 @@ public struct CrashMatrix: Sendable {
     ///   - script: What comes from outside meanwhile.
     ///   - others: Makes the other workflows that the run needs, such as its children.
     ///   - interruptions: What is tried.
-    ///   - endMayDiffer: For workflows in which time or a race decides about the end. Then effects, decisions and the result of an interrupted run
-    ///     may differ from the undisturbed one's, but no effect may stand more often.
+    ///   - endMayDiffer: For workflows in which time or a race decides about the end. Then effects, decisions and the result of an
+    ///     interrupted run may differ from the undisturbed one's, but no effect may stand more often.
     ///   - configuration: How the engines work, as in production. Its threads and its clock are not used.
     public init<W: Workflow, World: TestWorld>(
         _ workflow: @escaping @Sendable (World) -> W, input: W.Input, world: @escaping @Sendable () -> World,

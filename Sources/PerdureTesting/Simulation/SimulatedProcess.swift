@@ -108,8 +108,8 @@ package final class SimulatedProcess: TurnQueue {
         await task?.value
     }
 
-    /// Ends the process as a kill does, in the middle of whatever it is doing. Nothing of it is done any more and nothing reaches its store;
-    /// bodies of steps stop where they are.
+    /// Ends the process as a kill does, in the middle of whatever it is doing. Nothing of it is done any more and nothing reaches its
+    /// store; bodies of steps stop where they are.
     package func crash() {
         guard loop.kill(number) else { return }
         let (doors, task) = state.withLock { state in

@@ -1,7 +1,7 @@
 package import PerdureStore
 
-/// Stands between the processes of a simulation and their store: sees every call, and decides what becomes of commits. It may end the process
-/// at any of them.
+/// Stands between the processes of a simulation and their store: sees every call, and decides what becomes of commits. It may end the
+/// process at any of them.
 package protocol StoreGate: Sendable {
     func willCall(_ call: StaticString, by process: SimulatedProcess)
     /// Called before each call; what it throws comes back in place of the store's answer.

@@ -4,8 +4,8 @@ import PerdureEngine
 import PerdureHistory
 import PerdureStore
 
-/// Something that comes from outside while a workflow is tested: a message, a person's decision, or the outcome of a step in the place of its
-/// body.
+/// Something that comes from outside while a workflow is tested: a message, a person's decision, or the outcome of a step in the place of
+/// its body.
 ///
 /// Times count in virtual time. Events about something that never comes about are left over without a word.
 public struct ScriptedEvent: Sendable {
@@ -94,8 +94,8 @@ public struct ScriptedEvent: Sendable {
             })
     }
 
-    /// Has attempts of this step fail with an error, without its body. Whether they are tried again is for the error and the step's policy to
-    /// say.
+    /// Has attempts of this step fail with an error, without its body. Whether they are tried again is for the error and the step's policy
+    /// to say.
     public static func fails(_ step: String, with error: any Error, times: Int = 1) -> ScriptedEvent {
         ScriptedEvent(part: .outcome(step: step, times: times) { .failed(AttemptFailure(error)) })
     }

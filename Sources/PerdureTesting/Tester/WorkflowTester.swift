@@ -16,8 +16,9 @@ import Synchronization
 /// #expect(tester.elapsed > .days(9))          // a few milliseconds for the test
 /// ```
 ///
-/// It is the engine that runs in production, with everything that would take time or come by chance replaced: nothing sleeps, and time jumps to
-/// the next thing that is due. One that is given a seed does what could be done at the same time in an order that the seed decides.
+/// It is the engine that runs in production, with everything that would take time or come by chance replaced: nothing sleeps, and time
+/// jumps to the next thing that is due. One that is given a seed does what could be done at the same time in an order that the seed
+/// decides.
 ///
 /// Bodies of steps may do real work over a network. Then time stands still meanwhile, for `patience` at most.
 public final class WorkflowTester: Sendable {
@@ -41,7 +42,8 @@ public final class WorkflowTester: Sendable {
     /// Starts an engine that hosts these workflows.
     ///
     /// - Parameters:
-    ///   - seed: Decides about the order of what could be done at the same time. Without one it is done in the order in which it came about.
+    ///   - seed: Decides about the order of what could be done at the same time. Without one it is done in the order in which it came
+    ///     about.
     ///   - begin: The time at which the test begins. Default: 2026-01-01, midnight UTC.
     ///   - patience: How long, in real time, a body may wait for something outside of the test, such as a request over the network.
     ///   - configuration: As in production. Its threads and its build are not used.
@@ -83,8 +85,8 @@ public final class WorkflowTester: Sendable {
 
     /// Starts a run, plays the script to it, and returns what the workflow returned.
     ///
-    /// - Parameter script: What comes from outside meanwhile, for this run and for those that come of it: its children, theirs, and what they
-    ///   are continued as. Other runs of the tester have scripts of their own.
+    /// - Parameter script: What comes from outside meanwhile, for this run and for those that come of it: its children, theirs, and what
+    ///   they are continued as. Other runs of the tester have scripts of their own.
     /// - Throws: `PerdureError` as `Run.result()` does; `TestFailure` if the run waits for something that nobody will ever do.
     @discardableResult
     public func run<W: Workflow>(
@@ -132,8 +134,9 @@ public final class WorkflowTester: Sendable {
 
     // MARK: Crashes
 
-    /// Kills the process of the engine where it stands, as `kill -9` does, and starts it again. Whoever waits for a run in ``run(_:input:key:script:by:)``
-    /// meanwhile is told that the engine has stopped; ``start(_:input:key:script:by:)`` is for tests that do this.
+    /// Kills the process of the engine where it stands, as `kill -9` does, and starts it again. Whoever waits for a run in
+    /// ``run(_:input:key:script:by:)`` meanwhile is told that the engine has stopped; ``start(_:input:key:script:by:)`` is for tests that
+    /// do this.
     ///
     /// - Throws: `TestFailure` if the test cannot go on.
     public func crash() async throws {
@@ -145,8 +148,8 @@ public final class WorkflowTester: Sendable {
     ///
     /// Whoever waits for a run in ``run(_:input:key:script:by:)`` meanwhile is told that the engine has stopped.
     ///
-    /// - Parameter build: Names the program in histories. Runs that the program before could not go on with are tried anew by one of another
-    ///   name.
+    /// - Parameter build: Names the program in histories. Runs that the program before could not go on with are tried anew by one of
+    ///   another name.
     /// - Throws: `PerdureError` for names that are invalid or registered twice; then no engine runs.
     public func deploy(build: String, @WorkflowBuilder workflows: () throws -> [RegisteredWorkflow]) async throws {
         let next = try workflows(), last = node.withLock { $0.take() }
@@ -228,7 +231,8 @@ public struct TestFailure: Error, Sendable, CustomStringConvertible {
 }
 
 extension TestStage {
-    /// What every open run waits for, and what the script could not do, in sentences. Read from the database directly: the simulation may be over.
+    /// What every open run waits for, and what the script could not do, in sentences. Read from the database directly: the simulation may
+    /// be over.
     func standing() async throws -> [String] {
         let client = try await client()
         var sentences: [String] = []

@@ -28,6 +28,17 @@ import Testing
         expectNone(long, "split these functions")
     }
 
+    @Test("no line of a comment is longer than 140 columns")
+    func comments() {
+        // Compiler messages that are compared stand in one line.
+        let files = Repository.swiftFiles.filter { !$0.path.contains("/MustNotCompile/") }
+        let long = files.flatMap { file in
+            file.lines.enumerated().filter { $0.element.count > 140 && $0.element.drop { $0 == " " }.hasPrefix("//") }
+                .map { "\(file.path):\($0.offset + 1)" }
+        }
+        expectNone(long, "break these lines")
+    }
+
     @Test("the brackets of every file are counted right")
     func brackets() {
         // What the length of functions rests on: if a mask went wrong, the brackets would not add up.

@@ -15,8 +15,8 @@ import Testing
         try await CrashSweep(workflows: { [workflow($0)] }, drive: drive, check: check).run()
     }
 
-    /// Whether nothing of this kind waits in the inbox. What is taken from there is on record by then, so that whoever looks there first sends
-    /// nothing twice: each message is one more commit, and the sweep tries as many as there were in the first round.
+    /// Whether nothing of this kind waits in the inbox. What is taken from there is on record by then, so that whoever looks there first
+    /// sends nothing twice: each message is one more commit, and the sweep tries as many as there were in the first round.
     private static func hasTaken(_ kind: InboxKind, _ harness: EngineHarness, _ run: RunID) async throws -> Bool {
         let number = try await harness.record(run).number
         return try await !harness.observer().store.inbox(run: number).contains { $0.delivery.kind == kind }

@@ -176,7 +176,8 @@ import Testing
         }
     }
 
-    /// A step in doubt whose probe asks for ever; a person answers in its place, and the next attempt comes to the gate. Then the code waits.
+    /// A step in doubt whose probe asks for ever; a person answers in its place, and the next attempt comes to the gate. Then the code
+    /// waits.
     private func overtake(
         _ harness: EngineHarness, _ second: StepGate, probe: @escaping @Sendable () async throws -> Void
     ) async throws -> RunID {

@@ -288,8 +288,8 @@ private let refused = MachineDriver.failure(isDefinite: true)
         try run.end("r")
         try run.restore(to: run.history.count)
         let count = run.history.count
-        // It was heeded, and the run went on; that is lost, and the word is in the inbox again. The clock has not gone on since: the two marks
-        // have one time.
+        // It was heeded, and the run went on; that is lost, and the word is in the inbox again. The clock has not gone on since: the two
+        // marks have one time.
         try run.settleLoss()
         try run.send(.signal, "s", "1")
         try run.end("o")

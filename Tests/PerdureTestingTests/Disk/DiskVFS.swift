@@ -2,8 +2,8 @@ import Foundation
 import GRDBSQLite
 import Synchronization
 
-/// Stands between SQLite and the operating system, for files that lie in the folder of a `FaultyDisk`. It is the default of this process, so
-/// that the product opens its files as it always does; all others go straight on.
+/// Stands between SQLite and the operating system, for files that lie in the folder of a `FaultyDisk`. It is the default of this process,
+/// so that the product opens its files as it always does; all others go straight on.
 enum DiskVFS {
     private struct Parts {
         let system: UnsafeMutablePointer<sqlite3_vfs>

@@ -8,8 +8,8 @@ import PerdureStore
 import PerdureTesting
 import Synchronization
 
-/// Two workflows over a disk that may fail, the other side, and somebody who drives them: starts them, sends what they wait for, looks after
-/// what is in doubt, and does again whatever was not confirmed.
+/// Two workflows over a disk that may fail, the other side, and somebody who drives them: starts them, sends what they wait for, looks
+/// after what is in doubt, and does again whatever was not confirmed.
 final class Errands: Sendable {
     /// How the life of one process ends.
     enum End: Sendable {

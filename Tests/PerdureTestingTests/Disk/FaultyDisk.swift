@@ -123,8 +123,8 @@ final class FaultyDisk: Sendable {
         try? FileManager.default.removeItem(atPath: folder)
     }
 
-    /// What whoever looks now finds in the files of the database, be it on the disk or only in the system's memory. The index of the log is not
-    /// among them: it ends with the processes that have it open.
+    /// What whoever looks now finds in the files of the database, be it on the disk or only in the system's memory. The index of the log is
+    /// not among them: it ends with the processes that have it open.
     func files() throws -> [String: [UInt8]] {
         var files: [String: [UInt8]] = [:]
         for name in ["perdure.db", "perdure.db-wal", "perdure.db-journal"] {

@@ -24,8 +24,8 @@ import Testing
     }
 
     /// Plays the story with a new file, and with one that is there. In every step the first such call fails, then in every step the second,
-    /// and so on until no step has as many; what was refused is asked once more, and compared. Each call fails so; of those that are cut short,
-    /// or find the disk full, every fourth.
+    /// and so on until no step has as many; what was refused is asked once more, and compared. Each call fails so; of those that are cut
+    /// short, or find the disk full, every fourth.
     private func goesOn(_ call: DiskCall, _ manner: DiskFault.Manner) async throws {
         let story = try await Self.story.value, step = manner == .once ? 1 : 4
         let made = try await sweep(call, manner, step: step) { try await goesOn(story, steps: 0, from: [:], $0) }

@@ -186,7 +186,8 @@ struct StoreStory: Sendable {
         await store.close()
     }
 
-    /// What the next process does with a file that was left as it is: the story of a store that has only been opened, and of a commit or two.
+    /// What the next process does with a file that was left as it is: the story of a store that has only been opened, and of a commit or
+    /// two.
     /// - Returns: nil if it refuses the file.
     static func takenOver(_ disk: FaultyDisk, as role: StoreConfiguration.Role) async throws -> StoreStory? {
         let commits: Step = { store, _ in try await commit([SampleRun(key: "next").creation], to: store) }

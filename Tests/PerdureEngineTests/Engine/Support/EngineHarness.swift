@@ -10,7 +10,8 @@ import ServiceLifecycle
 import Synchronization
 import Testing
 
-/// One file, or one store in memory, and the engines that live and die over it. Time is moved by hand, and nothing waits for anything but events.
+/// One file, or one store in memory, and the engines that live and die over it. Time is moved by hand, and nothing waits for anything but
+/// events.
 final class EngineHarness: Sendable {
     let clock = ManualClock()
     let pulse = Pulse()

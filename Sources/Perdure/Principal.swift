@@ -1,0 +1,35 @@
+/// Who did something, and how that is known.
+public struct Principal: Sendable, Hashable, Codable, CustomStringConvertible {
+    /// What sort of principal acts.
+    public enum Kind: String, Sendable, Codable { case human, agent, workload, policy, timer, system }
+    /// What sort of principal this is.
+    public let kind: Kind
+    /// A name that is stable for this principal: an operating system user, a subject of an issuer, a SPIFFE id.
+    public let id: String
+    /// How it was authenticated, or `unauthenticated`.
+    public let authentication: String
+
+    /// Names a principal. `authentication` says how it is known, `unauthenticated` by default.
+    public init(_ kind: Kind, _ id: String, authentication: String = "unauthenticated") {
+        self.kind = kind
+        self.id = id
+        self.authentication = authentication
+    }
+
+    private static let namedBy = "unauthenticated, os user "
+
+    /// A name that a user of the operating system goes by, without proof. Both are recorded.
+    package init(_ kind: Kind, _ id: String, namedBy user: String) {
+        self.init(kind, id, authentication: Self.namedBy + user)
+    }
+
+    /// The names that may be this principal's: its own, and that of the user of the operating system behind it.
+    private var names: [String] {
+        authentication.hasPrefix(Self.namedBy) ? [id, String(authentication.dropFirst(Self.namedBy.count))] : [id]
+    }
+
+    /// Whether the two share a name, so that they may be one person. Kinds are not looked at: nobody has proven theirs.
+    package func mayBe(_ other: Principal) -> Bool { names.contains { other.names.contains($0) } }
+
+    public var description: String { "\(kind.rawValue) \(id)\(authentication == "unauthenticated" ? " (unauthenticated)" : "")" }
+}
