@@ -84,7 +84,7 @@ struct Root<App: PerdureApp>: ParsableCommand {
                 ForkCommand.self,
                 RetryCommand.self,
                 ResolveCommand.self, SchedulesCommand.self, QueuesCommand.self, NamespacesCommand.self, ArchiveCommand.self,
-                VerifyCommand.self, VersionsCommand.self, NodesCommand.self, RecoverCommand.self,
+                VerifyCommand.self, VersionsCommand.self, AttemptsCommand.self, NodesCommand.self, RecoverCommand.self,
                 CheckCommand.self,
                 ResumabilityCommand.self,
                 ExportHistoryCommand.self,

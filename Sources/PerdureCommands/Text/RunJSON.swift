@@ -52,6 +52,14 @@ enum RunJSON {
             ("drained", .bool(version.isDrained)))
     }
 
+    static func attempts(_ report: AttemptReport) -> JSONValue {
+        .members(
+            ("workflow", .string(report.workflow)), ("closed", JSONValue(report.closed)),
+            ("at_first_attempt", JSONValue(report.atFirstAttempt)),
+            ("rate", report.firstAttemptRate.map { .number($0) } ?? .null), ("failed_attempts", JSONValue(report.failedAttempts)),
+            ("failed_by_engine", JSONValue(report.failedByEngine)), ("unread", JSONValue(report.unread)))
+    }
+
     static func rehearsal(_ rehearsal: RunRehearsal) -> JSONValue {
         let record = rehearsal.record
         let ends = rehearsal.uncleanEnds.map { end in

@@ -21,8 +21,8 @@ extension Engine {
             return waiters.wake(activation.identity.id, updates: updates)
         case .harmless:
             return clearSuspect(activation.number)
-        case .closed(let runState, _):
-            metrics.closed.increment()
+        case .closed(let runState, _, let atFirstAttempt):
+            metrics.countEnd(of: activation.identity.workflow, atFirstAttempt: atFirstAttempt)
             state.withLock { $0.table.remove(activation) }
             logger.debug("run closed", metadata: ["run": "\(activation.identity.id)", "state": "\(runState.rawValue)"])
             wakeWaiters(of: activation.identity.id)

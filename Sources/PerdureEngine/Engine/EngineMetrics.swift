@@ -5,6 +5,7 @@ struct EngineMetrics: Sendable {
     let events = Counter(label: "perdure_events_total")
     let attempts = Counter(label: "perdure_step_attempts_total")
     let attemptsFailed = Counter(label: "perdure_step_attempts_failed_total")
+    let attemptsFailedByEngine = Counter(label: "perdure_step_attempts_failed_by_engine_total")
     let inDoubt = Counter(label: "perdure_steps_in_doubt_total")
     let started = Counter(label: "perdure_runs_started_total")
     let admitted = Counter(label: "perdure_runs_admitted_total")
@@ -23,4 +24,13 @@ struct EngineMetrics: Sendable {
     let circuitsOpened = Counter(label: "perdure_circuits_opened_total")
     let recovery = Gauge(label: "perdure_recovery_seconds")
     let resident = Gauge(label: "perdure_resident_runs")
+
+    /// A run has ended here.
+    func countEnd(of workflow: String, atFirstAttempt: Bool) {
+        closed.increment()
+        Counter(
+            label: "perdure_workflow_runs_closed_total",
+            dimensions: [("workflow", workflow), ("first_attempt", "\(atFirstAttempt)")]
+        ).increment()
+    }
 }

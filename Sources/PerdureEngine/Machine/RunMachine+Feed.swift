@@ -12,6 +12,7 @@ extension RunMachine {
         lastEventAt = event.at
         lastSeq = event.seq
         if event.kind != .runResumed { isWatched = false }
+        if event.failedAttempt != nil { hasFailedAttempts = true }
         do {
             if resets.passesOver(event.seq) {
                 try passOver(event)

@@ -80,6 +80,8 @@ package struct RunMachine: Sendable {
     /// When the run is to be cancelled, and whether that is why it was.
     var deadline: Timestamp?
     var hasPassedDeadline = false
+    /// Whether any attempt of a step or undo has failed, whatever became of it.
+    var hasFailedAttempts = false
     /// The seq of the last event fed, and of the last one that was stored when this activation began.
     var lastSeq: Int64 = 0
     let storedSeq: Int64

@@ -257,7 +257,7 @@ extension Activation {
         if isClosed {
             // It was taken out of memory meanwhile, and may be in memory again: only the end of the run still matters to anybody.
             if case .advanced? = result, let end = batch.transition?.state, end.isFinal, let last = batch.events.last {
-                services.observe(self, .closed(end, last))
+                services.observe(self, .closed(end, last, atFirstAttempt: isAtFirstAttempt(with: batch.events)))
             }
             return
         }
@@ -273,6 +273,11 @@ extension Activation {
             stopBodies()
             services.observe(self, .gone)
         }
+    }
+
+    /// - Parameter events: The last ones, fed or not.
+    private func isAtFirstAttempt(with events: [Event]) -> Bool {
+        !state.withLock { $0.machine.hasFailedAttempts } && events.allSatisfy { $0.failedAttempt == nil }
     }
 
     private func tellReplies(in events: [Event]) {
@@ -297,7 +302,7 @@ extension Activation {
         if let last = batch.events.last, transition.state.isFinal {
             closeCode()
             stopBodies()
-            services.observe(self, .closed(transition.state, last))
+            services.observe(self, .closed(transition.state, last, atFirstAttempt: isAtFirstAttempt(with: batch.events)))
         } else if batch.standsDown {
             closeCode()
             // It goes on from its earlier point at once.

@@ -79,7 +79,7 @@ extension Activation {
                     // What became of the earlier try is still to be found out.
                     guard await mayAskAgain(after: &pause) else { return nil }
                 case .unavailable(let message):
-                    ended.set(.failed(AttemptFailure(typeName: "StoreError", message: message, isDefinite: true)))
+                    ended.set(.failed(AttemptFailure(typeName: FailedAttempt.engineType, message: message, isDefinite: true)))
                     return .rolledBack(nil)
                 case .outcomeUnknown:
                     services.logger.error(
@@ -155,10 +155,12 @@ extension Activation {
                 typeName: "", message: reason ?? "the transaction was taken back", isDefinite: true, isRetryable: isRetryable)
         case .refused(let refusal):
             failure = AttemptFailure(
-                typeName: "", message: "the store refused the record of the transaction: \(refusal)", isDefinite: true,
+                typeName: FailedAttempt.engineType, message: "the store refused the record of the transaction: \(refusal)",
+                isDefinite: true,
                 isRetryable: false)
         case .withdrawn:
-            failure = AttemptFailure(typeName: "", message: "the run was given up meanwhile", isDefinite: true)
+            failure = AttemptFailure(
+                typeName: FailedAttempt.engineType, message: "the run was given up meanwhile", isDefinite: true)
         }
         state.withLock { state in
             state.inFlight = nil

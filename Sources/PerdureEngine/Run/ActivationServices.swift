@@ -53,8 +53,8 @@ package enum ActivationEvent: Sendable {
     case replied([String])
     /// The run was watched for taking its process down, and history says now that it does not.
     case harmless
-    /// The run has closed with this event.
-    case closed(RunState, Event)
+    /// The run has closed with this event, `atFirstAttempt` if none of its attempts failed.
+    case closed(RunState, Event, atFirstAttempt: Bool)
     /// The run does not fit this build.
     case blocked(Divergence)
     /// The run is paused, or goes on with other code; it is out of memory.

@@ -128,12 +128,13 @@ final class AttemptHost: StepHost {
 extension AttemptFailure {
     /// An attempt that was not made because somebody else might have made it.
     static let notBegun = AttemptFailure(
-        typeName: "", message: "it was not begun: this node did not learn in time that it still has the run", isDefinite: true)
+        typeName: FailedAttempt.engineType,
+        message: "it was not begun: this node did not learn in time that it still has the run", isDefinite: true)
 
     /// An attempt that was not made because what the one before had left could not be read.
     init(unread error: StoreError) {
         self.init(
-            typeName: "StoreError", message: "the last heartbeat of the attempts before could not be read: \(error)",
+            typeName: FailedAttempt.engineType, message: "the last heartbeat of the attempts before could not be read: \(error)",
             isDefinite: true)
     }
 

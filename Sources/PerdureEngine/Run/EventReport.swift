@@ -11,21 +11,18 @@ struct EventReport: Sendable {
 
     func tell(_ events: [Event], of run: RunID, workflow: String) {
         for event in events {
+            let failure = event.failedAttempt
+            if failure != nil { metrics.attemptsFailed.increment() }
+            if failure == .ofEngine { metrics.attemptsFailedByEngine.increment() }
             switch event.kind {
             case .stepAttemptFailed, .undoAttemptFailed, .undoFailed:
-                metrics.attemptsFailed.increment()
                 logger.warning("an attempt failed", metadata: Self.metadata(event, run, workflow))
-            case .stepFailed where Self.speaksOfAttempt(event):
-                metrics.attemptsFailed.increment()
+            case .stepFailed where failure != nil:
                 // The workflow is told and decides: it may be a case that the business knows.
                 logger.info("an attempt failed", metadata: Self.metadata(event, run, workflow))
-            case .stepCancelled where Self.attribute("definite", of: event) != nil:
-                // The end of its last attempt told that nothing happened, and nobody wants it any more.
-                metrics.attemptsFailed.increment()
             case .stepInDoubt, .undoInDoubt:
                 // Said again only because a probe does not know yet.
-                if Self.attribute("probe_tries", of: event) != nil { continue }
-                if Self.attribute("attempt_failed", of: event) != nil { metrics.attemptsFailed.increment() }
+                if event.attribute("probe_tries") != nil { continue }
                 metrics.inDoubt.increment()
                 logger.warning("a step is in doubt", metadata: Self.metadata(event, run, workflow))
             case .runParked:
@@ -35,15 +32,6 @@ struct EventReport: Sendable {
                 break
             }
         }
-    }
-
-    /// A step whose key is held with another input failed without an attempt.
-    private static func speaksOfAttempt(_ event: Event) -> Bool {
-        attribute("code", of: event)?.stringValue != StepFailure.keyConflict
-    }
-
-    private static func attribute(_ name: String, of event: Event) -> JSONValue? {
-        (try? event.attributes.object())?[name]
     }
 
     /// Names and facts. What an error said of itself stays in the history: nobody has looked whether it may be logged.

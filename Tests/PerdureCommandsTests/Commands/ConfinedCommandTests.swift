@@ -21,6 +21,7 @@ import Testing
         "schedules backfill": ["s", "--from", "2020-03-01T00:00:00Z", "--to", "2020-03-01T00:10:00Z"], "schedules remove": ["s"],
         "queues list": [], "queues set": ["q", "--concurrency", "9"], "namespaces list": [],
         "namespaces set": ["default", "--open-runs", "1"], "namespaces unset": ["default"], "verify": ["--all"], "versions": [],
+        "attempts": [],
         "nodes": [], "recover": ["--restored", "--yes"], "check": [], "export-history": ["--out", "-"],
         "resumability": ["--inventory", "--store", "STORE"],
     ]

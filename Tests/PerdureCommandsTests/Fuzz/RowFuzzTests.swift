@@ -119,7 +119,7 @@ import Testing
         let runs = listed.json?.arrayValue?.compactMap { $0["run"]?.stringValue } ?? []
         var commands = [
             ["list"], ["approvals"], ["schedules"], ["schedules", "show", "yearly", "--json"], ["queues"],
-            ["queues", "--json"], ["namespaces"], ["versions"], ["verify", "--all"],
+            ["queues", "--json"], ["namespaces"], ["versions"], ["attempts"], ["verify", "--all"],
             ["check", "--closed"],
             ["export-history", "--out", desk.folder.appending(path: "\(UUID()).jsonl").path],
         ]

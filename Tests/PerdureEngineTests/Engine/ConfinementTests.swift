@@ -78,6 +78,10 @@ import Testing
             let all = try await client.versions(), named = try await client.versions(namespace: "other")
             return all.contains { !$0.runs.isEmpty } || named.contains { !$0.runs.isEmpty }
         },
+        Row("attempts", .nothing) { client, _ in
+            let all = try await client.attempts(), named = try await client.attempts(in: "other")
+            return !(all.reports + named.reports).isEmpty
+        },
         .act("fork") { _ = try await $0.fork($1.id, at: 1, by: ada) },
     ]
 
@@ -174,7 +178,7 @@ import Testing
     @Test func `every public method of a client is in the table`() throws {
         let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
-        let folder = root.appending(path: "Sources/PerdureEngine/Engine")
+        let folder = root.appending(path: "Sources/PerdureEngine/Client")
         var found: [String: Int] = [:]
         for file in try FileManager.default.contentsOfDirectory(atPath: folder.path) where file.hasPrefix("Client") {
             let text = try String(contentsOf: folder.appending(path: file), encoding: .utf8)
@@ -189,11 +193,12 @@ import Testing
 
     // MARK: What is asked
 
-    /// A tenant `other` with a run that asks and waits, a schedule, a queue and quotas; then whoever is asked.
+    /// A tenant `other` with a run that asks and waits, one that has closed, a schedule, a queue and quotas; then whoever is asked.
     private func withTenant(_ body: (EngineHarness, Engine, Foreign) async throws -> Void) async throws {
         try await withEngines { harness in
             let engine = try await harness.open(configure: { $0.namespace = "other" }) {
                 Flow { input, context in
+                    if input == "done" { return input }
                     async let answer = context.ask("q", "How?", as: String.self)
                     try await context.act(
                         "pay", input: input, .atMostOnce(inDoubt: .askPerson),
@@ -209,6 +214,8 @@ import Testing
                 return approvals.count == 1 && questions.count == 1
             }
             try await harness.until(run, is: .waiting)
+            let done = try await engine.start(Flow.self, input: "done", by: EngineHarness.ada).id
+            try await harness.until(done, is: .completed)
             let approval = try #require(try await client.pendingApprovals(of: run).first)
             try await engine.schedule("s", Schedule(.every(.days(30)), Flow.self, input: "a"), by: EngineHarness.ada)
             try await client.setQueue("q", limits: QueueLimits(concurrency: 1), in: "other", by: EngineHarness.ada)
