@@ -11,19 +11,9 @@ enum AttemptsText {
                 String(report.failedByEngine), String(report.unread),
             ]
         }
-        let widths = header.indices.map { column in ([header] + rows).map { $0[column].count }.max() ?? 0 }
-        func line(_ cells: [String]) -> String {
-            zip(cells, widths).enumerated().map { column, cell in
-                column == 0 ? cell.0.padded(to: cell.1) : cell.0.indented(to: cell.1)
-            }
-            .joined(separator: "  ")
-        }
-        var lines = reports.isEmpty ? [] : [style.dim(line(header))]
-        for (report, row) in zip(reports, rows) {
-            let text = line(row)
-            lines.append(report.failedByEngine > 0 ? style.red(text) : text)
-        }
-        return (lines + problems.map(style.red)).joined(separator: "\n") + "\n"
+        let table = TextTable(heading: header, rows: rows, numbers: Set(1..<header.count))
+        let lines = table.lines(style) { place, line in reports[place].failedByEngine > 0 ? style.red(line) : line }
+        return ((reports.isEmpty ? [] : lines) + problems.map(style.red)).joined(separator: "\n") + "\n"
     }
 
     private static func share(_ report: AttemptReport) -> String {

@@ -15,11 +15,7 @@ enum NamespaceText {
                 info.runs.isEmpty ? "none" : runs(info.runs),
             ]
         }
-        let widths = heading.indices.map { column in ([heading] + rows).map { $0[column].count }.max() ?? 0 }
-        func line(_ cells: [String]) -> String {
-            cells.indices.map { $0 == cells.count - 1 ? cells[$0] : cells[$0].padded(to: widths[$0]) }.joined(separator: "  ")
-        }
-        return ([style.dim(line(heading))] + rows.map(line)).joined(separator: "\n") + "\n"
+        return TextTable(heading: heading, rows: rows).lines(style).joined(separator: "\n") + "\n"
     }
 
     /// What holds from now on.

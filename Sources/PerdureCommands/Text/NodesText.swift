@@ -10,17 +10,8 @@ package enum NodesText {
         let hasLeases = nodes.contains { $0.renewedAt != nil }
         let columns = Column.allCases.filter { hasLeases || $0 != .renewed }
         let rows = nodes.map { node in columns.map { $0.cell(node, now) } }
-        let widths = columns.indices.map { column in
-            ([columns[column].rawValue] + rows.map { $0[column] }).map(\.count).max() ?? 0
-        }
-        func line(_ cells: [String]) -> String {
-            cells.indices.map { column in
-                if column == cells.count - 1 { return cells[column] }
-                return columns[column] == .runs
-                    ? cells[column].indented(to: widths[column]) : cells[column].padded(to: widths[column])
-            }
-            .joined(separator: "  ")
-        }
+        let table = TextTable(
+            heading: columns.map(\.rawValue), rows: rows, numbers: Set(columns.indices.filter { columns[$0] == .runs }))
         let awaited = nodes.filter(\.isAwaited).map(\.registration.id.rawValue)
         var lines = [sentence(nodes, hasLeases: hasLeases)]
         if !awaited.isEmpty {
@@ -28,8 +19,7 @@ package enum NodesText {
                 "The server has started or changed. Nothing is begun before these nodes have looked at it, or have ended: "
                     + awaited.joined(separator: ", ") + ".")
         }
-        lines += [style.dim(line(columns.map(\.rawValue)))]
-        for (node, row) in zip(nodes, rows) { lines.append(node.isOverdue ? style.red(line(row)) : line(row)) }
+        lines += table.lines(style) { place, line in nodes[place].isOverdue ? style.red(line) : line }
         return lines.joined(separator: "\n") + "\n"
     }
 

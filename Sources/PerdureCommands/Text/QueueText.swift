@@ -27,15 +27,10 @@ enum QueueText {
                 String(queue.waitingKeys),
             ]
         }
-        let widths = header.indices.map { column in ([header] + rows).map { $0[column].count }.max() ?? 0 }
-        func line(_ cells: [String]) -> String {
-            cells.indices.map { $0 < 2 ? cells[$0].padded(to: widths[$0]) : cells[$0].indented(to: widths[$0]) }
-                .joined(separator: "  ")
+        let lines = TextTable(heading: header, rows: rows, numbers: Set(2..<header.count)).lines(style) { place, line in
+            queues[place].stuck > 0 ? style.red(line) : queues[place].isClosed ? style.yellow(line) : line
         }
-        let lines = zip(queues, rows).map { queue, row in
-            queue.stuck > 0 ? style.red(line(row)) : queue.isClosed ? style.yellow(line(row)) : line(row)
-        }
-        return ([style.dim(line(header))] + lines).joined(separator: "\n") + "\n"
+        return lines.joined(separator: "\n") + "\n"
     }
 
     static func json(_ queue: QueueInfo) -> JSONValue {

@@ -14,17 +14,12 @@ package enum RunListText {
                 ReadableTime.span(now.duration(since: run.createdAt)) + " ago", run.key?.shortened(to: 40) ?? "",
             ]
         }
-        let widths = header.indices.map { column in ([header] + rows).map { $0[column].count }.max() ?? 0 }
-        func line(_ cells: [String], paint: (Int, String) -> String) -> String {
-            var text = cells.indices.map { paint($0, cells[$0].padded(to: widths[$0])) }.joined(separator: "  ")
-            while text.hasSuffix(" ") { text.removeLast() }
-            return text
-        }
-        let lines =
-            [line(header) { style.dim($1) }]
-            + rows.map { cells in
-                line(cells) { $0 == 2 ? style.state(cells[2]) + $1.dropFirst(cells[2].count) : $1 }
-            }
+        let lines = TextTable(heading: header, rows: rows).lines(
+            style,
+            paintingCells: { place, column, cell in
+                let state = runs[place].stateName
+                return column == 2 ? style.state(state) + cell.dropFirst(state.count) : cell
+            })
         return lines.joined(separator: "\n") + "\n"
     }
 }

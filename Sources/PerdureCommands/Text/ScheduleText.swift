@@ -39,16 +39,10 @@ enum ScheduleText {
                 String(info.started), standing(info),
             ]
         }
-        let widths = header.indices.map { column in ([header] + rows).map { $0[column].count }.max() ?? 0 }
-        func line(_ cells: [String]) -> String {
-            var text = cells.indices.map { cells[$0].padded(to: widths[$0]) }.joined(separator: "  ")
-            while text.hasSuffix(" ") { text.removeLast() }
-            return text
+        let lines = TextTable(heading: header, rows: rows).lines(style) { place, line in
+            schedules[place].trouble != nil ? style.red(line) : schedules[place].pausedAt != nil ? style.yellow(line) : line
         }
-        let lines = zip(schedules, rows).map { info, row in
-            info.trouble != nil ? style.red(line(row)) : info.pausedAt != nil ? style.yellow(line(row)) : line(row)
-        }
-        return ([style.dim(line(header))] + lines).joined(separator: "\n") + "\n"
+        return lines.joined(separator: "\n") + "\n"
     }
 
     private static func standing(_ info: ScheduleInfo) -> String {

@@ -16,19 +16,8 @@ enum VersionsText {
                 standing(version),
             ]
         }
-        let widths = header.indices.map { column in ([header] + rows).map { $0[column].count }.max() ?? 0 }
-        func line(_ cells: [String]) -> String {
-            cells.indices.map { column in
-                if column == cells.count - 1 { return cells[column] }
-                return (2...3).contains(column)
-                    ? cells[column].indented(to: widths[column]) : cells[column].padded(to: widths[column])
-            }
-            .joined(separator: "  ")
-        }
-        lines.append(style.dim(line(header)))
-        for (version, row) in zip(versions, rows) {
-            let text = line(row)
-            lines.append(version.isStranded ? style.red(text) : version.isDrained ? style.green(text) : text)
+        lines += TextTable(heading: header, rows: rows, numbers: [2, 3]).lines(style) { place, line in
+            versions[place].isStranded ? style.red(line) : versions[place].isDrained ? style.green(line) : line
         }
         return lines.joined(separator: "\n") + "\n"
     }

@@ -23,23 +23,17 @@ extension AttemptReport {
     /// The share of the runs that are known which came through at the first attempt, from 0 to 1; nil if none is known.
     public var firstAttemptRate: Double? { closed > unread ? Double(atFirstAttempt) / Double(closed - unread) : nil }
 
-    mutating func add(_ history: some Sequence<Event>) {
-        var hasFailed = false
-        for event in history {
-            guard let failure = event.failedAttempt else { continue }
-            hasFailed = true
-            switch failure {
-            case .ofStep: failedAttempts += 1
-            case .ofEngine: failedByEngine += 1
-            }
-        }
-        if !hasFailed { atFirstAttempt += 1 }
+    /// - Parameter failures: All of a run.
+    mutating func add(_ failures: [FailedAttempt]) {
+        if failures.isEmpty { atFirstAttempt += 1 }
+        failedAttempts += failures.count { $0 == .ofStep }
+        failedByEngine += failures.count { $0 == .ofEngine }
     }
 }
 
 extension Client {
-    /// How the closed runs of each workflow came through. Every history that counts is read, one at a time: meant for people and reports,
-    /// not to be asked every second. `perdure_workflow_runs_closed_total` tells the same of the runs that end in this process.
+    /// How the closed runs of each workflow came through. Every history that counts is read, a page at a time: meant for people and
+    /// reports, not to be asked every second. `perdure_workflow_runs_closed_total` tells the same of the runs that end in this process.
     ///
     /// - Parameters:
     ///   - workflow: Only this one.
@@ -69,7 +63,9 @@ extension Client {
         report.closed += 1
         guard record.tombstone == nil else { return report.unread += 1 }
         do {
-            report.add(try await history(of: record.id))
+            var failures: [FailedAttempt] = []
+            try await readHistory(of: record) { failures += $0.compactMap(\.failedAttempt) }
+            report.add(failures)
         } catch let error as PerdureError where error.isAboutOneHistory {
             report.unread += 1
         }
