@@ -23,11 +23,13 @@ public struct PerdureError: Error, Sendable, CustomStringConvertible {
     public let failure: StepFailure?
     /// With `quota_exceeded`, where starts come too fast: how long to wait before the next one.
     public let retryAfter: Duration?
+    /// With `store_unavailable` and `engine_stopped`: whether what was asked for may have been done all the same, since its answer was
+    /// lost. Asking once more with the same key, or the same id, does no harm then; without one it may do the same twice.
+    public let mayHaveHappened: Bool
 
     package init(
         _ code: Code, _ message: String, cause: (any Error)? = nil, metadata: [(String, String)] = [],
-        failure: StepFailure? = nil,
-        retryAfter: Duration? = nil
+        failure: StepFailure? = nil, retryAfter: Duration? = nil, mayHaveHappened: Bool = false
     ) {
         self.code = code
         self.message = message
@@ -35,6 +37,7 @@ public struct PerdureError: Error, Sendable, CustomStringConvertible {
         self.metadata = metadata.map { (name: $0.0, value: $0.1) }
         self.failure = failure
         self.retryAfter = retryAfter
+        self.mayHaveHappened = mayHaveHappened
     }
 
     public var description: String {

@@ -6,9 +6,9 @@ import PerdureExamples
 /// The example workflows, against the other side at `PERDURE_PEER` and the bank without idempotency keys at `PERDURE_BANK`.
 enum Examples: PerdureApp {
     static var abstract: String {
-        "Runs the example workflows, and lets people look at them and move them. 'perdure serve' keeps a store beside the nodes; "
-            + "'perdure demo' shows what the workflows survive, 'perdure bench' how fast the engine is; 'perdure swarm', 'perdure failures' and 'perdure simulate' look for what it "
-            + "does not survive."
+        "Runs the example workflows, and lets people look at them and move them. 'perdure serve' keeps a store beside the nodes, and "
+            + "'perdure config' shows its settings; 'perdure demo' shows what the workflows survive, 'perdure bench' how fast the "
+            + "engine is; 'perdure swarm', 'perdure failures', 'perdure soak' and 'perdure simulate' look for what it does not survive."
     }
 
     static var workflows: Workflows {

@@ -41,7 +41,8 @@ package enum StoreError: Error, Sendable, CustomStringConvertible {
     /// The same as the public error that callers of the engine get.
     package var publicError: PerdureError {
         switch self {
-        case .unavailable(let message), .outcomeUnknown(let message): PerdureError(.storeUnavailable, message)
+        case .unavailable(let message): PerdureError(.storeUnavailable, message)
+        case .outcomeUnknown(let message): PerdureError(.storeUnavailable, message, mayHaveHappened: true)
         case .awaitsNodes(let nodes): PerdureError(.storeUnavailable, Self.awaiting(nodes))
         case .corrupt(let message): PerdureError(.storeCorrupt, message)
         case .unsupported(let message):

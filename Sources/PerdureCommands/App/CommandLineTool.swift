@@ -43,7 +43,8 @@ package enum CommandLineTool<App: PerdureApp> {
             let style = environment.style
             let cause = error.cause.map { " (\($0))" } ?? ""
             environment.writeError(
-                "\(style.red("error:")) \(error.message)\(cause)\n\(style.dim("code: \(error.code), see docs/errors/\(error.code).md"))\n"
+                "\(style.red("error:")) \(error.message)\(cause)\n"
+                    + style.dim("code: \(error.code), see docs/errors/\(error.code).md in Perdure's sources") + "\n"
             )
             return CommandStatus(error.code)
         case is CancellationError:

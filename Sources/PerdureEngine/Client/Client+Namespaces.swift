@@ -116,7 +116,8 @@ extension Client {
             }
         }
         throw PerdureError(
-            .storeUnavailable, "It is not known whether namespace '\(change.name)' was changed; look, and try again.")
+            .storeUnavailable, "It is not known whether namespace '\(change.name)' was changed; look, and try again.",
+            mayHaveHappened: true)
     }
 }
 

@@ -79,7 +79,8 @@ extension Client {
         }
         throw PerdureError(
             .storeUnavailable,
-            "It is not known whether the quotas of namespace '\(change.namespace)' were changed; look, and try again.")
+            "It is not known whether the quotas of namespace '\(change.namespace)' were changed; look, and try again.",
+            mayHaveHappened: true)
     }
 }
 

@@ -110,7 +110,8 @@ extension Client {
     /// - Parameter overlapping: Whether it may start while another run of the schedule is open, although the schedule does not allow that.
     /// - Returns: The run, which was started by `sender`.
     /// - Throws: `PerdureError` with `schedule_unknown`, `schedule_busy`, `workflow_unknown` if no living node hosts the workflow and no
-    ///   version is named, `queue_unknown`, or `quota_exceeded`. With `store_unavailable` it is not known whether the run was started.
+    ///   version is named, `queue_unknown`, or `quota_exceeded`. If its `mayHaveHappened` is true it is not known whether the run was
+    ///   started.
     @discardableResult
     public func triggerSchedule(
         _ id: String, overlapping: Bool = false, in namespace: String? = nil, by sender: Principal

@@ -14,7 +14,7 @@ extension Client {
     ///
     /// - Parameter reason: Recorded.
     /// - Throws: `PerdureError` with `run_unknown`, `run_closed`, `payload_too_large`, or `run_not_restored` if nothing is marked. With
-    ///   `store_unavailable` it is not known whether it was accepted; saying it again does no harm.
+    ///   `store_unavailable`, if `mayHaveHappened`, it is not known whether it was accepted; saying it again does no harm.
     public func settleLoss(of run: RunID, reason: String? = nil, by sender: Principal) async throws {
         let latest = try await latestRecord(of: run)
         guard latest.closedAt == nil else {

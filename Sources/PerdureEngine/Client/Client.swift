@@ -427,13 +427,15 @@ public struct Client: Sendable {
         case .refused(.runClosed):
             throw PerdureError(
                 .runClosed, "Run \(run) is closed; nothing can be sent to it any more.", metadata: [("run", run.description)])
+        case .refused(.invalid(let reason)):
+            throw PerdureError(.usage, "The store cannot hold the message: \(reason). Nothing was sent; change it.")
         case .refused(let refusal):
-            throw PerdureError(
-                .storeUnavailable, "The store refused the message: \(refusal). Nothing was sent; change it, or try again.")
+            throw PerdureError(.storeUnavailable, "The store refused the message: \(refusal). Nothing was sent; try again.")
         case .created, .keyTaken, .advanced, .scheduled:
             throw PerdureError(
                 .storeUnavailable,
-                "The store gave an answer that makes no sense; the message may have been sent. Send it again with the same id.")
+                "The store gave an answer that makes no sense; the message may have been sent. Send it again with the same id.",
+                mayHaveHappened: true)
         }
     }
 

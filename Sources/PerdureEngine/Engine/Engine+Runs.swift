@@ -26,8 +26,8 @@ extension Engine {
     /// - Returns: A handle to the run; `isNew` says whether this call started it.
     /// - Throws: `PerdureError` with `workflow_unknown`, `name_invalid` (the key, or the place in a queue), `label_invalid`,
     ///   `queue_unknown`, `quota_exceeded`, `run_conflict` (the key was used with another input), `payload_too_large`,
-    ///   `value_not_encodable` or `engine_stopped`. With `store_unavailable` it is not known whether the run was started: repeat the call
-    ///   with the same key.
+    ///   `value_not_encodable` or `engine_stopped`. If its `mayHaveHappened` is true it is not known whether the run was started: repeat
+    ///   the call with the same key.
     public func start<W: Workflow>(
         _ type: W.Type, input: W.Input, key: String? = nil, labels: [String: String] = [:], deadline: Duration? = nil,
         queue: QueuePlace? = nil, by sender: Principal

@@ -207,7 +207,8 @@ public final class Engine: Service {
             // Nobody comes for what is in the journal of an engine that does not run yet.
             guard journal.hasBegun else { return try await Client.commit(item, in: groups) }
             guard let result = await journal.submit(item) else {
-                throw PerdureError(.engineStopped, "The engine has stopped; it is not known whether this was accepted.")
+                throw PerdureError(
+                    .engineStopped, "The engine has stopped; it is not known whether this was accepted.", mayHaveHappened: true)
             }
             return result
         }

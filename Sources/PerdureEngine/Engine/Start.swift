@@ -34,13 +34,16 @@ extension CommitResult {
             return (existing, false)
         case .refused(.queueUnknown(let name)): throw PerdureError(queueUnknown: name)
         case .refused(.quotaExceeded(let refusal)): throw PerdureError(refusal)
-        case .refused(let refusal):
+        case .refused(.invalid(let reason)):
             throw PerdureError(
-                .storeUnavailable, "The store refused the run: \(refusal). Nothing was started; change it, or try again.")
+                .usage, "The store cannot hold the run: \(reason). Nothing was started; change what it begins with.")
+        case .refused(let refusal):
+            throw PerdureError(.storeUnavailable, "The store refused the run: \(refusal). Nothing was started; try again.")
         case .advanced, .delivered, .scheduled:
             throw PerdureError(
                 .storeUnavailable,
-                "The store gave an answer that makes no sense; the run may have been started. Start it again with the same key.")
+                "The store gave an answer that makes no sense; the run may have been started. Start it again with the same key.",
+                mayHaveHappened: true)
         }
     }
 }

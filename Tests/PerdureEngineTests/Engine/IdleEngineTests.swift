@@ -24,11 +24,16 @@ import Testing
     @Test func whatTheStoreRefusesIsToldAtOnce() async throws {
         try await withEngines { harness in
             _ = try await harness.make { Self.waiting }
-            harness.script.set { call in
-                if case .commit = call { .fail(.unavailable("the disk is full")) } else { .apply }
+            let fates: [(StoreFate, PerdureError.Code, mayHaveHappened: Bool)] = [
+                (.fail(.unavailable("the disk is full")), .storeUnavailable, false),
+                (.applyAndFail(.outcomeUnknown("the link was lost")), .storeUnavailable, true),
+                (.refuse(.conflict), .storeUnavailable, false), (.refuse(.invalid("it has a NUL")), .usage, false),
+            ]
+            for (fate, code, mayHaveHappened) in fates {
+                harness.script.set { call in if case .commit = call { fate } else { .apply } }
+                let error = await #expect(throws: PerdureError.self) { try await harness.start() }
+                #expect(error?.code == code && error?.mayHaveHappened == mayHaveHappened, "\(fate)")
             }
-            let error = await #expect(throws: PerdureError.self) { try await harness.start() }
-            #expect(error?.code == .storeUnavailable)
             harness.script.set(nil)
             try await harness.close()
         }
