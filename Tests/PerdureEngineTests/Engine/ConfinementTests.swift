@@ -72,6 +72,7 @@ import Testing
             let all = try await client.pendingQuestions(), named = try await client.pendingQuestions(namespace: "other")
             return !all.isEmpty || !named.isEmpty
         },
+        .act("stuckSteps") { _ = try await $0.stuckSteps(of: $1.id) },
         .act("pendingApprovals") { _ = try await $0.pendingApprovals(of: $1.id) },
         .act("pendingQuestions") { _ = try await $0.pendingQuestions(of: $1.id) },
         Row("versions", .nothing) { client, _ in

@@ -47,6 +47,37 @@ import Testing
         }
     }
 
+    // Promise: 6
+    @Test func `a program is told which steps are stuck, and why`() async throws {
+        try await withEngines { harness in
+            let gate = harness.gate()
+            let run = try await interrupt(harness, gate, flow(harness, gate, .askPerson))
+            try await harness.until(run, is: .parked)
+            let client = try harness.engine.client
+            let step = try #require(try await client.stuckSteps(of: run).first)
+            #expect(step.step == "pay" && !step.isUndo && step.effect == "at_most_once")
+            #expect(step.reason == .inDoubt(cause: "interrupted"))
+            #expect(try #require(step.quietUntil) > harness.clock.now().date)
+            try await client.resolve(run, step: step.step, .happened(result: Data(#""by hand""#.utf8)), by: EngineHarness.bob)
+            #expect(try await harness.result(run) == "by hand")
+            #expect(try await client.stuckSteps(of: run).isEmpty)
+        }
+        try await withEngines { harness in
+            try await harness.open {
+                Flow { input, context in
+                    try await context.read("look", input: input, policy: .retry(.never)) { text, _ in
+                        if text == "x" { throw Hiccup() }
+                        return text
+                    }
+                }
+            }
+            let run = try await harness.start().id
+            try await harness.until(run, is: .parked)
+            let step = try #require(try await harness.engine.client.stuckSteps(of: run).first)
+            #expect(step.step == "look" && step.reason == .deadLetter && step.message?.contains("Hiccup") == true)
+        }
+    }
+
     @Test func didNotHappenIsBelievedOnlyWhenTheAttemptCannotActAnyMore() async throws {
         try await withEngines { harness in
             let gate = harness.gate(), effects = harness.effects
