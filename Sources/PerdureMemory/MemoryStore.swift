@@ -310,6 +310,10 @@ package final class MemoryStore: Store {
 
     package func schedules(_ query: ScheduleQuery) async throws(StoreError) -> [ScheduleRow] { try read { $0.schedules(query) } }
 
+    package func hasDelivery(_ id: String, of run: Int64) async throws(StoreError) -> Bool {
+        try read { $0.hasDelivery(id, of: run) }
+    }
+
     package func inbox(run: Int64, after number: Int64) async throws(StoreError) -> InboxPage {
         try read { $0.inbox(of: run, after: number) }
     }
@@ -322,8 +326,8 @@ package final class MemoryStore: Store {
 
     package func interventions(run: Int64) async throws(StoreError) -> [InboxRow] { try read { $0.interventions(of: run) } }
 
-    package func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest] {
-        try read { $0.openRequests(namespace: namespace, limit: limit) }
+    package func openRequests(_ query: RequestQuery) async throws(StoreError) -> [OpenRequest] {
+        try read { $0.openRequests(query) }
     }
 
     package func beginnings(of runs: [Int64], limit: Int) async throws(StoreError) -> [Int64: RunBeginning] {

@@ -139,8 +139,11 @@ package struct ConfinedStore: Store {
         covers(namespace) ? try await base.versions(namespace: self.namespace) : []
     }
 
-    package func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest] {
-        covers(namespace) ? try await base.openRequests(namespace: self.namespace, limit: limit) : []
+    package func openRequests(_ query: RequestQuery) async throws(StoreError) -> [OpenRequest] {
+        guard covers(query.namespace) else { return [] }
+        var query = query
+        query.namespace = namespace
+        return try await base.openRequests(query)
     }
 
     package func ended(among waits: [RunWait]) async throws(StoreError) -> [RunWait] {
@@ -153,6 +156,10 @@ package struct ConfinedStore: Store {
     }
 
     // MARK: By number, of runs that have come through the gate
+
+    package func hasDelivery(_ id: String, of run: Int64) async throws(StoreError) -> Bool {
+        try await base.hasDelivery(id, of: run)
+    }
 
     package func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
         try await base.events(of: run, after: seq, limit: limit)

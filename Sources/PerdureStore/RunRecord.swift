@@ -227,13 +227,34 @@ package struct VersionCounts: Sendable, Hashable {
     }
 }
 
+/// Which open requests to list.
+package struct RequestQuery: Sendable, Hashable {
+    package var namespace: String?
+    /// `approval.requested` or `question.asked`; nil means both.
+    package var kind: EventKind?
+    /// Only requests with a larger number: the last one of the page before.
+    package var after: Int64
+    package var limit: Int
+
+    package init(namespace: String? = nil, kind: EventKind? = nil, after: Int64 = 0, limit: Int) {
+        self.namespace = namespace
+        self.kind = kind
+        self.after = after
+        self.limit = limit
+    }
+}
+
 /// An approval or question that waits for a person.
 package struct OpenRequest: Sendable, Hashable {
+    /// Its place in the order of the list. Where several nodes share the store, one that was asked for at the same time may still appear
+    /// in front of it.
+    package var number: Int64
     package var run: RunRecord
     /// `approval.requested` or `question.asked`.
     package var event: Event
 
-    package init(run: RunRecord, event: Event) {
+    package init(number: Int64, run: RunRecord, event: Event) {
+        self.number = number
         self.run = run
         self.event = event
     }

@@ -203,8 +203,10 @@ package protocol Store: Sendable {
     /// Those of the waits that are over, in their order: the run has ended, will never be executed again, is not there, or cannot be read;
     /// or it has answered the update. One question for all of them, since an engine asks it again and again where other nodes end runs.
     func ended(among waits: [RunWait]) async throws(StoreError) -> [RunWait]
+    /// Whether the run has taken a message of this delivery id in, read or unread.
+    func hasDelivery(_ id: String, of run: Int64) async throws(StoreError) -> Bool
     /// Approvals and questions that are open, oldest first.
-    func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest]
+    func openRequests(_ query: RequestQuery) async throws(StoreError) -> [OpenRequest]
 
     /// Schedules in the order of the query. A row that cannot be read is left out, so that it holds up no other.
     func schedules(_ query: ScheduleQuery) async throws(StoreError) -> [ScheduleRow]

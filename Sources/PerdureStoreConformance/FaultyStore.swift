@@ -238,6 +238,10 @@ extension FaultyStore {
 
     package func ended(among waits: [RunWait]) async throws(StoreError) -> [RunWait] { try await inner.ended(among: waits) }
 
+    package func hasDelivery(_ id: String, of run: Int64) async throws(StoreError) -> Bool {
+        try await inner.hasDelivery(id, of: run)
+    }
+
     package func schedules(_ query: ScheduleQuery) async throws(StoreError) -> [ScheduleRow] {
         try await inner.schedules(query)
     }
@@ -250,8 +254,8 @@ extension FaultyStore {
         try await inner.labels(of: runs)
     }
 
-    package func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest] {
-        try await inner.openRequests(namespace: namespace, limit: limit)
+    package func openRequests(_ query: RequestQuery) async throws(StoreError) -> [OpenRequest] {
+        try await inner.openRequests(query)
     }
 
     package func audit() async throws(StoreError) -> [String] { try await inner.audit() }

@@ -288,7 +288,7 @@ struct DamageTests {
             { _ = try await store.runs(RunFilter()) },
             { _ = try await store.runs(RunFilter(states: RunState.allCases)) },
             { _ = try await store.counts(namespace: nil) },
-            { _ = try await store.openRequests(namespace: nil, limit: 10) },
+            { _ = try await store.openRequests(RequestQuery(limit: 10)) },
             { _ = try await store.nextWake(hosted: claim.hosted) },
             { _ = try await store.keyHolder(BusinessKey(namespace: "default", step: "a", key: "b")) },
             { _ = try await store.audit() },

@@ -30,7 +30,7 @@ struct ApprovalsCommand: StoreCommand {
 
     func run(in environment: CommandEnvironment) async throws {
         let (items, problems) = try await store.withClient(environment) { client in
-            let requests = try await client.guarded { try await client.store.openRequests(namespace: nil, limit: limit) }
+            let requests = try await client.openRequests(RequestQuery(limit: limit))
             let (parked, problems) = try await client.readable(RunFilter(states: [.parked], limit: limit))
             var items = requests.map(WaitingItem.init)
             for run in parked {

@@ -13,9 +13,11 @@ extension Client {
     /// word from before it is refused.
     ///
     /// - Parameter reason: Recorded.
-    /// - Throws: `PerdureError` with `run_unknown`, `run_closed`, `payload_too_large`, or `run_not_restored` if nothing is marked. With
-    ///   `store_unavailable`, if `mayHaveHappened`, it is not known whether it was accepted; saying it again does no harm.
-    public func settleLoss(of run: RunID, reason: String? = nil, by sender: Principal) async throws {
+    /// - Throws: `PerdureError` with `run_unknown`, `run_closed`, `payload_too_large`, `name_invalid` (the id), or `run_not_restored` if
+    ///   nothing is marked. With `store_unavailable`, if `mayHaveHappened`, it is not known whether it was accepted; saying it again does
+    ///   no harm.
+    public func settleLoss(of run: RunID, reason: String? = nil, id: String? = nil, by sender: Principal) async throws {
+        if try await wasSent(id, .settleLoss, to: run) { return }
         let latest = try await latestRecord(of: run)
         guard latest.closedAt == nil else {
             throw PerdureError(.runClosed, "Run \(latest.id) is over.", metadata: [("run", latest.id.description)])
@@ -25,6 +27,6 @@ extension Client {
             throw PerdureError(
                 .runNotRestored, "Nothing of run \(latest.id) is marked as lost.", metadata: [("run", latest.id.description)])
         }
-        try await send(run, .settleLoss, payload: try encoded(LossSettlement(mark: mark, reason: reason)), by: sender)
+        try await send(run, .settleLoss, payload: try encoded(LossSettlement(mark: mark, reason: reason)), id: id, by: sender)
     }
 }

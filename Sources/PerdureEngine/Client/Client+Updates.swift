@@ -77,7 +77,7 @@ extension Client {
         _ run: RunID, name: String, payload: [UInt8], id: String, by sender: Principal
     ) async throws -> [UInt8] {
         let delivery = Delivery(
-            to: run, id: "update:\(name):\(id)", kind: .update, name: name, payload: payload,
+            to: run, id: Self.deliveryID(.update, name, id), kind: .update, name: name, payload: payload,
             sender: sender)
         do {
             try await send(delivery)

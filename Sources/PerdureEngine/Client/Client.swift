@@ -9,6 +9,9 @@ public import PerdureStore
 /// Whatever a call says that it throws, it also throws `PerdureError` with the store's code if the store cannot be used, and with
 /// `engine_stopped` if it was closed.
 ///
+/// A message whose `id` was sent before, of the same kind and with the same name, is the same message: it is taken in once, and the call
+/// succeeds, also if the run has closed by it. Without an `id` every call is a message of its own.
+///
 /// A call whose task is cancelled goes on to its end, unless it waits or does many things: those say so.
 public struct Client: Sendable {
     package let store: any Store
@@ -140,22 +143,22 @@ public struct Client: Sendable {
 
     /// Approvals of all runs that wait for a decision, oldest first.
     ///
-    /// - Parameter limit: At most this many; approvals and questions together fill it.
     /// - Throws: `PerdureError` with the store's code.
     public func pendingApprovals(namespace: String? = nil, limit: Int = 1_000) async throws -> [PendingApproval] {
-        try await openRequests(.approvalRequested, namespace, limit).map(PendingApproval.init)
+        let query = RequestQuery(namespace: namespace, kind: .approvalRequested, limit: limit)
+        return try await openRequests(query).map(PendingApproval.init)
     }
 
     /// Questions of all runs that wait for an answer, oldest first.
     ///
-    /// - Parameter limit: At most this many; approvals and questions together fill it.
     /// - Throws: `PerdureError` with the store's code.
     public func pendingQuestions(namespace: String? = nil, limit: Int = 1_000) async throws -> [PendingQuestion] {
-        try await openRequests(.questionAsked, namespace, limit).map(PendingQuestion.init)
+        let query = RequestQuery(namespace: namespace, kind: .questionAsked, limit: limit)
+        return try await openRequests(query).map(PendingQuestion.init)
     }
 
-    private func openRequests(_ kind: EventKind, _ namespace: String?, _ limit: Int) async throws -> [OpenRequest] {
-        try await guarded { try await store.openRequests(namespace: namespace, limit: limit) }.filter { $0.event.kind == kind }
+    package func openRequests(_ query: RequestQuery) async throws -> [OpenRequest] {
+        try await guarded { try await store.openRequests(query) }
     }
 
     /// The run's approvals that wait for a decision, with what is to be shown to whoever decides.
@@ -181,7 +184,7 @@ public struct Client: Sendable {
 
     // MARK: Messages
 
-    /// Sends a signal. A repeated `id` is delivered once; without one, every call is a signal of its own.
+    /// Sends a signal.
     ///
     /// - Throws: `PerdureError` with `run_unknown`, `run_closed`, `name_invalid` (the id), `value_not_encodable` or `payload_too_large`.
     public func signal<S: Signal>(
@@ -212,8 +215,11 @@ public struct Client: Sendable {
     /// Decides on an approval that was looked at. Only this very view is approved; a changed one is refused.
     ///
     /// - Throws: `PerdureError` with `run_unknown`, `run_closed`, `run_expired`, `approval_unknown`, `approval_closed`,
-    ///   `approval_mismatch` or `approval_not_permitted`.
-    public func decide(_ approval: PendingApproval, approve: Bool, reason: String? = nil, by sender: Principal) async throws {
+    ///   `approval_mismatch`, `approval_not_permitted` or `name_invalid` (the id).
+    public func decide(
+        _ approval: PendingApproval, approve: Bool, reason: String? = nil, id: String? = nil, by sender: Principal
+    ) async throws {
+        if try await wasSent(id, .decision, approval.step, to: approval.run) { return }
         let view = try await view(of: approval.run)
         guard let open = view.step(approval.step)?.approval else {
             throw PerdureError(.approvalUnknown, "Run \(approval.run) has asked for no approval of '\(approval.step)'.")
@@ -233,41 +239,46 @@ public struct Client: Sendable {
                 "\(sender) started this run, perhaps under another name, and cannot approve its actions; somebody else has to.")
         }
         let decision = Decision(isApproved: approve, viewDigest: approval.digest, reason: reason)
-        try await send(approval.run, .decision, name: approval.step, payload: try encoded(decision), by: sender)
+        try await send(approval.run, .decision, name: approval.step, payload: try encoded(decision), id: id, by: sender)
     }
 
     /// Answers a question with a value, which has to be of the type that the workflow asks for.
     ///
-    /// - Throws: `PerdureError` with `run_unknown`, `run_closed`, `run_expired`, `question_unknown`, `question_closed`,
-    ///   `value_not_encodable` or `payload_too_large`. An answer of another type is accepted, and refused in the run's history; the
-    ///   question then stays open.
-    public func answer(_ run: RunID, question: String, with answer: some Encodable, by sender: Principal) async throws {
-        try await self.answer(run, question: question, json: Data(try encoded(answer)), by: sender)
+    /// - Throws: `PerdureError` with `run_unknown`, `run_closed`, `run_expired`, `question_unknown`, `question_closed`, `name_invalid`
+    ///   (the id), `value_not_encodable` or `payload_too_large`. An answer of another type is accepted, and refused in the run's history;
+    ///   the question then stays open.
+    public func answer(
+        _ run: RunID, question: String, with answer: some Encodable, id: String? = nil, by sender: Principal
+    ) async throws {
+        try await self.answer(run, question: question, json: Data(try encoded(answer)), id: id, by: sender)
     }
 
     /// Answers a question with JSON.
     ///
     /// - Throws: As the other `answer`, and `input_undecodable` for what is not JSON.
-    public func answer(_ run: RunID, question: String, json: Data, by sender: Principal) async throws {
+    public func answer(_ run: RunID, question: String, json: Data, id: String? = nil, by sender: Principal) async throws {
+        if try await wasSent(id, .answer, question, to: run) { return }
         let view = try await view(of: run)
         guard let open = view.questions.last(where: { $0.subject == question }) else {
             throw PerdureError(.questionUnknown, "Run \(run) has not asked '\(question)'.")
         }
         guard open.isOpen else { throw PerdureError(.questionClosed, "The question '\(question)' is answered or has expired.") }
-        try await send(run, .answer, name: question, payload: try canonical(json, what: "the answer"), by: sender)
+        try await send(run, .answer, name: question, payload: try canonical(json, what: "the answer"), id: id, by: sender)
     }
 
     /// Asks the run to end. It gets `CancellationError` where it waits, and undoes what it has done. A run without code that fits takes
     /// the message in when there is some.
     ///
-    /// - Throws: `PerdureError` with `run_unknown` or `run_closed`.
-    public func cancel(_ run: RunID, by sender: Principal) async throws { try await send(run, .cancel, by: sender) }
+    /// - Throws: `PerdureError` with `run_unknown`, `run_closed` or `name_invalid` (the id).
+    public func cancel(_ run: RunID, id: String? = nil, by sender: Principal) async throws {
+        try await send(run, .cancel, id: id, by: sender)
+    }
 
     /// Ends the run without its code: nothing is undone, and what may have happened is in doubt.
     ///
-    /// - Throws: `PerdureError` with `run_unknown`, `run_closed` or `payload_too_large`.
-    public func terminate(_ run: RunID, reason: String? = nil, by sender: Principal) async throws {
-        try await send(run, .terminate, payload: try reason.map { try encoded($0) }, by: sender)
+    /// - Throws: `PerdureError` with `run_unknown`, `run_closed`, `name_invalid` (the id) or `payload_too_large`.
+    public func terminate(_ run: RunID, reason: String? = nil, id: String? = nil, by sender: Principal) async throws {
+        try await send(run, .terminate, payload: try reason.map { try encoded($0) }, id: id, by: sender)
     }
 
     /// Lets a dead letter or an idempotent step in doubt try again, or a run (no step): one that was parked because it takes its
@@ -277,11 +288,13 @@ public struct Client: Sendable {
     /// An at-most-once step in doubt is not tried again: the run refuses that, in its history, and the step waits for `resolve`. So it
     /// does, with `run_restored`, if history is lost after this was said of a step and before it is done.
     ///
-    /// - Throws: `PerdureError` with `run_unknown` or `run_closed`, and, for a step, `run_expired`, `step_unknown` or `step_not_stuck`.
-    public func retry(_ run: RunID, step: String? = nil, by sender: Principal) async throws {
-        guard let step else { return try await send(run, .retry, by: sender) }
+    /// - Throws: `PerdureError` with `run_unknown`, `run_closed` or `name_invalid` (the id), and, for a step, `run_expired`,
+    ///   `step_unknown` or `step_not_stuck`.
+    public func retry(_ run: RunID, step: String? = nil, id: String? = nil, by sender: Principal) async throws {
+        guard let step else { return try await send(run, .retry, id: id, by: sender) }
+        if try await wasSent(id, .retry, step, to: run) { return }
         let mark = try await stuck(run, step).mark
-        try await send(run, .retry, name: step, payload: try mark.map { try encoded(StepRetry(mark: $0)) }, by: sender)
+        try await send(run, .retry, name: step, payload: try mark.map { try encoded(StepRetry(mark: $0)) }, id: id, by: sender)
     }
 
     /// Clears up a step in doubt or a dead letter.
@@ -294,10 +307,11 @@ public struct Client: Sendable {
     /// run has heeded it, or with that, the run refuses it, in its history, with `run_restored`.
     ///
     /// - Throws: `PerdureError` with `run_unknown`, `run_expired`, `run_closed`, `step_unknown`, `step_not_stuck` (also while the last
-    ///   attempt may still act), `input_undecodable` for a result that is not JSON, or `payload_too_large`.
+    ///   attempt may still act), `name_invalid` (the id), `input_undecodable` for a result that is not JSON, or `payload_too_large`.
     public func resolve(
-        _ run: RunID, step: String, _ resolution: StepResolution, reason: String? = nil, by sender: Principal
+        _ run: RunID, step: String, _ resolution: StepResolution, reason: String? = nil, id: String? = nil, by sender: Principal
     ) async throws {
+        if try await wasSent(id, .resolve, step, to: run) { return }
         let (stuck, mark) = try await stuck(run, step)
         let kind: ResolutionKind, result: Data?
         switch resolution {
@@ -314,7 +328,7 @@ public struct Client: Sendable {
         let output = try result.map { Data(try canonical($0, what: "the result of '\(step)'")) }
         try await send(
             run, .resolve, name: step,
-            payload: try encoded(Resolution(kind: kind, output: output, reason: reason, mark: mark)), by: sender)
+            payload: try encoded(Resolution(kind: kind, output: output, reason: reason, mark: mark)), id: id, by: sender)
     }
 
     // MARK: Parts
@@ -392,6 +406,15 @@ public struct Client: Sendable {
         return (known, view.lossMark)
     }
 
+    /// Whether this message was sent before. What is checked before it is sent may be otherwise by now, because of it.
+    func wasSent(_ id: String?, _ kind: InboxKind, _ name: String = "", to run: RunID) async throws -> Bool {
+        guard let id else { return false }
+        let number = try await record(run).number
+        return try await guarded { try await store.hasDelivery(Self.deliveryID(kind, name, id), of: number) }
+    }
+
+    static func deliveryID(_ kind: InboxKind, _ name: String, _ id: String) -> String { "\(kind.rawValue):\(name):\(id)" }
+
     func send(
         _ run: RunID, _ kind: InboxKind, name: String = "", payload: [UInt8]? = nil, id: String? = nil, by sender: Principal
     ) async throws {
@@ -399,8 +422,8 @@ public struct Client: Sendable {
             throw PerdureError(.nameInvalid, "The delivery id cannot be recorded: use 1 to 256 bytes without control characters.")
         }
         let delivery = Delivery(
-            to: run, id: id.map { "\(kind.rawValue):\(name):\($0)" } ?? uniqueName(), kind: kind, name: name,
-            payload: payload, sender: sender)
+            to: run, id: id.map { Self.deliveryID(kind, name, $0) } ?? uniqueName(), kind: kind, name: name, payload: payload,
+            sender: sender)
         try await send(delivery)
     }
 
@@ -439,7 +462,7 @@ public struct Client: Sendable {
         }
     }
 
-    private func canonical(_ json: Data, what: String) throws -> [UInt8] {
+    func canonical(_ json: Data, what: String) throws -> [UInt8] {
         do {
             return try JSONValue.parse(Array(json), what: what).canonicalBytes
         } catch {

@@ -65,18 +65,24 @@ extension MemoryState {
         }
     }
 
-    func openRequests(namespace: String?, limit: Int) -> [OpenRequest] {
-        let namespace = namespace.map(ByteText.init)
+    func openRequests(_ query: RequestQuery) -> [OpenRequest] {
+        let namespace = query.namespace.map(ByteText.init)
         var found: [OpenRequest] = []
-        openRequests.forEach { place in
-            guard found.count < limit else { return false }
+        guard query.after < .max else { return [] }
+        openRequests.forEach(from: OpenPlace(position: query.after + 1, run: 0, seq: 0)) { place in
+            guard found.count < query.limit else { return false }
             guard let index = index(of: place.run), runs[index].record.state != .quarantined,
                 namespace == nil || namespace == ByteText(runs[index].record.namespace),
-                let event = runs[index].place(of: place.seq)
+                let event = runs[index].place(of: place.seq).map({ runs[index].events[$0] }),
+                query.kind == nil || query.kind == event.kind
             else { return true }
-            found.append(OpenRequest(run: runs[index].record, event: runs[index].events[event]))
+            found.append(OpenRequest(number: place.position, run: runs[index].record, event: event))
             return true
         }
         return found
+    }
+
+    func hasDelivery(_ id: String, of run: Int64) -> Bool {
+        index(of: run).map { runs[$0].deliveries.contains(ByteText(id)) } ?? false
     }
 }

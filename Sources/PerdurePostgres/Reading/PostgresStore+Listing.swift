@@ -32,11 +32,12 @@ extension PostgresStore {
         "SELECT state, count(*) FROM perdure.runs WHERE $1::text IS NULL OR namespace = $1::text GROUP BY state")
     private static let open = SQL(
         """
-        SELECT \(RunRecord.columns), \(Event.columns)
+        SELECT \(RunRecord.columns), open_requests.number, \(Event.columns)
         FROM perdure.open_requests JOIN perdure.runs ON runs.number = open_requests.run
             JOIN perdure.events ON events.run = open_requests.run AND events.seq = open_requests.seq
-        WHERE runs.state <> 'quarantined' AND ($1::text IS NULL OR runs.namespace = $1::text)
-        ORDER BY open_requests.number LIMIT $2::bigint
+        WHERE open_requests.number > $1::bigint AND runs.state <> 'quarantined'
+            AND ($2::text IS NULL OR runs.namespace = $2::text) AND ($3::text IS NULL OR open_requests.kind = $3::text)
+        ORDER BY open_requests.number LIMIT $4::bigint
         """)
     private static let numbers = SQL(
         "SELECT number FROM perdure.runs WHERE number < $1::bigint ORDER BY number DESC LIMIT $2::bigint")
@@ -137,11 +138,11 @@ extension PostgresStore {
         }
     }
 
-    package func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest] {
+    package func openRequests(_ query: RequestQuery) async throws(StoreError) -> [OpenRequest] {
         try await read(on: browser) { session in
-            try session.all(Self.open, namespace, max(0, limit)) { row in
-                let run = try RunRecord(row)
-                return OpenRequest(run: run, event: try Event(row, run: run.number, from: RunRecord.columnCount))
+            try session.all(Self.open, query.after, query.namespace, query.kind?.rawValue, max(0, query.limit)) { row in
+                let run = try RunRecord(row), event = try Event(row, run: run.number, from: RunRecord.columnCount + 1)
+                return OpenRequest(number: try row.integer(RunRecord.columnCount), run: run, event: event)
             }
         }
     }

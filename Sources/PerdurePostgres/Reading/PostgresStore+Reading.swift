@@ -64,6 +64,8 @@ extension PostgresStore {
         WHERE run = $1::bigint AND ($2::text IS NULL OR subject = $2::text) ORDER BY subject, is_undo
         """)
 
+    private static let isKnown = SQL("SELECT 1 FROM perdure.inbox WHERE run = $1::bigint AND delivery_id = $2::text")
+
     package func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
         try await read(on: reader) { try $0.all(Self.page, run, seq, max(0, limit)) { try Event($0, run: run) } }
     }
@@ -81,6 +83,10 @@ extension PostgresStore {
             let places = try session.all(Self.ended, waits.map(\.run), waits.map { $0.update ?? "" }) { try $0.integer(0) }
             return places.map { waits[Int($0) - 1] }
         }
+    }
+
+    package func hasDelivery(_ id: String, of run: Int64) async throws(StoreError) -> Bool {
+        try await read(on: reader) { try $0.exists(Self.isKnown, run, id) }
     }
 
     package func beginnings(of runs: [Int64], limit: Int) async throws(StoreError) -> [Int64: RunBeginning] {

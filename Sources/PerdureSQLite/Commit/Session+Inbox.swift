@@ -36,6 +36,8 @@ extension Session {
 
     func unreadNumbers(of run: Int64) throws -> [Int64] { try all(Self.unreadNumbers, run) { try $0.integer(0) } }
 
+    func hasDelivery(_ id: String, of run: Int64) throws -> Bool { try exists(Self.isKnown, run, id) }
+
     /// Takes a message in, once for each delivery id.
     func deliver(_ delivery: Delivery, now: Timestamp) throws -> CommitResult {
         // Of a run of another namespace nothing is read: what is wrong with it is told to nobody else.
@@ -53,7 +55,7 @@ extension Session {
         // Of a terminated run something may still be in doubt.
         if isExpired || (place.state.isFinal && wake == .nobody) {
             // Taken in before, if its answer was lost: the run may well have closed because of it.
-            if try exists(Self.isKnown, run, delivery.id) { return .delivered(isDuplicate: true) }
+            if try hasDelivery(delivery.id, of: run) { return .delivered(isDuplicate: true) }
             guard let first = chain.flatMap(RunID.init), let result = try forward(delivery, alongChainOf: first, now: now) else {
                 return .refused(.runClosed)
             }

@@ -21,9 +21,11 @@ extension SQLiteStore {
         "SELECT state, count(*) FROM runs INDEXED BY runs_states WHERE ?1 IS NULL OR namespace = ?1 GROUP BY state")
     private static let open = SQL(
         """
-        SELECT \(RunRecord.columns), \(Event.columns)
+        SELECT \(RunRecord.columns), open_requests.position, \(Event.columns)
         FROM open_requests CROSS JOIN runs ON runs.number = open_requests.run JOIN events ON events.position = open_requests.position
-        WHERE runs.state <> 'quarantined' AND (?1 IS NULL OR runs.namespace = ?1) ORDER BY open_requests.position LIMIT ?2
+        WHERE open_requests.position > ?1 AND runs.state <> 'quarantined' AND (?2 IS NULL OR runs.namespace = ?2)
+            AND (?3 IS NULL OR open_requests.kind = ?3)
+        ORDER BY open_requests.position LIMIT ?4
         """)
 
     package func runs(_ filter: RunFilter) async throws(StoreError) -> [RunRecord] {
@@ -149,11 +151,11 @@ extension SQLiteStore {
         }
     }
 
-    package func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest] {
+    package func openRequests(_ query: RequestQuery) async throws(StoreError) -> [OpenRequest] {
         try await read(on: browser) { session in
-            try session.all(Self.open, namespace, max(0, limit)) { row in
-                let run = try RunRecord(row)
-                return OpenRequest(run: run, event: try Event(row, run: run.number, from: RunRecord.columnCount))
+            try session.all(Self.open, query.after, query.namespace, query.kind?.rawValue, max(0, query.limit)) { row in
+                let run = try RunRecord(row), event = try Event(row, run: run.number, from: RunRecord.columnCount + 1)
+                return OpenRequest(number: try row.integer(RunRecord.columnCount), run: run, event: event)
             }
         }
     }

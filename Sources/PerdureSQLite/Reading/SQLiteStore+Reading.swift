@@ -88,6 +88,10 @@ extension SQLiteStore {
         try await read(on: reader) { try $0.heartbeats(of: run, subject) }
     }
 
+    package func hasDelivery(_ id: String, of run: Int64) async throws(StoreError) -> Bool {
+        try await read(on: reader) { try $0.hasDelivery(id, of: run) }
+    }
+
     package func inbox(run: Int64, after number: Int64) async throws(StoreError) -> InboxPage {
         try await read(on: reader) { try $0.inbox(of: run, after: number) }
     }

@@ -34,6 +34,19 @@ extension StoreConformance {
             #expect(try await scene.deliver(to: run, id: "d") == true)
             #expect(try await scene.store.inbox(run: run.number).isEmpty)
         },
+        ConformanceCheck("It is known which messages a run has, unread, read or after its end") { scene in
+            var run = try await scene.owned()
+            let other = try await scene.owned()
+            try await scene.deliver(to: run, id: "d")
+            #expect(try await scene.store.hasDelivery("d", of: run.number))
+            let rows = try await scene.store.inbox(run: run.number)
+            try await scene.advance(run.advance([EventDraft(.signalReceived)], consuming: rows.map(\.number)))
+            #expect(try await scene.store.hasDelivery("d", of: run.number))
+            try await scene.advance(run.advance([EventDraft(.runCompleted)], to: .init(to: .completed)))
+            #expect(try await scene.store.hasDelivery("d", of: run.number))
+            #expect(try await !scene.store.hasDelivery("D", of: run.number))
+            #expect(try await !scene.store.hasDelivery("d", of: other.number))
+        },
         ConformanceCheck("The same delivery id may be used for another run") { scene in
             let first = try await scene.owned(), second = try await scene.owned()
             #expect(try await scene.deliver(to: first, id: "d") == false)

@@ -11,37 +11,54 @@ extension StoreConformance {
             try await scene.advance(first.advance([EventDraft(.approvalRequested, subject: "switch#1")]))
             try await scene.advance(
                 second.advance([EventDraft(.questionAsked, subject: "which"), EventDraft(.questionAsked, subject: "when")]))
-            var open = try await scene.store.openRequests(namespace: nil, limit: 10)
+            var open = try await scene.store.openRequests(RequestQuery(limit: 10))
             #expect(open.map(\.event.subject) == ["switch#1", "which", "when"])
-            #expect(open.first == OpenRequest(run: first.record, event: first.events[1]))
-            #expect(try await scene.store.openRequests(namespace: "default", limit: 2).count == 2)
-            #expect(try await scene.store.openRequests(namespace: "other", limit: 10).isEmpty)
+            #expect(open.first?.run == first.record && open.first?.event == first.events[1])
+            #expect(try await scene.store.openRequests(RequestQuery(namespace: "default", limit: 2)).count == 2)
+            #expect(try await scene.store.openRequests(RequestQuery(namespace: "other", limit: 10)).isEmpty)
             try await scene.advance(
                 first.advance([
                     EventDraft(.approvalEscalated, subject: "switch#1"), EventDraft(.approvalDecided, subject: "switch#1"),
                 ]))
             try await scene.advance(second.advance([EventDraft(.questionExpired, subject: "which")]))
-            open = try await scene.store.openRequests(namespace: nil, limit: 10)
+            open = try await scene.store.openRequests(RequestQuery(limit: 10))
             #expect(open.map(\.event.subject) == ["when"])
+        },
+        ConformanceCheck("Open requests of one kind come in pages") { scene in
+            var run = try await scene.owned()
+            let subjects = (1...5).map { "q\($0)" }
+            try await scene.advance(
+                run.advance(
+                    subjects.flatMap { [EventDraft(.questionAsked, subject: $0), EventDraft(.approvalRequested, subject: $0)] }))
+            var found: [OpenRequest] = []
+            while true {
+                let query = RequestQuery(kind: .questionAsked, after: found.last?.number ?? 0, limit: 2)
+                let page = try await scene.store.openRequests(query)
+                found += page
+                if page.count < 2 { break }
+            }
+            #expect(found.map(\.event.subject) == subjects)
+            #expect(found.allSatisfy { $0.event.kind == .questionAsked })
+            #expect(try await scene.store.openRequests(RequestQuery(after: .max, limit: 2)).isEmpty)
         },
         ConformanceCheck("An approval and a question of one subject do not answer each other") { scene in
             var run = try await scene.owned()
             try await scene.advance(
                 run.advance([EventDraft(.approvalRequested, subject: "a"), EventDraft(.questionAsked, subject: "a")]))
             try await scene.advance(run.advance([EventDraft(.questionAnswered, subject: "a")]))
-            #expect(try await scene.store.openRequests(namespace: nil, limit: 10).map(\.event.kind) == [.approvalRequested])
+            #expect(try await scene.store.openRequests(RequestQuery(limit: 10)).map(\.event.kind) == [.approvalRequested])
         },
         ConformanceCheck("A request that is made again after its end is open again, once") { scene in
             var run = try await scene.owned()
             let ask = EventDraft(.approvalRequested, subject: "a")
             try await scene.advance(run.advance([ask, EventDraft(.approvalVoided, subject: "a"), ask]))
-            #expect(try await scene.store.openRequests(namespace: nil, limit: 10).map(\.event.seq) == [4])
+            #expect(try await scene.store.openRequests(RequestQuery(limit: 10)).map(\.event.seq) == [4])
         },
         ConformanceCheck("A closed run asks nobody any more") { scene in
             var run = try await scene.owned()
             try await scene.advance(run.advance([EventDraft(.questionAsked, subject: "a")]))
             try await scene.advance(run.advance([EventDraft(.runTerminated)], to: .init(to: .terminated)))
-            #expect(try await scene.store.openRequests(namespace: nil, limit: 10).isEmpty)
+            #expect(try await scene.store.openRequests(RequestQuery(limit: 10)).isEmpty)
         },
     ]
 

@@ -61,7 +61,7 @@ extension StoreConformance {
                 let lost = try LostPart(mark)
                 #expect(lost.since == run.head.at && lost.until == scene.clock.now && lost.by == Sample.person)
             }
-            #expect(try await scene.store.openRequests(namespace: nil, limit: 10).map(\.event.kind) == [.questionAsked])
+            #expect(try await scene.store.openRequests(RequestQuery(limit: 10)).map(\.event.kind) == [.questionAsked])
             // Who had it in memory does not know of the mark.
             let refusal = try await scene.refusal(of: .advance(owned.advance([EventDraft(.statusReported)])))
             guard case .conflict = refusal else { throw Unexpected("a commit on what was there before", refusal) }

@@ -294,6 +294,10 @@ final class SimulatedStore: Store {
         try await pass("labels") { base async throws(StoreError) in try await base.labels(of: runs) }
     }
 
+    func hasDelivery(_ id: String, of run: Int64) async throws(StoreError) -> Bool {
+        try await pass("hasDelivery") { base async throws(StoreError) in try await base.hasDelivery(id, of: run) }
+    }
+
     func schedules(_ query: ScheduleQuery) async throws(StoreError) -> [ScheduleRow] {
         try await pass("schedules") { base async throws(StoreError) in try await base.schedules(query) }
     }
@@ -320,9 +324,9 @@ final class SimulatedStore: Store {
         try await pass("interventions") { base async throws(StoreError) in try await base.interventions(run: run) }
     }
 
-    func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest] {
+    func openRequests(_ query: RequestQuery) async throws(StoreError) -> [OpenRequest] {
         try await pass("openRequests") { base async throws(StoreError) in
-            try await base.openRequests(namespace: namespace, limit: limit)
+            try await base.openRequests(query)
         }
     }
 

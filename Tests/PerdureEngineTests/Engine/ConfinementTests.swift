@@ -83,6 +83,9 @@ import Testing
             let all = try await client.attempts(), named = try await client.attempts(in: "other")
             return !(all.reports + named.reports).isEmpty
         },
+        .act("start", .usage) { client, _ in
+            _ = try await client.start(workflow: "flow", json: Data("1".utf8), in: "other", by: ada)
+        },
         .act("fork") { _ = try await $0.fork($1.id, at: 1, by: ada) },
     ]
 

@@ -162,6 +162,10 @@ final class CrashingStore: Store {
         try await store.marked(kind, subject, in: run)
     }
 
+    func hasDelivery(_ id: String, of run: Int64) async throws(StoreError) -> Bool {
+        try await store.hasDelivery(id, of: run)
+    }
+
     func schedules(_ query: ScheduleQuery) async throws(StoreError) -> [ScheduleRow] {
         try await store.schedules(query)
     }
@@ -174,8 +178,8 @@ final class CrashingStore: Store {
         try await store.labels(of: runs)
     }
 
-    func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest] {
-        try await store.openRequests(namespace: namespace, limit: limit)
+    func openRequests(_ query: RequestQuery) async throws(StoreError) -> [OpenRequest] {
+        try await store.openRequests(query)
     }
     func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) -> OutsideWatch { store.onOutsideDelivery(handler) }
     func audit() async throws(StoreError) -> [String] { try await store.audit() }

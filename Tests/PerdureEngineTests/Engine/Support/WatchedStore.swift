@@ -349,6 +349,10 @@ final class WatchedStore: Store {
         try await pass(.ended(waits)) { () async throws(StoreError) in try await base.ended(among: waits) }
     }
 
+    func hasDelivery(_ id: String, of run: Int64) async throws(StoreError) -> Bool {
+        try await pass(.other) { () async throws(StoreError) in try await base.hasDelivery(id, of: run) }
+    }
+
     func schedules(_ query: ScheduleQuery) async throws(StoreError) -> [ScheduleRow] {
         try await pass(.schedules) { () async throws(StoreError) in try await base.schedules(query) }
     }
@@ -361,8 +365,8 @@ final class WatchedStore: Store {
         try await pass(.other) { () async throws(StoreError) in try await base.labels(of: runs) }
     }
 
-    func openRequests(namespace: String?, limit: Int) async throws(StoreError) -> [OpenRequest] {
-        try await pass(.other) { () async throws(StoreError) in try await base.openRequests(namespace: namespace, limit: limit) }
+    func openRequests(_ query: RequestQuery) async throws(StoreError) -> [OpenRequest] {
+        try await pass(.other) { () async throws(StoreError) in try await base.openRequests(query) }
     }
 
     func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) -> OutsideWatch {

@@ -1,0 +1,105 @@
+import Foundation
+import Perdure
+import PerdureEngine
+import PerdureHistory
+import PerdureStore
+import Testing
+
+/// Messages that are sent again under the id that they had, by somebody who did not hear the answer.
+@Suite(.timeLimit(.minutes(5))) struct RepeatedMessageTests {
+    private let bob = EngineHarness.bob
+
+    /// How often the history says what a message of this kind leaves.
+    private func count(_ kind: EventKind, _ run: RunID, _ harness: EngineHarness) async throws -> Int {
+        try await harness.history(run).count { $0.kind == kind }
+    }
+
+    @Test func `a decision, an answer and a cancel are taken in once under one id, also after they have had their effect`()
+        async throws
+    {
+        try await withEngines { harness in
+            let client = try await harness.open {
+                Flow { input, context in
+                    let answer = try await context.ask("q", "How?", as: String.self)
+                    try await context.act(
+                        "pay", input: input, .atMostOnce(inDoubt: .askPerson),
+                        approval: .required(by: .anyone, within: .seconds(86_400)), irreversible: "x"
+                    ) { _, _ in }
+                    _ = try await context.signal(Poke.self)
+                    return answer
+                }
+            }.client
+            let run = try await harness.start().id
+            try await harness.until(run, is: .waiting)
+            for _ in 0..<2 { try await client.answer(run, question: "q", with: "so", id: "1", by: bob) }
+            try await harness.until { try await client.pendingApprovals(of: run).count == 1 }
+            try await client.answer(run, question: "q", with: "so", id: "1", by: bob)
+            let closed = await #expect(throws: PerdureError.self) {
+                try await client.answer(run, question: "q", with: "so", id: "2", by: bob)
+            }
+            #expect(closed?.code == .questionClosed)
+
+            let approval = try #require(try await client.pendingApprovals(of: run).first)
+            for _ in 0..<2 { try await client.decide(approval, approve: true, id: "1", by: bob) }
+            try await harness.until { try await count(.stepSucceeded, run, harness) == 1 }
+            try await client.decide(approval, approve: true, id: "1", by: bob)
+            let decided = await #expect(throws: PerdureError.self) {
+                try await client.decide(approval, approve: true, id: "2", by: bob)
+            }
+            #expect(decided?.code == .approvalClosed)
+
+            try await client.cancel(run, id: "1", by: bob)
+            try await harness.until(run, is: .cancelled)
+            try await client.cancel(run, id: "1", by: bob)
+            let over = await #expect(throws: PerdureError.self) { try await client.cancel(run, id: "2", by: bob) }
+            #expect(over?.code == .runClosed)
+            #expect(try await count(.questionAnswered, run, harness) == 1)
+            #expect(try await count(.approvalDecided, run, harness) == 1)
+            #expect(try await count(.runCancelRequested, run, harness) == 1)
+        }
+    }
+
+    @Test func `interventions are taken in once under one id`() async throws {
+        try await withEngines { harness in
+            let client = try await harness.open {
+                Flow { input, context in
+                    try await context.read("look", input: input, policy: .retry(.never)) { text, _ in
+                        if text == "x" { throw Hiccup() }
+                        return text
+                    }
+                }
+            }.client
+            let run = try await harness.start().id
+            try await harness.until(run, is: .parked)
+            for _ in 0..<2 { try await client.pause(run, reason: "look", id: "1", by: bob) }
+            try await harness.until(run, is: .paused)
+            for _ in 0..<2 { try await client.repin(run, to: "7", id: "1", by: bob) }
+            try await harness.until { try await client.run(run).version == "7" }
+            try await client.repin(run, to: "7", id: "1", by: bob)
+            let pinned = await #expect(throws: PerdureError.self) { try await client.repin(run, to: "7", id: "2", by: bob) }
+            #expect(pinned?.code == .usage)
+            for _ in 0..<2 { try await client.resolve(run, step: "look", .abort, id: "1", by: bob) }
+            try await harness.until { try await client.stuckSteps(of: run).isEmpty }
+            try await client.resolve(run, step: "look", .abort, id: "1", by: bob)
+            let resolved = await #expect(throws: PerdureError.self) {
+                try await client.resolve(run, step: "look", .abort, id: "2", by: bob)
+            }
+            #expect(resolved?.code == .stepNotStuck)
+            for _ in 0..<2 { try await client.terminate(run, reason: "enough", id: "1", by: bob) }
+            try await harness.until(run, is: .terminated)
+            try await client.terminate(run, reason: "enough", id: "1", by: bob)
+            #expect(try await count(.runPaused, run, harness) == 1)
+            #expect(try await count(.stepResolved, run, harness) == 1)
+            #expect(try await count(.runTerminated, run, harness) == 1)
+        }
+    }
+
+    @Test func `an id that cannot be recorded is refused`() async throws {
+        try await withEngines { harness in
+            let client = try await harness.open { Flow { _, context in try await context.signal(Poke.self) } }.client
+            let run = try await harness.start().id
+            let error = await #expect(throws: PerdureError.self) { try await client.cancel(run, id: "\n", by: bob) }
+            #expect(error?.code == .nameInvalid)
+        }
+    }
+}
