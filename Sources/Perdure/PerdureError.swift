@@ -57,6 +57,7 @@ extension PerdureError.Code {
     public static let payloadTooLarge = Self(rawValue: "payload_too_large")
     public static let labelInvalid = Self(rawValue: "label_invalid")
     public static let runConflict = Self(rawValue: "run_conflict")
+    public static let messageConflict = Self(rawValue: "message_conflict")
     // Schedules
     public static let cronInvalid = Self(rawValue: "cron_invalid")
     public static let zoneUnknown = Self(rawValue: "zone_unknown")

@@ -310,8 +310,8 @@ package final class MemoryStore: Store {
 
     package func schedules(_ query: ScheduleQuery) async throws(StoreError) -> [ScheduleRow] { try read { $0.schedules(query) } }
 
-    package func hasDelivery(_ id: String, of run: Int64) async throws(StoreError) -> Bool {
-        try read { $0.hasDelivery(id, of: run) }
+    package func knownDelivery(_ id: String, of run: Int64) async throws(StoreError) -> KnownDelivery? {
+        try read { $0.knownDelivery(id, of: run) }
     }
 
     package func inbox(run: Int64, after number: Int64) async throws(StoreError) -> InboxPage {

@@ -163,6 +163,8 @@ package enum CommitRefusal: Sendable, Hashable, CustomStringConvertible {
     case businessKeyTaken(BusinessKeyRecord)
     case runUnknown
     case runClosed
+    /// `deliver`: the run has taken in another message of this id.
+    case deliveryIDTaken
     /// `create`, `schedule`: there is no queue of this name in the run's namespace.
     case queueUnknown(String)
     /// `create`, `schedule`: the run's namespace may start no more now.
@@ -180,6 +182,7 @@ package enum CommitRefusal: Sendable, Hashable, CustomStringConvertible {
         case .businessKeyTaken(let record): "the business key '\(record.key.key)' belongs to run \(record.holder)"
         case .runUnknown: "there is no such run"
         case .runClosed: "the run is closed"
+        case .deliveryIDTaken: "another message has this id"
         case .queueUnknown(let name): "there is no queue '\(name)'"
         case .quotaExceeded(let refusal): refusal.description
         case .mayHaveBegun: "it may have begun in a lost part of the store's history"

@@ -157,8 +157,8 @@ package struct ConfinedStore: Store {
 
     // MARK: By number, of runs that have come through the gate
 
-    package func hasDelivery(_ id: String, of run: Int64) async throws(StoreError) -> Bool {
-        try await base.hasDelivery(id, of: run)
+    package func knownDelivery(_ id: String, of run: Int64) async throws(StoreError) -> KnownDelivery? {
+        try await base.knownDelivery(id, of: run)
     }
 
     package func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event] {

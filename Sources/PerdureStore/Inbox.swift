@@ -48,7 +48,7 @@ extension InboxKind {
 /// A message for a run. It is durable before the sender is told "accepted", and it wakes the run by existing.
 package struct Delivery: Sendable, Hashable {
     package var run: RunID
-    /// Remembered as long as the run exists: the same id is taken in once.
+    /// Remembered as long as the run exists: the same id is taken in once, and refused with another payload.
     package var id: String
     package var kind: InboxKind
     package var name: String
@@ -64,6 +64,23 @@ package struct Delivery: Sendable, Hashable {
         self.name = name
         self.payload = payload
         self.sender = sender
+    }
+}
+
+/// A message that a run has taken in, as far as it is remembered.
+package struct KnownDelivery: Sendable, Hashable {
+    /// SHA-256 of the run's salt and the payload, which may be empty; nil if a release took it in that did not remember it.
+    package var digest: [UInt8]?
+
+    package init(digest: [UInt8]?) { self.digest = digest }
+
+    package init(payload: [UInt8]?, salt: [UInt8]) {
+        digest = SaltedDigest.bytes(salt: salt, canonicalBytes: payload ?? [])
+    }
+
+    /// Whether a message with this payload is the same one sent again, as far as can be told.
+    package func isSame(as payload: [UInt8]?, salt: [UInt8]) -> Bool {
+        digest == nil || self == KnownDelivery(payload: payload, salt: salt)
     }
 }
 

@@ -203,8 +203,8 @@ package protocol Store: Sendable {
     /// Those of the waits that are over, in their order: the run has ended, will never be executed again, is not there, or cannot be read;
     /// or it has answered the update. One question for all of them, since an engine asks it again and again where other nodes end runs.
     func ended(among waits: [RunWait]) async throws(StoreError) -> [RunWait]
-    /// Whether the run has taken a message of this delivery id in, read or unread.
-    func hasDelivery(_ id: String, of run: Int64) async throws(StoreError) -> Bool
+    /// The message of this delivery id that the run has taken in, if there is one, read or unread.
+    func knownDelivery(_ id: String, of run: Int64) async throws(StoreError) -> KnownDelivery?
     /// Approvals and questions that are open, oldest first.
     func openRequests(_ query: RequestQuery) async throws(StoreError) -> [OpenRequest]
 

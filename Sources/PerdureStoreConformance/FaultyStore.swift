@@ -238,8 +238,8 @@ extension FaultyStore {
 
     package func ended(among waits: [RunWait]) async throws(StoreError) -> [RunWait] { try await inner.ended(among: waits) }
 
-    package func hasDelivery(_ id: String, of run: Int64) async throws(StoreError) -> Bool {
-        try await inner.hasDelivery(id, of: run)
+    package func knownDelivery(_ id: String, of run: Int64) async throws(StoreError) -> KnownDelivery? {
+        try await inner.knownDelivery(id, of: run)
     }
 
     package func schedules(_ query: ScheduleQuery) async throws(StoreError) -> [ScheduleRow] {

@@ -28,7 +28,8 @@ package enum CommandStatus: Int32, Error, Sendable, CaseIterable {
         switch code {
         case .runUnknown, .workflowUnknown, .approvalUnknown, .questionUnknown, .stepUnknown, .scheduleUnknown, .queueUnknown:
             self = .notFound
-        case .runClosed, .runExpired, .runConflict, .approvalClosed, .approvalMismatch, .approvalNotPermitted, .questionClosed,
+        case .runClosed, .runExpired, .runConflict, .messageConflict, .approvalClosed, .approvalMismatch, .approvalNotPermitted,
+            .questionClosed,
             .stepNotStuck,
             .keyConflict, .runPaused, .runNotPaused, .runNotRestored, .runRestored, .runResetting, .resetRefused, .forkRefused,
             .scheduleConflict, .scheduleBusy, .queueNeedsUpgrade, .quotaExceeded:

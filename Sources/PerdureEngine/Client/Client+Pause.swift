@@ -37,12 +37,14 @@ extension Client {
             throw PerdureError(
                 .nameInvalid, "'\(version)' cannot be a version: use up to 64 letters, digits, '-' and '_' in parts with dots.")
         }
-        if try await wasSent(id, .repin, to: run) { return }
-        let latest = try await latestRecord(of: run)
-        guard latest.version != version.description else {
-            throw PerdureError(
-                .usage, "Run \(latest.id) is on version \(version) already.", metadata: [("run", latest.id.description)])
+        let payload = try encoded(version.description)
+        try await once(id, .repin, "", [payload], to: run) {
+            let latest = try await latestRecord(of: run)
+            guard latest.version != version.description else {
+                throw PerdureError(
+                    .usage, "Run \(latest.id) is on version \(version) already.", metadata: [("run", latest.id.description)])
+            }
+            try await send(run, .repin, payload: payload, id: id, by: sender)
         }
-        try await send(run, .repin, payload: try encoded(version.description), id: id, by: sender)
     }
 }

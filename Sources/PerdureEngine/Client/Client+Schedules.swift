@@ -214,9 +214,17 @@ extension Client {
     public func schedules(
         in namespace: String? = nil, after name: (namespace: String, id: String)? = nil, limit: Int = 100
     ) async throws -> [ScheduleInfo] {
+        try await schedulePage(in: namespace, after: name, limit: limit).schedules
+    }
+
+    /// The same, with the name of the last row of a page that may not be the last one, also if that row cannot be read.
+    package func schedulePage(
+        in namespace: String?, after name: (namespace: String, id: String)?, limit: Int
+    ) async throws -> (schedules: [ScheduleInfo], next: (namespace: String, id: String)?) {
         let after = name.map { ScheduleKey(namespace: $0.namespace, id: $0.id) }
-        return try await guarded { try await store.schedules(.listed(namespace: namespace, after: after, limit: limit)) }
-            .compactMap { row in (try? ScheduleDocument(row)).map { ScheduleInfo(row.key, $0) } }
+        let rows = try await guarded { try await store.schedules(.listed(namespace: namespace, after: after, limit: limit)) }
+        let schedules = rows.compactMap { row in (try? ScheduleDocument(row)).map { ScheduleInfo(row.key, $0) } }
+        return (schedules, rows.count == limit ? rows.last.map { ($0.key.namespace, $0.key.id) } : nil)
     }
 
     // MARK: Parts

@@ -17,16 +17,19 @@ extension Client {
     ///   nothing is marked. With `store_unavailable`, if `mayHaveHappened`, it is not known whether it was accepted; saying it again does
     ///   no harm.
     public func settleLoss(of run: RunID, reason: String? = nil, id: String? = nil, by sender: Principal) async throws {
-        if try await wasSent(id, .settleLoss, to: run) { return }
-        let latest = try await latestRecord(of: run)
-        guard latest.closedAt == nil else {
-            throw PerdureError(.runClosed, "Run \(latest.id) is over.", metadata: [("run", latest.id.description)])
+        try await once(id, .settleLoss, "", nil, to: run) {
+            let latest = try await latestRecord(of: run)
+            guard latest.closedAt == nil else {
+                throw PerdureError(.runClosed, "Run \(latest.id) is over.", metadata: [("run", latest.id.description)])
+            }
+            let view = try await view(of: latest.id)
+            guard view.lostPart != nil, let mark = view.lossMark else {
+                throw PerdureError(
+                    .runNotRestored, "Nothing of run \(latest.id) is marked as lost.",
+                    metadata: [("run", latest.id.description)])
+            }
+            try await send(
+                run, .settleLoss, payload: try encoded(LossSettlement(mark: mark, reason: reason)), id: id, by: sender)
         }
-        let view = try await view(of: latest.id)
-        guard view.lostPart != nil, let mark = view.lossMark else {
-            throw PerdureError(
-                .runNotRestored, "Nothing of run \(latest.id) is marked as lost.", metadata: [("run", latest.id.description)])
-        }
-        try await send(run, .settleLoss, payload: try encoded(LossSettlement(mark: mark, reason: reason)), id: id, by: sender)
     }
 }

@@ -1,7 +1,7 @@
 public import Foundation
 public import Perdure
 import PerdureHistory
-import PerdureStore
+package import PerdureStore
 
 extension Client {
     /// Starts a run of a workflow whose code need not be in this process, or finds the one that was started with the same key and input, as
@@ -31,8 +31,7 @@ extension Client {
             throw PerdureError(
                 .nameInvalid, "'\(workflow.prefix(200))' cannot be a workflow: use 1 to 128 letters, digits, '-', '_' and '.'.")
         }
-        let version = if let version { version } else { try await newestHosted(workflow) }
-        guard version.isValid else {
+        if let version, !version.isValid {
             throw PerdureError(
                 .nameInvalid, "'\(version)' cannot be a version: use up to 64 letters, digits, '-' and '_' in parts with dots.")
         }
@@ -42,11 +41,22 @@ extension Client {
                 PayloadError.tooLarge(
                     what: "the input of workflow '\(workflow)'", size: input.bytes.count, limit: Payload.defaultLimit))
         }
+        // One that was started before is found, whoever hosts what by now.
+        if let known = try await keyHolder(options.key, of: workflow, in: namespace) {
+            return (try CommitResult.keyTaken(known).started(workflow, key: options.key, input: input).record.id, false)
+        }
+        let version = if let version { version } else { try await newestHosted(workflow) }
         let run = NewRun(
             RegisteredWorkflow(absent: workflow, version.description), input: input, options: options, namespace: namespace,
             by: sender, build: build, now: store.now(), random: random)
         let (record, isNew) = try await deliver(.create(run)).started(workflow, key: options.key, input: input)
         return (record.id, isNew)
+    }
+
+    /// The run that has the key, if one has it.
+    package func keyHolder(_ key: String?, of workflow: String, in namespace: String) async throws -> RunRecord? {
+        guard let key else { return nil }
+        return try await guarded { try await store.run(namespace: namespace, workflow: workflow, key: Name.normalized(key)) }
     }
 
     private func newestHosted(_ workflow: String) async throws -> WorkflowVersion {

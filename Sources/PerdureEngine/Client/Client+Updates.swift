@@ -52,6 +52,18 @@ extension Client {
         try await send(try await latest(of: run), .update, name: U.name, payload: bytes.bytes, id: id, by: sender)
     }
 
+    /// Sends an update as JSON and does not wait for its reply, which `update` with the same id gets.
+    ///
+    /// - Throws: As `send`.
+    package func send(_ run: RunID, update name: String, json: Data, id: String, by sender: Principal) async throws {
+        guard Name.isIdentifier(name) else {
+            throw PerdureError(.nameInvalid, "An update needs a name of 1 to 128 letters, digits, '-', '_' and '.'.")
+        }
+        if try await earlierReply(to: name, id, from: run) != nil { return }
+        let payload = try canonical(json, what: "the payload of update '\(name)'")
+        try await send(try await latest(of: run), .update, name: name, payload: payload, id: id, by: sender)
+    }
+
     private func update(
         _ run: RunID, name: String, payload: [UInt8], namedBy id: String?, by sender: Principal
     ) async throws -> [UInt8] {
@@ -60,6 +72,7 @@ extension Client {
                 .nameInvalid,
                 "An update needs a name of 1 to 128 letters, digits, '-', '_' and '.', and an id without control characters.")
         }
+        if let id, let reply = try await earlierReply(to: name, id, from: run) { return try reply.get() }
         let id = id ?? uniqueName()
         var target = run
         while true {
@@ -70,6 +83,19 @@ extension Client {
             } catch let error as PerdureError where error.code == .runClosed {
                 if try await latest(of: target) == target { throw error }
             }
+        }
+    }
+
+    /// The reply that the run, or one that continues it, has given to this update before. What was not answered is carried on under its id.
+    private func earlierReply(to name: String, _ id: String, from run: RunID) async throws -> Result<[UInt8], PerdureError>? {
+        var run = run
+        while true {
+            let record = try await record(run)
+            guard let successor = record.successor else { return nil }
+            let delivery = Delivery(
+                to: run, id: Self.deliveryID(.update, name, id), kind: .update, name: name, sender: Principal(.system, ""))
+            if let reply = try await reply(to: delivery, in: record) { return reply }
+            run = successor
         }
     }
 

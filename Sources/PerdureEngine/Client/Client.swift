@@ -10,7 +10,8 @@ public import PerdureStore
 /// `engine_stopped` if it was closed.
 ///
 /// A message whose `id` was sent before, of the same kind and with the same name, is the same message: it is taken in once, and the call
-/// succeeds, also if the run has closed by it. Without an `id` every call is a message of its own.
+/// succeeds, also if the run has closed by it. With another content it is refused with `message_conflict`. Without an `id` every call is a
+/// message of its own.
 ///
 /// A call whose task is cancelled goes on to its end, unless it waits or does many things: those say so.
 public struct Client: Sendable {
@@ -219,27 +220,40 @@ public struct Client: Sendable {
     public func decide(
         _ approval: PendingApproval, approve: Bool, reason: String? = nil, id: String? = nil, by sender: Principal
     ) async throws {
-        if try await wasSent(id, .decision, approval.step, to: approval.run) { return }
-        let view = try await view(of: approval.run)
-        guard let open = view.step(approval.step)?.approval else {
-            throw PerdureError(.approvalUnknown, "Run \(approval.run) has asked for no approval of '\(approval.step)'.")
+        try await decide(
+            approval.run, step: approval.step, digest: approval.digest, approve: approve, reason: reason, id: id, by: sender)
+    }
+
+    /// - Parameter digest: Of the view that was looked at.
+    package func decide(
+        _ run: RunID, step: String, digest: String, approve: Bool, reason: String?, id: String?, by sender: Principal
+    ) async throws {
+        let decision = try encoded(Decision(isApproved: approve, viewDigest: digest, reason: reason))
+        try await once(id, .decision, step, [decision], to: run) {
+            try await check(run, step, digest, approve, sender)
+            try await send(run, .decision, name: step, payload: decision, id: id, by: sender)
+        }
+    }
+
+    private func check(_ run: RunID, _ step: String, _ digest: String, _ approve: Bool, _ sender: Principal) async throws {
+        let view = try await view(of: run)
+        guard let open = view.step(step)?.approval else {
+            throw PerdureError(.approvalUnknown, "Run \(run) has asked for no approval of '\(step)'.")
         }
         guard open.isOpen, open.expires.map({ store.now() <= $0 }) ?? true else {
             throw PerdureError(
-                .approvalClosed, "The approval of '\(approval.step)' is decided or has expired; look at the run again.")
+                .approvalClosed, "The approval of '\(step)' is decided or has expired; look at the run again.")
         }
-        guard open.digest == approval.digest else {
+        guard open.digest == digest else {
             throw PerdureError(
                 .approvalMismatch,
-                "What was shown for '\(approval.step)' is not what would be executed; look at the approval again.")
+                "What was shown for '\(step)' is not what would be executed; look at the approval again.")
         }
         if approve, let starter = view.starter, starter.mayBe(sender) {
             throw PerdureError(
                 .approvalNotPermitted,
                 "\(sender) started this run, perhaps under another name, and cannot approve its actions; somebody else has to.")
         }
-        let decision = Decision(isApproved: approve, viewDigest: approval.digest, reason: reason)
-        try await send(approval.run, .decision, name: approval.step, payload: try encoded(decision), id: id, by: sender)
     }
 
     /// Answers a question with a value, which has to be of the type that the workflow asks for.
@@ -257,13 +271,17 @@ public struct Client: Sendable {
     ///
     /// - Throws: As the other `answer`, and `input_undecodable` for what is not JSON.
     public func answer(_ run: RunID, question: String, json: Data, id: String? = nil, by sender: Principal) async throws {
-        if try await wasSent(id, .answer, question, to: run) { return }
-        let view = try await view(of: run)
-        guard let open = view.questions.last(where: { $0.subject == question }) else {
-            throw PerdureError(.questionUnknown, "Run \(run) has not asked '\(question)'.")
+        let answer = try canonical(json, what: "the answer")
+        try await once(id, .answer, question, [answer], to: run) {
+            let view = try await view(of: run)
+            guard let open = view.questions.last(where: { $0.subject == question }) else {
+                throw PerdureError(.questionUnknown, "Run \(run) has not asked '\(question)'.")
+            }
+            guard open.isOpen else {
+                throw PerdureError(.questionClosed, "The question '\(question)' is answered or has expired.")
+            }
+            try await send(run, .answer, name: question, payload: answer, id: id, by: sender)
         }
-        guard open.isOpen else { throw PerdureError(.questionClosed, "The question '\(question)' is answered or has expired.") }
-        try await send(run, .answer, name: question, payload: try canonical(json, what: "the answer"), id: id, by: sender)
     }
 
     /// Asks the run to end. It gets `CancellationError` where it waits, and undoes what it has done. A run without code that fits takes
@@ -292,9 +310,12 @@ public struct Client: Sendable {
     ///   `step_unknown` or `step_not_stuck`.
     public func retry(_ run: RunID, step: String? = nil, id: String? = nil, by sender: Principal) async throws {
         guard let step else { return try await send(run, .retry, id: id, by: sender) }
-        if try await wasSent(id, .retry, step, to: run) { return }
-        let mark = try await stuck(run, step).mark
-        try await send(run, .retry, name: step, payload: try mark.map { try encoded(StepRetry(mark: $0)) }, id: id, by: sender)
+        try await once(id, .retry, step, nil, to: run) {
+            let view = try await view(of: run)
+            _ = try stuck(step, of: run, view)
+            let payload = try view.lossMark.map { try encoded(StepRetry(mark: $0)) }
+            try await send(run, .retry, name: step, payload: payload, id: id, by: sender)
+        }
     }
 
     /// Clears up a step in doubt or a dead letter.
@@ -311,8 +332,6 @@ public struct Client: Sendable {
     public func resolve(
         _ run: RunID, step: String, _ resolution: StepResolution, reason: String? = nil, id: String? = nil, by sender: Principal
     ) async throws {
-        if try await wasSent(id, .resolve, step, to: run) { return }
-        let (stuck, mark) = try await stuck(run, step)
         let kind: ResolutionKind, result: Data?
         switch resolution {
         case .happened(let output): (kind, result) = (.happened, output)
@@ -320,15 +339,22 @@ public struct Client: Sendable {
         case .undo(let output): (kind, result) = (.undo, output)
         case .abort: (kind, result) = (.abort, nil)
         }
-        if kind == .didNotHappen || kind == .abort, let quiet = stuck.quietAfter, store.now() < quiet {
-            throw PerdureError(
-                .stepNotStuck,
-                "The last attempt of '\(step)' may still act until \(quiet); say that it did not happen after that.")
-        }
         let output = try result.map { Data(try canonical($0, what: "the result of '\(step)'")) }
-        try await send(
-            run, .resolve, name: step,
-            payload: try encoded(Resolution(kind: kind, output: output, reason: reason, mark: mark)), id: id, by: sender)
+        let view = try await view(of: run)
+        func payload(_ mark: LossMark?) throws -> [UInt8] {
+            try encoded(Resolution(kind: kind, output: output, reason: reason, mark: mark))
+        }
+        // It named the mark that was the last one when it was said.
+        let earlier = [nil] + view.lossMarks.map(Optional.some)
+        try await once(id, .resolve, step, try earlier.map(payload), to: run) {
+            let stuck = try stuck(step, of: run, view)
+            if kind == .didNotHappen || kind == .abort, let quiet = stuck.quietAfter, store.now() < quiet {
+                throw PerdureError(
+                    .stepNotStuck,
+                    "The last attempt of '\(step)' may still act until \(quiet); say that it did not happen after that.")
+            }
+            try await send(run, .resolve, name: step, payload: try payload(view.lossMark), id: id, by: sender)
+        }
     }
 
     // MARK: Parts
@@ -394,23 +420,48 @@ public struct Client: Sendable {
         }
     }
 
-    /// The step that waits for a person, and the last mark of a loss in the history that shows it: words about it name that.
-    private func stuck(_ run: RunID, _ step: String) async throws -> (step: RunView.Step, mark: LossMark?) {
-        let view = try await view(of: run)
+    /// The step that waits for a person.
+    private func stuck(_ step: String, of run: RunID, _ view: RunView) throws -> RunView.Step {
         guard let known = view.undo(step).flatMap({ $0.isStuck ? $0 : nil }) ?? view.step(step) else {
             throw PerdureError(.stepUnknown, "Run \(run) has no step '\(step)'.")
         }
         guard known.isStuck else {
             throw PerdureError(.stepNotStuck, "Step '\(step)' of run \(run) is neither in doubt nor a dead letter.")
         }
-        return (known, view.lossMark)
+        return known
     }
 
-    /// Whether this message was sent before. What is checked before it is sent may be otherwise by now, because of it.
-    func wasSent(_ id: String?, _ kind: InboxKind, _ name: String = "", to run: RunID) async throws -> Bool {
-        guard let id else { return false }
-        let number = try await record(run).number
-        return try await guarded { try await store.hasDelivery(Self.deliveryID(kind, name, id), of: number) }
+    /// Does what checks and sends a message, unless the run has the message already. A refusal counts only if it still has not after that:
+    /// what is checked may be otherwise because of this very message, sent by another call that was on its way.
+    ///
+    /// - Parameter payloads: What the message may have had as its payload, if it was sent before; nil if its id says enough.
+    /// - Throws: `PerdureError` with `message_conflict` if another one was sent under its id, and what the body throws.
+    func once(
+        _ id: String?, _ kind: InboxKind, _ name: String, _ payloads: [[UInt8]?]?, to run: RunID, _ send: () async throws -> Void
+    ) async throws {
+        guard let id else { return try await send() }
+        if try await wasSent(id, kind, name, payloads, to: run) { return }
+        do {
+            try await send()
+        } catch let error as PerdureError where payloads == nil || error.code != .messageConflict {
+            guard try await wasSent(id, kind, name, payloads, to: run) else { throw error }
+        }
+    }
+
+    private func wasSent(
+        _ id: String, _ kind: InboxKind, _ name: String, _ payloads: [[UInt8]?]?, to run: RunID
+    ) async throws -> Bool {
+        let record = try await record(run)
+        let known = try await guarded { try await store.knownDelivery(Self.deliveryID(kind, name, id), of: record.number) }
+        guard let known else { return false }
+        guard payloads?.contains(where: { known.isSame(as: $0, salt: record.salt) }) ?? true else { throw messageConflict(run) }
+        return true
+    }
+
+    private func messageConflict(_ run: RunID) -> PerdureError {
+        PerdureError(
+            .messageConflict, "Another message was sent to run \(run) under this id. Nothing was sent; use another id.",
+            metadata: [("run", run.description)])
     }
 
     static func deliveryID(_ kind: InboxKind, _ name: String, _ id: String) -> String { "\(kind.rawValue):\(name):\(id)" }
@@ -450,6 +501,7 @@ public struct Client: Sendable {
         case .refused(.runClosed):
             throw PerdureError(
                 .runClosed, "Run \(run) is closed; nothing can be sent to it any more.", metadata: [("run", run.description)])
+        case .refused(.deliveryIDTaken): throw messageConflict(run)
         case .refused(.invalid(let reason)):
             throw PerdureError(.usage, "The store cannot hold the message: \(reason). Nothing was sent; change it.")
         case .refused(let refusal):

@@ -1,7 +1,7 @@
 public import Foundation
 public import Perdure
 import PerdureHistory
-import PerdureStore
+package import PerdureStore
 
 /// An approval that waits for a decision, with exactly what is to be shown to whoever decides.
 public struct PendingApproval: Sendable, Hashable {
@@ -36,7 +36,7 @@ public struct PendingQuestion: Sendable, Hashable {
 }
 
 extension PendingApproval {
-    init(_ request: OpenRequest) throws {
+    package init(_ request: OpenRequest) throws {
         let attributes = try request.event.attributes.object()
         self.init(
             run: request.run.id, step: request.event.subject, view: Data(try request.event.inputBytes()),
@@ -46,7 +46,7 @@ extension PendingApproval {
 }
 
 extension PendingQuestion {
-    init(_ request: OpenRequest) throws {
+    package init(_ request: OpenRequest) throws {
         let attributes = try request.event.attributes.object()
         let text = try JSONValue.parse(try request.event.inputBytes(), what: "a question").stringValue
         self.init(

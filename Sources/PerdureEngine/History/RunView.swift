@@ -113,8 +113,10 @@ package struct RunView: Sendable {
     private(set) var heeded: Set<String> = []
     /// The part of the history that may be lost, if it was marked.
     package private(set) var lostPart: LostPart?
-    /// The last mark of a loss, whether somebody has settled it or not.
-    package private(set) var lossMark: LossMark?
+    /// The marks of losses, whether somebody has settled them or not.
+    package private(set) var lossMarks: [LossMark] = []
+    /// The last of them.
+    package var lossMark: LossMark? { lossMarks.last }
     package private(set) var standing = RunStanding()
     package private(set) var takeovers = 0
     package private(set) var last: Event?
@@ -265,7 +267,7 @@ package struct RunView: Sendable {
     /// What is open may have been sent in the lost part, and approvals may have been used there.
     private mutating func addLoss(_ event: Event) {
         lostPart = try? LostPart(event, after: lostPart)
-        lossMark = LossMark(event)
+        lossMarks.append(LossMark(event))
         for index in steps.indices where !steps[index].isOver && steps[index].effect != EffectKind.read.name {
             steps[index].approval?.isOpen = false
             if steps[index].isTransaction { continue }

@@ -59,7 +59,7 @@ struct NoStore: Store {
     func inbox(run: Int64, after number: Int64) async throws(StoreError) -> InboxPage { try none() }
     func inbox(ownedBy node: NodeID, after number: Int64, limit: Int) async throws(StoreError) -> InboxPage { try none() }
     func interventions(run: Int64) async throws(StoreError) -> [InboxRow] { try none() }
-    func hasDelivery(_ id: String, of run: Int64) async throws(StoreError) -> Bool { try none() }
+    func knownDelivery(_ id: String, of run: Int64) async throws(StoreError) -> KnownDelivery? { try none() }
     func openRequests(_ query: RequestQuery) async throws(StoreError) -> [OpenRequest] { try none() }
     func onOutsideDelivery(_ handler: @escaping @Sendable () -> Void) -> OutsideWatch { OutsideWatch {} }
     func audit() async throws(StoreError) -> [String] { try none() }

@@ -341,7 +341,7 @@ extension Activation {
             state.withLock { $0.facts = batch.facts + $0.facts }
             block(
                 Divergence(.valueRefused, subject: "", message: "The store cannot hold what the run wants to record: \(reason)."))
-        case .conflict, .runUnknown, .runClosed, .queueUnknown, .quotaExceeded, .mayHaveBegun:
+        case .conflict, .runUnknown, .runClosed, .deliveryIDTaken, .queueUnknown, .quotaExceeded, .mayHaveBegun:
             services.logger.notice(
                 "another owner has moved the run on", metadata: ["run": "\(identity.id)", "refusal": "\(refusal)"])
             closeCode()

@@ -98,7 +98,7 @@ extension MemoryState: ExpiryGround {
         change(index) { run in
             run.unread = []
             run.read = []
-            run.deliveries = []
+            run.deliveries = [:]
             (run.hostAt, run.anyoneAt) = (nil, nil)
         }
         return 0

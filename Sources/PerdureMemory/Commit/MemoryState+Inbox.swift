@@ -23,19 +23,20 @@ extension MemoryState {
         // Of a terminated run something may still be in doubt.
         if record.tombstone != nil || (record.state.isFinal && wake == .nobody) {
             // Taken in before, if its answer was lost: the run may well have closed because of it.
-            if runs[index].deliveries.contains(id) { return .delivered(isDuplicate: true) }
+            if let known = runs[index].deliveries[id] { return Self.repeated(delivery, known, record.salt) }
             guard record.successor != nil, let result = forward(delivery, alongChainOf: record.chain.run, now: now) else {
                 return .refused(.runClosed)
             }
             // Sent again when the chain has grown, it would be another message there.
             if case .delivered = result, record.tombstone == nil {
                 lastInboxRow += 1
-                runs[index].deliveries.insert(id)
+                runs[index].deliveries[id] = KnownDelivery(payload: delivery.payload, salt: record.salt)
                 runs[index].read.insert(lastInboxRow)
             }
             return result
         }
-        guard runs[index].deliveries.insert(id).inserted else { return .delivered(isDuplicate: true) }
+        if let known = runs[index].deliveries[id] { return Self.repeated(delivery, known, record.salt) }
+        runs[index].deliveries[id] = KnownDelivery(payload: delivery.payload, salt: record.salt)
         lastInboxRow += 1
         runs[index].unread.append(InboxRow(number: lastInboxRow, run: record.number, at: now, delivery: delivery))
         if let node = record.owner.flatMap({ nodeIndex(of: $0) }) {
@@ -44,6 +45,10 @@ extension MemoryState {
         if wake != .nobody { change(index) { $0.addWake(wake, at: now) } }
         hasNews = true
         return .delivered(isDuplicate: false)
+    }
+
+    private static func repeated(_ delivery: Delivery, _ known: KnownDelivery, _ salt: [UInt8]) -> CommitResult {
+        known.isSame(as: delivery.payload, salt: salt) ? .delivered(isDuplicate: true) : .refused(.deliveryIDTaken)
     }
 
     /// Delivers to the last run of a chain what speaks of the whole of it.
@@ -56,7 +61,7 @@ extension MemoryState {
         return deliver(delivery, now: now)
     }
 
-    /// Marks messages as read, which gives up their payloads.
+    /// Marks messages as read, which leaves the digests of their payloads.
     mutating func consume(_ numbers: [Int64], of index: Int) {
         guard !numbers.isEmpty else { return }
         let consumed = Set(numbers)

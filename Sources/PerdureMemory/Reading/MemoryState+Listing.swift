@@ -82,7 +82,7 @@ extension MemoryState {
         return found
     }
 
-    func hasDelivery(_ id: String, of run: Int64) -> Bool {
-        index(of: run).map { runs[$0].deliveries.contains(ByteText(id)) } ?? false
+    func knownDelivery(_ id: String, of run: Int64) -> KnownDelivery? {
+        index(of: run).flatMap { runs[$0].deliveries[ByteText(id)] }
     }
 }

@@ -20,8 +20,8 @@ struct MemoryRun: Sendable {
     var unread: [InboxRow] = []
     /// The numbers of messages that it has read.
     var read: Set<Int64> = []
-    /// Every delivery id that was ever taken in.
-    var deliveries: Set<ByteText> = []
+    /// Every message that was ever taken in, by its delivery id.
+    var deliveries: [ByteText: KnownDelivery] = [:]
     /// Since when there is an unread message that wakes it for its hosts, and one that needs no code.
     var hostAt: Timestamp?
     var anyoneAt: Timestamp?

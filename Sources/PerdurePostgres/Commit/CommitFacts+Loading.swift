@@ -51,8 +51,9 @@ extension CommitFacts {
         """)
     private static let known = SQL(
         """
-        SELECT run, delivery_id
+        SELECT run, delivery_id, \(KnownDelivery.column)
         FROM unnest($1::bigint[], $2::text[]) AS wanted (run, delivery_id) JOIN perdure.inbox USING (run, delivery_id)
+            JOIN perdure.runs ON runs.number = run
         """)
     private static let wanted = SQL("SELECT number, run, consumed FROM perdure.inbox WHERE number = ANY($1::bigint[])")
     private static let keysOf = SQL(
@@ -225,7 +226,8 @@ extension CommitFacts {
         }
         if places.isEmpty { return }
         try pipe.all(Self.known, places.map(\.run), places.map(\.id)) { [self] row in
-            knownDeliveries.insert(DeliveryPlace(run: try row.integer(0), id: try row.text(1)))
+            knownDeliveries[DeliveryPlace(run: try row.integer(0), id: try row.text(1))] =
+                KnownDelivery(digest: try row.optionalBytes(2))
         }
     }
 

@@ -22,7 +22,7 @@ final class CommitFacts {
     var keyed: [WorkflowKey: RunRecord] = [:]
     /// The last run of each chain, by the run that began it.
     var chainEnds: [RunID: Int64] = [:]
-    var knownDeliveries: Set<DeliveryPlace> = []
+    var knownDeliveries: [DeliveryPlace: KnownDelivery] = [:]
     /// The rows that are to be consumed: of which run, and whether they were already.
     var consumable: [Int64: (run: Int64, isConsumed: Bool)] = [:]
     var keys: [BusinessKey: KeyFacts] = [:]

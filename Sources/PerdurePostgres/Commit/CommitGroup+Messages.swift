@@ -16,21 +16,27 @@ extension CommitGroup {
         // Of a terminated run something may still be in doubt.
         if isExpired || (record.state.isFinal && wake == .nobody) {
             // Taken in before, if its answer was lost: the run may well have closed because of it.
-            if facts.knownDeliveries.contains(place) { return .delivered(isDuplicate: true) }
+            if let known = facts.knownDeliveries[place] { return Self.repeated(delivery, known, record.salt) }
             guard record.successor != nil, let result = try forward(delivery, alongChainOf: record.chain.run) else {
                 return .refused(.runClosed)
             }
             // Sent again when the chain has grown, it would be another message there.
             if case .delivered = result, !isExpired {
-                writes.deliver(delivery, to: number, at: facts.now, isConsumed: true)
-                facts.knownDeliveries.insert(place)
+                let known = KnownDelivery(payload: delivery.payload, salt: record.salt)
+                writes.remember(delivery, as: known, of: number, at: facts.now)
+                facts.knownDeliveries[place] = known
             }
             return result
         }
-        guard facts.knownDeliveries.insert(place).inserted else { return .delivered(isDuplicate: true) }
-        writes.deliver(delivery, to: number, at: facts.now, isConsumed: false)
+        if let known = facts.knownDeliveries[place] { return Self.repeated(delivery, known, record.salt) }
+        facts.knownDeliveries[place] = KnownDelivery(payload: delivery.payload, salt: record.salt)
+        writes.deliver(delivery, to: number, at: facts.now)
         note(delivery, for: number, wake)
         return .delivered(isDuplicate: false)
+    }
+
+    private static func repeated(_ delivery: Delivery, _ known: KnownDelivery, _ salt: [UInt8]) -> CommitResult {
+        known.isSame(as: delivery.payload, salt: salt) ? .delivered(isDuplicate: true) : .refused(.deliveryIDTaken)
     }
 
     private func note(_ delivery: Delivery, for run: Int64, _ wake: Wake) {

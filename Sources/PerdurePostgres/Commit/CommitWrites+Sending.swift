@@ -34,7 +34,10 @@ extension CommitWrites {
         ON CONFLICT DO NOTHING
         """)
     private static let consume = SQL(
-        "UPDATE perdure.inbox SET consumed = true, payload = NULL WHERE number = ANY($1::bigint[]) AND NOT consumed")
+        """
+        UPDATE perdure.inbox SET consumed = true, payload = sha256(runs.salt || coalesce(inbox.payload, '')) FROM perdure.runs
+        WHERE inbox.number = ANY($1::bigint[]) AND NOT consumed AND runs.number = inbox.run
+        """)
     private static let insertMessages = SQL(
         """
         INSERT INTO perdure.inbox (run, delivery_id, at, kind, name, payload, sender, consumed)

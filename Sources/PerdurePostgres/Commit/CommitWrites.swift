@@ -123,8 +123,13 @@ final class CommitWrites {
 
     func consume(_ number: Int64) { consumed.append(number) }
 
-    func deliver(_ delivery: Delivery, to run: Int64, at: Timestamp, isConsumed: Bool) {
-        messages.add(delivery, run, at: at, isConsumed: isConsumed)
+    func deliver(_ delivery: Delivery, to run: Int64, at: Timestamp) {
+        messages.add(delivery, run, at: at)
+    }
+
+    /// Of a message that went to another run of its chain.
+    func remember(_ delivery: Delivery, as known: KnownDelivery, of run: Int64, at: Timestamp) {
+        messages.add(delivery, run, at: at, known: known)
     }
 
     /// After a message was accepted.
@@ -248,15 +253,15 @@ struct MessageColumns {
 
     var isEmpty: Bool { run.isEmpty }
 
-    /// - Parameter isConsumed: remembered, and for nobody to read.
-    mutating func add(_ delivery: Delivery, _ run: Int64, at: Timestamp, isConsumed: Bool) {
+    /// - Parameter known: If given, that is what is remembered of it, and it is for nobody to read.
+    mutating func add(_ delivery: Delivery, _ run: Int64, at: Timestamp, known: KnownDelivery? = nil) {
         self.run.append(run)
         id.append(delivery.id)
         self.at.append(at.microseconds)
         kind.append(delivery.kind.rawValue)
         name.append(delivery.name)
-        payload.append(isConsumed ? nil : delivery.payload.map(Bytes.init))
+        payload.append((known.map(\.digest) ?? delivery.payload).map(Bytes.init))
         sender.append(delivery.sender.storedText)
-        self.isConsumed.append(isConsumed)
+        isConsumed.append(known != nil)
     }
 }

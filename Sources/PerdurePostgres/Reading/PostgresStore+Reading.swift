@@ -64,7 +64,11 @@ extension PostgresStore {
         WHERE run = $1::bigint AND ($2::text IS NULL OR subject = $2::text) ORDER BY subject, is_undo
         """)
 
-    private static let isKnown = SQL("SELECT 1 FROM perdure.inbox WHERE run = $1::bigint AND delivery_id = $2::text")
+    private static let known = SQL(
+        """
+        SELECT \(KnownDelivery.column) FROM perdure.inbox JOIN perdure.runs ON runs.number = inbox.run
+        WHERE inbox.run = $1::bigint AND delivery_id = $2::text
+        """)
 
     package func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event] {
         try await read(on: reader) { try $0.all(Self.page, run, seq, max(0, limit)) { try Event($0, run: run) } }
@@ -85,8 +89,10 @@ extension PostgresStore {
         }
     }
 
-    package func hasDelivery(_ id: String, of run: Int64) async throws(StoreError) -> Bool {
-        try await read(on: reader) { try $0.exists(Self.isKnown, run, id) }
+    package func knownDelivery(_ id: String, of run: Int64) async throws(StoreError) -> KnownDelivery? {
+        try await read(on: reader) { session in
+            try session.first(Self.known, run, id) { KnownDelivery(digest: try $0.optionalBytes(0)) }
+        }
     }
 
     package func beginnings(of runs: [Int64], limit: Int) async throws(StoreError) -> [Int64: RunBeginning] {

@@ -24,3 +24,8 @@ extension InboxRow {
         }
     }
 }
+
+extension KnownDelivery {
+    /// A message that was read has left the digest of its payload in the place of that.
+    static let column = "CASE WHEN inbox.consumed THEN inbox.payload ELSE sha256(runs.salt || coalesce(inbox.payload, '')) END"
+}

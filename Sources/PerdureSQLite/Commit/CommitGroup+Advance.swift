@@ -4,7 +4,12 @@ internal import PerdureStore
 
 extension CommitGroup {
     private static let consume = SQL(
-        "UPDATE inbox SET consumed = 1, payload = NULL WHERE number = ?1 AND run = ?2 AND consumed = 0")
+        "UPDATE inbox SET consumed = 1, payload = ?3 WHERE number = ?1 AND run = ?2 AND consumed = 0")
+    private static let payload = SQL(
+        """
+        SELECT payload, salt FROM inbox JOIN runs ON runs.number = inbox.run
+        WHERE inbox.number = ?1 AND run = ?2 AND consumed = 0
+        """)
     private static let isOfRun = SQL("SELECT 1 FROM inbox WHERE number = ?1 AND run = ?2")
 
     func advance(_ advance: RunAdvance, _ session: Session) throws -> CommitResult {
@@ -81,7 +86,10 @@ extension CommitGroup {
 
     private func consume(_ advance: RunAdvance, _ session: Session) throws {
         for number in advance.consumed {
-            if try session.execute(Self.consume, number, advance.run) == 1 { continue }
+            let known = try session.first(Self.payload, number, advance.run) { row in
+                KnownDelivery(payload: try row.optionalBytes(0), salt: try row.bytes(1))
+            }
+            if try session.execute(Self.consume, number, advance.run, known?.digest) == 1 { continue }
             // A repeat of a commit without events finds its rows read already; with events, somebody else has read them.
             guard advance.events.isEmpty, try session.exists(Self.isOfRun, number, advance.run) else {
                 throw BadRow("inbox row \(number) is not an unread one of run number \(advance.run)")

@@ -5,7 +5,7 @@ internal import PerdureStore
 extension Session {
     private static let target = SQL(
         """
-        SELECT number, expired_at IS NOT NULL, state, needs_retry, workflow, version, is_admitted, successor, origin FROM runs
+        SELECT number, expired_at IS NOT NULL, state, needs_retry, workflow, version, is_admitted, successor, origin, salt FROM runs
         WHERE id = ?1 AND (?2 IS NULL OR namespace = ?2)
         """)
     private static let insertDelivery = SQL(
@@ -15,10 +15,13 @@ extension Session {
         """)
     private static let remember = SQL(
         """
-        INSERT INTO inbox (run, delivery_id, at, kind, name, sender, consumed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1)
+        INSERT INTO inbox (run, delivery_id, at, kind, name, payload, sender, consumed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1)
         ON CONFLICT DO NOTHING
         """)
-    private static let isKnown = SQL("SELECT 1 FROM inbox WHERE run = ?1 AND delivery_id = ?2")
+    private static let known = SQL(
+        """
+        SELECT consumed, payload, salt FROM inbox JOIN runs ON runs.number = inbox.run WHERE run = ?1 AND delivery_id = ?2
+        """)
     private static let unread = SQL(
         """
         SELECT \(InboxRow.columns) FROM inbox JOIN runs ON runs.number = inbox.run
@@ -36,7 +39,13 @@ extension Session {
 
     func unreadNumbers(of run: Int64) throws -> [Int64] { try all(Self.unreadNumbers, run) { try $0.integer(0) } }
 
-    func hasDelivery(_ id: String, of run: Int64) throws -> Bool { try exists(Self.isKnown, run, id) }
+    /// A message that was read has left the digest of its payload in the place of that.
+    func knownDelivery(_ id: String, of run: Int64) throws -> KnownDelivery? {
+        try first(Self.known, run, id) { row in
+            let bytes = try row.optionalBytes(1)
+            return try row.integer(0) == 1 ? KnownDelivery(digest: bytes) : KnownDelivery(payload: bytes, salt: row.bytes(2))
+        }
+    }
 
     /// Takes a message in, once for each delivery id.
     func deliver(_ delivery: Delivery, now: Timestamp) throws -> CommitResult {
@@ -44,10 +53,10 @@ extension Session {
         let target = try first(Self.target, delivery.run.description, delivery.within) { row in
             (
                 run: try row.integer(0), isExpired: try row.integer(1) == 1, place: try WakePlace(row, from: 2),
-                chain: try row.isNull(7) ? nil : row.optionalText(8) ?? delivery.run.description
+                chain: try row.isNull(7) ? nil : row.optionalText(8) ?? delivery.run.description, salt: try row.bytes(9)
             )
         }
-        guard let (run, isExpired, place, chain) = target else {
+        guard let (run, isExpired, place, chain, salt) = target else {
             // The first run of a chain may be gone long before the last one.
             return try forward(delivery, alongChainOf: delivery.run, now: now) ?? .refused(.runUnknown)
         }
@@ -55,14 +64,17 @@ extension Session {
         // Of a terminated run something may still be in doubt.
         if isExpired || (place.state.isFinal && wake == .nobody) {
             // Taken in before, if its answer was lost: the run may well have closed because of it.
-            if try hasDelivery(delivery.id, of: run) { return .delivered(isDuplicate: true) }
+            if let known = try knownDelivery(delivery.id, of: run) { return Self.repeated(delivery, known, salt) }
             guard let first = chain.flatMap(RunID.init), let result = try forward(delivery, alongChainOf: first, now: now) else {
                 return .refused(.runClosed)
             }
             // Sent again when the chain has grown, it would be another message there.
             if case .delivered = result, !isExpired {
                 let sender = delivery.sender.storedText
-                try execute(Self.remember, run, delivery.id, now, delivery.kind.rawValue, delivery.name, sender)
+                let digest = KnownDelivery(payload: delivery.payload, salt: salt).digest
+                try execute(
+                    Self.remember, run, delivery.id, now, delivery.kind.rawValue, delivery.name, digest, sender
+                )
             }
             return result
         }
@@ -70,8 +82,13 @@ extension Session {
             Self.insertDelivery, run, delivery.id, now, delivery.kind.rawValue, delivery.name,
             delivery.payload.map(Readable.init),
             delivery.sender.storedText)
-        if inserted == 1 { try addWake(of: run, wake, place, at: now) }
-        return .delivered(isDuplicate: inserted == 0)
+        guard inserted == 1 else { return try Self.repeated(delivery, knownDelivery(delivery.id, of: run), salt) }
+        try addWake(of: run, wake, place, at: now)
+        return .delivered(isDuplicate: false)
+    }
+
+    private static func repeated(_ delivery: Delivery, _ known: KnownDelivery?, _ salt: [UInt8]) -> CommitResult {
+        known?.isSame(as: delivery.payload, salt: salt) ?? true ? .delivered(isDuplicate: true) : .refused(.deliveryIDTaken)
     }
 
     /// Delivers to the last run of a chain what speaks of the whole of it.

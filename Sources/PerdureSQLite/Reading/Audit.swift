@@ -95,8 +95,10 @@ enum Audit {
         """)
 
     private static let consumed = SQL(
-        "SELECT 'inbox row ' || number || ' was read but keeps its payload' FROM inbox WHERE consumed <> 0 AND payload IS NOT NULL"
-    )
+        """
+        SELECT 'inbox row ' || number || ' was read but keeps its payload' FROM inbox
+        WHERE consumed <> 0 AND payload IS NOT NULL AND (typeof(payload) <> 'blob' OR length(payload) <> 32)
+        """)
 
     private static let history = SQL(
         """

@@ -88,8 +88,8 @@ extension SQLiteStore {
         try await read(on: reader) { try $0.heartbeats(of: run, subject) }
     }
 
-    package func hasDelivery(_ id: String, of run: Int64) async throws(StoreError) -> Bool {
-        try await read(on: reader) { try $0.hasDelivery(id, of: run) }
+    package func knownDelivery(_ id: String, of run: Int64) async throws(StoreError) -> KnownDelivery? {
+        try await read(on: reader) { try $0.knownDelivery(id, of: run) }
     }
 
     package func inbox(run: Int64, after number: Int64) async throws(StoreError) -> InboxPage {

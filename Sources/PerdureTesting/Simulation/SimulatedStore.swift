@@ -294,8 +294,8 @@ final class SimulatedStore: Store {
         try await pass("labels") { base async throws(StoreError) in try await base.labels(of: runs) }
     }
 
-    func hasDelivery(_ id: String, of run: Int64) async throws(StoreError) -> Bool {
-        try await pass("hasDelivery") { base async throws(StoreError) in try await base.hasDelivery(id, of: run) }
+    func knownDelivery(_ id: String, of run: Int64) async throws(StoreError) -> KnownDelivery? {
+        try await pass("knownDelivery") { base async throws(StoreError) in try await base.knownDelivery(id, of: run) }
     }
 
     func schedules(_ query: ScheduleQuery) async throws(StoreError) -> [ScheduleRow] {

@@ -13,7 +13,9 @@ import Testing
         try await desk.hosting { engine in
             let run = try await desk.start(engine, "wait")
             #expect(await desk.type("signal", run, "go", "--payload", "41", "--id", "one").status == .success)
-            #expect(await desk.type("signal", run, "go", "--payload", "42", "--id", "one").status == .success)
+            #expect(await desk.type("signal", run, "go", "--payload", "41", "--id", "one").status == .success)
+            let other = await desk.type("signal", run, "go", "--payload", "42", "--id", "one")
+            #expect(other.status == .conflict && other.errors.contains("message_conflict"))
             try await desk.untilClosed(run)
             let shown = await desk.type("show", run, "--json").json
             let signals = shown?["events"]?.arrayValue?.filter { $0["kind"] == "signal.received" }

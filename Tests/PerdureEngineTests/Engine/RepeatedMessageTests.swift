@@ -94,6 +94,63 @@ import Testing
         }
     }
 
+    @Test func `an id is for one message: another content under it is refused, before and after the first is taken in`()
+        async throws
+    {
+        try await withEngines { harness in
+            let client = try await harness.open {
+                Flow { input, context in
+                    let answer = try await context.ask("q", "How?", as: String.self)
+                    _ = try await context.signal(Poke.self)
+                    return answer
+                }
+            }.client
+            let run = try await harness.start().id
+            try await harness.until(run, is: .waiting)
+            func conflict(_ call: () async throws -> Void) async -> Bool {
+                await #expect(throws: PerdureError.self) { try await call() }?.code == .messageConflict
+            }
+            try await client.answer(run, question: "q", with: "so", id: "1", by: bob)
+            #expect(await conflict { try await client.answer(run, question: "q", with: "otherwise", id: "1", by: bob) })
+            try await harness.until { try await count(.questionAnswered, run, harness) == 1 }
+            #expect(await conflict { try await client.answer(run, question: "q", with: "otherwise", id: "1", by: bob) })
+            try await client.pause(run, reason: "look", id: "1", by: bob)
+            #expect(await conflict { try await client.pause(run, reason: "else", id: "1", by: bob) })
+            try await harness.until(run, is: .paused)
+            try await client.terminate(run, reason: "enough", id: "1", by: bob)
+            try await harness.until(run, is: .terminated)
+            #expect(await conflict { try await client.terminate(run, reason: "more", id: "1", by: bob) })
+            #expect(await conflict { try await client.pause(run, reason: "else", id: "1", by: bob) })
+            #expect(try await harness.attributes(.runTerminated, of: run)["reason"]?.stringValue == "enough")
+        }
+    }
+
+    @Test func `a word on a loss is the same one after it was heeded and the run was continued`() async throws {
+        try await withEngines { harness in
+            let client = try await harness.open {
+                Flow { input, context in
+                    if input == "next" { return try await context.signal(Poke.self) }
+                    _ = try await context.signal(Poke.self)
+                    try await context.continueAsNew(Flow.self, input: "next")
+                }
+            }.client
+            let run = try await harness.start().id
+            try await harness.until(run, is: .waiting)
+            _ = try await client.store.beginRestoration(by: "bob", reason: "a backup was played back")
+            _ = try await client.recoverRestored(by: bob)
+            harness.clock.advance(by: .seconds(1))
+            for _ in 0..<2 { try await client.settleLoss(of: run, reason: "looked", id: "1", by: bob) }
+            try await harness.advanceUntil(by: .seconds(1)) { try await client.view(of: run).lostPart == nil }
+            try await client.signal(run, Poke.self, "x", by: bob)
+            try await harness.advanceUntil(by: .seconds(1)) { try await client.latest(of: run) != run }
+            try await client.settleLoss(of: run, reason: "looked", id: "1", by: bob)
+            let again = await #expect(throws: PerdureError.self) {
+                try await client.settleLoss(of: run, reason: "looked", id: "2", by: bob)
+            }
+            #expect(again?.code == .runNotRestored)
+        }
+    }
+
     @Test func `an id that cannot be recorded is refused`() async throws {
         try await withEngines { harness in
             let client = try await harness.open { Flow { _, context in try await context.signal(Poke.self) } }.client

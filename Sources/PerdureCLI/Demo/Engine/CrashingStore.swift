@@ -162,8 +162,8 @@ final class CrashingStore: Store {
         try await store.marked(kind, subject, in: run)
     }
 
-    func hasDelivery(_ id: String, of run: Int64) async throws(StoreError) -> Bool {
-        try await store.hasDelivery(id, of: run)
+    func knownDelivery(_ id: String, of run: Int64) async throws(StoreError) -> KnownDelivery? {
+        try await store.knownDelivery(id, of: run)
     }
 
     func schedules(_ query: ScheduleQuery) async throws(StoreError) -> [ScheduleRow] {

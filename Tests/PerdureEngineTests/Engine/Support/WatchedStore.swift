@@ -349,8 +349,8 @@ final class WatchedStore: Store {
         try await pass(.ended(waits)) { () async throws(StoreError) in try await base.ended(among: waits) }
     }
 
-    func hasDelivery(_ id: String, of run: Int64) async throws(StoreError) -> Bool {
-        try await pass(.other) { () async throws(StoreError) in try await base.hasDelivery(id, of: run) }
+    func knownDelivery(_ id: String, of run: Int64) async throws(StoreError) -> KnownDelivery? {
+        try await pass(.other) { () async throws(StoreError) in try await base.knownDelivery(id, of: run) }
     }
 
     func schedules(_ query: ScheduleQuery) async throws(StoreError) -> [ScheduleRow] {
