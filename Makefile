@@ -24,7 +24,7 @@ export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 16
 
 LINTED = Package.swift Sources Tests Examples
 
-.PHONY: help run test core-test check lint strict-test release-test bench swarm failures soak simulate mutants house format clean
+.PHONY: help run test core-test check lint strict-test release-test api bench swarm failures soak simulate mutants house format clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,11 @@ release-test: ## Run the executor's tests in a release build of the core (builds
 	@Scripts/prepare.sh test
 	PERDURE_CORE=1 PERDURE_TESTS=PerdureEngineTests \
 		swift test -c release --scratch-path .build-release --filter 'PerdureEngineTests.*(Executor|TaskFirstQueue|JobTaskID|ForeignAwait|ContextMisuse|EngineThreads|Watchdog)'
+
+api: ## Compare the HTTP API with its description by schemathesis and openapi-spec-validator
+	@Scripts/prepare.sh api
+	swift build --product perdure
+	.build-tools/api/bin/python3 Scripts/check_api.py .build/debug/perdure
 
 bench: ## Measure the engine beside a hand-written program (release build of the core, in .build-release); BENCH="--only a,b" to choose
 	@Scripts/prepare.sh build

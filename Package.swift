@@ -115,7 +115,8 @@ if coreOnly {
                 "PerdureCommands", "PerdureBench", "PerdureEngine", "PerdureSQLite", "PerdurePostgres", "PerdureTesting",
                 "PerdureProcess", "PerdureMemory", log, argumentParser,
             ],
-            exclude: ["Demo", "Resumability", "Serve", "Examples.swift"], swiftSettings: settings + [.define("PERDURE_CORE")])
+            exclude: ["Demo", "Dev", "Process/OtherSide.swift", "Resumability", "Serve", "Examples.swift"],
+            swiftSettings: settings + [.define("PERDURE_CORE")])
     ]
 } else {
     let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
@@ -124,6 +125,8 @@ if coreOnly {
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.5.0"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.24.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.3.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
     ]
     targets += [
         layer(
@@ -131,6 +134,8 @@ if coreOnly {
             [
                 "Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureCommands", hummingbird, log, lifecycle,
                 .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "HTTPTypes", package: "swift-http-types"), .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
             ]),
         layer("PerdurePeer", [hummingbird, log] + grdb),
         layer("PerdureExamples", ["Perdure", httpClient]),
@@ -147,7 +152,7 @@ if coreOnly {
             "PerdureServerTests",
             [
                 "PerdureServer", "PerdureCLI", "PerdureEngine", "PerdureSQLite", "PerdurePostgres", "PerdureProcess", httpClient,
-                log,
+                log, .product(name: "HTTPTypes", package: "swift-http-types"),
             ] + grdb),
         // Two programs with different code, of which one is deployed in the place of the other.
         .target(name: "DeployWorld", dependencies: ["Perdure"], path: "Examples/Deploy/World", swiftSettings: settings),

@@ -4,6 +4,7 @@
 #
 #   Scripts/prepare.sh build   Swift and the headers of SQLite and of PostgreSQL's client
 #   Scripts/prepare.sh test    the same, PostgreSQL and PgBouncer to start, and Python with the package rfc8785
+#   Scripts/prepare.sh api     that of build, and Python with schemathesis and openapi-spec-validator
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -89,6 +90,18 @@ leave that comparison out:
     fi
 }
 
+need_schemathesis() {
+    local environment=.build-tools/api
+    if "$environment/bin/python3" -c 'import schemathesis, openapi_spec_validator' 2>/dev/null; then return 0; fi
+    command -v python3 >/dev/null || install_packages python3 python3-venv
+    if ! python3 -m venv --clear "$environment" >/dev/null 2>&1; then
+        install_packages python3-venv
+        python3 -m venv --clear "$environment" || fail "python3 cannot make a virtual environment in $environment."
+    fi
+    "$environment/bin/python3" -m pip install --quiet --disable-pip-version-check 'schemathesis>=4.32,<5' 'openapi-spec-validator<1' ||
+        fail "The Python packages schemathesis and openapi-spec-validator could not be downloaded. 'make api' needs them."
+}
+
 case "${1:-}" in
 build)
     need_swift
@@ -103,5 +116,11 @@ test)
     need_pooler
     [ "${PERDURE_SKIP_INDEPENDENT:-}" = 1 ] || need_python
     ;;
-*) fail "usage: Scripts/prepare.sh build|test" ;;
+api)
+    need_swift
+    need_sqlite
+    need_libpq
+    need_schemathesis
+    ;;
+*) fail "usage: Scripts/prepare.sh build|test|api" ;;
 esac

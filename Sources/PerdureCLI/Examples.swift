@@ -13,21 +13,26 @@ enum Examples: PerdureApp {
 
     static var workflows: Workflows {
         get async throws {
-            RotateSecrets(peer: peer)
-            TakePayment(peer: peer)
-            TakePaymentWithoutKeys(bank: bank)
-            TakePaymentByHand(bank: bank)
-            OnboardCustomer(peer: peer)
-            ReserveSeat(peer: peer)
-            ProvisionAccount(peer: peer)
-            DeprovisionAccount(peer: peer)
-            RespondToIncident(peer: peer, network: bank)
-            MoveSystems(peer: peer)
+            workflows(
+                peer: address("PERDURE_PEER") ?? "http://127.0.0.1:8080", bank: address("PERDURE_BANK") ?? "http://127.0.0.1:8081"
+            )
         }
     }
 
-    private static var peer: PeerClient { PeerClient(address: address("PERDURE_PEER") ?? "http://127.0.0.1:8080") }
-    private static var bank: PeerClient { PeerClient(address: address("PERDURE_BANK") ?? "http://127.0.0.1:8081") }
+    /// - Parameters: Where the other side is.
+    @WorkflowBuilder static func workflows(peer: String, bank: String) -> [RegisteredWorkflow] {
+        let peer = PeerClient(address: peer), bank = PeerClient(address: bank)
+        RotateSecrets(peer: peer)
+        TakePayment(peer: peer)
+        TakePaymentWithoutKeys(bank: bank)
+        TakePaymentByHand(bank: bank)
+        OnboardCustomer(peer: peer)
+        ReserveSeat(peer: peer)
+        ProvisionAccount(peer: peer)
+        DeprovisionAccount(peer: peer)
+        RespondToIncident(peer: peer, network: bank)
+        MoveSystems(peer: peer)
+    }
 
     private static func address(_ variable: String) -> String? { ProcessInfo.processInfo.environment[variable] }
 }

@@ -1,12 +1,12 @@
-internal import Perdure
-internal import PerdureEngine
-internal import PerdureHistory
-internal import PerdureStore
+package import Perdure
+package import PerdureEngine
+package import PerdureHistory
+package import PerdureStore
 
 /// How a run stands when a command stops looking at it.
-struct RunOutcome: Sendable {
+package struct RunOutcome: Sendable {
     let id: RunID
-    let record: RunRecord
+    package let record: RunRecord
     /// Whether the command has started it. Otherwise the run had the key already.
     let isNew: Bool
     /// Whether it counts for the command how the run ended.
@@ -18,7 +18,7 @@ struct RunOutcome: Sendable {
     /// Of a run that was continued, the last one that continues it.
     ///
     /// - Throws: `PerdureError` with `run_expired` if it was waited for: then nobody can say what it has come to.
-    static func read(
+    package static func read(
         _ id: RunID, _ client: Client, isNew: Bool, wasWaitedFor: Bool
     ) async throws -> RunOutcome {
         let record = try await client.latestRecord(of: id)
@@ -38,7 +38,7 @@ struct RunOutcome: Sendable {
     /// Nothing that was waited for went wrong.
     var isSuccess: Bool { isGood || !wasWaitedFor }
 
-    var json: JSONValue {
+    package var json: JSONValue {
         let error =
             isGood ? nil : JSONValue.members(("code", code.map(JSONValue.string)), ("message", message.map(JSONValue.string)))
         return .members(

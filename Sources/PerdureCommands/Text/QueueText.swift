@@ -1,10 +1,10 @@
 internal import Foundation
 internal import Perdure
-internal import PerdureEngine
-internal import PerdureHistory
+package import PerdureEngine
+package import PerdureHistory
 
 /// Queues for people and for machines.
-enum QueueText {
+package enum QueueText {
     static func limits(_ limits: QueueLimits) -> String {
         guard limits.concurrency > 0 else { return "nobody" }
         var parts = ["\(limits.concurrency) at once"]
@@ -33,7 +33,7 @@ enum QueueText {
         return lines.joined(separator: "\n") + "\n"
     }
 
-    static func json(_ queue: QueueInfo) -> JSONValue {
+    package static func json(_ queue: QueueInfo) -> JSONValue {
         let holders = queue.holders.sorted { $0.key < $1.key }.map { ($0.key, JSONValue($0.value)) }
         return .members(
             ("queue", .string(queue.name)), ("namespace", .string(queue.namespace)),

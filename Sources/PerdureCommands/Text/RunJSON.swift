@@ -1,22 +1,22 @@
 internal import Foundation
 internal import Perdure
-internal import PerdureEngine
-internal import PerdureHistory
-internal import PerdureStore
+package import PerdureEngine
+package import PerdureHistory
+package import PerdureStore
 
 // What machines read. Keys are stable; times are ISO 8601 in UTC; members without a value are left out.
 
 extension JSONValue {
-    init(time: Timestamp) { self = .string(time.description) }
+    package init(time: Timestamp) { self = .string(time.description) }
 
     /// Members without a value are left out.
-    static func members(_ members: (String, JSONValue?)...) -> JSONValue {
+    package static func members(_ members: (String, JSONValue?)...) -> JSONValue {
         .object(JSONObject(members.compactMap { name, value in value.map { (name, $0) } }))
     }
 }
 
-enum RunJSON {
-    static func run(_ run: RunRecord) -> JSONValue {
+package enum RunJSON {
+    package static func run(_ run: RunRecord) -> JSONValue {
         .members(
             ("run", .string(run.id.description)), ("namespace", .string(run.namespace)), ("workflow", .string(run.workflow)),
             ("version", .string(run.version)), ("key", run.key.map(JSONValue.string)), ("state", .string(run.stateName)),
@@ -33,7 +33,7 @@ enum RunJSON {
             ("hosted", .array(node.hosted.map { .array([.string($0.workflow), .string($0.version)]) })))
     }
 
-    static func standing(_ node: NodeStanding) -> JSONValue {
+    package static func standing(_ node: NodeStanding) -> JSONValue {
         var object = self.node(node.registration).objectValue ?? JSONObject()
         object["since"] = JSONValue(time: node.since)
         object["runs"] = JSONValue(node.ownedRuns)
@@ -43,7 +43,7 @@ enum RunJSON {
         return .object(object)
     }
 
-    static func version(_ version: VersionInfo) -> JSONValue {
+    package static func version(_ version: VersionInfo) -> JSONValue {
         let runs = version.runs.sorted { $0.key < $1.key }.map { ($0.key, JSONValue($0.value)) }
         return .members(
             ("workflow", .string(version.workflow)), ("version", .string(version.version.description)),
@@ -52,7 +52,7 @@ enum RunJSON {
             ("drained", .bool(version.isDrained)))
     }
 
-    static func attempts(_ report: AttemptReport) -> JSONValue {
+    package static func attempts(_ report: AttemptReport) -> JSONValue {
         .members(
             ("workflow", .string(report.workflow)), ("closed", JSONValue(report.closed)),
             ("at_first_attempt", JSONValue(report.atFirstAttempt)),
@@ -73,7 +73,7 @@ enum RunJSON {
             ("message", CheckText.message(rehearsal.verdict, record).map(JSONValue.string)), ("unclean_ends", .array(ends)))
     }
 
-    static func event(_ event: Event) -> JSONValue {
+    package static func event(_ event: Event) -> JSONValue {
         let attributes = (try? event.attributes.object()).map(JSONValue.object) ?? .string(event.attributes.text)
         return .members(
             ("seq", .integer(event.seq)), ("at", JSONValue(time: event.at)), ("kind", .string(event.kind.rawValue)),
@@ -81,7 +81,7 @@ enum RunJSON {
             ("output", ValueText.json(event.output)), ("hash", .string(event.hash.description)))
     }
 
-    static func explanation(_ record: RunRecord, _ explanation: RunExplanation) -> JSONValue {
+    package static func explanation(_ record: RunRecord, _ explanation: RunExplanation) -> JSONValue {
         let moves = explanation.moves.map { move in
             JSONValue.members(
                 ("command", .array(move.command.map(JSONValue.string))), ("meaning", .string(move.meaning)))
@@ -99,14 +99,14 @@ enum RunJSON {
             ("digest", item.digest.map(JSONValue.string)), ("expires_at", item.expires.map(JSONValue.init(time:))))
     }
 
-    static func approval(_ approval: PendingApproval) -> JSONValue {
+    package static func approval(_ approval: PendingApproval) -> JSONValue {
         .members(
             ("run", .string(approval.run.description)), ("step", .string(approval.step)),
             ("view", try? JSONValue.parse(Array(approval.view), what: "the view")), ("digest", .string(approval.digest)),
             ("approver", .string(approval.approver)))
     }
 
-    static func report(_ record: RunRecord, _ report: HistoryVerifier.Report) -> JSONValue {
+    package static func report(_ record: RunRecord, _ report: HistoryVerifier.Report) -> JSONValue {
         let problems = report.problems.map { problem in
             JSONValue.members(
                 ("seq", problem.seq.map(JSONValue.integer)), ("rule", .string(problem.rule.rawValue)),

@@ -1,10 +1,10 @@
-internal import Foundation
+package import Foundation
 internal import Perdure
-internal import PerdureEngine
-internal import PerdureHistory
+package import PerdureEngine
+package import PerdureHistory
 
 /// Schedules for people and for machines.
-enum ScheduleText {
+package enum ScheduleText {
     // MARK: Times
 
     /// Whole seconds in UTC, with what is left of one.
@@ -86,7 +86,7 @@ enum ScheduleText {
 
     static func json(_ date: Date) -> JSONValue { .string(utc(date)) }
 
-    static func json(_ info: ScheduleInfo, times: [Date]? = nil) -> JSONValue {
+    package static func json(_ info: ScheduleInfo, times: [Date]? = nil) -> JSONValue {
         let schedule = info.schedule
         func seconds(_ duration: Duration) -> JSONValue { .integer(duration.components.seconds) }
         let labels = schedule.labels.sorted { $0.key < $1.key }.map { ($0.key, JSONValue.string($0.value)) }

@@ -8,15 +8,17 @@ package import PerdurePeer
 import PerdureProcess
 import PerdureSQLite
 
-/// What a story is played on: a store, a peer that honours idempotency keys, and a bank that does not.
+/// What a story is played on: a store and the other side.
 package struct Stage: Sendable {
     package let store: String
-    package let peer: PeerService
-    package let bank: PeerService
-    package let peerAddress: String
-    package let bankAddress: String
+    package let other: OtherSide
     package let executable: String
     package let isDefended: Bool
+
+    package var peer: PeerService { other.peer }
+    package var bank: PeerService { other.bank }
+    package var peerAddress: String { other.peerAddress }
+    package var bankAddress: String { other.bankAddress }
 
     /// Sets the stage in a temporary folder, and clears it afterwards.
     package static func run<Result: Sendable>(
@@ -26,46 +28,10 @@ package struct Stage: Sendable {
         let folder = FileManager.default.temporaryDirectory.appending(path: "perdure-demo-\(UUID().uuidString.lowercased())")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
-        let peer = try service(folder.appending(path: "peer.db")), bank = try service(folder.appending(path: "bank.db"))
-        var keyless = Behaviour()
-        keyless.keys = .ignore
-        for group in ["payments", "directory"] { try await bank.ledger.setBehaviour(keyless, of: .group(group)) }
         let store = folder.appending(path: "perdure.db").path
-        return try await withThrowingTaskGroup(of: Result?.self) { group in
-            let peerAddress = try await serve(peer, in: &group), bankAddress = try await serve(bank, in: &group)
-            let stage = Stage(
-                store: store, peer: peer, bank: bank, peerAddress: peerAddress, bankAddress: bankAddress, executable: executable,
-                isDefended: isDefended)
-            group.addTask { try await body(stage) }
-            defer { group.cancelAll() }
-            while let next = try await group.next() { if let next { return next } }
-            throw CancellationError()
+        return try await OtherSide.run(in: folder) { other in
+            try await body(Stage(store: store, other: other, executable: executable, isDefended: isDefended))
         }
-    }
-
-    private static func service(_ ledger: URL) throws -> PeerService {
-        var configuration = PeerConfiguration(databasePath: ledger.path)
-        // Connections that a killed engine leaves behind are no news here.
-        configuration.logger.logLevel = .critical
-        return try PeerService(configuration: configuration)
-    }
-
-    private static func serve<Result: Sendable>(
-        _ service: PeerService, in group: inout ThrowingTaskGroup<Result?, any Error>
-    ) async throws -> String {
-        let (ports, continuation) = AsyncThrowingStream<Int, any Error>.makeStream()
-        group.addTask {
-            do {
-                try await service.run { continuation.yield($0) }
-                continuation.finish()
-            } catch {
-                continuation.finish(throwing: error)
-                throw error
-            }
-            return nil
-        }
-        for try await port in ports { return "http://127.0.0.1:\(port)" }
-        throw CancellationError()
     }
 
     /// Starts an engine.

@@ -1,0 +1,74 @@
+import ArgumentParser
+import Foundation
+import Logging
+import Perdure
+import PerdureCommands
+import PerdureEngine
+import PerdureSQLite
+import PerdureServer
+import ServiceLifecycle
+import UnixSignals
+
+/// Everything in one process, for one person at a desk.
+struct DevCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "dev", abstract: "Hosts the example workflows with the HTTP API, in one process on this machine.",
+        discussion: """
+            The store, the engine, the services that the examples call, and the API. It listens on 127.0.0.1 only and trusts whoever \
+            reaches it from this machine: for trying out, not for others to use. Everything is kept in the folder: killed at any time \
+            and started again, it goes on where it was. The other commands work beside it with '--store FOLDER/perdure.db'.
+
+            Example:
+              perdure dev --folder /tmp/perdure --port 7434
+            """)
+
+    @Option(help: ArgumentHelp("Where everything is kept; made if it is not there.", valueName: "folder"))
+    var folder = "perdure-dev"
+    @Option(help: ArgumentHelp("The port of the API on 127.0.0.1; 0 for any that is free.", valueName: "port")) var port = 7_434
+
+    func validate() throws {
+        guard (0...65_535).contains(port) else { throw ValidationError("--port has to be from 0 to 65535.") }
+    }
+
+    func run() async throws {
+        do {
+            let folder = URL(filePath: folder)
+            do {
+                try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            } catch {
+                throw PerdureError(.usage, "The folder '\(folder.path)' cannot be made. Give another one.", cause: error)
+            }
+            try await OtherSide.run(in: folder) { try await host($0, folder) }
+        } catch let error as PerdureError {
+            throw error.told
+        }
+    }
+
+    private func host(_ other: OtherSide, _ folder: URL) async throws {
+        var logger = Logger(label: "perdure") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = .warning
+        let workflows = Examples.workflows(peer: other.peerAddress, bank: other.bankAddress)
+        let store = folder.appending(path: "perdure.db").path
+        let engine = try await Engine(store: .sqlite(store), logger: logger) { workflows }
+        let server = LoopbackServer(
+            client: engine.client, workflows: try WorkflowRegistry(workflows), port: port, user: NSUserName(), logger: logger
+        ) { port in
+            try? Output.put(
+                "Perdure at http://127.0.0.1:\(port), for whoever sits at this machine. Kept in \(folder.path). Stop with Ctrl-C.\n",
+                to: STDOUT_FILENO)
+        }
+        // In this order: the engine still answers while the server ends.
+        let services = [engine as any Service, server].map {
+            ServiceGroupConfiguration.ServiceConfiguration(
+                service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
+                failureTerminationBehavior: .gracefullyShutdownGroup)
+        }
+        var lifecycle = ServiceGroupConfiguration(
+            services: services, gracefulShutdownSignals: [.sigint, .sigterm], logger: logger)
+        // Steps that are under way have the engine's grace; a caller who never finishes a request has none.
+        lifecycle.maximumGracefulShutdownDuration = .seconds(40)
+        let group = ServiceGroup(configuration: lifecycle)
+        try await group.run()
+        try Output.put("Stopped; what is open goes on when it is started again.\n", to: STDOUT_FILENO)
+    }
+}

@@ -1,0 +1,178 @@
+internal import Foundation
+internal import HTTPTypes
+internal import Hummingbird
+internal import Logging
+internal import NIOCore
+internal import Perdure
+internal import PerdureEngine
+internal import PerdureHistory
+internal import ServiceLifecycle
+
+/// The HTTP API over one store: what the table of operations says, and nothing else.
+struct API: Sendable {
+    /// Nil as long as the store cannot be used.
+    let client: @Sendable () -> Client?
+    let workflows: WorkflowRegistry?
+    let gate: any Gate
+    let now: @Sendable () -> Timestamp
+    let logger: Logger
+
+    /// What a body may have beside the largest value.
+    private static let bodyLimit = Payload.defaultLimit + 65_536
+    private static let known = HTTPField.Name("Idempotency-Key")
+
+    func addRoutes(to router: Router<APIContext>) {
+        for (path, operations) in Dictionary(grouping: Operation.all, by: \.path) {
+            for operation in operations {
+                router.on(RouterPath(path), method: operation.method.http) { request, context in
+                    await respond(to: request, context, operation)
+                }
+            }
+            let allowed = operations.map(\.method)
+            for method in Self.methods where !allowed.map(\.http).contains(method) {
+                router.on(RouterPath(path), method: method) { _, _ in Response(Self.notAllowed(allowed)) }
+            }
+        }
+    }
+
+    /// Those of HTTP but HEAD, which is answered wherever GET is, and QUERY: what is not registered would be answered as if the path were
+    /// unknown.
+    private static let methods: [HTTPRequest.Method] =
+        [.get, .post, .put, .delete, .patch, .options, .trace] + [HTTPRequest.Method("QUERY")].compactMap(\.self)
+
+    private static func notAllowed(_ allowed: [Operation.Method]) -> Problem {
+        let list = allowed.map(\.rawValue).sorted().joined(separator: ", ")
+        var problem = Problem(.methodNotAllowed, "method_not_allowed", "This address knows \(list) only.")
+        problem.headers[.allow] = list
+        return problem
+    }
+
+    // MARK: One request
+
+    private func respond(to request: Request, _ context: APIContext, _ operation: Operation) async -> Response {
+        do {
+            let answer = try await answer(to: request, context, operation)
+            var headers = answer.headers
+            headers[.cacheControl] = headers[.cacheControl] ?? "no-store"
+            guard let body = answer.body else { return Response(status: answer.status, headers: headers) }
+            headers[.contentType] = headers[.contentType] ?? "application/json"
+            return Response(
+                status: answer.status, headers: headers, body: .init(byteBuffer: ByteBuffer(string: body.canonicalText + "\n")))
+        } catch let problem as Problem {
+            return Response(problem)
+        } catch let error as PerdureError {
+            let problem = Problem(error)
+            guard problem.status.kind == .serverError else { return Response(problem) }
+            tell(error, "\(error.code)", operation, context)
+            return Response(problem.withoutDetails)
+        } catch is CancellationError {
+            return Response(Problem(.serviceUnavailable, "ending", "The server ends; ask again when it is back."))
+        } catch {
+            tell(error, "internal", operation, context)
+            return Response(.internalError)
+        }
+    }
+
+    private func tell(_ error: any Error, _ code: String, _ operation: Operation, _ context: APIContext) {
+        logger.error(
+            "a request failed",
+            metadata: ["operation": "\(operation.id)", "code": "\(code)", "error": "\(error)", "request": "\(context.id)"])
+    }
+
+    private func answer(to request: Request, _ context: APIContext, _ operation: Operation) async throws -> Answer {
+        let path = try pathValues(context, operation)
+        let caller = try await gate.caller(of: request, context)
+        try gate.require(operation.right, in: path["namespace"], of: caller, for: operation)
+        let query = try Query(request.uri.query, operation.query)
+        let body = try await body(of: request, operation)
+        let key = try key(of: request, operation)
+        guard let client = client() else {
+            throw Problem(.serviceUnavailable, "store_unavailable", "The store cannot be used at the moment; try again soon.")
+        }
+        let call = Call(
+            client: try path["namespace"].map { try client.confined(to: $0) } ?? client, caller: caller, workflows: workflows,
+            now: now, path: path, query: query, body: body, messageID: key.map { Self.messageID($0, caller) })
+        // Whoever waits for something does not hold up the end of the server.
+        return try await cancelWhenGracefulShutdown { try await operation.answer(call) }
+    }
+
+    private func pathValues(_ context: APIContext, _ operation: Operation) throws(Problem) -> [String: String] {
+        var values: [String: String] = [:]
+        for (name, rule) in operation.pathParameters {
+            guard let text = context.parameters.get(name).flatMap({ Query.decoded($0) }), rule.fits(text) else {
+                throw Problem(
+                    .badRequest, "path_invalid", "'\(name)' in the address \(rule.wish).",
+                    flaws: [Flaw(place: name, wish: rule.wish)])
+            }
+            values[name] = text
+        }
+        return values
+    }
+
+    // MARK: What comes with it
+
+    private func body(of request: Request, _ operation: Operation) async throws -> JSONValue {
+        guard let schema = operation.body else { return .null }
+        guard let type = request.headers[.contentType].flatMap({ MediaType(from: $0) }), type.isType(.applicationJson) else {
+            throw Problem(.unsupportedMediaType, "media_type_unsupported", "Send the body as 'Content-Type: application/json'.")
+        }
+        var problem = Problem(
+            .contentTooLarge, "payload_too_large",
+            "The body has more than \(Self.bodyLimit) bytes, which is the most there may be.")
+        // What is left of it is not read.
+        problem.headers[.connection] = "close"
+        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > Self.bodyLimit { throw problem }
+        let bytes: [UInt8]
+        do {
+            bytes = Array(buffer: try await request.body.collect(upTo: Self.bodyLimit))
+        } catch is NIOTooManyBytesError {
+            throw problem
+        }
+        let value: JSONValue
+        do {
+            value = try JSONValue.parse(bytes, what: "the body")
+        } catch {
+            throw Problem(.badRequest, "body_invalid", "The body is not JSON: \(error.description)")
+        }
+        let flaws = schema.flaws(in: value)
+        guard flaws.isEmpty else {
+            let sentence = flaws.prefix(3).map { "'\($0.place)' \($0.wish)" }.joined(separator: "; ")
+            throw Problem(.badRequest, "body_invalid", "The body is not as it has to be: \(sentence).", flaws: flaws)
+        }
+        return value
+    }
+
+    /// The `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header): a structured-field string.
+    private func key(of request: Request, _ operation: Operation) throws(Problem) -> String? {
+        guard operation.needsKey, let name = Self.known else { return nil }
+        let fields = request.headers[values: name]
+        guard !fields.isEmpty else {
+            throw Problem(
+                .badRequest, "idempotency_key_missing",
+                "Send an 'Idempotency-Key' of your own, such as \"8e03978e-40d5-43dd-bc93-6894a57f9324\" with its quotes, and the same one "
+                    + "when you repeat this request.",
+                flaws: [Flaw(place: "Idempotency-Key", wish: "is missing")])
+        }
+        let wish = "has to be one text of 1 to 128 printable characters in double quotes, without '\"' and '\\' in it"
+        guard fields.count == 1, let field = fields.first, Self.isKey(field) else {
+            throw Problem(
+                .badRequest, "idempotency_key_invalid", "The 'Idempotency-Key' \(wish).",
+                flaws: [Flaw(place: "Idempotency-Key", wish: wish)])
+        }
+        return String(field.dropFirst().dropLast())
+    }
+
+    static let keyPattern = "^\"[ !#-\\[\\]-~]{1,128}\"$"
+
+    private static func isKey(_ field: String) -> Bool {
+        guard field.utf8.count >= 3, field.utf8.count <= 130, field.hasPrefix("\""), field.hasSuffix("\"") else { return false }
+        return field.utf8.dropFirst().dropLast().allSatisfy {
+            (0x20...0x7E).contains($0) && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\")
+        }
+    }
+
+    /// The key of one caller is not that of another one.
+    private static func messageID(_ key: String, _ caller: Principal) -> String {
+        "http:\(Hex.encode(SaltedDigest.plain(Array("\(caller.id)\u{0}\(key)".utf8)).prefix(16)))"
+    }
+}

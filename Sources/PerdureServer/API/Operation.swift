@@ -1,0 +1,95 @@
+internal import HTTPTypes
+internal import Perdure
+internal import PerdureHistory
+
+/// Who may ask for an operation.
+enum Right: String, Sendable, Hashable, CaseIterable {
+    /// Everybody, without saying who: only what shows nothing of any run.
+    case none
+    case view
+    case start
+    case operate
+    case approve
+    case audit
+    case administer
+}
+
+/// One thing that can be asked for over HTTP. All there is to know of it stands here: the router, the rights, the checks of what comes in
+/// and the OpenAPI document are made from it.
+struct Operation: Sendable {
+    enum Method: String, Sendable, Hashable, CaseIterable {
+        case get = "GET"
+        case post = "POST"
+        case put = "PUT"
+        case delete = "DELETE"
+
+        var http: HTTPRequest.Method {
+            switch self {
+            case .get: .get
+            case .post: .post
+            case .put: .put
+            case .delete: .delete
+            }
+        }
+    }
+
+    /// What comes of it when all is well.
+    struct Success: Sendable {
+        let status: HTTPResponse.Status
+        let about: String
+        /// Nil for an answer without a body.
+        let schema: Schema?
+    }
+
+    /// As programs that are generated from the document call it.
+    let id: String
+    let method: Method
+    /// With the names of its parts in braces.
+    let path: String
+    /// The heading that it stands under.
+    let group: String
+    let summary: String
+    let right: Right
+    var query: [Parameter] = []
+    /// What has to come with it; nil for nothing.
+    var body: Schema?
+    let successes: [Success]
+    /// What it may be refused with, beside what every operation is.
+    var refusals: [HTTPResponse.Status] = []
+    let answer: @Sendable (Call) async throws -> Answer
+
+    /// Changing calls are made under a key, so that they can be made again.
+    var needsKey: Bool { method == .post }
+
+    /// Everything that it may be refused with.
+    var allRefusals: [HTTPResponse.Status] {
+        var all: Set<HTTPResponse.Status> = [.badRequest, .serviceUnavailable, .internalServerError]
+        all.formUnion(refusals)
+        if right != .none { all.formUnion([.unauthorized, .forbidden]) }
+        if path.contains("{") { all.insert(.notFound) }
+        if body != nil { all.formUnion([.contentTooLarge, .unsupportedMediaType]) }
+        if needsKey { all.formUnion([.conflict, .unprocessableContent]) }
+        return all.sorted { $0.code < $1.code }
+    }
+
+    /// The names in its path, and what each has to be.
+    var pathParameters: [(name: String, rule: TextRule)] {
+        path.split(separator: "/").filter { $0.hasPrefix("{") }.map { part in
+            let name = String(part.dropFirst().dropLast())
+            return (name, name == "run" ? .run : .identifier)
+        }
+    }
+}
+
+/// What an operation answers.
+struct Answer: Sendable {
+    let status: HTTPResponse.Status
+    let body: JSONValue?
+    var headers: HTTPFields = [:]
+
+    init(_ status: HTTPResponse.Status = .ok, _ body: JSONValue?, headers: HTTPFields = [:]) {
+        self.status = status
+        self.body = body
+        self.headers = headers
+    }
+}

@@ -1,0 +1,72 @@
+internal import HTTPTypes
+internal import PerdureCommands
+internal import PerdureEngine
+internal import PerdureHistory
+internal import PerdureStore
+
+extension Operation {
+    static let history: [Operation] = [
+        Operation(
+            id: "getHistory", method: .get, path: "\(run)/history", group: "Histories",
+            summary: "Reads the history of a run, in order.", right: .view,
+            query: [
+                Parameter(name: "after", schema: .integer(0...Int64.max), about: "Only events behind this number."),
+                Parameter(name: "limit", schema: .integer(1...Call.pageLimit), about: "How many at most. 50 without it."),
+            ],
+            successes: [
+                Success(
+                    status: .ok, about: "Events; fewer than asked for where values are large.",
+                    schema: .object([
+                        .must("events", .list(.event, atMost: 1_000)),
+                        .may("next", .integer(1...Int64.max), "Where the next page begins: its 'after'. Missing at the end."),
+                    ]))
+            ],
+            refusals: [.conflict]
+        ) { call in
+            let record = try await call.client.record(try call.run()), after = call.query.integer("after") ?? 0
+            let events = try await call.client.guarded {
+                try await call.client.store.events(of: record.number, after: after, limit: call.limit)
+            }
+            var page: JSONObject = ["events": .array(events.map(RunJSON.event))]
+            // Only an empty page is the end: one with large values is short.
+            if let last = events.last?.seq { page["next"] = .integer(last) }
+            return Answer(.ok, .object(page))
+        },
+        Operation(
+            id: "verifyRun", method: .get, path: "\(run)/verification", group: "Histories",
+            summary: "Reads a history and says whether it holds together and proves what it should.", right: .view,
+            successes: [Success(status: .ok, about: "What was found.", schema: .verification)]
+        ) { call in
+            let record = try await call.client.record(try call.run())
+            let verification = try await call.client.verification(of: record)
+            return Answer(.ok, RunJSON.report(verification.record, verification.report))
+        },
+        Operation(
+            id: "listStuckSteps", method: .get, path: "\(run)/stuck-steps", group: "Histories",
+            summary: "Lists the steps of a run that are in doubt or dead letters.", right: .view,
+            successes: [
+                Success(
+                    status: .ok, about: "Those steps.",
+                    schema: .object([.must("steps", .list(.stuckStep, atMost: 100_000))]))
+            ],
+            refusals: [.gone]
+        ) { call in
+            let steps = try await call.client.stuckSteps(of: try call.run())
+            return Answer(.ok, ["steps": .array(steps.map(\.json))])
+        },
+    ]
+}
+
+extension StuckStep {
+    fileprivate var json: JSONValue {
+        let cause: String?
+        switch reason {
+        case .inDoubt(let why): cause = why
+        case .deadLetter: cause = nil
+        }
+        return .members(
+            ("step", .string(step)), ("undo", .bool(isUndo)), ("reason", cause == nil ? "dead_letter" : "in_doubt"),
+            ("cause", cause.map(JSONValue.string)), ("effect", .string(effect)), ("message", message.map(JSONValue.string)),
+            ("quiet_until", quietUntil.map { JSONValue(time: Timestamp($0)) }))
+    }
+}
