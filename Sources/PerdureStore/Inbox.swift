@@ -82,6 +82,11 @@ package struct KnownDelivery: Sendable, Hashable {
     package func isSame(as payload: [UInt8]?, salt: [UInt8]) -> Bool {
         digest == nil || self == KnownDelivery(payload: payload, salt: salt)
     }
+
+    /// What a store answers to a message of its id.
+    package func answer(to delivery: Delivery, salt: [UInt8]) -> CommitResult {
+        isSame(as: delivery.payload, salt: salt) ? .delivered(isDuplicate: true) : .refused(.deliveryIDTaken)
+    }
 }
 
 extension Delivery {

@@ -50,6 +50,7 @@ struct RunOrder: Sendable {
     /// Hands the run to whoever hosts its workflow on the store.
     func place(with client: Client) async throws -> (record: RunRecord, isNew: Bool) {
         let (registered, payload) = try registered()
-        return try await client.place(registered, payload, options, configuration, by: sender)
+        return try await client.place(
+            registered, payload, options, in: configuration.namespace, build: configuration.build, by: sender)
     }
 }

@@ -30,7 +30,9 @@ struct ApprovalsCommand: StoreCommand {
 
     func run(in environment: CommandEnvironment) async throws {
         let (items, problems) = try await store.withClient(environment) { client in
-            let requests = try await client.openRequests(RequestQuery(limit: limit))
+            let approvals = try await client.openRequests(RequestQuery(kind: .approvalRequested, limit: limit))
+            let questions = try await client.openRequests(RequestQuery(kind: .questionAsked, limit: limit))
+            let requests = (approvals + questions).sorted { $0.number < $1.number }
             let (parked, problems) = try await client.readable(RunFilter(states: [.parked], limit: limit))
             var items = requests.map(WaitingItem.init)
             for run in parked {

@@ -35,21 +35,19 @@ extension Client {
             throw PerdureError(
                 .nameInvalid, "'\(version)' cannot be a version: use up to 64 letters, digits, '-' and '_' in parts with dots.")
         }
-        let input = Payload(bytes: try canonical(json, what: "the input of workflow '\(workflow)'"))
-        guard input.bytes.count <= Payload.defaultLimit else {
-            throw PerdureError(
-                PayloadError.tooLarge(
-                    what: "the input of workflow '\(workflow)'", size: input.bytes.count, limit: Payload.defaultLimit))
+        let input: Payload
+        do {
+            input = try Payload(inputOf: workflow, json: json)
+        } catch {
+            throw PerdureError(error)
         }
         // One that was started before is found, whoever hosts what by now.
         if let known = try await keyHolder(options.key, of: workflow, in: namespace) {
             return (try CommitResult.keyTaken(known).started(workflow, key: options.key, input: input).record.id, false)
         }
         let version = if let version { version } else { try await newestHosted(workflow) }
-        let run = NewRun(
-            RegisteredWorkflow(absent: workflow, version.description), input: input, options: options, namespace: namespace,
-            by: sender, build: build, now: store.now(), random: random)
-        let (record, isNew) = try await deliver(.create(run)).started(workflow, key: options.key, input: input)
+        let code = RegisteredWorkflow(absent: workflow, version.description)
+        let (record, isNew) = try await place(code, input, options, in: namespace, build: build, by: sender)
         return (record.id, isNew)
     }
 

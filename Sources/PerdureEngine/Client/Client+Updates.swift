@@ -59,8 +59,8 @@ extension Client {
         guard Name.isIdentifier(name) else {
             throw PerdureError(.nameInvalid, "An update needs a name of 1 to 128 letters, digits, '-', '_' and '.'.")
         }
-        if try await earlierReply(to: name, id, from: run) != nil { return }
         let payload = try canonical(json, what: "the payload of update '\(name)'")
+        if try await earlierReply(to: name, payload, id, from: run) != nil { return }
         try await send(try await latest(of: run), .update, name: name, payload: payload, id: id, by: sender)
     }
 
@@ -72,7 +72,7 @@ extension Client {
                 .nameInvalid,
                 "An update needs a name of 1 to 128 letters, digits, '-', '_' and '.', and an id without control characters.")
         }
-        if let id, let reply = try await earlierReply(to: name, id, from: run) { return try reply.get() }
+        if let id, let reply = try await earlierReply(to: name, payload, id, from: run) { return try reply.get() }
         let id = id ?? uniqueName()
         var target = run
         while true {
@@ -87,16 +87,22 @@ extension Client {
     }
 
     /// The reply that the run, or one that continues it, has given to this update before. What was not answered is carried on under its id.
-    private func earlierReply(to name: String, _ id: String, from run: RunID) async throws -> Result<[UInt8], PerdureError>? {
-        var run = run
-        while true {
-            let record = try await record(run)
-            guard let successor = record.successor else { return nil }
-            let delivery = Delivery(
-                to: run, id: Self.deliveryID(.update, name, id), kind: .update, name: name, sender: Principal(.system, ""))
-            if let reply = try await reply(to: delivery, in: record) { return reply }
-            run = successor
+    ///
+    /// - Throws: `PerdureError` with `message_conflict` if another one was sent under its id.
+    private func earlierReply(
+        to name: String, _ payload: [UInt8], _ id: String, from run: RunID
+    ) async throws -> Result<[UInt8], PerdureError>? {
+        var record = try await record(run)
+        while let successor = record.successor {
+            if try await wasSent(id, .update, name, [payload], to: record.id) {
+                let delivery = Delivery(
+                    to: record.id, id: Self.deliveryID(.update, name, id), kind: .update, name: name,
+                    sender: Principal(.system, ""))
+                if let reply = try await reply(to: delivery, in: record) { return reply }
+            }
+            record = try await self.record(successor)
         }
+        return nil
     }
 
     private func update(

@@ -440,6 +440,7 @@ public struct Client: Sendable {
         _ id: String?, _ kind: InboxKind, _ name: String, _ payloads: [[UInt8]?]?, to run: RunID, _ send: () async throws -> Void
     ) async throws {
         guard let id else { return try await send() }
+        try Self.require(id: id)
         if try await wasSent(id, kind, name, payloads, to: run) { return }
         do {
             try await send()
@@ -448,7 +449,8 @@ public struct Client: Sendable {
         }
     }
 
-    private func wasSent(
+    /// Whether the run has the message. Its id has to be one that can be recorded.
+    func wasSent(
         _ id: String, _ kind: InboxKind, _ name: String, _ payloads: [[UInt8]?]?, to run: RunID
     ) async throws -> Bool {
         let record = try await record(run)
@@ -464,14 +466,18 @@ public struct Client: Sendable {
             metadata: [("run", run.description)])
     }
 
+    private static func require(id: String) throws {
+        guard Name.isKey(id) else {
+            throw PerdureError(.nameInvalid, "The delivery id cannot be recorded: use 1 to 256 bytes without control characters.")
+        }
+    }
+
     static func deliveryID(_ kind: InboxKind, _ name: String, _ id: String) -> String { "\(kind.rawValue):\(name):\(id)" }
 
     func send(
         _ run: RunID, _ kind: InboxKind, name: String = "", payload: [UInt8]? = nil, id: String? = nil, by sender: Principal
     ) async throws {
-        if let id, !Name.isKey(id) {
-            throw PerdureError(.nameInvalid, "The delivery id cannot be recorded: use 1 to 256 bytes without control characters.")
-        }
+        if let id { try Self.require(id: id) }
         let delivery = Delivery(
             to: run, id: id.map { Self.deliveryID(kind, name, $0) } ?? uniqueName(), kind: kind, name: name, payload: payload,
             sender: sender)

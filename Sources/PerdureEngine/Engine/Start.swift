@@ -8,13 +8,20 @@ extension RegisteredWorkflow {
     ///
     /// - Throws: `PayloadError` if it is no JSON, too large, or not what the workflow takes.
     package func input(json: Data, limit: Int) throws -> Payload {
-        let what = "the input of workflow '\(name)'"
-        let payload = Payload(bytes: try JSONValue.parse(Array(json), what: what).canonicalBytes)
-        guard payload.bytes.count <= limit else {
-            throw PayloadError.tooLarge(what: what, size: payload.bytes.count, limit: limit)
-        }
+        let payload = try Payload(inputOf: name, json: json, limit: limit)
         try checkInput(payload)
         return payload
+    }
+}
+
+extension Payload {
+    /// The same where nobody knows what the workflow takes.
+    ///
+    /// - Throws: `PayloadError` if it is no JSON, or too large.
+    init(inputOf workflow: String, json: Data, limit: Int = Payload.defaultLimit) throws(PayloadError) {
+        let what = "the input of workflow '\(workflow)'"
+        self.init(bytes: try JSONValue.parse(Array(json), what: what).canonicalBytes)
+        guard bytes.count <= limit else { throw PayloadError.tooLarge(what: what, size: bytes.count, limit: limit) }
     }
 }
 
@@ -53,12 +60,12 @@ extension Client {
     ///
     /// - Throws: `PerdureError` with `run_conflict`, `queue_unknown`, `quota_exceeded` or the store's code.
     package func place(
-        _ workflow: RegisteredWorkflow, _ input: Payload, _ options: StartOptions, _ configuration: EngineConfiguration,
+        _ workflow: RegisteredWorkflow, _ input: Payload, _ options: StartOptions, in namespace: String, build: String?,
         by sender: Principal
     ) async throws -> (record: RunRecord, isNew: Bool) {
         let run = NewRun(
-            workflow, input: input, options: options, namespace: configuration.namespace, by: sender, build: configuration.build,
-            now: store.now(), random: configuration.random)
+            workflow, input: input, options: options, namespace: namespace, by: sender, build: build, now: store.now(),
+            random: random)
         return try await deliver(.create(run)).started(workflow.name, key: options.key, input: input)
     }
 }

@@ -23,7 +23,7 @@ extension MemoryState {
         // Of a terminated run something may still be in doubt.
         if record.tombstone != nil || (record.state.isFinal && wake == .nobody) {
             // Taken in before, if its answer was lost: the run may well have closed because of it.
-            if let known = runs[index].deliveries[id] { return Self.repeated(delivery, known, record.salt) }
+            if let known = runs[index].deliveries[id] { return known.answer(to: delivery, salt: record.salt) }
             guard record.successor != nil, let result = forward(delivery, alongChainOf: record.chain.run, now: now) else {
                 return .refused(.runClosed)
             }
@@ -35,7 +35,7 @@ extension MemoryState {
             }
             return result
         }
-        if let known = runs[index].deliveries[id] { return Self.repeated(delivery, known, record.salt) }
+        if let known = runs[index].deliveries[id] { return known.answer(to: delivery, salt: record.salt) }
         runs[index].deliveries[id] = KnownDelivery(payload: delivery.payload, salt: record.salt)
         lastInboxRow += 1
         runs[index].unread.append(InboxRow(number: lastInboxRow, run: record.number, at: now, delivery: delivery))
@@ -45,10 +45,6 @@ extension MemoryState {
         if wake != .nobody { change(index) { $0.addWake(wake, at: now) } }
         hasNews = true
         return .delivered(isDuplicate: false)
-    }
-
-    private static func repeated(_ delivery: Delivery, _ known: KnownDelivery, _ salt: [UInt8]) -> CommitResult {
-        known.isSame(as: delivery.payload, salt: salt) ? .delivered(isDuplicate: true) : .refused(.deliveryIDTaken)
     }
 
     /// Delivers to the last run of a chain what speaks of the whole of it.

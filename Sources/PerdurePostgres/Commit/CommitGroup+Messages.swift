@@ -16,7 +16,7 @@ extension CommitGroup {
         // Of a terminated run something may still be in doubt.
         if isExpired || (record.state.isFinal && wake == .nobody) {
             // Taken in before, if its answer was lost: the run may well have closed because of it.
-            if let known = facts.knownDeliveries[place] { return Self.repeated(delivery, known, record.salt) }
+            if let known = facts.knownDeliveries[place] { return known.answer(to: delivery, salt: record.salt) }
             guard record.successor != nil, let result = try forward(delivery, alongChainOf: record.chain.run) else {
                 return .refused(.runClosed)
             }
@@ -28,15 +28,11 @@ extension CommitGroup {
             }
             return result
         }
-        if let known = facts.knownDeliveries[place] { return Self.repeated(delivery, known, record.salt) }
+        if let known = facts.knownDeliveries[place] { return known.answer(to: delivery, salt: record.salt) }
         facts.knownDeliveries[place] = KnownDelivery(payload: delivery.payload, salt: record.salt)
         writes.deliver(delivery, to: number, at: facts.now)
         note(delivery, for: number, wake)
         return .delivered(isDuplicate: false)
-    }
-
-    private static func repeated(_ delivery: Delivery, _ known: KnownDelivery, _ salt: [UInt8]) -> CommitResult {
-        known.isSame(as: delivery.payload, salt: salt) ? .delivered(isDuplicate: true) : .refused(.deliveryIDTaken)
     }
 
     private func note(_ delivery: Delivery, for run: Int64, _ wake: Wake) {

@@ -64,7 +64,7 @@ extension Session {
         // Of a terminated run something may still be in doubt.
         if isExpired || (place.state.isFinal && wake == .nobody) {
             // Taken in before, if its answer was lost: the run may well have closed because of it.
-            if let known = try knownDelivery(delivery.id, of: run) { return Self.repeated(delivery, known, salt) }
+            if let known = try knownDelivery(delivery.id, of: run) { return known.answer(to: delivery, salt: salt) }
             guard let first = chain.flatMap(RunID.init), let result = try forward(delivery, alongChainOf: first, now: now) else {
                 return .refused(.runClosed)
             }
@@ -82,13 +82,9 @@ extension Session {
             Self.insertDelivery, run, delivery.id, now, delivery.kind.rawValue, delivery.name,
             delivery.payload.map(Readable.init),
             delivery.sender.storedText)
-        guard inserted == 1 else { return try Self.repeated(delivery, knownDelivery(delivery.id, of: run), salt) }
+        if inserted == 0, let known = try knownDelivery(delivery.id, of: run) { return known.answer(to: delivery, salt: salt) }
         try addWake(of: run, wake, place, at: now)
         return .delivered(isDuplicate: false)
-    }
-
-    private static func repeated(_ delivery: Delivery, _ known: KnownDelivery?, _ salt: [UInt8]) -> CommitResult {
-        known?.isSame(as: delivery.payload, salt: salt) ?? true ? .delivered(isDuplicate: true) : .refused(.deliveryIDTaken)
     }
 
     /// Delivers to the last run of a chain what speaks of the whole of it.

@@ -10,27 +10,26 @@ internal import ServiceLifecycle
 
 /// The HTTP API over one store: what the table of operations says, and nothing else.
 struct API: Sendable {
-    /// Nil as long as the store cannot be used.
-    let client: @Sendable () -> Client?
+    let client: Client
     let workflows: WorkflowRegistry?
     let gate: any Gate
     let now: @Sendable () -> Timestamp
     let logger: Logger
 
-    /// What a body may have beside the largest value.
+    /// The largest value, and what may stand beside it.
     private static let bodyLimit = Payload.defaultLimit + 65_536
-    private static let known = HTTPField.Name("Idempotency-Key")
+    private static let keyField = HTTPField.Name("Idempotency-Key")
 
-    func addRoutes(to router: Router<APIContext>) {
+    func addRoutes(to router: Router<BasicRequestContext>) {
         for (path, operations) in Dictionary(grouping: Operation.all, by: \.path) {
             for operation in operations {
                 router.on(RouterPath(path), method: operation.method.http) { request, context in
                     await respond(to: request, context, operation)
                 }
             }
-            let allowed = operations.map(\.method)
-            for method in Self.methods where !allowed.map(\.http).contains(method) {
-                router.on(RouterPath(path), method: method) { _, _ in Response(Self.notAllowed(allowed)) }
+            let known = operations.map(\.method.http)
+            for method in Self.methods where !known.contains(method) {
+                router.on(RouterPath(path), method: method) { _, _ in Response(Self.notAllowed(known)) }
             }
         }
     }
@@ -40,8 +39,8 @@ struct API: Sendable {
     private static let methods: [HTTPRequest.Method] =
         [.get, .post, .put, .delete, .patch, .options, .trace] + [HTTPRequest.Method("QUERY")].compactMap(\.self)
 
-    private static func notAllowed(_ allowed: [Operation.Method]) -> Problem {
-        let list = allowed.map(\.rawValue).sorted().joined(separator: ", ")
+    private static func notAllowed(_ known: [HTTPRequest.Method]) -> Problem {
+        let list = (known + (known.contains(.get) ? [.head] : [])).map(\.rawValue).sorted().joined(separator: ", ")
         var problem = Problem(.methodNotAllowed, "method_not_allowed", "This address knows \(list) only.")
         problem.headers[.allow] = list
         return problem
@@ -49,7 +48,7 @@ struct API: Sendable {
 
     // MARK: One request
 
-    private func respond(to request: Request, _ context: APIContext, _ operation: Operation) async -> Response {
+    private func respond(to request: Request, _ context: BasicRequestContext, _ operation: Operation) async -> Response {
         do {
             let answer = try await answer(to: request, context, operation)
             var headers = answer.headers
@@ -73,22 +72,19 @@ struct API: Sendable {
         }
     }
 
-    private func tell(_ error: any Error, _ code: String, _ operation: Operation, _ context: APIContext) {
+    private func tell(_ error: any Error, _ code: String, _ operation: Operation, _ context: BasicRequestContext) {
         logger.error(
             "a request failed",
             metadata: ["operation": "\(operation.id)", "code": "\(code)", "error": "\(error)", "request": "\(context.id)"])
     }
 
-    private func answer(to request: Request, _ context: APIContext, _ operation: Operation) async throws -> Answer {
+    private func answer(to request: Request, _ context: BasicRequestContext, _ operation: Operation) async throws -> Answer {
         let path = try pathValues(context, operation)
-        let caller = try await gate.caller(of: request, context)
+        let caller = try await gate.caller(of: request)
         try gate.require(operation.right, in: path["namespace"], of: caller, for: operation)
         let query = try Query(request.uri.query, operation.query)
         let body = try await body(of: request, operation)
         let key = try key(of: request, operation)
-        guard let client = client() else {
-            throw Problem(.serviceUnavailable, "store_unavailable", "The store cannot be used at the moment; try again soon.")
-        }
         let call = Call(
             client: try path["namespace"].map { try client.confined(to: $0) } ?? client, caller: caller, workflows: workflows,
             now: now, path: path, query: query, body: body, messageID: key.map { Self.messageID($0, caller) })
@@ -96,7 +92,7 @@ struct API: Sendable {
         return try await cancelWhenGracefulShutdown { try await operation.answer(call) }
     }
 
-    private func pathValues(_ context: APIContext, _ operation: Operation) throws(Problem) -> [String: String] {
+    private func pathValues(_ context: BasicRequestContext, _ operation: Operation) throws(Problem) -> [String: String] {
         var values: [String: String] = [:]
         for (name, rule) in operation.pathParameters {
             guard let text = context.parameters.get(name).flatMap({ Query.decoded($0) }), rule.fits(text) else {
@@ -144,7 +140,7 @@ struct API: Sendable {
 
     /// The `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header): a structured-field string.
     private func key(of request: Request, _ operation: Operation) throws(Problem) -> String? {
-        guard operation.needsKey, let name = Self.known else { return nil }
+        guard operation.needsKey, let name = Self.keyField else { return nil }
         let fields = request.headers[values: name]
         guard !fields.isEmpty else {
             throw Problem(

@@ -50,10 +50,12 @@ struct Call: Sendable {
 
     // MARK: Pages
 
-    static let pageLimit: Int64 = 500, usualPage: Int64 = 50
+    private static let pageLimit: Int64 = 500, usualPage: Int64 = 50
 
+    static let limitParameter = Parameter(
+        name: "limit", schema: .integer(1...pageLimit), about: "How many at most. \(usualPage) without it.")
     static let pageParameters = [
-        Parameter(name: "limit", schema: .integer(1...pageLimit), about: "How many at most. 50 without it."),
+        limitParameter,
         Parameter(name: "cursor", schema: .text(.cursor), about: "The next page of a list, as the page before has given it."),
     ]
 

@@ -6,7 +6,7 @@ internal import Perdure
 /// Who asks, and what they may.
 protocol Gate: Sendable {
     /// - Throws: `Problem` with 401 if nobody says who asks, or it is not true.
-    @concurrent func caller(of request: Request, _ context: APIContext) async throws -> Principal
+    @concurrent func caller(of request: Request) async throws -> Principal
     /// - Throws: `Problem` with 403.
     func require(_ right: Right, in namespace: String?, of caller: Principal, for operation: Operation) throws
 }
@@ -17,7 +17,7 @@ struct LoopbackGate: Gate {
     /// Who asks if nothing else is said: the user of the operating system that the process belongs to.
     let user: String
 
-    @concurrent func caller(of request: Request, _ context: APIContext) async throws -> Principal {
+    @concurrent func caller(of request: Request) async throws -> Principal {
         guard let host = request.head.authority, Self.isLoopback(host) else {
             throw Problem(
                 .forbidden, "host_refused",

@@ -4,11 +4,9 @@ internal import Hummingbird
 internal import HummingbirdCore
 package import Logging
 internal import NIOCore
-internal import Perdure
 package import PerdureEngine
 internal import PerdureHistory
 internal import ServiceLifecycle
-internal import Synchronization
 
 /// Answers the HTTP API on this machine alone, and trusts whoever reaches it from here.
 package struct LoopbackServer: Service {
@@ -25,7 +23,7 @@ package struct LoopbackServer: Service {
         onListening: @escaping @Sendable (Int) async -> Void
     ) {
         api = API(
-            client: { client }, workflows: workflows, gate: LoopbackGate(user: user), now: { Timestamp(Date()) }, logger: logger)
+            client: client, workflows: workflows, gate: LoopbackGate(user: user), now: { Timestamp(Date()) }, logger: logger)
         self.port = port
         self.onListening = onListening
     }
@@ -34,17 +32,9 @@ package struct LoopbackServer: Service {
     ///
     /// - Throws: `PerdureError` with `configuration_invalid` if the port cannot be listened on.
     package func run() async throws {
-        let isListening = Mutex(false)
-        do {
-            try await serve { port in
-                isListening.withLock { $0 = true }
-                await onListening(port)
-            }
-        } catch  where !(error is CancellationError) && !isListening.withLock({ $0 }) {
-            throw PerdureError(
-                .configurationInvalid,
-                "Nothing can be served at 127.0.0.1:\(port). Give another port, or end what uses this one.", cause: error)
-        }
+        try await listen(
+            onListening, orSay: "Nothing can be served at 127.0.0.1:\(port). Give another port, or end what uses this one."
+        ) { try await serve($0) }
     }
 
     private func serve(_ onListening: @escaping @Sendable (Int) async -> Void) async throws {
@@ -68,16 +58,16 @@ extension HTTP1Channel.Configuration {
 
 /// The routes of the API, and a problem document for every other address.
 struct APIResponder: HTTPResponder {
-    typealias Context = APIContext
-    private let router: any HTTPResponder<APIContext>
+    typealias Context = BasicRequestContext
+    private let router: any HTTPResponder<BasicRequestContext>
 
     init(_ api: API) {
-        let router = Router(context: APIContext.self, options: .autoGenerateHeadEndpoints)
+        let router = Router(context: BasicRequestContext.self, options: .autoGenerateHeadEndpoints)
         api.addRoutes(to: router)
         self.router = router.buildResponder()
     }
 
-    @concurrent func respond(to request: Request, context: APIContext) async throws -> Response {
+    @concurrent func respond(to request: Request, context: BasicRequestContext) async throws -> Response {
         var response = try await router.respond(to: request, context: context)
         // The router answers with nothing of ours where there is no route.
         if response.status == .notFound, response.headers[.contentType] != Problem.mediaType {

@@ -10,7 +10,6 @@ enum Right: String, Sendable, Hashable, CaseIterable {
     case start
     case operate
     case approve
-    case audit
     case administer
 }
 
@@ -20,15 +19,11 @@ struct Operation: Sendable {
     enum Method: String, Sendable, Hashable, CaseIterable {
         case get = "GET"
         case post = "POST"
-        case put = "PUT"
-        case delete = "DELETE"
 
         var http: HTTPRequest.Method {
             switch self {
             case .get: .get
             case .post: .post
-            case .put: .put
-            case .delete: .delete
             }
         }
     }
@@ -63,9 +58,9 @@ struct Operation: Sendable {
 
     /// Everything that it may be refused with.
     var allRefusals: [HTTPResponse.Status] {
-        var all: Set<HTTPResponse.Status> = [.badRequest, .serviceUnavailable, .internalServerError]
+        var all: Set<HTTPResponse.Status> = [.badRequest, .forbidden, .serviceUnavailable, .internalServerError]
         all.formUnion(refusals)
-        if right != .none { all.formUnion([.unauthorized, .forbidden]) }
+        if right != .none { all.insert(.unauthorized) }
         if path.contains("{") { all.insert(.notFound) }
         if body != nil { all.formUnion([.contentTooLarge, .unsupportedMediaType]) }
         if needsKey { all.formUnion([.conflict, .unprocessableContent]) }

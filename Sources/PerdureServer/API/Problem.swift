@@ -87,7 +87,7 @@ struct Problem: Error, Sendable {
 
     static let mediaType = "application/problem+json"
 
-    /// What is wrong with the request itself, in the names of the standard.
+    /// In the names of the standard.
     var document: JSONValue {
         var members: [(String, JSONValue)] = [
             ("type", .string("urn:perdure:error:\(code)")), ("title", .string(title)), ("status", JSONValue(status.code)),
@@ -114,7 +114,7 @@ struct Problem: Error, Sendable {
         .object([
             .must("type", .text(.free(atMost: 300))), .must("title", .text(.free(atMost: 300))),
             .must("status", .integer(400...599)), .must("detail", .text(.free(atMost: 20_000))),
-            .must("code", .text(.free(atMost: 100)), "Stable; docs/errors has a page for each."),
+            .must("code", .text(.free(atMost: 100)), "Stable; docs/api.md and docs/errors explain each."),
             .may(
                 "errors",
                 .list(

@@ -47,7 +47,6 @@ struct Query: Sendable {
     func text(_ name: String) -> String? { values[name]?.first?.stringValue }
     func texts(_ name: String) -> [String] { values[name]?.compactMap(\.stringValue) ?? [] }
     func integer(_ name: String) -> Int64? { values[name]?.first?.integerValue }
-    func flag(_ name: String) -> Bool { values[name]?.first?.boolValue ?? false }
 
     private static func sentence(_ flaws: [Flaw]) -> String {
         "The query of the address cannot be read: " + flaws.prefix(3).map { "'\($0.place)' \($0.wish)" }.joined(separator: "; ")
@@ -58,7 +57,6 @@ struct Query: Sendable {
         let value: JSONValue? =
             switch schema {
             case .integer: Int64(text).flatMap { String($0) == text ? .integer($0) : nil }
-            case .bool: text == "true" ? true : text == "false" ? false : nil
             default: .string(text)
             }
         return value.flatMap { schema.flaws(in: $0).isEmpty ? $0 : nil }
@@ -66,7 +64,6 @@ struct Query: Sendable {
 
     private static func wish(_ schema: Schema) -> String {
         switch schema {
-        case .bool: "has to be true or false, once"
         case .integer(let range): "has to be a whole number from \(range.lowerBound) to \(range.upperBound)"
         case .text(let rule): rule.wish
         default: "cannot be read"

@@ -4,7 +4,6 @@ internal import Logging
 internal import Perdure
 internal import PerdureHistory
 internal import ServiceLifecycle
-internal import Synchronization
 
 /// Tells the health of the process over HTTP.
 package struct HealthPage: Service {
@@ -25,18 +24,12 @@ package struct HealthPage: Service {
     ///
     /// - Throws: `PerdureError` with `configuration_invalid` if the address cannot be listened on.
     package func run() async throws {
-        let isListening = Mutex(false)
-        do {
-            try await serve { port in
-                isListening.withLock { $0 = true }
-                await onListening(port)
-            }
-        } catch  where !(error is CancellationError) && !isListening.withLock({ $0 }) {
-            throw PerdureError(
-                .configurationInvalid,
+        try await listen(
+            onListening,
+            orSay:
                 "Nothing can be served at \(configuration.health). Give another '\(Setting.healthAddress.key)', or end what uses this one.",
-                cause: error, metadata: [("key", Setting.healthAddress.key)])
-        }
+            metadata: [("key", Setting.healthAddress.key)]
+        ) { try await serve($0) }
     }
 
     private func serve(_ onListening: @escaping @Sendable (Int) async -> Void) async throws {

@@ -155,8 +155,19 @@ import Testing
         try await withEngines { harness in
             let client = try await harness.open { Flow { _, context in try await context.signal(Poke.self) } }.client
             let run = try await harness.start().id
-            let error = await #expect(throws: PerdureError.self) { try await client.cancel(run, id: "\n", by: bob) }
-            #expect(error?.code == .nameInvalid)
+            for id in ["", "\n", "a\u{0}b", String(repeating: "x", count: 257)] {
+                let calls: [() async throws -> Void] = [
+                    { try await client.cancel(run, id: id, by: bob) },
+                    { try await client.retry(run, step: "s", id: id, by: bob) },
+                    { try await client.resolve(run, step: "s", .abort, id: id, by: bob) },
+                    { try await client.repin(run, to: "9", id: id, by: bob) },
+                    { try await client.answer(run, question: "q", with: "x", id: id, by: bob) },
+                ]
+                for call in calls {
+                    let error = await #expect(throws: PerdureError.self) { try await call() }
+                    #expect(error?.code == .nameInvalid)
+                }
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ extension Operation {
             summary: "Reads the history of a run, in order.", right: .view,
             query: [
                 Parameter(name: "after", schema: .integer(0...Int64.max), about: "Only events behind this number."),
-                Parameter(name: "limit", schema: .integer(1...Call.pageLimit), about: "How many at most. 50 without it."),
+                Call.limitParameter,
             ],
             successes: [
                 Success(

@@ -39,17 +39,23 @@ extension Operation {
     /// Something that is put into a run's inbox.
     static func message(
         _ id: String, _ word: String, _ group: String, _ summary: String, _ right: Right, _ body: Schema,
-        refusals: [HTTPResponse.Status] = [], send: @escaping @Sendable (Call, RunID) async throws -> Void
+        send: @escaping @Sendable (Call, RunID) async throws -> Void
     ) -> Operation {
         Operation(
             id: id, method: .post, path: "\(run)/\(word)", group: group, summary: summary, right: right, body: body,
             successes: [Success(status: .accepted, about: "It is durable; the run takes it in next.", schema: .accepted)],
-            refusals: refusals + [.gone]
+            refusals: [.gone]
         ) { call in
             let run = try call.run()
             try await send(call, run)
-            return Answer(.accepted, ["run": .string(run.description), "accepted": true])
+            return .accepted(run)
         }
+    }
+}
+
+extension Answer {
+    fileprivate static func accepted(_ run: RunID) -> Answer {
+        Answer(.accepted, ["run": .string(run.description), "accepted": true])
     }
 }
 
@@ -61,7 +67,7 @@ extension Call {
         let reply = try await first(within: body["wait_seconds"]?.integerValue ?? 10) {
             try await client.update(run, name: name, json: payload, id: id, by: caller)
         }
-        guard let reply else { return Answer(.accepted, ["run": .string(run.description), "accepted": true]) }
+        guard let reply else { return .accepted(run) }
         return Answer(.ok, ["reply": try JSONValue.parse(Array(reply), what: "the reply")])
     }
 }

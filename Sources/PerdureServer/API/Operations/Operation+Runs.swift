@@ -75,11 +75,11 @@ extension Operation {
 
 extension Call {
     fileprivate func start() async throws -> Answer {
-        guard let workflow = text("workflow") else { throw Problem(.badRequest, "body_invalid", "The workflow is missing.") }
+        let workflow = text("workflow") ?? ""
         // Without a key of its own the request gives it one, so that the same request again finds the same run.
         let key = text("key") ?? messageID
         var version = text("version").map { WorkflowVersion($0) }
-        // The code is here: what it cannot read is told before a run begins. One that has begun is found, whatever the code reads by now.
+        // Where the code is here, what it cannot read is told before a run begins. One that has begun is found, whatever it reads by now.
         if let hosted = try? workflows?.require(workflow, version: version),
             try await client.keyHolder(key, of: workflow, in: namespace) == nil
         {

@@ -6,16 +6,13 @@ internal import PerdureEngine
 internal import PerdureHistory
 
 extension Operation {
-    private static let schedule = "\(namespace)/schedules/{schedule}"
-    private static let done = [Success(status: .ok, about: "As it stands now.", schema: .schedule)]
-
     static let schedules: [Operation] = [
         Operation(
             id: "listSchedules", method: .get, path: "\(namespace)/schedules", group: "Schedules",
             summary: "Lists the schedules of a namespace by their ids.", right: .view,
             query: [
                 Parameter(name: "after", schema: .text(.identifier), about: "Only schedules whose ids come behind this one."),
-                Parameter(name: "limit", schema: .integer(1...Call.pageLimit), about: "How many at most. 50 without it."),
+                Call.limitParameter,
             ],
             successes: [
                 Success(
@@ -33,16 +30,11 @@ extension Operation {
             return Answer(.ok, .object(page))
         },
         Operation(
-            id: "getSchedule", method: .get, path: schedule, group: "Schedules", summary: "Shows a schedule.", right: .view,
-            successes: done
-        ) { try await $0.schedule() },
+            id: "getSchedule", method: .get, path: "\(namespace)/schedules/{schedule}", group: "Schedules",
+            summary: "Shows a schedule.", right: .view,
+            successes: [Success(status: .ok, about: "As it stands now.", schema: .schedule)]
+        ) { call in
+            Answer(.ok, ScheduleText.json(try await call.client.schedule(call.path["schedule"] ?? "", in: call.namespace)))
+        },
     ]
-}
-
-extension Call {
-    fileprivate var scheduleID: String { path["schedule"] ?? "" }
-
-    fileprivate func schedule() async throws -> Answer {
-        Answer(.ok, ScheduleText.json(try await client.schedule(scheduleID, in: namespace)))
-    }
 }
