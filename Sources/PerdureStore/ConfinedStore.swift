@@ -169,6 +169,8 @@ package struct ConfinedStore: Store {
         try await base.events(of: run, before: seq, limit: limit)
     }
 
+    package func lastSeqs(of runs: [Int64]) async throws(StoreError) -> [Int64: Int64] { try await base.lastSeqs(of: runs) }
+
     package func marked(_ kind: EventKind, _ subject: String?, in run: Int64) async throws(StoreError) -> [Event] {
         try await base.marked(kind, subject, in: run)
     }

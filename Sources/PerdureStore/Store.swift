@@ -184,6 +184,9 @@ package protocol Store: Sendable {
     func events(of run: Int64, after seq: Int64, limit: Int) async throws(StoreError) -> [Event]
     /// The same backwards: events before the given seq, the newest first.
     func events(of run: Int64, before seq: Int64, limit: Int) async throws(StoreError) -> [Event]
+    /// How far the histories of these runs go, by their numbers: the seq of the last event of each. One without any event, or that is not
+    /// there, is left out. One question for many runs, since whoever watches them asks it again and again.
+    func lastSeqs(of runs: [Int64]) async throws(StoreError) -> [Int64: Int64]
     /// The latest event of each subject of a kind that is marked (`EventKind.isMarked`), or of one subject, in their order in the history;
     /// of a kind that is marked once (`EventKind.isMarkedOnce`) the latest of all, which has no subject here.
     func marked(_ kind: EventKind, _ subject: String?, in run: Int64) async throws(StoreError) -> [Event]
@@ -271,6 +274,13 @@ extension Store {
         var inboxes: [Int64: InboxPage] = [:]
         for run in runs { inboxes[run] = try await inbox(run: run, after: 0) }
         return inboxes
+    }
+
+    /// For stores that have nothing to gain from asking together.
+    package func lastSeqs(of runs: [Int64]) async throws(StoreError) -> [Int64: Int64] {
+        var seqs: [Int64: Int64] = [:]
+        for run in runs { seqs[run] = try await events(of: run, before: .max, limit: 1).first?.seq }
+        return seqs
     }
 
     /// For stores that have nothing to gain from it: everything is read one by one.

@@ -254,6 +254,8 @@ extension FaultyStore {
         try await inner.labels(of: runs)
     }
 
+    package func lastSeqs(of runs: [Int64]) async throws(StoreError) -> [Int64: Int64] { try await inner.lastSeqs(of: runs) }
+
     package func openRequests(_ query: RequestQuery) async throws(StoreError) -> [OpenRequest] {
         try await inner.openRequests(query)
     }

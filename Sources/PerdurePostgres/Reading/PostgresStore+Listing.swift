@@ -115,6 +115,19 @@ extension PostgresStore {
         try await read(on: browser) { try Self.labels(of: runs, $0) }
     }
 
+    private static let lastSeqs = SQL(
+        """
+        SELECT wanted.run, last.seq FROM unnest($1::bigint[]) AS wanted (run)
+            CROSS JOIN LATERAL (SELECT seq FROM perdure.events WHERE run = wanted.run ORDER BY seq DESC LIMIT 1) AS last
+        """)
+
+    package func lastSeqs(of runs: [Int64]) async throws(StoreError) -> [Int64: Int64] {
+        try await read(on: browser) { session in
+            let rows = try session.all(Self.lastSeqs, runs) { (try $0.integer(0), try $0.integer(1)) }
+            return Dictionary(rows) { first, _ in first }
+        }
+    }
+
     package func counts(namespace: String?) async throws(StoreError) -> [RunState: Int] {
         try await read(on: browser) { session in
             let rows = try session.all(Self.count, namespace) { (try $0.state(0), Int(try $0.integer(1))) }

@@ -107,6 +107,16 @@ extension SQLiteStore {
         }
     }
 
+    private static let lastSeq = SQL("SELECT seq FROM events WHERE run = ?1 ORDER BY seq DESC LIMIT 1")
+
+    package func lastSeqs(of runs: [Int64]) async throws(StoreError) -> [Int64: Int64] {
+        try await read(on: browser) { session in
+            var seqs: [Int64: Int64] = [:]
+            for run in runs { seqs[run] = try session.first(Self.lastSeq, run) { try $0.integer(0) } }
+            return seqs
+        }
+    }
+
     /// Steps from one namespace to the next, without looking at the runs in between.
     private static func namespaces(of state: RunState, _ session: Session) throws -> [String] {
         var names: [String] = []

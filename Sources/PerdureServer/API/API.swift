@@ -13,6 +13,7 @@ struct API: Sendable {
     let client: Client
     let workflows: WorkflowRegistry?
     let gate: any Gate
+    let live: LiveHistories
     let now: @Sendable () -> Timestamp
     let logger: Logger
 
@@ -20,7 +21,7 @@ struct API: Sendable {
     private static let bodyLimit = Payload.defaultLimit + 65_536
     private static let keyField = HTTPField.Name("Idempotency-Key")
 
-    func addRoutes(to router: Router<BasicRequestContext>) {
+    func addRoutes(to router: Router<APIContext>) {
         for (path, operations) in Dictionary(grouping: Operation.all, by: \.path) {
             for operation in operations {
                 router.on(RouterPath(path), method: operation.method.http) { request, context in
@@ -48,15 +49,22 @@ struct API: Sendable {
 
     // MARK: One request
 
-    private func respond(to request: Request, _ context: BasicRequestContext, _ operation: Operation) async -> Response {
+    private func respond(to request: Request, _ context: APIContext, _ operation: Operation) async -> Response {
         do {
             let answer = try await answer(to: request, context, operation)
             var headers = answer.headers
             headers[.cacheControl] = headers[.cacheControl] ?? "no-store"
-            guard let body = answer.body else { return Response(status: answer.status, headers: headers) }
-            headers[.contentType] = headers[.contentType] ?? "application/json"
-            return Response(
-                status: answer.status, headers: headers, body: .init(byteBuffer: ByteBuffer(string: body.canonicalText + "\n")))
+            switch answer.content {
+            case .nothing: return Response(status: answer.status, headers: headers)
+            case .json(let body):
+                headers[.contentType] = "application/json"
+                return Response(
+                    status: answer.status, headers: headers,
+                    body: .init(byteBuffer: ByteBuffer(string: body.canonicalText + "\n")))
+            case .stream(let stream):
+                headers[.contentType] = EventStream.mediaType
+                return Response(status: answer.status, headers: headers, body: stream.body(for: request, over: context.channel))
+            }
         } catch let problem as Problem {
             return Response(problem)
         } catch let error as PerdureError {
@@ -72,13 +80,13 @@ struct API: Sendable {
         }
     }
 
-    private func tell(_ error: any Error, _ code: String, _ operation: Operation, _ context: BasicRequestContext) {
+    private func tell(_ error: any Error, _ code: String, _ operation: Operation, _ context: APIContext) {
         logger.error(
             "a request failed",
             metadata: ["operation": "\(operation.id)", "code": "\(code)", "error": "\(error)", "request": "\(context.id)"])
     }
 
-    private func answer(to request: Request, _ context: BasicRequestContext, _ operation: Operation) async throws -> Answer {
+    private func answer(to request: Request, _ context: APIContext, _ operation: Operation) async throws -> Answer {
         let path = try pathValues(context, operation)
         let caller = try await gate.caller(of: request)
         try gate.require(operation.right, in: path["namespace"], of: caller, for: operation)
@@ -87,12 +95,24 @@ struct API: Sendable {
         let key = try key(of: request, operation)
         let call = Call(
             client: try path["namespace"].map { try client.confined(to: $0) } ?? client, caller: caller, workflows: workflows,
-            now: now, path: path, query: query, body: body, messageID: key.map { Self.messageID($0, caller) })
+            live: live, now: now, path: path, query: query, body: body, messageID: key.map { Self.messageID($0, caller) },
+            lastEventID: try lastEventID(of: request, operation))
         // Whoever waits for something does not hold up the end of the server.
         return try await cancelWhenGracefulShutdown { try await operation.answer(call) }
     }
 
-    private func pathValues(_ context: BasicRequestContext, _ operation: Operation) throws(Problem) -> [String: String] {
+    /// Where whoever follows events was when the connection broke off, as browsers say by themselves.
+    private func lastEventID(of request: Request, _ operation: Operation) throws(Problem) -> Int64? {
+        guard operation.isFollowed, let name = EventStream.lastEventID, let text = request.headers[name] else { return nil }
+        guard let seq = Int64(text), seq >= 0 else {
+            let wish = "has to be the number of an event"
+            throw Problem(
+                .badRequest, "last_event_id_invalid", "'\(name)' \(wish).", flaws: [Flaw(place: "\(name)", wish: wish)])
+        }
+        return seq
+    }
+
+    private func pathValues(_ context: APIContext, _ operation: Operation) throws(Problem) -> [String: String] {
         var values: [String: String] = [:]
         for (name, rule) in operation.pathParameters {
             guard let text = context.parameters.get(name).flatMap({ Query.decoded($0) }), rule.fits(text) else {
@@ -117,13 +137,7 @@ struct API: Sendable {
             "The body has more than \(Self.bodyLimit) bytes, which is the most there may be.")
         // What is left of it is not read.
         problem.headers[.connection] = "close"
-        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > Self.bodyLimit { throw problem }
-        let bytes: [UInt8]
-        do {
-            bytes = Array(buffer: try await request.body.collect(upTo: Self.bodyLimit))
-        } catch is NIOTooManyBytesError {
-            throw problem
-        }
+        guard let bytes = try await Self.collect(request) else { throw problem }
         let value: JSONValue
         do {
             value = try JSONValue.parse(bytes, what: "the body")
@@ -136,6 +150,22 @@ struct API: Sendable {
             throw Problem(.badRequest, "body_invalid", "The body is not as it has to be: \(sentence).", flaws: flaws)
         }
         return value
+    }
+
+    /// Of a body that is too large some more is read and thrown away: who is still sending when the connection closes would see that it
+    /// did, and not why.
+    ///
+    /// - Returns: nil if it is too large.
+    private static func collect(_ request: Request) async throws -> [UInt8]? {
+        let patience = 8 * bodyLimit
+        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > patience { return nil }
+        var bytes: [UInt8] = [], size = 0
+        for try await part in request.body {
+            size += part.readableBytes
+            if size > patience { return nil }
+            if size <= bodyLimit { bytes += part.readableBytesView } else { bytes = [] }
+        }
+        return size > bodyLimit ? nil : bytes
     }
 
     /// The `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header): a structured-field string.

@@ -11,6 +11,7 @@ struct Call: Sendable {
     let caller: Principal
     /// The code that is in this process, if any is: with it inputs are checked before a run begins.
     let workflows: WorkflowRegistry?
+    let live: LiveHistories
     let now: @Sendable () -> Timestamp
     let path: [String: String]
     let query: Query
@@ -18,6 +19,8 @@ struct Call: Sendable {
     let body: JSONValue
     /// Names what is sent to a run, so that the same request again is the same message.
     let messageID: String?
+    /// The event behind which whoever follows a history goes on.
+    let lastEventID: Int64?
 
     var namespace: String { path["namespace"] ?? "" }
 
@@ -32,21 +35,6 @@ struct Call: Sendable {
 
     /// A member of the body as bytes of JSON.
     func json(_ name: String) -> Data { Data((body[name] ?? .null).canonicalBytes) }
-
-    /// What comes of the work, or nil if it takes longer.
-    func first<Result: Sendable>(within seconds: Int64, _ work: @escaping @Sendable () async throws -> Result) async throws
-        -> Result?
-    {
-        try await withThrowingTaskGroup(of: Result?.self) { group in
-            group.addTask { try await work() }
-            group.addTask {
-                try await Task.sleep(for: .seconds(seconds))
-                return nil
-            }
-            defer { group.cancelAll() }
-            return try await group.next() ?? nil
-        }
-    }
 
     // MARK: Pages
 

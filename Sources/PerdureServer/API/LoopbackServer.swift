@@ -23,7 +23,8 @@ package struct LoopbackServer: Service {
         onListening: @escaping @Sendable (Int) async -> Void
     ) {
         api = API(
-            client: client, workflows: workflows, gate: LoopbackGate(user: user), now: { Timestamp(Date()) }, logger: logger)
+            client: client, workflows: workflows, gate: LoopbackGate(user: user),
+            live: LiveHistories(client: client, logger: logger), now: { Timestamp(Date()) }, logger: logger)
         self.port = port
         self.onListening = onListening
     }
@@ -58,16 +59,16 @@ extension HTTP1Channel.Configuration {
 
 /// The routes of the API, and a problem document for every other address.
 struct APIResponder: HTTPResponder {
-    typealias Context = BasicRequestContext
-    private let router: any HTTPResponder<BasicRequestContext>
+    typealias Context = APIContext
+    private let router: any HTTPResponder<APIContext>
 
     init(_ api: API) {
-        let router = Router(context: BasicRequestContext.self, options: .autoGenerateHeadEndpoints)
+        let router = Router(context: APIContext.self, options: .autoGenerateHeadEndpoints)
         api.addRoutes(to: router)
         self.router = router.buildResponder()
     }
 
-    @concurrent func respond(to request: Request, context: BasicRequestContext) async throws -> Response {
+    @concurrent func respond(to request: Request, context: APIContext) async throws -> Response {
         var response = try await router.respond(to: request, context: context)
         // The router answers with nothing of ours where there is no route.
         if response.status == .notFound, response.headers[.contentType] != Problem.mediaType {

@@ -71,6 +71,13 @@ extension Operation {
                 "schema": ["type": "string", "pattern": .string(API.keyPattern)],
             ])
         }
+        if isFollowed {
+            parameters.append([
+                "name": "Last-Event-ID", "in": "header", "required": false,
+                "description": "Goes on behind this event; in place of 'after'. Browsers send it by themselves when they connect again.",
+                "schema": ["type": "string", "pattern": "^(0|[1-9][0-9]{0,17})$"],
+            ])
+        }
         return parameters
     }
 
@@ -78,7 +85,8 @@ extension Operation {
         let good = successes.map { success -> (String, JSONValue) in
             var answer: JSONObject = ["description": .string(success.about)]
             if let schema = success.schema {
-                answer["content"] = ["application/json": ["schema": schema.document(isAnswer: true)]]
+                let type = success.isStream ? EventStream.mediaType : "application/json"
+                answer["content"] = .object([type: ["schema": schema.document(isAnswer: true)]])
             }
             if success.status == .created {
                 answer["headers"] = [

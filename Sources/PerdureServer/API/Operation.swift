@@ -34,6 +34,7 @@ struct Operation: Sendable {
         let about: String
         /// Nil for an answer without a body.
         let schema: Schema?
+        var isStream = false
     }
 
     /// As programs that are generated from the document call it.
@@ -55,6 +56,9 @@ struct Operation: Sendable {
 
     /// Changing calls are made under a key, so that they can be made again.
     var needsKey: Bool { method == .post }
+
+    /// Whether its answer is a stream of events, which goes on until there is nothing more to tell.
+    var isFollowed: Bool { successes.contains(where: \.isStream) }
 
     /// Everything that it may be refused with.
     var allRefusals: [HTTPResponse.Status] {
@@ -78,13 +82,28 @@ struct Operation: Sendable {
 
 /// What an operation answers.
 struct Answer: Sendable {
+    enum Content: Sendable {
+        case nothing
+        case json(JSONValue)
+        case stream(EventStream)
+    }
+
     let status: HTTPResponse.Status
-    let body: JSONValue?
+    let content: Content
     var headers: HTTPFields = [:]
 
     init(_ status: HTTPResponse.Status = .ok, _ body: JSONValue?, headers: HTTPFields = [:]) {
         self.status = status
-        self.body = body
+        self.content = body.map(Content.json) ?? .nothing
         self.headers = headers
+    }
+
+    init(_ stream: EventStream) {
+        status = .ok
+        content = .stream(stream)
+        // Whoever watches for the other side to hang up has no use for the connection afterwards.
+        headers[.connection] = "close"
+        // For a proxy that would gather the answer before it passes it on.
+        if let name = HTTPField.Name("X-Accel-Buffering") { headers[name] = "no" }
     }
 }

@@ -33,6 +33,14 @@ extension Schema {
             .must("hash", words, "SHA-256 over this event and the hash of the one before; see docs/history-format.md."),
         ]))
 
+    /// One event of a stream of server-sent events, as its lines are read.
+    static let followed = Schema.named(
+        "FollowedEvent",
+        .object([
+            .may("id", .text(.free(atMost: 20)), "The number of the event."), .may("event", words, "'end' for the last one."),
+            .may("data", sentence, "The event as JSON, on one line."), .may("retry", count),
+        ]))
+
     static let result = Schema.named(
         "Result",
         .object([

@@ -133,6 +133,16 @@ extension StoreConformance {
             #expect(try await store.marked(.versionPatched, "c", in: run.number).isEmpty)
             #expect(try await store.marked(.versionPatched, nil, in: run.number + 1).isEmpty)
         },
+        ConformanceCheck("How far histories go is told of many runs in one answer") { scene in
+            let store = scene.store, beginning = try await scene.create(SampleRun())
+            var run = try await scene.owned()
+            let before = try await store.lastSeqs(of: [run.number, beginning.number, beginning.number, .max])
+            #expect(before == [run.number: run.head.seq, beginning.number: 1])
+            try await scene.advance(
+                run.advance([EventDraft(.versionPatched, subject: "b"), EventDraft(.versionPatched, subject: "c")]))
+            #expect(try await store.lastSeqs(of: [run.number]) == [run.number: (before[run.number] ?? 0) + 2])
+            #expect(try await store.lastSeqs(of: []).isEmpty)
+        },
         ConformanceCheck("Whoever waits for runs is told in one answer which are over, and which have replied") { scene in
             let store = scene.store, missing = Sample.runID()
             var over: [RunWait] = []

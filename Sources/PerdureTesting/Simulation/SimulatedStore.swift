@@ -294,6 +294,10 @@ final class SimulatedStore: Store {
         try await pass("labels") { base async throws(StoreError) in try await base.labels(of: runs) }
     }
 
+    func lastSeqs(of runs: [Int64]) async throws(StoreError) -> [Int64: Int64] {
+        try await pass("lastSeqs") { base async throws(StoreError) in try await base.lastSeqs(of: runs) }
+    }
+
     func knownDelivery(_ id: String, of run: Int64) async throws(StoreError) -> KnownDelivery? {
         try await pass("knownDelivery") { base async throws(StoreError) in try await base.knownDelivery(id, of: run) }
     }

@@ -33,6 +33,23 @@ extension Operation {
             return Answer(.ok, .object(page))
         },
         Operation(
+            id: "followHistory", method: .get, path: "\(run)/events", group: "Histories",
+            summary: "Tells the events of a run as they become durable, in server-sent events, until it is over.", right: .view,
+            query: [Parameter(name: "after", schema: .integer(0...Int64.max), about: "Only events behind this number.")],
+            successes: [
+                Success(
+                    status: .ok,
+                    about:
+                        "Each event with its number as 'id' and itself as 'data', as in getHistory; last of all one named 'end' with the "
+                        + "state of the run.",
+                    schema: .followed, isStream: true),
+                Success(status: .noContent, about: "The run is over and all of it was told.", schema: nil),
+            ]
+        ) { call in
+            let after = call.lastEventID ?? call.query.integer("after") ?? 0
+            return try await call.follow(after)
+        },
+        Operation(
             id: "verifyRun", method: .get, path: "\(run)/verification", group: "Histories",
             summary: "Reads a history and says whether it holds together and proves what it should.", right: .view,
             successes: [Success(status: .ok, about: "What was found.", schema: .verification)]
@@ -55,6 +72,27 @@ extension Operation {
             return Answer(.ok, ["steps": .array(steps.map(\.json))])
         },
     ]
+}
+
+extension Call {
+    fileprivate func follow(_ after: Int64) async throws -> Answer {
+        let run = try run(), record = try await client.record(run)
+        // A browser connects again after the end of a stream, and stops at this answer.
+        if after > 0, record.state.endsWaits,
+            try await client.guarded({ try await client.store.events(of: record.number, after: after, limit: 1) }).isEmpty
+        {
+            return Answer(.noContent, nil)
+        }
+        guard await live.hasRoom else {
+            var problem = Problem(
+                .serviceUnavailable, "streams_exhausted",
+                "\(LiveHistories.mostFollowers) streams of events are open already. Read the history in pages, or come again.")
+            problem.retryAfter = .seconds(10)
+            throw problem
+        }
+        let feed = HistoryFeed(client: client, live: live, run: run, number: record.number, after: after)
+        return Answer(EventStream { try await feed.tell($0) })
+    }
 }
 
 extension StuckStep {

@@ -64,7 +64,7 @@ extension Call {
         let run = try run(), name = text("name") ?? "", payload = json("payload"), id = messageID ?? ""
         // Durable, or refused, before anybody waits.
         try await client.send(run, update: name, json: payload, id: id, by: caller)
-        let reply = try await first(within: body["wait_seconds"]?.integerValue ?? 10) {
+        let reply = try await firstResult(within: .seconds(body["wait_seconds"]?.integerValue ?? 10)) {
             try await client.update(run, name: name, json: payload, id: id, by: caller)
         }
         guard let reply else { return .accepted(run) }

@@ -151,7 +151,7 @@ extension Call {
         let run = try run(), wait = query.integer("wait_seconds") ?? 0
         var outcome = try await RunOutcome.read(run, client, isNew: false, wasWaitedFor: true)
         if wait > 0, !outcome.record.state.endsWaits {
-            _ = try await first(within: wait) { [client] in
+            _ = try await firstResult(within: .seconds(wait)) { [client] in
                 try await client.wait { try await $0.latestRecord(of: run).state.endsWaits }
             }
             outcome = try await RunOutcome.read(run, client, isNew: false, wasWaitedFor: true)
