@@ -24,12 +24,16 @@ export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 16
 
 LINTED = Package.swift Sources Tests Examples
 
-.PHONY: help run test core-test check lint strict-test release-test api bench swarm failures soak simulate mutants house format clean
+.PHONY: help run demo test core-test check lint strict-test release-test api browser bench swarm failures soak simulate mutants house format clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## Build and run the demo: workflows whose process is killed again and again, and effects counted at the other side
+run: ## Build and run everything in one process: example workflows, the services they call, the HTTP API and the page, at an address to open
+	@Scripts/prepare.sh build
+	swift run perdure dev
+
+demo: ## Build and run the demo: workflows whose process is killed again and again, and effects counted at the other side
 	@Scripts/prepare.sh build
 	swift run perdure demo
 
@@ -67,6 +71,11 @@ api: ## Compare the HTTP API with its description by schemathesis and openapi-sp
 	@Scripts/prepare.sh api
 	swift build --product perdure
 	.build-tools/api/bin/python3 Scripts/check_api.py .build/debug/perdure
+
+browser: ## Use the page in a real browser: stories, kills, keyboard, rules of accessibility; BROWSER="--pictures FOLDER" for pictures
+	@Scripts/prepare.sh browser
+	swift build --product perdure
+	.build-tools/browser/bin/python3 Scripts/check_page.py .build/debug/perdure $(BROWSER)
 
 bench: ## Measure the engine beside a hand-written program (release build of the core, in .build-release); BENCH="--only a,b" to choose
 	@Scripts/prepare.sh build

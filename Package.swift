@@ -26,8 +26,8 @@ let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let grdb: [Target.Dependency] = ["GRDB", "GRDBSQLite"].map { .product(name: $0, package: "GRDB.swift") }
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
-func layer(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+func layer(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .target(name: name, dependencies: dependencies, resources: resources, swiftSettings: settings)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
@@ -123,6 +123,7 @@ if coreOnly {
     let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
     dependencies += [
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.5.0"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.0"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.24.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.3.0"),
@@ -135,8 +136,9 @@ if coreOnly {
                 "Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureCommands", hummingbird, log, lifecycle,
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "HTTPTypes", package: "swift-http-types"), .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "HummingbirdCore", package: "hummingbird"),
-            ]),
+                .product(name: "HummingbirdCore", package: "hummingbird"), .product(name: "Mustache", package: "swift-mustache"),
+                crypto,
+            ], resources: [.embedInCode("Page/Web")]),
         layer("PerdurePeer", [hummingbird, log] + grdb),
         layer("PerdureExamples", ["Perdure", httpClient]),
         .executableTarget(
@@ -152,6 +154,7 @@ if coreOnly {
             "PerdureServerTests",
             [
                 "PerdureServer", "PerdureCLI", "PerdureEngine", "PerdureSQLite", "PerdurePostgres", "PerdureProcess", httpClient,
+                .product(name: "Mustache", package: "swift-mustache"),
                 log, .product(name: "HTTPTypes", package: "swift-http-types"),
             ] + grdb),
         // Two programs with different code, of which one is deployed in the place of the other.

@@ -5,6 +5,7 @@
 #   Scripts/prepare.sh build   Swift and the headers of SQLite and of PostgreSQL's client
 #   Scripts/prepare.sh test    the same, PostgreSQL and PgBouncer to start, and Python with the package rfc8785
 #   Scripts/prepare.sh api     that of build, and Python with schemathesis and openapi-spec-validator
+#   Scripts/prepare.sh browser that of build, Chromium, and Python with playwright and axe-playwright-python
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -90,16 +91,22 @@ leave that comparison out:
     fi
 }
 
-need_schemathesis() {
-    local environment=.build-tools/api
-    if "$environment/bin/python3" -c 'import schemathesis, openapi_spec_validator' 2>/dev/null; then return 0; fi
+# need_packages FOLDER MODULES PACKAGE…: programs in Python that only one target wants, in an environment of their own.
+need_packages() {
+    local environment=.build-tools/$1 modules=$2
+    shift 2
+    if "$environment/bin/python3" -c "import $modules" 2>/dev/null; then return 0; fi
     command -v python3 >/dev/null || install_packages python3 python3-venv
     if ! python3 -m venv --clear "$environment" >/dev/null 2>&1; then
         install_packages python3-venv
         python3 -m venv --clear "$environment" || fail "python3 cannot make a virtual environment in $environment."
     fi
-    "$environment/bin/python3" -m pip install --quiet --disable-pip-version-check 'schemathesis>=4.32,<5' 'openapi-spec-validator<1' ||
-        fail "The Python packages schemathesis and openapi-spec-validator could not be downloaded. 'make api' needs them."
+    "$environment/bin/python3" -m pip install --quiet --disable-pip-version-check "$@" ||
+        fail "These Python packages could not be downloaded, and are needed here: $*"
+}
+
+need_chromium() {
+    [ -x /usr/bin/chromium ] || install_packages chromium
 }
 
 case "${1:-}" in
@@ -120,7 +127,14 @@ api)
     need_swift
     need_sqlite
     need_libpq
-    need_schemathesis
+    need_packages api schemathesis,openapi_spec_validator 'schemathesis>=4.32,<5' 'openapi-spec-validator<1'
     ;;
-*) fail "usage: Scripts/prepare.sh build|test|api" ;;
+browser)
+    need_swift
+    need_sqlite
+    need_libpq
+    need_chromium
+    need_packages browser playwright,axe_playwright_python 'playwright>=1.50,<2' 'axe-playwright-python>=0.1,<1'
+    ;;
+*) fail "usage: Scripts/prepare.sh build|test|api|browser" ;;
 esac

@@ -12,9 +12,9 @@ import UnixSignals
 /// Everything in one process, for one person at a desk.
 struct DevCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "dev", abstract: "Hosts the example workflows with the HTTP API, in one process on this machine.",
+        commandName: "dev", abstract: "Hosts the example workflows with an HTTP API and a page, in one process on this machine.",
         discussion: """
-            The store, the engine, the services that the examples call, and the API. It listens on 127.0.0.1 only and trusts whoever \
+            The store, the engine, the services that the examples call, the API and the page. It listens on 127.0.0.1 only and trusts whoever \
             reaches it from this machine: for trying out, not for others to use. Everything is kept in the folder: killed at any time \
             and started again, it goes on where it was. The other commands work beside it with '--store FOLDER/perdure.db'.
 
@@ -50,11 +50,16 @@ struct DevCommand: AsyncParsableCommand {
         let workflows = Examples.workflows(peer: other.peerAddress, bank: other.bankAddress)
         let store = folder.appending(path: "perdure.db").path
         let engine = try await Engine(store: .sqlite(store), logger: logger) { workflows }
-        let server = LoopbackServer(
-            client: engine.client, workflows: try WorkflowRegistry(workflows), port: port, user: NSUserName(), logger: logger
+        let server = try LoopbackServer(
+            client: engine.client, workflows: try WorkflowRegistry(workflows), examples: try ExampleInputs.texts, port: port,
+            user: NSUserName(), logger: logger
         ) { port in
             try? Output.put(
-                "Perdure at http://127.0.0.1:\(port), for whoever sits at this machine. Kept in \(folder.path). Stop with Ctrl-C.\n",
+                """
+                Perdure at http://127.0.0.1:\(port), for whoever sits at this machine. Kept in \(folder.path). Stop with Ctrl-C.
+                The examples call a peer at \(other.peerAddress) and a bank without idempotency keys at \(other.bankAddress).
+
+                """,
                 to: STDOUT_FILENO)
         }
         // In this order: the engine still answers while the server ends.

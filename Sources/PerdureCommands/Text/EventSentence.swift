@@ -1,10 +1,10 @@
 internal import Perdure
 internal import PerdureEngine
-internal import PerdureHistory
+package import PerdureHistory
 
 /// What one event says, without its subject and time.
-enum EventSentence {
-    static func text(_ event: Event, start: Timestamp) -> String {
+package enum EventSentence {
+    package static func text(_ event: Event, start: Timestamp) -> String {
         let attributes = (try? event.attributes.object()) ?? JSONObject()
         let family = event.kind.rawValue.prefix { $0 != "." }
         switch family {
@@ -17,7 +17,7 @@ enum EventSentence {
         }
     }
 
-    static func tone(_ event: Event) -> TimelineText.Tone {
+    package static func tone(_ event: Event) -> TimelineText.Tone {
         switch event.kind {
         case .runCompleted, .runContinued, .stepSucceeded, .childCompleted: .good
         case .runFailed, .runTerminated, .stepFailed, .undoFailed, .stepAttemptFailed, .undoAttemptFailed, .childFailed: .bad

@@ -33,22 +33,29 @@ package enum RequestText {
 }
 
 /// JSON on several lines.
-enum JSONText {
+package enum JSONText {
+    /// All of it, with two spaces for each level.
+    package static func pretty(_ value: JSONValue) -> String { lines(value, margin: "", longest: nil) }
+
+    /// For a terminal: long values are cut.
     static func indented(_ value: JSONValue, by spaces: Int) -> String {
         let margin = String(repeating: " ", count: spaces)
-        return margin + lines(value, margin: margin)
+        return margin + lines(value, margin: margin, longest: 2_000)
     }
 
-    private static func lines(_ value: JSONValue, margin: String) -> String {
+    private static func lines(_ value: JSONValue, margin: String, longest: Int?) -> String {
         let inner = margin + "  "
         switch value {
         case .object(let object) where !object.isEmpty:
-            let members = object.members.map { "\(inner)\(JSONValue.string($0.key)): \(lines($0.value, margin: inner))" }
+            let members = object.members.map {
+                "\(inner)\(JSONValue.string($0.key)): \(lines($0.value, margin: inner, longest: longest))"
+            }
             return "{\n\(members.joined(separator: ",\n"))\n\(margin)}"
         case .array(let elements) where !elements.isEmpty:
-            return "[\n\(elements.map { inner + lines($0, margin: inner) }.joined(separator: ",\n"))\n\(margin)]"
+            return
+                "[\n\(elements.map { inner + lines($0, margin: inner, longest: longest) }.joined(separator: ",\n"))\n\(margin)]"
         default:
-            return value.canonicalText.shortened(to: 2_000)
+            return longest.map { value.canonicalText.shortened(to: $0) } ?? value.canonicalText
         }
     }
 }

@@ -21,7 +21,7 @@ package enum TimelineText {
         return lines.joined(separator: "\n") + "\n"
     }
 
-    enum Tone {
+    package enum Tone {
         case plain, good, bad, attention
 
         func paint(_ text: String, _ style: Style) -> String {

@@ -1,10 +1,10 @@
 internal import Perdure
 internal import PerdureEngine
-internal import PerdureHistory
+package import PerdureHistory
 
 /// Recorded values on one line.
-enum ValueText {
-    static func json(_ value: StoredValue?) -> JSONValue? {
+package enum ValueText {
+    package static func json(_ value: StoredValue?) -> JSONValue? {
         switch value {
         case nil: nil
         case .inline(let bytes):
@@ -13,7 +13,7 @@ enum ValueText {
         }
     }
 
-    static func short(_ value: StoredValue?, limit: Int = 60) -> String? {
+    package static func short(_ value: StoredValue?, limit: Int = 60) -> String? {
         switch value {
         case nil: nil
         case .spilled(_, let size): "(\(size) bytes)"

@@ -1,5 +1,5 @@
 import Perdure
-import PerdureHistory
+package import PerdureHistory
 
 /// How an attempt failed that an event tells of.
 package enum FailedAttempt: Sendable, Hashable {
@@ -31,5 +31,5 @@ extension Event {
         return attribute("type")?.stringValue == FailedAttempt.engineType ? .ofEngine : .ofStep
     }
 
-    func attribute(_ name: String) -> JSONValue? { (try? attributes.object())?[name] }
+    package func attribute(_ name: String) -> JSONValue? { (try? attributes.object())?[name] }
 }

@@ -1,6 +1,6 @@
 import Foundation
-import Perdure
-import PerdureHistory
+package import Perdure
+package import PerdureHistory
 
 // Reading and writing the small facts that stand in an event's attributes. Times are microseconds since 1970.
 
@@ -33,7 +33,7 @@ extension JSONValue {
 }
 
 extension Principal {
-    init?(_ value: JSONValue) {
+    package init?(_ value: JSONValue) {
         guard let object = value.objectValue, let kind = object["kind"]?.stringValue.flatMap(Kind.init),
             let id = object["id"]?.stringValue
         else { return nil }

@@ -8,6 +8,16 @@ package enum PayloadError: Error, Hashable, Sendable {
     case tooLarge(what: String, size: Int, limit: Int)
 }
 
+extension PayloadError {
+    /// What is wrong, as the end of a sentence, for somebody who has just written the value.
+    package var fault: String {
+        switch self {
+        case .notEncodable(_, _, let reason), .notDecodable(_, _, _, let reason): Self.trimmed(reason)
+        case .tooLarge(_, let size, let limit): "it takes \(size) bytes, and \(limit) is the most"
+        }
+    }
+}
+
 extension PayloadError: CustomStringConvertible {
     package var description: String {
         switch self {

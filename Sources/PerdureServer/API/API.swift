@@ -89,7 +89,7 @@ struct API: Sendable {
     private func answer(to request: Request, _ context: APIContext, _ operation: Operation) async throws -> Answer {
         let path = try pathValues(context, operation)
         let caller = try await gate.caller(of: request)
-        try gate.require(operation.right, in: path["namespace"], of: caller, for: operation)
+        try gate.require(operation.right, in: path["namespace"], of: caller)
         let query = try Query(request.uri.query, operation.query)
         let body = try await body(of: request, operation)
         let key = try key(of: request, operation)
@@ -137,12 +137,12 @@ struct API: Sendable {
             "The body has more than \(Self.bodyLimit) bytes, which is the most there may be.")
         // What is left of it is not read.
         problem.headers[.connection] = "close"
-        guard let bytes = try await Self.collect(request) else { throw problem }
+        guard let bytes = try await request.bytes(atMost: Self.bodyLimit) else { throw problem }
         let value: JSONValue
         do {
             value = try JSONValue.parse(bytes, what: "the body")
         } catch {
-            throw Problem(.badRequest, "body_invalid", "The body is not JSON: \(error.description)")
+            throw Problem(.badRequest, "body_invalid", "The body is not JSON: \(error.fault).")
         }
         let flaws = schema.flaws(in: value)
         guard flaws.isEmpty else {
@@ -150,22 +150,6 @@ struct API: Sendable {
             throw Problem(.badRequest, "body_invalid", "The body is not as it has to be: \(sentence).", flaws: flaws)
         }
         return value
-    }
-
-    /// Of a body that is too large some more is read and thrown away: who is still sending when the connection closes would see that it
-    /// did, and not why.
-    ///
-    /// - Returns: nil if it is too large.
-    private static func collect(_ request: Request) async throws -> [UInt8]? {
-        let patience = 8 * bodyLimit
-        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > patience { return nil }
-        var bytes: [UInt8] = [], size = 0
-        for try await part in request.body {
-            size += part.readableBytes
-            if size > patience { return nil }
-            if size <= bodyLimit { bytes += part.readableBytesView } else { bytes = [] }
-        }
-        return size > bodyLimit ? nil : bytes
     }
 
     /// The `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header): a structured-field string.

@@ -8,7 +8,7 @@ protocol Gate: Sendable {
     /// - Throws: `Problem` with 401 if nobody says who asks, or it is not true.
     @concurrent func caller(of request: Request) async throws -> Principal
     /// - Throws: `Problem` with 403.
-    func require(_ right: Right, in namespace: String?, of caller: Principal, for operation: Operation) throws
+    func require(_ right: Right, in namespace: String?, of caller: Principal) throws
 }
 
 /// Trusts whoever reaches this machine from itself, and believes who they say they are: for one person at a desk, who plays all the parts.
@@ -29,16 +29,17 @@ struct LoopbackGate: Gate {
         if let origin = request.headers[.origin], origin != "http://\(host)" {
             throw Problem(.forbidden, "origin_refused", "A page of another site cannot use this server.")
         }
-        guard let name = Self.name.flatMap({ request.headers[$0] }) else {
+        let chosen = request.cookies[PageSite.personCookie]?.value.removingPercentEncoding
+        guard let name = Self.name.flatMap({ request.headers[$0] }) ?? chosen else {
             return Principal(.human, user, authentication: "loopback")
         }
         guard Name.isKey(name) else {
-            throw Problem(.badRequest, "name_invalid", "'Perdure-As' \(TextRule.key.wish).")
+            throw Problem(.badRequest, "name_invalid", "The name that you go by, 'Perdure-As', \(TextRule.key.wish).")
         }
         return Principal(.human, name, authentication: "loopback, by its own word")
     }
 
-    func require(_ right: Right, in namespace: String?, of caller: Principal, for operation: Operation) {}
+    func require(_ right: Right, in namespace: String?, of caller: Principal) {}
 
     private static let name = HTTPField.Name("Perdure-As")
     private static let site = HTTPField.Name("Sec-Fetch-Site")

@@ -8,23 +8,27 @@ package import PerdureEngine
 internal import PerdureHistory
 internal import ServiceLifecycle
 
-/// Answers the HTTP API on this machine alone, and trusts whoever reaches it from here.
+/// Answers the HTTP API and shows the page on this machine alone, and trusts whoever reaches it from here.
 package struct LoopbackServer: Service {
     private let api: API
+    private let site: PageSite
     private let port: Int
     private let onListening: @Sendable (Int) async -> Void
 
     /// - Parameters:
     ///   - workflows: Those whose code is in this process: with it inputs are checked before a run begins.
+    ///   - examples: Inputs that the page proposes, by workflow, as JSON.
     ///   - port: 0 for any that is free.
     ///   - onListening: Called once with the port, when requests are taken.
     package init(
-        client: Client, workflows: WorkflowRegistry?, port: Int, user: String, logger: Logger,
+        client: Client, workflows: WorkflowRegistry?, examples: [String: String] = [:], port: Int, user: String, logger: Logger,
         onListening: @escaping @Sendable (Int) async -> Void
-    ) {
+    ) throws {
+        let gate = LoopbackGate(user: user), now: @Sendable () -> Timestamp = { Timestamp(Date()) }
         api = API(
-            client: client, workflows: workflows, gate: LoopbackGate(user: user),
-            live: LiveHistories(client: client, logger: logger), now: { Timestamp(Date()) }, logger: logger)
+            client: client, workflows: workflows, gate: gate, live: LiveHistories(client: client, logger: logger), now: now,
+            logger: logger)
+        site = try PageSite(client: client, workflows: workflows, examples: examples, gate: gate, now: now, logger: logger)
         self.port = port
         self.onListening = onListening
     }
@@ -40,7 +44,7 @@ package struct LoopbackServer: Service {
 
     private func serve(_ onListening: @escaping @Sendable (Int) async -> Void) async throws {
         let application = Application(
-            responder: APIResponder(api), server: .http1(configuration: .perdure),
+            responder: ServerResponder(api, site), server: .http1(configuration: .perdure),
             configuration: .init(address: .hostname("127.0.0.1", port: port), serverName: "perdure"),
             onServerRunning: { channel in await onListening(channel.localAddress?.port ?? port) },
             logger: Logger(label: "perdure.http") { _ in SwiftLogNoOpLogHandler() })
@@ -57,24 +61,30 @@ extension HTTP1Channel.Configuration {
     }
 }
 
-/// The routes of the API, and a problem document for every other address.
-struct APIResponder: HTTPResponder {
+/// The routes of the API and of the page, and for every other address a problem: a document, or a page for a browser.
+struct ServerResponder: HTTPResponder {
     typealias Context = APIContext
     private let router: any HTTPResponder<APIContext>
+    private let site: PageSite
 
-    init(_ api: API) {
+    init(_ api: API, _ site: PageSite) {
         let router = Router(context: APIContext.self, options: .autoGenerateHeadEndpoints)
         api.addRoutes(to: router)
+        site.addRoutes(to: router)
         self.router = router.buildResponder()
+        self.site = site
     }
 
     @concurrent func respond(to request: Request, context: APIContext) async throws -> Response {
         var response = try await router.respond(to: request, context: context)
         // The router answers with nothing of ours where there is no route.
-        if response.status == .notFound, response.headers[.contentType] != Problem.mediaType {
-            response = Response(
-                Problem(.notFound, "address_unknown", "There is nothing at this address; /openapi.json lists what there is."))
-        }
+        if response.status == .notFound, response.headers[.contentType] == nil { response = await notFound(request) }
         return request.method == .head ? response.createHeadResponse() : response
+    }
+
+    private func notFound(_ request: Request) async -> Response {
+        if request.headers[.accept]?.contains("text/html") == true { return await site.notFound(request) }
+        return Response(
+            Problem(.notFound, "address_unknown", "There is nothing at this address; /openapi.json lists what there is."))
     }
 }

@@ -74,7 +74,8 @@ extension Operation {
         if isFollowed {
             parameters.append([
                 "name": "Last-Event-ID", "in": "header", "required": false,
-                "description": "Goes on behind this event; in place of 'after'. Browsers send it by themselves when they connect again.",
+                "description":
+                    "Goes on behind this event; in place of 'after'. Browsers send it by themselves when they connect again.",
                 "schema": ["type": "string", "pattern": "^(0|[1-9][0-9]{0,17})$"],
             ])
         }

@@ -97,7 +97,9 @@ actor LiveHistories {
             }
             isBlind = false
         } catch {
-            if !isBlind { logger.warning("whether histories grow cannot be seen; looking again", metadata: ["error": "\(error)"]) }
+            if !isBlind {
+                logger.warning("whether histories grow cannot be seen; looking again", metadata: ["error": "\(error)"])
+            }
             isBlind = true
         }
     }

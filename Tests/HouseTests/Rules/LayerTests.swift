@@ -40,7 +40,10 @@ import Testing
         ),
         (
             "PerdureServer", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureCommands"],
-            ["Configuration", "HTTPTypes", "Hummingbird", "HummingbirdCore", "Logging", "NIOCore", "ServiceLifecycle"]
+            [
+                "Configuration", "Crypto", "HTTPTypes", "Hummingbird", "HummingbirdCore", "Logging", "Mustache", "NIOCore",
+                "ServiceLifecycle",
+            ]
         ),
         ("PerdurePeer", [], ["Hummingbird", "HTTPTypes", "NIOCore", "GRDB", "Logging"]),
         ("PerdureExamples", ["Perdure"], ["AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOFoundationCompat", "Logging"]),

@@ -116,7 +116,7 @@ func atDesk(
         workflows
     }
     let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
-    let server = LoopbackServer(
+    let server = try LoopbackServer(
         client: engine.client, workflows: try WorkflowRegistry(workflows), port: 0, user: "tester",
         logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     ) { continuation.yield($0) }

@@ -78,18 +78,8 @@ extension Call {
         let workflow = text("workflow") ?? ""
         // Without a key of its own the request gives it one, so that the same request again finds the same run.
         let key = text("key") ?? messageID
-        var version = text("version").map { WorkflowVersion($0) }
-        // Where the code is here, what it cannot read is told before a run begins. One that has begun is found, whatever it reads by now.
-        if let hosted = try? workflows?.require(workflow, version: version),
-            try await client.keyHolder(key, of: workflow, in: namespace) == nil
-        {
-            do {
-                _ = try hosted.input(json: json("input"), limit: Payload.defaultLimit)
-            } catch let error as PayloadError {
-                throw PerdureError(error)
-            }
-            version = hosted.version
-        }
+        let version = try await client.versionToStart(
+            workflow, text("version").map { WorkflowVersion($0) }, json: json("input"), key: key, in: namespace, of: workflows)
         let labels = Dictionary(
             (body["labels"]?.objectValue?.members ?? []).map { ($0.key, $0.value.stringValue ?? "") }, uniquingKeysWith: { $1 })
         let queue = body["queue"].map { queue in
