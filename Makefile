@@ -17,7 +17,7 @@ RUN_GROUP = timeout 900 swift test $(TEST_OPTIONS) --skip-build --filter
 # Those of PostgreSQL have a server, which is started for them.
 RUN_TESTS = for group in $(TEST_GROUPS); do $(RUN_GROUP) "$$group"; done; \
 	Scripts/with_postgres.py $(RUN_GROUP) PerdurePostgresTests; \
-	if [ -z "$${PERDURE_CORE:-}" ]; then Scripts/with_postgres.py $(RUN_GROUP) PerdureServerTests; fi
+	if [ -z "$${PERDURE_CORE:-}" ]; then $(RUN_GROUP) PerdureTelemetryTests; Scripts/with_postgres.py $(RUN_GROUP) PerdureServerTests; fi
 
 # Hundreds of engines and servers that start at once take so long each that limits of time say nothing.
 export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 16
@@ -44,7 +44,7 @@ test: ## Run every test (debug)
 
 core-test: TEST_OPTIONS = --scratch-path .build-core
 core-test: ## Run the tests of the core alone, without HTTP server and client (debug, builds in .build-core)
-	@Scripts/prepare.sh test
+	@PERDURE_CORE=1 Scripts/prepare.sh test
 	PERDURE_CORE=1 swift build --build-tests $(TEST_OPTIONS)
 	export PERDURE_CORE=1; $(RUN_TESTS)
 
@@ -63,7 +63,7 @@ strict-test:
 
 # The order in which tasks of a run take turns must not depend on the optimiser. The other tests are not built here.
 release-test: ## Run the executor's tests in a release build of the core (builds in .build-release)
-	@Scripts/prepare.sh test
+	@PERDURE_CORE=1 Scripts/prepare.sh test
 	PERDURE_CORE=1 PERDURE_TESTS=PerdureEngineTests \
 		swift test -c release --scratch-path .build-release --filter 'PerdureEngineTests.*(Executor|TaskFirstQueue|JobTaskID|ForeignAwait|ContextMisuse|EngineThreads|Watchdog)'
 
@@ -88,14 +88,14 @@ swarm: ## Let 10,000 runs of random shapes pass over ten minutes of kills (relea
 	.build-release/release/perdure swarm $(SWARM)
 
 failures: ## Let nodes and PostgreSQL servers fail 200 times under 10,000 runs (release build of the core); FAILURES="--only kill" to choose
-	@Scripts/prepare.sh test
+	@PERDURE_CORE=1 Scripts/prepare.sh test
 	PERDURE_CORE=1 swift build -c release --scratch-path .build-release --product perdure
 	.build-release/release/perdure failures $(FAILURES)
 
 SEEDS = 10000
 
 soak: ## Keep nodes on PostgreSQL under a steady load for an hour, and see whether anything grows (release build of the core); SOAK="--minutes 10" to choose
-	@Scripts/prepare.sh test
+	@PERDURE_CORE=1 Scripts/prepare.sh test
 	PERDURE_CORE=1 swift build -c release --scratch-path .build-release --product perdure
 	.build-release/release/perdure soak $(SOAK)
 

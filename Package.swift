@@ -128,6 +128,8 @@ if coreOnly {
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.3.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
+        .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.0"),
+        .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.0"),
     ]
     targets += [
         layer(
@@ -139,6 +141,16 @@ if coreOnly {
                 .product(name: "HummingbirdCore", package: "hummingbird"), .product(name: "Mustache", package: "swift-mustache"),
                 crypto,
             ], resources: [.embedInCode("Page/Web")]),
+        layer(
+            "PerdureTelemetry",
+            [
+                "Perdure", "PerdureHistory", "PerdureStore", log, lifecycle, crypto, httpClient,
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
+            ]),
         layer("PerdurePeer", [hummingbird, log] + grdb),
         layer("PerdureExamples", ["Perdure", httpClient]),
         .executableTarget(
@@ -157,6 +169,10 @@ if coreOnly {
                 .product(name: "Mustache", package: "swift-mustache"),
                 log, .product(name: "HTTPTypes", package: "swift-http-types"),
             ] + grdb),
+        tests(
+            "PerdureTelemetryTests",
+            ["PerdureTelemetry", "PerdureTesting", "PerdureMemory", "PerdureEngine", "PerdureProcess", log, lifecycle] + metrics,
+            exclude: ["Receiver/receiver.py", "Receiver/prometheus.py"]),
         // Two programs with different code, of which one is deployed in the place of the other.
         .target(name: "DeployWorld", dependencies: ["Perdure"], path: "Examples/Deploy/World", swiftSettings: settings),
         .executableTarget(

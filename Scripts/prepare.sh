@@ -3,7 +3,7 @@
 # and otherwise says the one command that does.
 #
 #   Scripts/prepare.sh build   Swift and the headers of SQLite and of PostgreSQL's client
-#   Scripts/prepare.sh test    the same, PostgreSQL and PgBouncer to start, and Python with the package rfc8785
+#   Scripts/prepare.sh test    the same, PostgreSQL and PgBouncer to start, and Python with the packages that tests compare with
 #   Scripts/prepare.sh api     that of build, and Python with schemathesis and openapi-spec-validator
 #   Scripts/prepare.sh browser that of build, Chromium, and Python with playwright and axe-playwright-python
 set -euo pipefail
@@ -102,7 +102,7 @@ need_packages() {
         python3 -m venv --clear "$environment" || fail "python3 cannot make a virtual environment in $environment."
     fi
     "$environment/bin/python3" -m pip install --quiet --disable-pip-version-check "$@" ||
-        fail "These Python packages could not be downloaded, and are needed here: $*"
+        fail "These Python packages could not be downloaded: $*. Go online; 'make test' can do without by PERDURE_SKIP_INDEPENDENT=1."
 }
 
 need_chromium() {
@@ -121,7 +121,12 @@ test)
     need_libpq
     need_postgres
     need_pooler
-    [ "${PERDURE_SKIP_INDEPENDENT:-}" = 1 ] || need_python
+    if [ "${PERDURE_SKIP_INDEPENDENT:-}" != 1 ]; then
+        need_python
+        # Another implementation of OpenTelemetry's protocol, and of the text of Prometheus.
+        [ -n "${PERDURE_CORE:-}" ] || need_packages telemetry grpc,opentelemetry.proto,prometheus_client \
+            'opentelemetry-proto==1.45.2' protobuf 'grpcio==1.85.1' prometheus-client
+    fi
     ;;
 api)
     need_swift

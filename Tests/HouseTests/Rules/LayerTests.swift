@@ -45,6 +45,13 @@ import Testing
                 "ServiceLifecycle",
             ]
         ),
+        (
+            "PerdureTelemetry", ["Perdure", "PerdureHistory", "PerdureStore"],
+            [
+                "AsyncHTTPClient", "CoreMetrics", "Crypto", "DequeModule", "GRPCCore", "GRPCNIOTransportHTTP2Posix", "Logging",
+                "NIOCore", "NIOHTTP1", "ServiceLifecycle",
+            ]
+        ),
         ("PerdurePeer", [], ["Hummingbird", "HTTPTypes", "NIOCore", "GRDB", "Logging"]),
         ("PerdureExamples", ["Perdure"], ["AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOFoundationCompat", "Logging"]),
         (

@@ -1,0 +1,25 @@
+import Foundation
+
+/// SplitMix64: a seed is all that is needed to see a failure again. `PERDURE_SEED` tries another one.
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    static func announced() -> SeededGenerator {
+        let seed = ProcessInfo.processInfo.environment["PERDURE_SEED"].flatMap(UInt64.init) ?? UInt64.random(in: 0..<1 << 48)
+        print("random values from seed \(seed)")
+        return SeededGenerator(seed: seed)
+    }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+
+    mutating func roll(_ sides: Int) -> Int { Int.random(in: 0..<sides, using: &self) }
+    mutating func chance(_ percent: Int) -> Bool { roll(100) < percent }
+}
