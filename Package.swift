@@ -115,7 +115,7 @@ if coreOnly {
                 "PerdureCommands", "PerdureBench", "PerdureEngine", "PerdureSQLite", "PerdurePostgres", "PerdureTesting",
                 "PerdureProcess", "PerdureMemory", log, argumentParser,
             ],
-            exclude: ["Demo", "Dev", "Process/OtherSide.swift", "Resumability", "Serve", "Examples.swift"],
+            exclude: ["Demo", "Dev", "Telemetry", "Process/OtherSide.swift", "Resumability", "Serve", "Examples.swift"],
             swiftSettings: settings + [.define("PERDURE_CORE")])
     ]
 } else {
@@ -157,8 +157,8 @@ if coreOnly {
             name: "PerdureCLI",
             dependencies: [
                 "PerdureCommands", "PerdureBench", "PerdureEngine", "PerdureSQLite", "PerdurePostgres", "PerdureProcess",
-                "PerdureExamples", "PerdurePeer", "PerdureServer", "PerdureMemory", "PerdureTesting", log,
-                httpClient, argumentParser,
+                "PerdureExamples", "PerdurePeer", "PerdureServer", "PerdureTelemetry", "PerdureMemory", "PerdureTesting", log,
+                httpClient, argumentParser, .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             swiftSettings: settings),
         tests("PerdurePeerTests", ["PerdurePeer", .product(name: "HummingbirdTesting", package: "hummingbird")]),

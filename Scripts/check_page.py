@@ -104,19 +104,25 @@ def approves(page: Page, desk: Desk) -> None:
     be(page, desk, "ada")
     page.goto(f"{desk.base}/runs/{run}")
     page.get_by_role("link", name="Decide").click()
-    page.get_by_role("button", name="Approve").click()
-    expect(page.locator(".problem")).to_contain_text("cannot approve its actions")
+    expect(page.locator(".decide-side")).to_contain_text("You cannot approve this one")
+    expect(page.get_by_role("button", name="Approve")).to_have_count(0)
     be(page, desk, "bob")
     page.goto(f"{desk.base}/runs/{run}")
     page.get_by_role("link", name="Decide").click()
     digest = page.locator(".digest code").inner_text()
     page.get_by_label("Comment").fill("looked at CHG-2")
     page.get_by_role("button", name="Approve").click()
-    expect(page.locator(".notice")).to_contain_text("Approved")
+    expect(page.locator(".notice")).to_contain_text("Your approval is sent")
     expect(page.locator("#run-top .state")).to_have_text("completed")
     expect(page.locator("#history")).to_contain_text("approved by human bob")
     expect(page.locator("#history")).to_contain_text("looked at CHG-2")
     expect(page.locator("#history")).to_contain_text(digest[:12])
+    # It is over: the page asks no more.
+    expect(page.locator("#link-state")).to_have_text("")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    time.sleep(5)
+    assert not asked, f"a run that is over is asked for again: {asked}"
 
 
 def refuses_what_has_changed(page: Page, desk: Desk) -> None:
@@ -127,7 +133,7 @@ def refuses_what_has_changed(page: Page, desk: Desk) -> None:
     page.get_by_role("button", name="Deny").click()
     expect(page.locator("main [role=alert]")).to_contain_text("What is asked has changed")
     page.get_by_role("button", name="Deny").click()
-    expect(page.locator(".notice")).to_contain_text("Denied")
+    expect(page.locator(".notice")).to_contain_text("Your denial is sent")
     expect(page.locator("#run-top .state")).to_have_text("failed")
 
 
@@ -157,7 +163,7 @@ def settles_a_doubt(page: Page, desk: Desk) -> None:
     choice.get_by_label("What it returned").fill('{"id": "charge-1", "cents": 48000}')
     choice.get_by_label("How you know").fill("the bank's statement has it")
     choice.get_by_role("button", name="It happened").click()
-    expect(page.locator(".notice")).to_contain_text("Recorded")
+    expect(page.locator(".notice")).to_contain_text("What you said is sent")
     expect(page.locator("#run-top .state")).to_have_text("completed")
     page.goto(f"{desk.base}/interventions")
     expect(page.locator("#interventions")).to_contain_text("the bank's statement has it")
@@ -195,7 +201,7 @@ def decides_by_keyboard(page: Page, desk: Desk) -> None:
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Approve")).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.locator(".notice")).to_contain_text("Approved")
+    expect(page.locator(".notice")).to_contain_text("Your approval is sent")
 
 
 def pauses_a_schedule(page: Page, desk: Desk) -> None:

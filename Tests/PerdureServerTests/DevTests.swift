@@ -55,6 +55,10 @@ import Testing
         let run = try #require(try await first.ask(.POST, "/runs", order)["run"]?.stringValue)
         // It has charged, and waits for the settlement.
         while try await first.ask(.GET, "/runs/\(run)")["state"] != "waiting" {}
+        let metrics = try await HTTPClient.shared.execute(
+            HTTPClientRequest(url: "\(first.address)/metrics"), timeout: .seconds(60))
+        let text = String(buffer: try await metrics.body.collect(upTo: 1 << 20))
+        #expect(text.firstRange(of: #/perdure_step_attempts_total [1-9]/#) != nil, "\(text)")
         first.process.kill()
         _ = await first.process.wait()
 

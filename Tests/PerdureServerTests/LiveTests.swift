@@ -1,10 +1,12 @@
 import AsyncHTTPClient
 import Foundation
+import Logging
 import NIOCore
 import NIOHTTP1
 import Perdure
 import PerdureEngine
 import PerdureHistory
+import PerdureStore
 import Testing
 
 @testable import PerdureServer
@@ -58,6 +60,7 @@ import Testing
             events: events.makeAsyncIterator())
     }
 
+    // Promise: 28
     @Test func `whoever follows a run is told each event once, in order, until it is over`() async throws {
         try await atDesk { desk in
             let run = try await desk.start("wait", "x")
@@ -95,7 +98,31 @@ import Testing
         }
     }
 
-    @Test func `who has hung up holds no place, and a server that ends lets go of who follows`() async throws {
+    @Test func `so many may follow at once, and who waits is woken by growth and by nothing else`() async throws {
+        try await atDesk { desk in
+            let live = LiveHistories(client: desk.client, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            for _ in 0..<LiveHistories.mostFollowers { #expect(await live.enter()) }
+            #expect(await live.hasRoom == false)
+            #expect(await live.enter() == false)
+            await live.leave()
+            #expect(await live.enter())
+
+            let run = try #require(RunID(try await desk.start("wait", "x")))
+            try await desk.until(run.description, is: "waiting")
+            let record = try await desk.client.record(run)
+            let last = try #require(try await desk.client.history(of: run).last?.seq)
+            // What has come before is there at once, what has not is waited for until it comes.
+            try await live.growth(of: record.number, beyond: last - 1)
+            let waits = Task { try await live.growth(of: record.number, beyond: last) }
+            let givesUp = Task { try await live.growth(of: record.number, beyond: 1_000) }
+            try await desk.client.cancel(run, by: Principal(.human, "ada"))
+            try await waits.value
+            givesUp.cancel()
+            await #expect(throws: CancellationError.self) { try await givesUp.value }
+        }
+    }
+
+    @Test func `who has hung up holds nothing up, and a server that ends lets go of who follows`() async throws {
         try await atDesk { desk in
             let run = try await desk.start("wait", "x")
             for _ in 0..<3 {

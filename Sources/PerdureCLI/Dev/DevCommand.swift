@@ -45,13 +45,13 @@ struct DevCommand: AsyncParsableCommand {
     }
 
     private func host(_ other: OtherSide, _ folder: URL) async throws {
-        var logger = Logger(label: "perdure") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = .warning
+        let telemetry = try ProcessTelemetry(logLevel: .warning), logger = telemetry.logger
         let workflows = Examples.workflows(peer: other.peerAddress, bank: other.bankAddress)
         let store = folder.appending(path: "perdure.db").path
         let engine = try await Engine(store: .sqlite(store), logger: logger) { workflows }
         let server = try LoopbackServer(
-            client: engine.client, workflows: try WorkflowRegistry(workflows), examples: try ExampleInputs.texts, port: port,
+            client: engine.client, workflows: try WorkflowRegistry(workflows), examples: try ExampleInputs.texts,
+            secret: try Self.secret(in: folder), metrics: telemetry.metrics, port: port,
             user: NSUserName(), logger: logger
         ) { port in
             try? Output.put(
@@ -62,8 +62,8 @@ struct DevCommand: AsyncParsableCommand {
                 """,
                 to: STDOUT_FILENO)
         }
-        // In this order: the engine still answers while the server ends.
-        let services = [engine as any Service, server].map {
+        // In this order: the engine still answers while the server ends, and what they tell last is sent too.
+        let services = ([telemetry.exporter, engine, server] as [(any Service)?]).compactMap(\.self).map {
             ServiceGroupConfiguration.ServiceConfiguration(
                 service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
                 failureTerminationBehavior: .gracefullyShutdownGroup)
@@ -75,5 +75,18 @@ struct DevCommand: AsyncParsableCommand {
         let group = ServiceGroup(configuration: lifecycle)
         try await group.run()
         try Output.put("Stopped; what is open goes on when it is started again.\n", to: STDOUT_FILENO)
+    }
+
+    /// What the forms of the page are marked with: made once, and kept beside the store.
+    private static func secret(in folder: URL) throws -> [UInt8] {
+        let file = folder.appending(path: "page.key"), size = 32
+        if let known = try? Data(contentsOf: file), known.count == size { return Array(known) }
+        var generator = SystemRandomNumberGenerator()
+        let secret = (0..<size).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+        guard FileManager.default.createFile(atPath: file.path, contents: Data(secret), attributes: [.posixPermissions: 0o600])
+        else {
+            throw PerdureError(.usage, "'\(file.path)' cannot be written. Give another folder.")
+        }
+        return secret
     }
 }

@@ -38,14 +38,14 @@ struct ServeCommand: AsyncParsableCommand {
     }
 
     private func serve(_ configuration: ServeConfiguration) async throws {
-        let logger = Self.logger(configuration.logLevel)
+        let telemetry = try ProcessTelemetry(logLevel: configuration.logLevel), logger = telemetry.logger
         if !configuration.health.isLoopback {
             logger.warning(
                 "the health page can be read from other machines, by whoever reaches it",
                 metadata: ["address": "\(configuration.health)"])
         }
         let board = HealthBoard()
-        let health = HealthPage(board, configuration) { [configuration] port in
+        let health = HealthPage(board, configuration, metrics: telemetry.metrics) { [configuration] port in
             let host = configuration.health.host.contains(":") ? "[\(configuration.health.host)]" : configuration.health.host
             try? Output.put(
                 "Serving \(configuration.store). Health at http://\(host):\(port)/health. Stop with Ctrl-C.\n", to: STDOUT_FILENO)
@@ -54,8 +54,8 @@ struct ServeCommand: AsyncParsableCommand {
             try? Output.put("Ended before all was done; another process goes on with it.\n", to: STDERR_FILENO)
             Foundation.exit(0)
         }
-        // In this order: the page still answers while the work ends.
-        let services = [health as any Service, work].map {
+        // In this order: the page still answers while the work ends, and what it tells last is sent too.
+        let services = ([telemetry.exporter, health, work] as [(any Service)?]).compactMap(\.self).map {
             ServiceGroupConfiguration.ServiceConfiguration(
                 service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
                 failureTerminationBehavior: .gracefullyShutdownGroup)
@@ -65,12 +65,6 @@ struct ServeCommand: AsyncParsableCommand {
                 services: services, gracefulShutdownSignals: [.sigint, .sigterm], logger: logger))
         try await group.run()
         try Output.put("Stopped.\n", to: STDOUT_FILENO)
-    }
-
-    private static func logger(_ level: Logger.Level) -> Logger {
-        var logger = Logger(label: "perdure") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = level
-        return logger
     }
 }
 

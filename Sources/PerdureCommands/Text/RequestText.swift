@@ -34,8 +34,19 @@ package enum RequestText {
 
 /// JSON on several lines.
 package enum JSONText {
-    /// All of it, with two spaces for each level.
-    package static func pretty(_ value: JSONValue) -> String { lines(value, margin: "", longest: nil) }
+    /// All of it, with two spaces for each level. What would be invisible, or turn the direction of what is read, is written as an escape
+    /// of JSON: what somebody decides on has to look like what it is.
+    package static func pretty(_ value: JSONValue) -> String {
+        var text = ""
+        for scalar in lines(value, margin: "", longest: nil).unicodeScalars {
+            guard scalar.properties.generalCategory == .format else {
+                text.unicodeScalars.append(scalar)
+                continue
+            }
+            for unit in UTF16.encode(scalar) ?? .init() { text += "\\u" + Hex.encode([UInt8(unit >> 8), UInt8(unit & 0xff)]) }
+        }
+        return text
+    }
 
     /// For a terminal: long values are cut.
     static func indented(_ value: JSONValue, by spaces: Int) -> String {

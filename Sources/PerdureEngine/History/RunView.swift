@@ -12,6 +12,8 @@ package struct RunView: Sendable {
         package var effect = ""
         package var last: EventKind
         package var lastSeq: Int64
+        /// When the last event was.
+        package var lastAt: Timestamp
         package var failedAttempts = 0
         package var message: String?
         package var doubt: String?
@@ -85,6 +87,7 @@ package struct RunView: Sendable {
         package var subject: String
         package var text: String
         package var approver: String
+        package var askedAt: Timestamp
         package var expires: Timestamp?
         package var isOpen = true
     }
@@ -181,7 +184,9 @@ package struct RunView: Sendable {
             let text = event.input.flatMap(Self.json)?.stringValue ?? ""
             let approver = attributes["approver"]?.stringValue ?? ""
             questions.append(
-                Question(subject: event.subject, text: text, approver: approver, expires: attributes.timestamp("expires_at")))
+                Question(
+                    subject: event.subject, text: text, approver: approver, askedAt: event.at,
+                    expires: attributes.timestamp("expires_at")))
         case .questionAnswered, .questionExpired, .questionCancelled:
             close(&questions) { $0.subject == event.subject && $0.isOpen }
         case .childStarted, .childCancelRequested, .childCompleted, .childFailed, .childCancelled:
@@ -300,12 +305,13 @@ package struct RunView: Sendable {
             index = known
         } else {
             index = steps.count
-            steps.append(Step(subject: event.subject, isUndo: isUndo, last: event.kind, lastSeq: event.seq))
+            steps.append(Step(subject: event.subject, isUndo: isUndo, last: event.kind, lastSeq: event.seq, lastAt: event.at))
             steps[index].firstSeq = event.seq
             if isUndo { undoIndex[event.subject] = index } else { stepIndex[event.subject] = index }
         }
         steps[index].last = event.kind
         steps[index].lastSeq = event.seq
+        steps[index].lastAt = event.at
         if let effect = attributes["effect"]?.stringValue { steps[index].effect = effect }
         if let message = attributes["message"]?.stringValue { steps[index].message = message }
         if let quiet = attributes.timestamp("quiet_after") { steps[index].quietAfter = quiet }

@@ -29,12 +29,14 @@ struct LoopbackGate: Gate {
         if let origin = request.headers[.origin], origin != "http://\(host)" {
             throw Problem(.forbidden, "origin_refused", "A page of another site cannot use this server.")
         }
-        let chosen = request.cookies[PageSite.personCookie]?.value.removingPercentEncoding
+        // Cookies are shared by all ports of a host: what another server has set there may be anything.
+        let cookie = request.cookies[PageSite.personCookie]?.value.removingPercentEncoding
+        let chosen = cookie.flatMap { Name.isKey($0) ? $0 : nil }
         guard let name = Self.name.flatMap({ request.headers[$0] }) ?? chosen else {
             return Principal(.human, user, authentication: "loopback")
         }
         guard Name.isKey(name) else {
-            throw Problem(.badRequest, "name_invalid", "The name that you go by, 'Perdure-As', \(TextRule.key.wish).")
+            throw Problem(.badRequest, "name_invalid", "'Perdure-As' \(TextRule.key.wish).")
         }
         return Principal(.human, name, authentication: "loopback, by its own word")
     }

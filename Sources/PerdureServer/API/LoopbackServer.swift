@@ -12,23 +12,30 @@ internal import ServiceLifecycle
 package struct LoopbackServer: Service {
     private let api: API
     private let site: PageSite
+    private let metrics: MetricsPage?
     private let port: Int
     private let onListening: @Sendable (Int) async -> Void
 
     /// - Parameters:
     ///   - workflows: Those whose code is in this process: with it inputs are checked before a run begins.
     ///   - examples: Inputs that the page proposes, by workflow, as JSON.
+    ///   - secret: Kept over restarts, so that forms of the page are; nil for one that goes with this process.
+    ///   - metrics: What is answered at `/metrics`.
     ///   - port: 0 for any that is free.
     ///   - onListening: Called once with the port, when requests are taken.
     package init(
-        client: Client, workflows: WorkflowRegistry?, examples: [String: String] = [:], port: Int, user: String, logger: Logger,
+        client: Client, workflows: WorkflowRegistry?, examples: [String: String] = [:], secret: [UInt8]? = nil,
+        metrics: MetricsPage? = nil,
+        port: Int, user: String, logger: Logger,
         onListening: @escaping @Sendable (Int) async -> Void
     ) throws {
         let gate = LoopbackGate(user: user), now: @Sendable () -> Timestamp = { Timestamp(Date()) }
         api = API(
             client: client, workflows: workflows, gate: gate, live: LiveHistories(client: client, logger: logger), now: now,
             logger: logger)
-        site = try PageSite(client: client, workflows: workflows, examples: examples, gate: gate, now: now, logger: logger)
+        site = try PageSite(
+            client: client, workflows: workflows, examples: examples, gate: gate, secret: secret, now: now, logger: logger)
+        self.metrics = metrics
         self.port = port
         self.onListening = onListening
     }
@@ -44,7 +51,7 @@ package struct LoopbackServer: Service {
 
     private func serve(_ onListening: @escaping @Sendable (Int) async -> Void) async throws {
         let application = Application(
-            responder: ServerResponder(api, site), server: .http1(configuration: .perdure),
+            responder: ServerResponder(api, site, metrics), server: .http1(configuration: .perdure),
             configuration: .init(address: .hostname("127.0.0.1", port: port), serverName: "perdure"),
             onServerRunning: { channel in await onListening(channel.localAddress?.port ?? port) },
             logger: Logger(label: "perdure.http") { _ in SwiftLogNoOpLogHandler() })
@@ -67,10 +74,20 @@ struct ServerResponder: HTTPResponder {
     private let router: any HTTPResponder<APIContext>
     private let site: PageSite
 
-    init(_ api: API, _ site: PageSite) {
+    init(_ api: API, _ site: PageSite, _ metrics: MetricsPage?) {
         let router = Router(context: APIContext.self, options: .autoGenerateHeadEndpoints)
         api.addRoutes(to: router)
         site.addRoutes(to: router)
+        if let metrics {
+            router.get("metrics") { request, _ in
+                do {
+                    _ = try await api.gate.caller(of: request)
+                    return metrics.response
+                } catch {
+                    return Response(error as? Problem ?? .internalError)
+                }
+            }
+        }
         self.router = router.buildResponder()
         self.site = site
     }

@@ -9,13 +9,17 @@ internal import ServiceLifecycle
 package struct HealthPage: Service {
     private let board: HealthBoard
     private let configuration: ServeConfiguration
+    private let metrics: MetricsPage?
     private let onListening: @Sendable (Int) async -> Void
     private let begun = Timestamp(Date())
 
     /// - Parameter onListening: Called once with the port, when requests are taken.
-    package init(_ board: HealthBoard, _ configuration: ServeConfiguration, onListening: @escaping @Sendable (Int) async -> Void)
-    {
+    package init(
+        _ board: HealthBoard, _ configuration: ServeConfiguration, metrics: MetricsPage? = nil,
+        onListening: @escaping @Sendable (Int) async -> Void
+    ) {
         self.board = board
+        self.metrics = metrics
         self.configuration = configuration
         self.onListening = onListening
     }
@@ -43,6 +47,7 @@ package struct HealthPage: Service {
             let report = report
             return Self.answer(report.details, report.status == .unavailable ? .serviceUnavailable : .ok)
         }
+        if let metrics { router.get("metrics") { _, _ in metrics.response } }
         let address = configuration.health
         let application = Application(
             router: router,

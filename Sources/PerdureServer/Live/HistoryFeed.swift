@@ -35,7 +35,7 @@ struct HistoryFeed: Sendable {
     @concurrent private func follow(_ tell: @concurrent (String) async throws -> Void) async throws {
         try await tell("retry: 2000\n\n")
         var seq = after
-        while true {
+        while !Task.isShuttingDownGracefully {
             // Asked before the page: what closes the run is in a page that is read after it closed.
             let state = try await client.record(run).state
             let events = try await client.guarded { try await client.store.events(of: number, after: seq, limit: Self.pageSize) }

@@ -5,8 +5,11 @@ internal import PerdureHistory
 
 /// Marks forms as our own, so that a page of another site cannot have somebody's browser send one.
 struct FormGuard: Sendable {
-    /// Made with the process: forms from before it have to be looked at again.
-    private let key = SymmetricKey(size: .bits256)
+    private let key: SymmetricKey
+
+    /// - Parameter secret: The same after a restart, so that a form that was open meanwhile is still one of ours; nil for one of this
+    ///   process alone.
+    init(secret: [UInt8]?) { key = secret.map { SymmetricKey(data: $0) } ?? SymmetricKey(size: .bits256) }
 
     /// What forms for this person carry.
     func mark(for person: String) -> String {
@@ -19,7 +22,7 @@ struct FormGuard: Sendable {
         guard HMAC<SHA256>.isValidAuthenticationCode(bytes, authenticating: Data(person.utf8), using: key) else {
             throw Problem(
                 .forbidden, "form_outdated",
-                "This form is from before the server started, or for somebody else. Nothing was done: open the page again and repeat it."
+                "This form was made for somebody else, or by another server, and is not carried out. Look whether it was before."
             )
         }
     }

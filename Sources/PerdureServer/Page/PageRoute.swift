@@ -70,20 +70,19 @@ struct PageView: Sendable {
 
 /// What is said after something was done. Only what stands here is ever said, whatever the address contains.
 enum PageNotice: String, Sendable, CaseIterable {
-    case accepted, started, found, approved, denied, answered, resolved, paused, resumed, triggered, stale
+    case accepted, started, found, approved, denied, answered, resolved, paused, resumed, stale
 
     var text: String {
         switch self {
-        case .accepted: "Accepted. The run takes it in, and its history will say so."
+        case .accepted: "Sent. The history of the run says what comes of it."
         case .started: "Started."
         case .found: "There was a run under this key already: this one. Nothing was started."
-        case .approved: "Approved, as recorded in the history of the run."
-        case .denied: "Denied, as recorded in the history of the run."
-        case .answered: "Answered. If the answer does not fit, the history of the run says so."
-        case .resolved: "Recorded. The run goes on with it."
+        case .approved: "Your approval is sent. The history of the run says what comes of it."
+        case .denied: "Your denial is sent. The history of the run says what comes of it."
+        case .answered: "Your answer is sent. The history of the run says what comes of it."
+        case .resolved: "What you said is sent. The history of the run says what comes of it."
         case .paused: "The schedule is paused."
         case .resumed: "The schedule goes on."
-        case .triggered: "A run was started now."
         case .stale: "What is asked has changed since you looked. Nothing was decided; read it again."
         }
     }
@@ -91,8 +90,8 @@ enum PageNotice: String, Sendable, CaseIterable {
     var kind: String {
         switch self {
         case .stale: "bad"
-        case .accepted, .found: "plain"
-        default: "good"
+        case .started, .paused, .resumed: "good"
+        default: "plain"
         }
     }
 }

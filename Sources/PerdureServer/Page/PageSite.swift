@@ -18,7 +18,7 @@ struct PageSite: Sendable {
     let logger: Logger
     private let templates: PageTemplates
     private let assets = PageAssets()
-    private let formGuard = FormGuard()
+    private let formGuard: FormGuard
     private let recentRuns = RecentRuns()
 
     private static let formLimit = Payload.defaultLimit + 65_536
@@ -27,9 +27,10 @@ struct PageSite: Sendable {
 
     init(
         client: Client, workflows: WorkflowRegistry?, examples: [String: String], gate: any Gate,
-        now: @escaping @Sendable () -> Timestamp, logger: Logger
+        secret: [UInt8]?, now: @escaping @Sendable () -> Timestamp, logger: Logger
     ) throws {
         self.client = client
+        formGuard = FormGuard(secret: secret)
         self.workflows = workflows
         self.examples = examples
         self.gate = gate
@@ -52,7 +53,7 @@ struct PageSite: Sendable {
     func notFound(_ request: Request) async -> Response {
         let caller = try? await gate.caller(of: request)
         return problemPage(
-            Problem(.notFound, "address_unknown", "There is nothing at this address."), "", caller ?? Self.nobody)
+            Problem(.notFound, "address_unknown", "There is nothing at this address."), "", caller ?? Self.nobody, of: .get)
     }
 
     private static let nobody = Principal(.human, "", authentication: "")
@@ -68,10 +69,10 @@ struct PageSite: Sendable {
             let answer = try await cancelWhenGracefulShutdown { try await route.answer(call) }
             return try await response(answer, call)
         } catch is CancellationError {
-            return problemPage(.init(.serviceUnavailable, "ending", "The server ends."), namespace, caller)
+            return problemPage(.init(.serviceUnavailable, "ending", "The server ends."), namespace, caller, of: route.method)
         } catch {
             let problem = known(error, request, context)
-            return problemPage(problem, namespace, caller)
+            return problemPage(problem, namespace, caller, of: route.method)
         }
     }
 
@@ -134,7 +135,9 @@ struct PageSite: Sendable {
         }
     }
 
-    private func problemPage(_ problem: Problem, _ namespace: String, _ caller: Principal) -> Response {
+    private func problemPage(
+        _ problem: Problem, _ namespace: String, _ caller: Principal, of method: Operation.Method
+    ) -> Response {
         let base = TextRule.identifier.fits(namespace) ? "/namespaces/\(namespace)" : "/namespaces/default"
         let isPassing = problem.status == .serviceUnavailable
         let model: Model = [
@@ -142,7 +145,7 @@ struct PageSite: Sendable {
             "problemTitle": .string(problem.status.reasonPhrase), "detail": .string(problem.detail),
             "hasFlaws": .bool(problem.flaws.count > 1),
             "flaws": .array(problem.flaws.map { .string("'\($0.place)' \($0.wish)") }),
-            "advice": .string(isPassing ? "Runs are not affected by this page. Try again soon." : "Nothing was changed."),
+            "advice": .string(Self.advice(problem, method)),
             "hasRetry": .bool(isPassing), "retryHref": .string(base), "backHref": .string(base), "backText": "To the overview",
         ]
         let view = PageView(
@@ -150,6 +153,13 @@ struct PageSite: Sendable {
         var response = page(view, emptyFrame(base, namespace, caller))
         if let wait = problem.retryAfter { response.headers[.retryAfter] = "\(max(1, wait.components.seconds))" }
         return response
+    }
+
+    private static func advice(_ problem: Problem, _ method: Operation.Method) -> String {
+        let mayBeDone = method == .post && (problem.mayHaveHappened || problem.status.kind == .serverError)
+        if mayBeDone { return "It may have been done all the same. Look at what stands there now before you repeat it." }
+        if method == .post { return "Nothing was changed by this." }
+        return problem.status.kind == .serverError ? "Runs are not affected by this page. Try again soon." : ""
     }
 
     private func page(_ view: PageView, _ frame: Model) -> Response {

@@ -8,7 +8,7 @@ internal import PerdureStore
 actor RecentRuns {
     /// What the sample says of one workflow.
     struct Figures: Sendable {
-        var closed = 0
+        var completed = 0
         /// None of their attempts failed.
         var atFirstAttempt = 0
         var durations: [Duration] = []
@@ -23,25 +23,44 @@ actor RecentRuns {
 
     static let sample = 200
     private static let keptFor = Duration.seconds(20)
-    /// Of a longer history the newest part is looked at.
-    private static let mostEvents = 200
+    /// Runs with longer histories are not in it.
+    private static let mostEvents = 1_000
 
-    private var known: [String: (at: ContinuousClock.Instant, figures: [String: Figures])] = [:]
+    /// Whoever asks meanwhile waits for the same count.
+    private var known: [String: (at: ContinuousClock.Instant, count: Task<[String: Figures], any Error>)] = [:]
+    private static let mostNamespaces = 100
 
     func figures(_ namespace: String, _ client: Client) async throws -> [String: Figures] {
-        if let known = known[namespace], known.at.duration(to: .now) < Self.keptFor { return known.figures }
-        var figures: [String: Figures] = [:]
-        let closed: [RunState] = [.completed, .failed, .cancelled, .terminated]
-        for record in try await client.readable(RunFilter(namespace: namespace, states: closed, limit: Self.sample)).runs {
-            guard let end = record.closedAt, record.tombstone == nil else { continue }
-            let events = try await client.guarded {
-                try await client.store.events(of: record.number, before: .max, limit: Self.mostEvents)
-            }
-            figures[record.workflow, default: Figures()].closed += 1
-            if !events.contains(where: { $0.failedAttempt != nil }) { figures[record.workflow]?.atFirstAttempt += 1 }
-            figures[record.workflow]?.durations.append(end.duration(since: record.createdAt))
+        if let known = known[namespace], known.at.duration(to: .now) < Self.keptFor { return try await known.count.value }
+        if known.count >= Self.mostNamespaces { known = [:] }
+        let count = Task { try await Self.count(namespace, client) }
+        known[namespace] = (.now, count)
+        do {
+            return try await count.value
+        } catch {
+            known[namespace] = nil
+            throw error
         }
-        known[namespace] = (.now, figures)
+    }
+
+    private static func count(_ namespace: String, _ client: Client) async throws -> [String: Figures] {
+        var figures: [String: Figures] = [:]
+        let filter = RunFilter(namespace: namespace, states: [.completed], limit: sample)
+        for record in try await client.readable(filter).runs {
+            guard let end = record.closedAt, record.tombstone == nil else { continue }
+            do {
+                let events = try await client.guarded {
+                    try await client.store.events(of: record.number, before: .max, limit: mostEvents)
+                }
+                // Of a long history nobody knows from its newest part alone.
+                guard events.last?.seq == 1 else { continue }
+                figures[record.workflow, default: Figures()].completed += 1
+                if !events.contains(where: { $0.failedAttempt != nil }) { figures[record.workflow]?.atFirstAttempt += 1 }
+                figures[record.workflow]?.durations.append(end.duration(since: record.createdAt))
+            } catch let error as PerdureError where error.isAboutOneHistory {
+                continue
+            }
+        }
         return figures
     }
 }

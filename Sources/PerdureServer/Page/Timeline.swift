@@ -83,7 +83,7 @@ struct Timeline {
     private var start: Timestamp?
     private var previous: Timestamp?
     private var end: Timestamp?
-    private var omitted = 0
+    private var omitted: Set<String> = []
 
     mutating func add(_ event: Event) {
         let before = previous ?? event.at
@@ -95,7 +95,7 @@ struct Timeline {
         case "step", "undo", "approval": addStep(event, isUndo: family == "undo", before)
         case "timer", "question", "child": addWait(event, family)
         case "run": addRun(event)
-        case "operator" where !event.subject.isEmpty:
+        case "operator" where !event.subject.isEmpty && event.attribute("refused") == nil:
             for lane in ["step", "undo"] { change("\(lane) \(event.subject)") { $0.close(at: event.at) } }
         default: break
         }
@@ -108,8 +108,9 @@ struct Timeline {
 
     private mutating func open(_ key: String, _ name: String, _ kindText: String, _ event: Event) {
         guard places[key] == nil else { return }
-        guard lanes.count < Self.mostLanes else {
-            omitted += 1
+        // There is always room for the run itself.
+        guard lanes.count < Self.mostLanes || key == "run" else {
+            omitted.insert(key)
             return
         }
         places[key] = lanes.count
@@ -149,7 +150,7 @@ struct Timeline {
                 lane.say("in doubt", "ask")
             case .stepResolved, .undoResolved:
                 lane.close(at: event.at)
-                lane.say("settled by a person", "plain")
+                lane.say(attributes["by"] == nil ? "settled" : "settled by a person", "plain")
             case .stepCancelled:
                 lane.close(at: event.at)
                 lane.say("cancelled before it happened", "plain")
@@ -250,7 +251,8 @@ struct Timeline {
                 ]
             }
             return [
-                "href": .string(href(lane.seq)), "name": .string(lane.name), "kindText": .string(lane.kindText),
+                "href": .string(href(lane.seq)), "name": .string(lane.name), "hasKind": .bool(lane.kindText != "step"),
+                "kindText": .string(lane.kindText),
                 "words": .string(lane.words), "tone": .string(lane.tone), "segments": .array(segments),
             ]
         }
@@ -264,7 +266,9 @@ struct Timeline {
                     "height": JSONValue(kind.place.height),
                 ]
             })
-        model.offer("scaleNote", omitted > 0 ? "The first \(lanes.count) of \(lanes.count + omitted); the history has all." : nil)
+        model.offer(
+            "scaleNote",
+            omitted.isEmpty ? nil : "The first \(lanes.count) of \(lanes.count + omitted.count); the history has all.")
         return model
     }
 

@@ -60,10 +60,11 @@ import Testing
                 "Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureSQLite", "PerdurePostgres",
                 "PerdureCommands",
                 "PerdureTesting", "PerdureBench", "PerdureProcess", "PerdureExamples", "PerdurePeer", "PerdureServer",
-                "PerdureMemory",
+                "PerdureMemory", "PerdureTelemetry",
             ],
             [
-                "ArgumentParser", "AsyncHTTPClient", "NIOCore", "NIOHTTP1", "NIOFoundationCompat", "Logging", "ServiceLifecycle",
+                "ArgumentParser", "AsyncHTTPClient", "CoreMetrics", "NIOCore", "NIOHTTP1", "NIOFoundationCompat", "Logging",
+                "ServiceLifecycle",
                 "UnixSignals",
             ]
         ),

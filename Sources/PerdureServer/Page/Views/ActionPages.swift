@@ -1,3 +1,4 @@
+internal import HTTPTypes
 internal import Perdure
 internal import PerdureCommands
 internal import PerdureEngine
@@ -77,7 +78,7 @@ extension PageRoute {
                 PageRoute(.get, path, .view) { .view(try await $0.confirmation(of: action)) },
                 PageRoute(.post, path, .operate) { try await $0.perform(action) },
             ]
-        } + [PageRoute(.post, "/act-as", .view) { .become(try $0.form.required("person")) }]
+        } + [PageRoute(.post, "/act-as", .view) { try $0.become() }]
 }
 
 extension PageCall {
@@ -87,6 +88,12 @@ extension PageCall {
             action.question(record.workflow), action.consequence, button: action.label,
             isDanger: action.isDangerous, fields: action.fields, action: "\(address(of: record.id))/\(action.rawValue)",
             back: (address(of: record.id), "Back to the run"), place: .runs)
+    }
+
+    fileprivate func become() throws -> PageAnswer {
+        let person = try form.required("person")
+        guard Name.isKey(person) else { throw Problem(.badRequest, "name_invalid", "The name \(TextRule.key.wish).") }
+        return .become(person)
     }
 
     func confirm(

@@ -43,8 +43,7 @@ extension PageCall {
         var card = ask(request)
         let attributes = (try? request.event.attributes.object()) ?? JSONObject()
         let isApproval = request.event.kind == .approvalRequested
-        let started = try await client.guarded { try await client.store.events(of: request.run.number, after: 0, limit: 1) }.first
-        let starter = started?.attribute("by").flatMap(Principal.init)
+        let starter = try await starter(of: request.run)
         card["who"] = .string(attributes["approver"]?.stringValue ?? "somebody")
         card["behalf"] = .string(starter.map { "\($0.kind.rawValue) \($0.id)" } ?? "nobody named")
         let reason = ValueText.json(request.event.input)?["irreversible"]?.stringValue
@@ -60,6 +59,16 @@ extension PageCall {
             "hindrance",
             isApproval && starter?.mayBe(caller) == true ? "You started this run: somebody else has to approve." : nil)
         return card
+    }
+
+    /// nil also if it cannot be read: the request can be, and stands there all the same.
+    private func starter(of run: RunRecord) async throws -> Principal? {
+        do {
+            let events = try await client.guarded { try await client.store.events(of: run.number, after: 0, limit: 1) }
+            return events.first?.attribute("by").flatMap(Principal.init)
+        } catch let error as PerdureError where error.isAboutOneHistory {
+            return nil
+        }
     }
 
     // MARK: One approval
@@ -86,13 +95,14 @@ extension PageCall {
             (people(record, view)
                 + [
                     Self.fact("Asked of", approval.approver), Self.fact("Since", "", time: approval.requestedAt),
-                    approval.expires.map { Self.fact("Until", "", time: $0, detail: "then it is denied") }
+                    approval.expires.map { Self.fact("Until", "", time: $0, detail: "then the step fails") }
                         ?? Self.fact("Until", "no limit"),
                 ]).map(JSONValue.object))
         model["canDecide"] = .bool(isOpen)
         model["action"] = .string("\(base)/approvals/\(record.id)/decide")
         model["reason"] = ""
-        model["consequence"] = "Approving releases the step at once. Denying makes it fail, and the run goes on from that."
+        model["consequence"] =
+            "Approved, it is done as soon as the run goes on. Denied, the step fails, and the run goes on from that."
         model["isHindered"] = .bool(isOpen && isOwn)
         model["hindrance"] = .string(
             isOwn ? "You started this run, so that you can deny it but not approve it: somebody else has to." : "")
@@ -121,7 +131,11 @@ extension PageCall {
     }
 
     fileprivate func decide() async throws -> PageAnswer {
-        let run = try run(), step = try form.required("step"), isApproval = try form.required("approve") == "true"
+        let run = try run(), step = try form.required("step")
+        let choice = try form.required("approve"), isApproval = choice == "true"
+        guard isApproval || choice == "false" else {
+            throw Problem(.badRequest, "form_invalid", "'approve' has to be true or false.")
+        }
         do {
             try await client.decide(
                 run, step: step, digest: try form.required("digest"), approve: isApproval, reason: form.text("reason"),

@@ -18,17 +18,25 @@ extension PageCall {
     fileprivate func interventions() async throws -> PageView {
         let before = query["before"].flatMap(Int64.init)
         let (runs, _) = try await client.readable(RunFilter(namespace: namespace, before: before, limit: Self.runsAtOnce))
-        var found: [(record: RunRecord, event: Event)] = []
+        var found: [(record: RunRecord, event: Event)] = [], omitted = 0
         for record in runs {
-            let events = try? await client.guarded {
-                try await client.store.events(of: record.number, before: .max, limit: Self.mostEvents)
+            do {
+                let events = try await client.guarded {
+                    try await client.store.events(of: record.number, before: .max, limit: Self.mostEvents)
+                }
+                if let oldest = events.last, oldest.seq > 1 { omitted += 1 }
+                found += events.filter(Self.isIntervention).map { (record, $0) }
+            } catch let error as PerdureError where error.isAboutOneHistory {
+                omitted += 1
             }
-            found += (events ?? []).filter(Self.isIntervention).map { (record, $0) }
         }
         found.sort { $0.event.at > $1.event.at }
         let here = "\(base)/interventions", last = runs.count == Self.runsAtOnce ? runs.last?.number : nil
         var model: Model = [
-            "lead": .string("What people and programs did to the \(runs.count) runs that were started last, newest first."),
+            "lead": .string(
+                "What people and programs did to \(runs.count) runs, newest first."
+                    + (omitted > 0 ? " Of \(omitted) of them not all was read: they are long, or damaged." : "")
+                    + (found.count > Self.shown ? " The newest \(Self.shown) of \(found.count)." : "")),
             "hasFirst": .bool(before != nil), "firstHref": .string(here), "hasNext": .bool(last != nil),
             "nextHref": .string(last.map { "\(here)?before=\($0)" } ?? ""),
         ]

@@ -20,9 +20,9 @@ extension PageCall {
     fileprivate func overview() async throws -> PageView {
         let counts = try await client.counts(namespace: namespace)
         let asks = try await client.openRequests(RequestQuery(namespace: namespace, limit: Self.shown + 1))
-        let stuck = try await stuck(limit: Self.shown + 1).stuck
+        let (stuck, unread) = try await stuck(limit: Self.shown + 1)
         let nodes = try await client.nodes()
-        var model = headline(counts, asks: asks.count, stuck: stuck.count, nodes: nodes)
+        var model = headline(counts, asks: asks.count, stuck: stuck.count + unread.count, nodes: nodes)
         model["states"] = .array(states(counts).map(JSONValue.object))
         model.offer("asks", asks.prefix(Self.shown).map(ask))
         model.offer("moreAsks", asks.count > Self.shown ? "All of them" : nil)
@@ -38,14 +38,16 @@ extension PageCall {
         let open = Self.order.filter { !$0.isFinal }.reduce(0) { $0 + (counts[$1.rawValue] ?? 0) }
         let broken = (counts["blocked"] ?? 0) + (counts["quarantined"] ?? 0)
         var parts: [String] = []
-        if nodes.isEmpty { parts.append("no process hosts this store, so that nothing moves") }
-        if stuck > 0 { parts.append("something is stuck") }
+        let isIdle = nodes.allSatisfy(\.isOverdue)
+        if isIdle { parts.append("no living process hosts this store, so that nothing moves") }
+        if stuck > 0 { parts.append("some are parked until a person moves them") }
         if broken > 0 { parts.append("\(broken) \(broken == 1 ? "run is" : "runs are") blocked or quarantined") }
         if asks > 0 { parts.append("somebody is asked for a decision") }
-        let tone = stuck > 0 || broken > 0 || nodes.isEmpty ? "bad" : asks > 0 ? "ask" : "good"
+        let tone = stuck > 0 || broken > 0 || isIdle ? "bad" : asks > 0 ? "ask" : "good"
         let all = "\(open) \(open == 1 ? "run is" : "runs are") open"
         let text =
-            parts.isEmpty ? "All is well: \(all), and nobody is waited for." : "\(all): \(parts.joined(separator: ", "))."
+            parts.isEmpty
+            ? "\(all); none is parked or blocked, and nobody is asked for anything." : "\(all): \(parts.joined(separator: ", "))."
         return ["tone": .string(tone), "headline": .string(text)]
     }
 
@@ -64,11 +66,11 @@ extension PageCall {
         let versions = try await client.versions(namespace: namespace)
         let workflows = Dictionary(grouping: versions, by: \.workflow).sorted { $0.key < $1.key }
         let recent = try await recentRuns.figures(namespace, client)
-        let all = recent.values.reduce(0) { $0 + $1.closed }, atFirst = recent.values.reduce(0) { $0 + $1.atFirstAttempt }
+        let all = recent.values.reduce(0) { $0 + $1.completed }, atFirst = recent.values.reduce(0) { $0 + $1.atFirstAttempt }
         model["hasLatency"] = .bool(all > 0)
         model.offer(
             "firstAttempts",
-            all == 0 ? nil : "\(atFirst) of the newest \(all) closed runs came through without a failed attempt")
+            all == 0 ? nil : "\(atFirst) of the newest \(all) completed runs came through without a failed attempt")
         model.offer(
             "workflows",
             workflows.map { name, versions in
@@ -77,7 +79,7 @@ extension PageCall {
                 }
                 let closed = sum([.completed, .failed, .cancelled, .terminated]), failed = sum([.failed])
                 let figures = recent[name] ?? RecentRuns.Figures()
-                let share = figures.closed > 0 ? Double(figures.atFirstAttempt) / Double(figures.closed) : nil
+                let share = figures.completed > 0 ? Double(figures.atFirstAttempt) / Double(figures.completed) : nil
                 return [
                     "name": .string(name), "href": .string(Self.link("\(base)/runs", [("workflow", name)])),
                     "open": JSONValue(sum(Self.order.filter { !$0.isFinal })), "closed": JSONValue(closed),

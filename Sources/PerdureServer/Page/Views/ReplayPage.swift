@@ -16,16 +16,18 @@ extension PageCall {
 
     fileprivate func replay() async throws -> PageView {
         let record = try await client.record(try run())
-        let wanted = query["at"].flatMap(Int64.init) ?? 1
+        // Beyond the end is the end.
+        let end = try await client.guarded { try await client.store.lastSeqs(of: [record.number])[record.number] } ?? 1
+        let wanted = min(max(1, query["at"].flatMap(Int64.init) ?? 1), end)
         var moment = Moment(), around: [Event] = [], count: Int64 = 0, here: Event?
         try await client.readHistory(of: record) { events in
             for event in events {
                 count = event.seq
-                if event.seq <= max(1, wanted) {
+                if event.seq <= wanted {
                     moment.add(event)
                     here = event
                 }
-                if abs(event.seq - max(1, wanted)) <= Self.nearby { around.append(event) }
+                if abs(event.seq - wanted) <= Self.nearby { around.append(event) }
             }
         }
         guard let here else { throw Problem(.notFound, "address_unknown", "The run has no such event.") }
@@ -60,7 +62,8 @@ extension PageCall {
                 near["href"] = .string(replayHref(record.id, event.seq))
                 return .object(near)
             })
-        let freshness = record.state.endsWaits ? PageView.Freshness.fixed : .followed(record.id, after: count)
+        let freshness: PageView.Freshness =
+            record.state.endsWaits || count > Self.longHistory ? .fixed : .followed(record.id, after: count)
         return PageView(
             template: "replay", title: "Replay of \(record.workflow), event \(at)", place: .runs, freshness: freshness,
             model: model)

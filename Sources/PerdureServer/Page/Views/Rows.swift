@@ -82,6 +82,7 @@ extension PageCall {
 
     func stuckItem(_ stuck: Stuck) -> Model {
         let step = stuck.step
+        let since = step?.lastAt ?? stuck.record.createdAt
         let kind = step.map { $0.isInDoubt ? "in doubt" : "dead letter" } ?? "parked"
         return [
             "href": .string(
@@ -91,7 +92,7 @@ extension PageCall {
             "summary": .string([stuck.reason, step?.message ?? ""].filter { !$0.isEmpty }.joined(separator: " ")),
             "kindText": .string(kind), "tone": step?.isInDoubt == true ? "ask" : "bad",
             "workflow": .string(stuck.record.workflow),
-            "at": JSONValue(time: stuck.record.createdAt), "age": .string(PageTime.age(stuck.record.createdAt, now: now)),
+            "at": JSONValue(time: since), "age": .string(PageTime.age(since, now: now)),
             "run": .string(stuck.record.id.description), "shortRun": .string(stuck.record.id.short),
             "runHref": .string(address(of: stuck.record.id)),
         ]

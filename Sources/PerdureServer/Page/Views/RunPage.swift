@@ -15,7 +15,7 @@ extension PageRoute {
 extension PageCall {
     private static let newestEvents = 50
     /// Above it a page is not made anew at each event, and the chain is not verified each time.
-    private static let longHistory = 5_000
+    static let longHistory = 5_000
 
     fileprivate func runPage() async throws -> PageView {
         let run = try run()
@@ -137,7 +137,8 @@ extension PageCall {
             [
                 "href": .string(Self.link("\(base)/questions/\(record.id)", [("question", question.subject)])),
                 "title": .string(question.subject), "summary": .string(question.text), "kindText": "question",
-                "who": .string("for \(question.approver)"), "at": JSONValue(time: record.createdAt), "age": "",
+                "who": .string("for \(question.approver)"), "at": JSONValue(time: question.askedAt),
+                "age": .string(PageTime.age(question.askedAt, now: now)),
             ]
         }
         model.offer("asks", approvals + questions)
@@ -181,8 +182,11 @@ extension PageCall {
         if !tree.isEmpty { tree[0]["stateText"] = "" }
         tree.append(branch(record.id, record.workflow, record.version, "", record.stateName, depth))
         tree += view.children.prefix(100).map { child in
-            let state = child.isOpen ? "running" : child.hasHappened ? "completed" : "failed"
-            return branch(child.run, child.workflow, child.version, child.subject, state, depth + 1)
+            let state = child.isOpen ? "running" : child.hasHappened ? "completed" : "terminated"
+            var branch = branch(child.run, child.workflow, child.version, child.subject, state, depth + 1)
+            // Its own page tells how it ended.
+            if !child.isOpen, !child.hasHappened { branch["stateText"] = "ended" }
+            return branch
         }
         return tree
     }
@@ -242,8 +246,9 @@ extension PageCall {
         let oldest = events.last?.seq ?? 1
         model["hasOlder"] = .bool(oldest > 1)
         model["olderHref"] = .string("\(here)?before=\(oldest)")
-        model["hasNewer"] = .bool(before != .max)
         let newer = (events.first?.seq ?? 0) + Int64(Self.historyPage) + 1
+        let last = try await client.guarded { try await client.store.lastSeqs(of: [record.number])[record.number] } ?? 0
+        model["hasNewer"] = .bool((events.first?.seq ?? 0) < last)
         model["newerHref"] = .string("\(here)?before=\(newer)")
         return PageView(template: "history", title: "History of \(record.id.short)", place: .runs, model: model)
     }

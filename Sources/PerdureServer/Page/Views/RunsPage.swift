@@ -29,7 +29,11 @@ extension PageCall {
                     states: states.compactMap(RunState.init(rawValue:)),
                     labels: pair.map { [$0.0: Name.normalized($0.1)] } ?? [:], before: query["before"].flatMap(Int64.init),
                     limit: Self.pageSize)
-                found = try await client.readable(filter).runs
+                let (runs, problems) = try await client.readable(filter)
+                found = runs
+                if !problems.isEmpty {
+                    error = "\(problems.count) runs cannot be read and are left out: perdure verify says why."
+                }
                 next = found.count == Self.pageSize ? found.last?.number : nil
             }
         }

@@ -16,7 +16,7 @@ extension PageRoute {
 }
 
 private enum ScheduleAction: String, CaseIterable, Sendable {
-    case pause, resume, trigger
+    case pause, resume
 
     var label: String { rawValue.prefix(1).uppercased() + rawValue.dropFirst() }
 
@@ -24,7 +24,6 @@ private enum ScheduleAction: String, CaseIterable, Sendable {
         switch self {
         case .pause: "Nothing is started by it until somebody resumes it. Runs that are open go on."
         case .resume: "It starts runs again from its next due time. What was due meanwhile is passed over."
-        case .trigger: "One run is started now, beside the due times."
         }
     }
 }
@@ -34,9 +33,10 @@ extension PageCall {
     private static let shownTimes = 3
 
     fileprivate func schedules() async throws -> PageView {
-        let all = try await client.schedules(in: namespace, after: query["after"].map { (namespace, $0) }, limit: Self.pageSize)
-        let last = all.count == Self.pageSize ? all.last?.id : nil
-        var model: Model = ["lead": "Each due time starts one run.", "hasNext": .bool(last != nil)]
+        let (all, next) = try await client.schedulePage(
+            in: namespace, after: query["after"].map { (namespace, $0) }, limit: Self.pageSize)
+        let last = next?.id
+        var model: Model = ["lead": "What starts runs by itself, and when.", "hasNext": .bool(last != nil)]
         model["nextHref"] = .string(last.map { Self.link("\(base)/schedules", [("after", $0)]) } ?? "")
         model.offer("schedules", all.map(card))
         return PageView(template: "schedules", title: "Schedules", place: .schedules, freshness: .polled(10), model: model)
@@ -54,7 +54,7 @@ extension PageCall {
                 "Paused by \(info.pausedBy?.id ?? "somebody")\(info.pauseNote.map { $0.isEmpty ? "" : ": \($0)" } ?? "")."),
             "policy": .string("While a run is open: \(info.schedule.overlap.rawValue)."),
             "counts": .string("\(info.started) started, \(info.skipped) passed over, \(info.missed) missed"),
-            "canTrigger": true, "canPause": .bool(info.pausedAt == nil), "canResume": .bool(info.pausedAt != nil),
+            "canPause": .bool(info.pausedAt == nil), "canResume": .bool(info.pausedAt != nil),
         ]
         card.offer("trouble", info.trouble)
         let times = info.pausedAt == nil ? Self.times(info.schedule.spec, after: now) : []
@@ -97,9 +97,6 @@ extension PageCall {
         case .resume:
             try await client.resumeSchedule(name, in: namespace, by: caller)
             return .see("\(base)/schedules", .resumed)
-        case .trigger:
-            let run = try await client.triggerSchedule(name, in: namespace, by: caller)
-            return .see(address(of: run), .triggered)
         }
     }
 }

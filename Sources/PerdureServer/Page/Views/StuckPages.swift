@@ -48,6 +48,17 @@ enum StuckChoice: String, CaseIterable, Sendable {
         }
     }
 
+    /// - Parameter hasEnded: Of a run that was terminated only what became of it can be said.
+    fileprivate func isOffered(_ step: RunView.Step, hasEnded: Bool) -> Bool {
+        switch self {
+        case .happened: true
+        case .absent: step.isInDoubt
+        case .retry: !hasEnded
+        case .undo: step.isInDoubt && !step.isUndo && !hasEnded && step.irreversible == nil
+        case .abort: !step.isUndo && !hasEnded
+        }
+    }
+
     fileprivate var takesResult: Bool { self == .happened || self == .undo }
 }
 
@@ -58,7 +69,10 @@ extension PageCall {
     fileprivate func stuckPage() async throws -> PageView {
         let (stuck, problems) = try await stuck(limit: Self.mostShown)
         let unread = problems.isEmpty ? "" : " \(problems.count) runs cannot be read: perdure verify says why."
-        var model: Model = ["lead": .string(stuck.isEmpty ? unread : "Steps of parked runs, newest first.\(unread)")]
+        var model: Model = [
+            "lead": .string("Of runs that nothing but a person can move, newest first.\(unread)"),
+            "isSure": .bool(problems.isEmpty),
+        ]
         model.offer(
             "stuck",
             stuck.map { one in
@@ -100,7 +114,7 @@ extension PageCall {
         }
         var model: Model = [
             "workflow": .string(record.workflow), "run": .string(record.id.description), "shortRun": .string(record.id.short),
-            "runHref": .string(address(of: record.id)), "step": .string(name),
+            "runHref": .string(address(of: record.id)), "step": .string(name), "seen": .string(Self.standing(step)),
             "lead": "Ask the other side first. What you say is recorded with your name, and the run goes on with it.",
             "isOver": .bool(!step.isStuck), "overTitle": "This is settled", "overText": "The step is no longer stuck.",
             "kindText": .string(step.isInDoubt ? "in doubt" : step.isStuck ? "dead letter" : "settled"),
@@ -118,6 +132,9 @@ extension PageCall {
         return PageView(template: "resolve", title: "What became of ‘\(name)’?", place: .stuck, model: model)
     }
 
+    /// What a decision is about: the step or its undo as its last event left it.
+    private static func standing(_ step: RunView.Step) -> String { "\(step.isUndo ? "undo" : "step")-\(step.lastSeq)" }
+
     private func known(_ step: RunView.Step) -> [String] {
         guard step.isInDoubt else {
             return ["It did not happen: its last attempt failed for sure, and its attempts are used up."]
@@ -133,9 +150,7 @@ extension PageCall {
     private func choices(_ record: RunRecord, _ step: RunView.Step) -> [Model] {
         let wanted = query["choice"].flatMap(StuckChoice.init) ?? (step.isInDoubt ? .happened : .retry)
         let isEarly = step.isInDoubt && step.quietAfter.map { now < $0 } ?? false
-        return StuckChoice.allCases.compactMap { choice in
-            if choice == .absent, !step.isInDoubt { return nil }
-            if choice == .undo, step.isUndo || step.irreversible != nil { return nil }
+        return StuckChoice.allCases.filter { $0.isOffered(step, hasEnded: record.state.isFinal) }.map { choice in
             let hindrance: String? =
                 switch choice {
                 case .retry where step.isInDoubt && step.effect == EffectKind.atMostOnce.name:
@@ -144,14 +159,13 @@ extension PageCall {
                 default: nil
                 }
             var model: Model = [
-                "choice": .string(choice.rawValue), "title": .string(choice.title), "consequence": .string(choice.consequence),
+                "choice": .string(choice.rawValue), "title": .string(choice.title),
+                "consequence": .string(
+                    record.state.isFinal ? "It is recorded. The run has ended, and does nothing more." : choice.consequence),
                 "buttonText": .string(choice.title), "action": .string("\(address(of: record.id))/resolve"),
-                "hasResolution": true,
-                "resolution": .string(choice.rawValue), "takesResult": .bool(choice.takesResult), "result": "",
-                "resultHint": "As the step would have returned it. Leave it empty if it returns nothing.",
-                "hasResultError": false,
-                "resultError": "", "reason": "", "isDanger": .bool(choice == .abort), "isAllowed": .bool(hindrance == nil),
-                "isOpen": .bool(choice == wanted),
+                "takesResult": .bool(choice.takesResult), "takesReason": .bool(choice != .retry),
+                "isDanger": .bool(choice == .abort),
+                "isAllowed": .bool(hindrance == nil), "isOpen": .bool(choice == wanted),
             ]
             model["hindrance"] = .string(hindrance ?? "")
             return model
@@ -163,6 +177,10 @@ extension PageCall {
         let result = form["result"] == nil ? nil : try json("result"), reason = form.text("reason")
         guard let choice = StuckChoice(rawValue: try form.required("resolution")) else {
             throw Problem(.badRequest, "form_invalid", "'resolution' is none of those that there are.")
+        }
+        // Somebody else may have settled it, and it may be stuck anew: that is another question.
+        guard let stuck = try await client.view(of: run).stuck(step), Self.standing(stuck) == form["seen"] else {
+            return .see(Self.link("\(base)/stuck/\(run)", [("step", step)]), .stale)
         }
         let resolution: StepResolution
         switch choice {

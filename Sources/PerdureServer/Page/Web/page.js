@@ -124,15 +124,17 @@
   }
 
   function stream(address) {
-    let events = null, wait = pause.first, timer = 0;
+    let events = null, wait = pause.first, timer = 0, isOver = false, last = '';
     const look = async () => { if (!(await refresh())) say('reconnecting…'); else if (events?.readyState === EventSource.OPEN) say('live'); };
     const close = () => { clearTimeout(timer); events?.close(); events = null; };
     const connect = () => {
       close();
-      events = new EventSource(address);
+      if (isOver) return;
+      events = new EventSource(last ? address.replace(/after=\d+/, `after=${last}`) : address);
       events.onopen = () => { wait = pause.first; look(); };
-      events.onmessage = look;
-      events.addEventListener('change', look);
+      events.onmessage = (event) => { last = event.lastEventId || last; look(); };
+      // The run is over and told in full: nothing more comes.
+      events.addEventListener('end', () => { isOver = true; close(); refresh(); say(''); });
       events.onerror = () => {
         say('reconnecting…');
         if (events?.readyState !== EventSource.CLOSED) return; // The browser tries again by itself.
@@ -171,7 +173,7 @@
     range.max = place.dataset.count;
     if (document.activeElement !== range) range.value = place.dataset.at;
     const list = place.querySelector('.nearby'), here = list.querySelector('[aria-current]');
-    list.scrollTop += here.getBoundingClientRect().top - list.getBoundingClientRect().top - list.clientHeight / 2;
+    if (here) list.scrollTop += here.getBoundingClientRect().top - list.getBoundingClientRect().top - list.clientHeight / 2;
   }
 
   const steps = { ArrowLeft: 'previous', ArrowRight: 'next', Home: 'first', End: 'last' };
