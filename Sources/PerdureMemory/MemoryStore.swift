@@ -96,6 +96,27 @@ package final class MemoryStore: Store {
         }
     }
 
+    package func control(_ key: ControlKey) async throws(StoreError) -> ControlRow? { try read { $0.control[key] } }
+
+    package func controls(_ query: ControlQuery) async throws(StoreError) -> [ControlRow] { try read { $0.controls(query) } }
+
+    package func changeControl(_ change: ControlChange) async throws(StoreError) -> Bool {
+        if let flaw = change.flaw { throw .unusable(.usage, "This cannot be kept: \(flaw).") }
+        return try call { state, _ in
+            guard let isOpen = change.isOpen(on: state.control[change.key]) else { return true }
+            if isOpen { state.control[change.key] = change.row }
+            return isOpen
+        }
+    }
+
+    package func removeControls(kind: String, dueBy time: Timestamp, limit: Int) async throws(StoreError) -> Int {
+        try call { state, _ in
+            let due = state.controls(.due(kind: kind, by: time, limit: limit))
+            for row in due { state.control[row.key] = nil }
+            return due.count
+        }
+    }
+
     package func namespaces() async throws(StoreError) -> [NamespaceRow] {
         try read { $0.namespaces.values.sorted { ByteText($0.name) < ByteText($1.name) } }
     }

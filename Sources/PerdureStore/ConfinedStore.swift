@@ -264,6 +264,16 @@ extension ConfinedStore {
     package func setNamespace(_ change: NamespaceChange) async throws(StoreError) -> Bool {
         throw refusal("change what is set for one")
     }
+    package func control(_ key: ControlKey) async throws(StoreError) -> ControlRow? { throw refusal("see what control keeps") }
+    package func controls(_ query: ControlQuery) async throws(StoreError) -> [ControlRow] {
+        throw refusal("see what control keeps")
+    }
+    package func changeControl(_ change: ControlChange) async throws(StoreError) -> Bool {
+        throw refusal("change what control keeps")
+    }
+    package func removeControls(kind: String, dueBy: Timestamp, limit: Int) async throws(StoreError) -> Int {
+        throw refusal("change what control keeps")
+    }
     package func setQuotas(_ change: QuotaChange) async throws(StoreError) -> Bool { throw refusal("change quotas") }
     package func audit() async throws(StoreError) -> [String] { throw refusal("look at the whole store") }
     package func register(_ node: NodeRegistration) async throws(StoreError) { throw refusal("host runs") }

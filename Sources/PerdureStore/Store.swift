@@ -132,6 +132,19 @@ package protocol Store: Sendable {
     /// How many runs of each namespace there are in each state.
     func namespaceCounts() async throws(StoreError) -> [String: [RunState: Int]]
 
+    /// A row of what control keeps beside runs.
+    func control(_ key: ControlKey) async throws(StoreError) -> ControlRow?
+    /// Rows of one kind.
+    func controls(_ query: ControlQuery) async throws(StoreError) -> [ControlRow]
+    /// Changes a row of what control keeps, or does nothing. Repeated, it changes nothing.
+    ///
+    /// - Returns: Whether it stands there now. Otherwise somebody else was faster.
+    func changeControl(_ change: ControlChange) async throws(StoreError) -> Bool
+    /// Removes rows of one kind that are due by a time, the earliest first.
+    ///
+    /// - Returns: How many.
+    func removeControls(kind: String, dueBy: Timestamp, limit: Int) async throws(StoreError) -> Int
+
     /// Changes the quotas of a namespace, or does nothing. Once this has returned, every start on every node of this release is held to
     /// them. What is taken already is counted; whoever commits meanwhile is counted as well. Repeated, it changes nothing. What a call
     /// leaves that is broken off before the quotas hold is not seen, and is taken away when the namespace is said to have none.

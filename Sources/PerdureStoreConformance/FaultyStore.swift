@@ -171,6 +171,15 @@ extension FaultyStore {
 
     package func restoration() async throws(StoreError) -> Restoration? { try await inner.restoration() }
 
+    package func control(_ key: ControlKey) async throws(StoreError) -> ControlRow? { try await inner.control(key) }
+    package func controls(_ query: ControlQuery) async throws(StoreError) -> [ControlRow] { try await inner.controls(query) }
+    package func changeControl(_ change: ControlChange) async throws(StoreError) -> Bool {
+        try await self.change { () throws(StoreError) in try await inner.changeControl(change) }
+    }
+    package func removeControls(kind: String, dueBy: Timestamp, limit: Int) async throws(StoreError) -> Int {
+        try await self.change { () throws(StoreError) in try await inner.removeControls(kind: kind, dueBy: dueBy, limit: limit) }
+    }
+
     package func namespaces() async throws(StoreError) -> [NamespaceRow] { try await inner.namespaces() }
 
     package func namespaceCounts() async throws(StoreError) -> [String: [RunState: Int]] { try await inner.namespaceCounts() }

@@ -52,5 +52,6 @@ package enum StoreConformance {
         creation + gate + events + heartbeats + claims + causes + wakes + takeover + renewal + afterEnd + inbox + children
         + outside + schedules
         + succession + businessKeys
-        + queues + queuedRuns + attention + listing + retention + namespaces + quotas + quotasOfValues + restoration + faults
+        + queues + queuedRuns + attention + listing + retention + namespaces + control + quotas + quotasOfValues + restoration
+        + faults
 }

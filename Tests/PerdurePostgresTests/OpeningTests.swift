@@ -17,7 +17,7 @@ struct OpeningTests {
         DROP TABLE perdure.namespaces, perdure.quotas, perdure.quota_changes, perdure.circuits;
         DROP FUNCTION perdure.take_in_quota_changes, perdure.count_begun_runs, perdure.count_moved_run, perdure.count_values,
             perdure.count_blobs;
-        DROP TRIGGER nodes_restored ON perdure.nodes; DROP FUNCTION perdure.refuse_node; DROP TABLE perdure.restorations;
+        DROP TRIGGER nodes_restored ON perdure.nodes; DROP FUNCTION perdure.refuse_node; DROP TABLE perdure.restorations; DROP TABLE perdure.control;
         ALTER TABLE perdure.nodes DROP COLUMN server, DROP COLUMN verifies;
         UPDATE perdure.meta SET value = '3' WHERE name = 'schema'
         """

@@ -35,7 +35,7 @@ extension SQLiteHarness {
             "CREATE TABLE kept AS SELECT * FROM runs", "DROP TABLE runs",
             String(Schema.version1[start.lowerBound..<end.lowerBound]),
             "INSERT INTO runs (\(columns)) SELECT \(columns) FROM kept",
-            "DROP TABLE kept; DROP TABLE schedules; DROP TABLE queues; DROP TABLE places; DROP TABLE queue_keys; DROP TABLE namespaces; DROP TABLE quotas; DROP TABLE restorations",
+            "DROP TABLE kept; DROP TABLE schedules; DROP TABLE queues; DROP TABLE places; DROP TABLE queue_keys; DROP TABLE namespaces; DROP TABLE quotas; DROP TABLE restorations; DROP TABLE control",
             "PRAGMA user_version = 1")
     }
 

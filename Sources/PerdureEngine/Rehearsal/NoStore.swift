@@ -37,6 +37,10 @@ struct NoStore: Store {
     func restoration() async throws(StoreError) -> Restoration? { try none() }
     func beginRestoration(by: String, reason: String, after number: Int64?) async throws(StoreError) -> Restoration { try none() }
     func markRestored(_ number: Int64, limit: Int, by: Principal) async throws(StoreError) -> Restoration { try none() }
+    func control(_ key: ControlKey) async throws(StoreError) -> ControlRow? { try none() }
+    func controls(_ query: ControlQuery) async throws(StoreError) -> [ControlRow] { try none() }
+    func changeControl(_ change: ControlChange) async throws(StoreError) -> Bool { try none() }
+    func removeControls(kind: String, dueBy: Timestamp, limit: Int) async throws(StoreError) -> Int { try none() }
     func namespaces() async throws(StoreError) -> [NamespaceRow] { try none() }
     func namespaceCounts() async throws(StoreError) -> [String: [RunState: Int]] { try none() }
     func setQuotas(_ change: QuotaChange) async throws(StoreError) -> Bool { try none() }

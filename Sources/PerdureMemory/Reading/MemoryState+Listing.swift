@@ -85,4 +85,19 @@ extension MemoryState {
     func knownDelivery(_ id: String, of run: Int64) -> KnownDelivery? {
         index(of: run).flatMap { runs[$0].deliveries[ByteText(id)] }
     }
+
+    func controls(_ query: ControlQuery) -> [ControlRow] {
+        switch query {
+        case .all(let kind, let key, let limit):
+            let rows = control.values.filter { row in
+                row.key.kind == kind && key.map { ByteText($0) < ByteText(row.key.key) } ?? true
+            }
+            return Array(rows.sorted { ByteText($0.key.key) < ByteText($1.key.key) }.prefix(max(limit, 0)))
+        case .due(let kind, let time, let limit):
+            let rows = control.values.filter { $0.key.kind == kind && $0.due.map { $0 <= time } ?? false }
+            return Array(
+                rows.sorted { ($0.due ?? time, ByteText($0.key.key)) < ($1.due ?? time, ByteText($1.key.key)) }
+                    .prefix(max(limit, 0)))
+        }
+    }
 }

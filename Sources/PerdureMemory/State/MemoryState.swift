@@ -40,6 +40,7 @@ struct MemoryState: Sendable {
 
     /// What is set for namespaces, by their names, which are ASCII.
     var namespaces: [String: NamespaceRow] = [:]
+    var control: [ControlKey: ControlRow] = [:]
 
     /// Those that are open.
     var circuits: [CircuitName: CircuitRow] = [:]

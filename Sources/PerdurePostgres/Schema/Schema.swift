@@ -14,5 +14,5 @@ enum Schema {
     static let withQueues: Int64 = 3
 
     /// One script for each version, applied in order and never changed once released.
-    static let migrations: [String] = [version1, version2, version3, version4, version5, version6, version7]
+    static let migrations: [String] = [version1, version2, version3, version4, version5, version6, version7, version8]
 }

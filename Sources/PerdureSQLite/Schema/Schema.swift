@@ -16,5 +16,5 @@ enum Schema {
     static let withRestorations: Int64 = 6
 
     /// One script for each version, applied in order and never changed once released.
-    static let migrations: [String] = [version1, version2, version3, version4, version5, version6]
+    static let migrations: [String] = [version1, version2, version3, version4, version5, version6, version7]
 }

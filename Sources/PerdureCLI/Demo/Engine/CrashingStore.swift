@@ -119,6 +119,12 @@ final class CrashingStore: Store {
     func markRestored(_ number: Int64, limit: Int, by: Principal) async throws(StoreError) -> Restoration {
         try await store.markRestored(number, limit: limit, by: by)
     }
+    func control(_ key: ControlKey) async throws(StoreError) -> ControlRow? { try await store.control(key) }
+    func controls(_ query: ControlQuery) async throws(StoreError) -> [ControlRow] { try await store.controls(query) }
+    func changeControl(_ change: ControlChange) async throws(StoreError) -> Bool { try await store.changeControl(change) }
+    func removeControls(kind: String, dueBy: Timestamp, limit: Int) async throws(StoreError) -> Int {
+        try await store.removeControls(kind: kind, dueBy: dueBy, limit: limit)
+    }
     func namespaces() async throws(StoreError) -> [NamespaceRow] { try await store.namespaces() }
     func namespaceCounts() async throws(StoreError) -> [String: [RunState: Int]] { try await store.namespaceCounts() }
     func setQuotas(_ change: QuotaChange) async throws(StoreError) -> Bool { try await store.setQuotas(change) }

@@ -253,6 +253,24 @@ final class WatchedStore: Store {
         }
     }
 
+    func control(_ key: ControlKey) async throws(StoreError) -> ControlRow? {
+        try await pass(.other) { () async throws(StoreError) in try await base.control(key) }
+    }
+
+    func controls(_ query: ControlQuery) async throws(StoreError) -> [ControlRow] {
+        try await pass(.other) { () async throws(StoreError) in try await base.controls(query) }
+    }
+
+    func changeControl(_ change: ControlChange) async throws(StoreError) -> Bool {
+        try await pass(.other) { () async throws(StoreError) in try await base.changeControl(change) }
+    }
+
+    func removeControls(kind: String, dueBy: Timestamp, limit: Int) async throws(StoreError) -> Int {
+        try await pass(.other) { () async throws(StoreError) in
+            try await base.removeControls(kind: kind, dueBy: dueBy, limit: limit)
+        }
+    }
+
     func namespaces() async throws(StoreError) -> [NamespaceRow] {
         try await pass(.other) { () async throws(StoreError) in try await base.namespaces() }
     }
