@@ -161,7 +161,9 @@ if coreOnly {
                 httpClient, argumentParser, .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             swiftSettings: settings),
-        tests("PerdurePeerTests", ["PerdurePeer", .product(name: "HummingbirdTesting", package: "hummingbird")]),
+        tests(
+            "PerdurePeerTests",
+            ["PerdurePeer", httpClient, .product(name: "HummingbirdTesting", package: "hummingbird")]),
         tests(
             "PerdureServerTests",
             [

@@ -47,9 +47,8 @@ import Testing
 
     @Test func `a path that is not percent-encoded text is refused`() async throws {
         try await PeerHarness.run { peer in
-            let port = try peer.port()
             // Another client than the usual one, which would not send such a path.
-            let reply = try await TestClient.withClient(host: "localhost", port: port) {
+            let reply = try await TestClient.withClient(host: "127.0.0.1", port: peer.port, configuration: .patient) {
                 try await $0.get("/vault/services/%FF/active")
             }
             #expect(reply.status.code == 400)

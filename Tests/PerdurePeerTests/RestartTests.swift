@@ -23,7 +23,7 @@ import Testing
         }
         defer { running.cancel() }
         let port = try #require(await ports.first { _ in true })
-        try await TestClient.withClient(host: "127.0.0.1", port: port) { client in
+        try await TestClient.withClient(host: "127.0.0.1", port: port, configuration: .patient) { client in
             try await test(service, client, port)
             // The peer ends while the connection is open: it must not wait for its callers.
             running.cancel()
@@ -70,7 +70,9 @@ import Testing
                 try await service.ledger.setBehaviour(behaviour, of: .group("payments"))
                 try await client.executeAndDontWaitForResponse(Self.charge("k"))
                 let wait = "/_peer/wait?operation=payments.charge&held=1"
-                _ = try await TestClient.withClient(host: "127.0.0.1", port: port) { try await $0.get(wait) }
+                _ = try await TestClient.withClient(host: "127.0.0.1", port: port, configuration: .patient) {
+                    try await $0.get(wait)
+                }
             }
             try await Self.life(path) { service, client, _ in
                 try await service.ledger.setBehaviour(Behaviour(), of: .group("payments"))

@@ -61,9 +61,9 @@ extension PostgresStore {
             // Two that find the same are told apart here.
             let count =
                 if let expected = change.expected {
-                    try session.execute(Self.update, key.kind, key.key, row.revision, row.value, row.due, expected)
+                    try session.execute(Self.update, key.kind, key.key, row.revision, Bytes(row.value), row.due, expected)
                 } else {
-                    try session.execute(Self.insert, key.kind, key.key, row.revision, row.value, row.due)
+                    try session.execute(Self.insert, key.kind, key.key, row.revision, Bytes(row.value), row.due)
                 }
             return count > 0
         }

@@ -57,7 +57,7 @@ struct API: Sendable {
             switch answer.content {
             case .nothing: return Response(status: answer.status, headers: headers)
             case .json(let body):
-                headers[.contentType] = "application/json"
+                headers[.contentType] = headers[.contentType] ?? "application/json"
                 return Response(
                     status: answer.status, headers: headers,
                     body: .init(byteBuffer: ByteBuffer(string: body.canonicalText + "\n")))
@@ -98,7 +98,23 @@ struct API: Sendable {
             live: live, now: now, path: path, query: query, body: body, messageID: key.map { Self.messageID($0, caller) },
             lastEventID: try lastEventID(of: request, operation))
         // Whoever waits for something does not hold up the end of the server.
-        return try await cancelWhenGracefulShutdown { try await operation.answer(call) }
+        return try await cancelWhenGracefulShutdown {
+            guard let id = call.messageID else { return try await operation.answer(call) }
+            return try await records.answer(id, digest: Self.digest(operation, call), of: operation) {
+                try await operation.answer(call)
+            }
+        }
+    }
+
+    var requestSweep: RequestSweep { RequestSweep(client: client, now: now, logger: logger) }
+
+    private var records: RequestRecords { RequestRecords(client: client, now: now) }
+
+    /// What tells one request from another: what is asked for, of what, and with what.
+    private static func digest(_ operation: Operation, _ call: Call) -> String {
+        let path = call.path.sorted { $0.key < $1.key }.map { JSONValue.string($0.value) }
+        let asked: JSONValue = [.string(operation.id), .array(path), call.body]
+        return Hex.encode(SaltedDigest.plain(asked.canonicalBytes))
     }
 
     /// Where whoever follows events was when the connection broke off, as browsers say by themselves.

@@ -44,9 +44,13 @@ package struct LoopbackServer: Service {
     ///
     /// - Throws: `PerdureError` with `configuration_invalid` if the port cannot be listened on.
     package func run() async throws {
-        try await listen(
-            onListening, orSay: "Nothing can be served at 127.0.0.1:\(port). Give another port, or end what uses this one."
-        ) { try await serve($0) }
+        try await withThrowingTaskGroup { group in
+            group.addTask { await api.requestSweep.run() }
+            defer { group.cancelAll() }
+            try await listen(
+                onListening, orSay: "Nothing can be served at 127.0.0.1:\(port). Give another port, or end what uses this one."
+            ) { try await serve($0) }
+        }
     }
 
     private func serve(_ onListening: @escaping @Sendable (Int) async -> Void) async throws {

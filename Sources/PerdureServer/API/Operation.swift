@@ -52,6 +52,8 @@ struct Operation: Sendable {
     let successes: [Success]
     /// What it may be refused with, beside what every operation is.
     var refusals: [HTTPResponse.Status] = []
+    /// Whether 202 says that it was not waited for any longer, so that the same request waits again and does not get the same answer.
+    var isWaitedFor = false
     let answer: @Sendable (Call) async throws -> Answer
 
     /// Changing calls are made under a key, so that they can be made again.

@@ -25,7 +25,8 @@ extension Operation {
                 Success(
                     status: .accepted, about: "It is durable and not answered yet: ask again under the same key.",
                     schema: .accepted),
-            ]
+            ],
+            isWaitedFor: true
         ) { try await $0.update() },
         message(
             "answerQuestion", "answer", "Questions", "Answers a question of the run.", .approve,
