@@ -8,6 +8,7 @@ what fits it and what does not, EXAMPLES times (25 if it is not said), and ends 
 """
 
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -49,7 +50,8 @@ def main(perdure: str, examples: str) -> int:
                     "--workers",
                     "1",
                     "--no-color",
-                ]
+                ],
+                env={**os.environ, "SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(pathlib.Path(__file__).parent)},
             ).returncode
         finally:
             server.terminate()

@@ -65,6 +65,8 @@ extension PerdureError.Code {
     public static let scheduleUnknown = Self(rawValue: "schedule_unknown")
     public static let scheduleConflict = Self(rawValue: "schedule_conflict")
     public static let scheduleBusy = Self(rawValue: "schedule_busy")
+    public static let tokenUnknown = Self(rawValue: "token_unknown")
+    public static let tokenConflict = Self(rawValue: "token_conflict")
     // Queues
     public static let queueUnknown = Self(rawValue: "queue_unknown")
     public static let queueNeedsUpgrade = Self(rawValue: "queue_needs_upgrade")

@@ -23,9 +23,30 @@ public struct Principal: Sendable, Hashable, Codable, CustomStringConvertible {
         self.init(kind, id, authentication: Self.namedBy + user)
     }
 
-    /// The names that may be this principal's: its own, and that of the user of the operating system behind it.
+    private static let issued = ", issued by ", known = ", as "
+
+    /// Something that acts by what somebody has made for it, who may act by what another has made in turn. All are recorded.
+    ///
+    /// - Parameter maker: The `lineage` of whoever made it.
+    package init(_ kind: Kind, _ id: String, authentication: String, issuedBy maker: String) {
+        self.init(kind, id, authentication: authentication + Self.issued + maker)
+    }
+
+    /// Somebody who goes by another id elsewhere. Both are recorded.
+    package init(_ kind: Kind, _ id: String, authentication: String, knownAs other: String) {
+        self.init(kind, id, authentication: other == id ? authentication : authentication + Self.known + other)
+    }
+
+    /// The id, and the others that stand behind it, as what it makes has them.
+    package var lineage: String { names.joined(separator: Self.issued) }
+
+    /// The names that may be this principal's: its own, that of the user of the operating system behind it, those it goes by elsewhere, and
+    /// those of whoever made it what it is.
     private var names: [String] {
-        authentication.hasPrefix(Self.namedBy) ? [id, String(authentication.dropFirst(Self.namedBy.count))] : [id]
+        if authentication.hasPrefix(Self.namedBy) { return [id, String(authentication.dropFirst(Self.namedBy.count))] }
+        return [id]
+            + authentication.split(separator: Self.issued).flatMap { $0.split(separator: Self.known) }.dropFirst().map(
+                String.init)
     }
 
     /// Whether the two share a name, so that they may be one person. Kinds are not looked at: nobody has proven theirs.

@@ -29,7 +29,7 @@ struct Tools: AsyncParsableCommand {
         private static let tools: [any ParsableCommand.Type] = [
             DemoCommand.self, DemoEngineCommand.self, BenchCommand.self, BenchWorkerCommand.self, SwarmCommand.self,
             SwarmWorkerCommand.self, FailuresCommand.self, SoakCommand.self, SoakWorkerCommand.self, SimulateCommand.self,
-            TourCommand.self, DevCommand.self, ServeCommand.self, ConfigCommand.self,
+            TourCommand.self, DevCommand.self, ServeCommand.self, ConfigCommand.self, TokenCommand.self,
         ]
     #endif
 

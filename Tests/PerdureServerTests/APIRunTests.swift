@@ -189,7 +189,7 @@ import Testing
             var other = add
             other["payload"] = 4
             let conflict = try await desk.ask("updateRun", other, key: "u")
-            #expect(conflict.status == 422 && conflict.code == "idempotency_key_reused")
+            #expect(conflict.status == 422 && conflict.code == "message_conflict")
             // Each new one is answered by the run that goes on.
             #expect(try await desk.ask("updateRun", add, key: "v").json == ["reply": 6])
             let unknown = try await desk.ask("updateRun", ["run": "00000000-0000-0000-0000-000000000000", "name": "add"])

@@ -54,8 +54,13 @@ struct ServeCommand: AsyncParsableCommand {
             try? Output.put("Ended before all was done; another process goes on with it.\n", to: STDERR_FILENO)
             Foundation.exit(0)
         }
+        let control = try configuration.api.map { api in
+            try ControlServer(api, store: configuration.store, logger: logger) { address in
+                try? Output.put("The API and the page are at \(address).\n", to: STDOUT_FILENO)
+            }
+        }
         // In this order: the page still answers while the work ends, and what it tells last is sent too.
-        let services = ([telemetry.exporter, health, work] as [(any Service)?]).compactMap(\.self).map {
+        let services = ([telemetry.exporter, health, control, work] as [(any Service)?]).compactMap(\.self).map {
             ServiceGroupConfiguration.ServiceConfiguration(
                 service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
                 failureTerminationBehavior: .gracefullyShutdownGroup)

@@ -27,6 +27,20 @@ struct ServeOptions: ParsableArguments {
     var healthAddress: String?
     @Option(help: ArgumentHelp("Whether that may be another address than one of this machine alone.", valueName: "true|false"))
     var healthExposed: String?
+    @Option(help: ArgumentHelp("Where the API and the page are served. Default: nowhere.", valueName: "host:port"))
+    var apiAddress: String?
+    @Option(help: ArgumentHelp("The address that people and programs reach it by.", valueName: "url"))
+    var apiUrl: String?
+    @Option(help: ArgumentHelp("The file that says who may what.", valueName: "file"))
+    var apiAccess: String?
+    @Option(help: ArgumentHelp("How many requests of one caller are answered in a second.", valueName: "count"))
+    var apiRate: String?
+    @Option(help: ArgumentHelp("The certificate of the server, with its chain, as PEM.", valueName: "file"))
+    var tlsCertificate: String?
+    @Option(help: ArgumentHelp("Its key, as PEM.", valueName: "file"))
+    var tlsKey: String?
+    @Option(help: ArgumentHelp("Who makes certificates for clients, as PEM.", valueName: "file"))
+    var tlsClients: String?
     @Option(help: ArgumentHelp("What is logged: trace, debug, info, notice, warning, error, critical.", valueName: "level"))
     var logLevel: String?
     @Option(help: ArgumentHelp("How long the process may take to end when it is told to.", valueName: "time"))
@@ -37,7 +51,8 @@ struct ServeOptions: ParsableArguments {
             (.store, store), (.namespaces, namespaces), (.node, node), (.retentionClosed, retentionClosed),
             (.retentionTombstones, retentionTombstones), (.archiveFolder, archiveFolder),
             (.verificationRound, verificationRound), (.verificationRate, verificationRate), (.healthAddress, healthAddress),
-            (.healthExposed, healthExposed),
+            (.healthExposed, healthExposed), (.apiAddress, apiAddress), (.apiURL, apiUrl), (.apiAccess, apiAccess),
+            (.apiRate, apiRate), (.tlsCertificate, tlsCertificate), (.tlsKey, tlsKey), (.tlsClients, tlsClients),
             (.logLevel, logLevel), (.shutdownPatience, shutdownPatience),
         ]
         return Dictionary(uniqueKeysWithValues: given.compactMap { setting, text in text.map { (setting.key, $0) } })

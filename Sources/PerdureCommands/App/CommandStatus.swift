@@ -26,13 +26,14 @@ package enum CommandStatus: Int32, Error, Sendable, CaseIterable {
 
     package init(_ code: PerdureError.Code) {
         switch code {
-        case .runUnknown, .workflowUnknown, .approvalUnknown, .questionUnknown, .stepUnknown, .scheduleUnknown, .queueUnknown:
+        case .runUnknown, .workflowUnknown, .approvalUnknown, .questionUnknown, .stepUnknown, .scheduleUnknown, .queueUnknown,
+            .tokenUnknown:
             self = .notFound
         case .runClosed, .runExpired, .runConflict, .messageConflict, .approvalClosed, .approvalMismatch, .approvalNotPermitted,
             .questionClosed,
             .stepNotStuck,
             .keyConflict, .runPaused, .runNotPaused, .runNotRestored, .runRestored, .runResetting, .resetRefused, .forkRefused,
-            .scheduleConflict, .scheduleBusy, .queueNeedsUpgrade, .quotaExceeded:
+            .scheduleConflict, .scheduleBusy, .tokenConflict, .queueNeedsUpgrade, .quotaExceeded:
             self = .conflict
         case .usage, .nameInvalid, .labelInvalid, .inputUndecodable, .valueNotEncodable, .payloadTooLarge, .answerInvalid,
             .workflowDuplicate, .stepDuplicate, .cronInvalid, .zoneUnknown, .scheduleInvalid,

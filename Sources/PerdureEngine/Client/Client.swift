@@ -224,22 +224,28 @@ public struct Client: Sendable {
             approval.run, step: approval.step, digest: approval.digest, approve: approve, reason: reason, id: id, by: sender)
     }
 
-    /// - Parameter digest: Of the view that was looked at.
+    /// - Parameters:
+    ///   - digest: Of the view that was looked at.
+    ///   - mayDecide: Whether the sender is one of those who are asked, as the history names them (`Approver.description`).
     package func decide(
-        _ run: RunID, step: String, digest: String, approve: Bool, reason: String?, id: String?, by sender: Principal
+        _ run: RunID, step: String, digest: String, approve: Bool, reason: String?, id: String?, by sender: Principal,
+        if mayDecide: (String) -> Bool = { _ in true }
     ) async throws {
         let decision = try encoded(Decision(isApproved: approve, viewDigest: digest, reason: reason))
         try await once(id, .decision, step, [decision], to: run) {
-            try await check(run, step, digest, approve, sender)
+            try await check(run, step, digest, approve, sender, mayDecide)
             try await send(run, .decision, name: step, payload: decision, id: id, by: sender)
         }
     }
 
-    private func check(_ run: RunID, _ step: String, _ digest: String, _ approve: Bool, _ sender: Principal) async throws {
+    private func check(
+        _ run: RunID, _ step: String, _ digest: String, _ approve: Bool, _ sender: Principal, _ mayDecide: (String) -> Bool
+    ) async throws {
         let view = try await view(of: run)
         guard let open = view.step(step)?.approval else {
             throw PerdureError(.approvalUnknown, "Run \(run) has asked for no approval of '\(step)'.")
         }
+        try Self.require(sender, mayDecide, open.approver, "the approval of '\(step)'")
         guard open.isOpen, open.expires.map({ store.now() <= $0 }) ?? true else {
             throw PerdureError(
                 .approvalClosed, "The approval of '\(step)' is decided or has expired; look at the run again.")
@@ -253,6 +259,14 @@ public struct Client: Sendable {
             throw PerdureError(
                 .approvalNotPermitted,
                 "\(sender) started this run, perhaps under another name, and cannot approve its actions; somebody else has to.")
+        }
+    }
+
+    private static func require(
+        _ sender: Principal, _ mayDecide: (String) -> Bool, _ approver: String, _ what: String
+    ) throws {
+        guard mayDecide(approver) else {
+            throw PerdureError(.approvalNotPermitted, "\(sender) is not among those whom \(what) asks: '\(approver)'.")
         }
     }
 
@@ -271,12 +285,20 @@ public struct Client: Sendable {
     ///
     /// - Throws: As the other `answer`, and `input_undecodable` for what is not JSON.
     public func answer(_ run: RunID, question: String, json: Data, id: String? = nil, by sender: Principal) async throws {
+        try await self.answer(run, question: question, json: json, id: id, by: sender) { _ in true }
+    }
+
+    /// - Parameter mayAnswer: Whether the sender is one of those who are asked, as the history names them (`Approver.description`).
+    package func answer(
+        _ run: RunID, question: String, json: Data, id: String?, by sender: Principal, if mayAnswer: (String) -> Bool
+    ) async throws {
         let answer = try canonical(json, what: "the answer")
         try await once(id, .answer, question, [answer], to: run) {
             let view = try await view(of: run)
             guard let open = view.questions.last(where: { $0.subject == question }) else {
                 throw PerdureError(.questionUnknown, "Run \(run) has not asked '\(question)'.")
             }
+            try Self.require(sender, mayAnswer, open.approver, "the question '\(question)'")
             guard open.isOpen else {
                 throw PerdureError(.questionClosed, "The question '\(question)' is answered or has expired.")
             }

@@ -88,14 +88,31 @@ struct API: Sendable {
 
     private func answer(to request: Request, _ context: APIContext, _ operation: Operation) async throws -> Answer {
         let path = try pathValues(context, operation)
-        let caller = try await gate.caller(of: request)
-        try gate.require(operation.right, in: path["namespace"], of: caller)
+        let isOpen = operation.right == .none && !gate.trustsThisMachine
+        let caller = isOpen ? .nobody : try await gate.caller(of: request, over: context.channel, by: .api)
+        do {
+            return try await answer(to: request, operation, path, caller)
+        } catch let problem as Problem where problem.status == .forbidden {
+            await refusals.record(caller, operation.id, of: path["run"], in: path["namespace"], problem)
+            throw problem
+        } catch let error as PerdureError where Problem.status(error.code) == .forbidden {
+            await refusals.record(caller, operation.id, of: path["run"], in: path["namespace"], Problem(error))
+            throw error
+        }
+    }
+
+    private func answer(
+        to request: Request, _ operation: Operation, _ path: [String: String], _ caller: Caller
+    ) async throws -> Answer {
+        try caller.require(operation.right, in: path["namespace"])
         let query = try Query(request.uri.query, operation.query)
         let body = try await body(of: request, operation)
         let key = try key(of: request, operation)
         let call = Call(
-            client: try path["namespace"].map { try client.confined(to: $0) } ?? client, caller: caller, workflows: workflows,
-            live: live, now: now, path: path, query: query, body: body, messageID: key.map { Self.messageID($0, caller) },
+            client: try path["namespace"].map { try client.confined(to: $0) } ?? client, control: client,
+            caller: caller.principal, rights: caller.rights, workflows: workflows, live: live, now: now, path: path, query: query,
+            body: body,
+            messageID: key.map { Self.messageID($0, caller.principal) },
             lastEventID: try lastEventID(of: request, operation))
         // Whoever waits for something does not hold up the end of the server.
         return try await cancelWhenGracefulShutdown {
@@ -106,7 +123,9 @@ struct API: Sendable {
         }
     }
 
-    var requestSweep: RequestSweep { RequestSweep(client: client, now: now, logger: logger) }
+    var sweep: ControlSweep { ControlSweep(client: client, now: now, logger: logger) }
+
+    private var refusals: Refusals { Refusals(client: client, now: now, logger: logger) }
 
     private var records: RequestRecords { RequestRecords(client: client, now: now) }
 

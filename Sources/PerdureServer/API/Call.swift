@@ -8,7 +8,10 @@ internal import PerdureHistory
 struct Call: Sendable {
     /// What it may see: one namespace if the path names one.
     let client: Client
+    /// What belongs to the installation and to no namespace.
+    let control: Client
     let caller: Principal
+    let rights: Rights
     /// The code that is in this process, if any is: with it inputs are checked before a run begins.
     let workflows: WorkflowRegistry?
     let live: LiveHistories

@@ -1,14 +1,21 @@
 internal import Foundation
 internal import HTTPTypes
 internal import Hummingbird
+internal import NIOCore
 internal import Perdure
+
+/// By which door a request comes in.
+enum Way: Sendable, Hashable {
+    case api
+    case page
+}
 
 /// Who asks, and what they may.
 protocol Gate: Sendable {
+    /// Whether everybody who reaches the server may do everything, and says who they are.
+    var trustsThisMachine: Bool { get }
     /// - Throws: `Problem` with 401 if nobody says who asks, or it is not true.
-    @concurrent func caller(of request: Request) async throws -> Principal
-    /// - Throws: `Problem` with 403.
-    func require(_ right: Right, in namespace: String?, of caller: Principal) throws
+    @concurrent func caller(of request: Request, over channel: any Channel, by way: Way) async throws -> Caller
 }
 
 /// Trusts whoever reaches this machine from itself, and believes who they say they are: for one person at a desk, who plays all the parts.
@@ -17,7 +24,13 @@ struct LoopbackGate: Gate {
     /// Who asks if nothing else is said: the user of the operating system that the process belongs to.
     let user: String
 
-    @concurrent func caller(of request: Request) async throws -> Principal {
+    var trustsThisMachine: Bool { true }
+
+    @concurrent func caller(of request: Request, over channel: any Channel, by way: Way) async throws -> Caller {
+        Caller(principal: try principal(of: request), rights: .unlimited)
+    }
+
+    private func principal(of request: Request) throws(Problem) -> Principal {
         guard let host = request.head.authority, Self.isLoopback(host) else {
             throw Problem(
                 .forbidden, "host_refused",
@@ -40,8 +53,6 @@ struct LoopbackGate: Gate {
         }
         return Principal(.human, name, authentication: "loopback, by its own word")
     }
-
-    func require(_ right: Right, in namespace: String?, of caller: Principal) {}
 
     private static let name = HTTPField.Name("Perdure-As")
     private static let site = HTTPField.Name("Sec-Fetch-Site")

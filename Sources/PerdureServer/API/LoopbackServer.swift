@@ -4,6 +4,7 @@ internal import Hummingbird
 internal import HummingbirdCore
 package import Logging
 internal import NIOCore
+internal import Perdure
 package import PerdureEngine
 internal import PerdureHistory
 internal import ServiceLifecycle
@@ -45,7 +46,7 @@ package struct LoopbackServer: Service {
     /// - Throws: `PerdureError` with `configuration_invalid` if the port cannot be listened on.
     package func run() async throws {
         try await withThrowingTaskGroup { group in
-            group.addTask { await api.requestSweep.run() }
+            group.addTask { await api.sweep.run() }
             defer { group.cancelAll() }
             try await listen(
                 onListening, orSay: "Nothing can be served at 127.0.0.1:\(port). Give another port, or end what uses this one."
@@ -77,15 +78,17 @@ struct ServerResponder: HTTPResponder {
     typealias Context = APIContext
     private let router: any HTTPResponder<APIContext>
     private let site: PageSite
+    private let isTLS: Bool
 
-    init(_ api: API, _ site: PageSite, _ metrics: MetricsPage?) {
+    init(_ api: API, _ site: PageSite, _ metrics: MetricsPage?, isTLS: Bool = false) {
+        self.isTLS = isTLS
         let router = Router(context: APIContext.self, options: .autoGenerateHeadEndpoints)
         api.addRoutes(to: router)
         site.addRoutes(to: router)
         if let metrics {
-            router.get("metrics") { request, _ in
+            router.get("metrics") { request, context in
                 do {
-                    _ = try await api.gate.caller(of: request)
+                    _ = try await api.gate.caller(of: request, over: context.channel, by: .api)
                     return metrics.response
                 } catch {
                     return Response(error as? Problem ?? .internalError)
@@ -99,12 +102,15 @@ struct ServerResponder: HTTPResponder {
     @concurrent func respond(to request: Request, context: APIContext) async throws -> Response {
         var response = try await router.respond(to: request, context: context)
         // The router answers with nothing of ours where there is no route.
-        if response.status == .notFound, response.headers[.contentType] == nil { response = await notFound(request) }
+        if response.status == .notFound, response.headers[.contentType] == nil { response = await notFound(request, context) }
+        response.headers[.xContentTypeOptions] = "nosniff"
+        // For a year over nothing but TLS (RFC 6797).
+        if isTLS { response.headers[.strictTransportSecurity] = "max-age=31536000" }
         return request.method == .head ? response.createHeadResponse() : response
     }
 
-    private func notFound(_ request: Request) async -> Response {
-        if request.headers[.accept]?.contains("text/html") == true { return await site.notFound(request) }
+    private func notFound(_ request: Request, _ context: APIContext) async -> Response {
+        if request.headers[.accept]?.contains("text/html") == true { return await site.notFound(request, context) }
         return Response(
             Problem(.notFound, "address_unknown", "There is nothing at this address; /openapi.json lists what there is."))
     }

@@ -2,17 +2,6 @@ internal import HTTPTypes
 internal import Perdure
 internal import PerdureHistory
 
-/// Who may ask for an operation.
-enum Right: String, Sendable, Hashable, CaseIterable {
-    /// Everybody, without saying who: only what shows nothing of any run.
-    case none
-    case view
-    case start
-    case operate
-    case approve
-    case administer
-}
-
 /// One thing that can be asked for over HTTP. All there is to know of it stands here: the router, the rights, the checks of what comes in
 /// and the OpenAPI document are made from it.
 struct Operation: Sendable {
@@ -52,12 +41,17 @@ struct Operation: Sendable {
     let successes: [Success]
     /// What it may be refused with, beside what every operation is.
     var refusals: [HTTPResponse.Status] = []
-    /// Whether 202 says that it was not waited for any longer, so that the same request waits again and does not get the same answer.
+    /// Whether the run's own answer is waited for: the run keeps it as long as its history is kept, and gives it again.
     var isWaitedFor = false
+    /// Whether its answer holds what must not be kept: the same request again is refused, and nothing is done.
+    var isSecret = false
     let answer: @Sendable (Call) async throws -> Answer
 
     /// Changing calls are made under a key, so that they can be made again.
     var needsKey: Bool { method == .post }
+
+    /// Whether the same request again gets the answer that it got.
+    var keepsAnswer: Bool { !isSecret && !isWaitedFor }
 
     /// Whether its answer is a stream of events, which goes on until there is nothing more to tell.
     var isFollowed: Bool { successes.contains(where: \.isStream) }

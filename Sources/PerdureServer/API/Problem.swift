@@ -41,6 +41,14 @@ struct Problem: Error, Sendable {
         return problem
     }
 
+    /// - Parameter code: `credentials_missing` for nobody, others for somebody who is not believed (RFC 6750, 3.1).
+    static func unauthorized(_ code: String, _ detail: String) -> Problem {
+        var problem = Problem(.unauthorized, code, detail)
+        let error = code == "credentials_missing" ? "" : ", error=\"invalid_token\""
+        problem.headers[.wwwAuthenticate] = "Bearer realm=\"perdure\"\(error)"
+        return problem
+    }
+
     static let internalError = Problem(
         .internalServerError, "internal", "Something went wrong in the server; its log says more.")
 
@@ -62,14 +70,17 @@ struct Problem: Error, Sendable {
         (.forbidden, [.approvalNotPermitted]),
         (
             .notFound,
-            [.runUnknown, .workflowUnknown, .approvalUnknown, .questionUnknown, .stepUnknown, .scheduleUnknown, .queueUnknown]
+            [
+                .runUnknown, .workflowUnknown, .approvalUnknown, .questionUnknown, .stepUnknown, .scheduleUnknown, .queueUnknown,
+                .tokenUnknown,
+            ]
         ),
         (
             .conflict,
             [
                 .runClosed, .runConflict, .approvalClosed, .approvalMismatch, .questionClosed, .stepNotStuck, .keyConflict,
                 .runPaused, .runNotPaused, .runNotRestored, .runRestored, .runResetting, .runQuarantined, .resetRefused,
-                .forkRefused, .scheduleConflict, .scheduleBusy, .queueNeedsUpgrade, .updateRejected,
+                .forkRefused, .scheduleConflict, .scheduleBusy, .tokenConflict, .queueNeedsUpgrade, .updateRejected,
             ]
         ),
         (.gone, [.runExpired]),

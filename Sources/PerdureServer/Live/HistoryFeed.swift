@@ -15,6 +15,7 @@ struct HistoryFeed: Sendable {
     let after: Int64
 
     private static let pageSize = 100
+    private static let longest = Duration.seconds(300)
     /// So that both sides notice a connection that is gone, and no proxy takes it for one.
     private static let pauseBetweenSigns = Duration.seconds(15)
 
@@ -35,7 +36,9 @@ struct HistoryFeed: Sendable {
     @concurrent private func follow(_ tell: @concurrent (String) async throws -> Void) async throws {
         try await tell("retry: 2000\n\n")
         var seq = after
-        while !Task.isShuttingDownGracefully {
+        let begun = ContinuousClock.now
+        // Whoever still may connects again: rights are looked at when a stream begins.
+        while !Task.isShuttingDownGracefully, begun.duration(to: .now) < Self.longest {
             // Asked before the page: what closes the run is in a page that is read after it closed.
             let state = try await client.record(run).state
             let events = try await client.guarded { try await client.store.events(of: number, after: seq, limit: Self.pageSize) }

@@ -10,7 +10,7 @@ struct Fields: Sendable {
 
     /// - Throws: `Problem` with 400 for what is not percent-encoded UTF-8.
     init(_ text: String) throws(Problem) {
-        for part in text.split(separator: "&").prefix(Self.mostFields) {
+        for part in text.split(separator: "&", maxSplits: Self.mostFields).prefix(Self.mostFields) {
             let halves = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             guard let name = Self.decoded(halves[0]), let value = Self.decoded(halves.count == 2 ? halves[1] : "") else {
                 throw Problem(.badRequest, "form_invalid", "What was sent is not percent-encoded UTF-8.")

@@ -1,6 +1,7 @@
 internal import Crypto
 internal import Foundation
 internal import HTTPTypes
+internal import Perdure
 internal import PerdureHistory
 
 /// Marks forms as our own, so that a page of another site cannot have somebody's browser send one.
@@ -11,15 +12,19 @@ struct FormGuard: Sendable {
     ///   process alone.
     init(secret: [UInt8]?) { key = secret.map { SymmetricKey(data: $0) } ?? SymmetricKey(size: .bits256) }
 
-    /// What forms for this person carry.
-    func mark(for person: String) -> String {
-        Hex.encode(Array(HMAC<SHA256>.authenticationCode(for: Data(person.utf8), using: key)))
+    /// What forms for this caller carry.
+    func mark(for caller: Caller) -> String {
+        Hex.encode(Array(HMAC<SHA256>.authenticationCode(for: Data(caller.principal.id.utf8), using: key(of: caller))))
     }
 
+    /// Whoever is signed in has a key of his own, which every process knows.
+    private func key(of caller: Caller) -> SymmetricKey { caller.formKey.map { SymmetricKey(data: $0) } ?? key }
+
     /// - Throws: `Problem` with 403.
-    func check(_ mark: String?, of person: String) throws(Problem) {
+    func check(_ mark: String?, of caller: Caller) throws(Problem) {
         let bytes = mark.flatMap(Hex.decode) ?? []
-        guard HMAC<SHA256>.isValidAuthenticationCode(bytes, authenticating: Data(person.utf8), using: key) else {
+        let person = Data(caller.principal.id.utf8)
+        guard HMAC<SHA256>.isValidAuthenticationCode(bytes, authenticating: person, using: key(of: caller)) else {
             throw Problem(
                 .forbidden, "form_outdated",
                 "This form was made for somebody else, or by another server, and is not carried out. Look whether it was before."

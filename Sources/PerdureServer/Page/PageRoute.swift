@@ -9,17 +9,22 @@ struct PageRoute: Sendable {
     let method: Operation.Method
     let path: String
     let right: Right
+    /// Whether it shows what belongs to no namespace: then the right has to be one everywhere.
+    let isEverywhere: Bool
     let answer: @Sendable (PageCall) async throws -> PageAnswer
 
     init(
-        _ method: Operation.Method, _ path: String, _ right: Right,
+        _ method: Operation.Method, _ path: String, _ right: Right, isEverywhere: Bool = false,
         answer: @escaping @Sendable (PageCall) async throws -> PageAnswer
     ) {
         self.method = method
         self.path = path
         self.right = right
+        self.isEverywhere = isEverywhere
         self.answer = answer
     }
+
+    static let actAs = "/act-as"
 
     static let all: [PageRoute] =
         overview + runs + run + replay + actions + start + approvals + stuck + schedules + workflows + nodes + interventions
@@ -101,6 +106,7 @@ struct PageCall: Sendable {
     /// Confined to the namespace in the address.
     let client: Client
     let caller: Principal
+    let rights: Rights
     let workflows: WorkflowRegistry?
     /// Inputs to begin with, by workflow, as JSON.
     let examples: [String: String]
@@ -137,9 +143,13 @@ struct PageCall: Sendable {
         }
     }
 
+    static func encoded(_ text: String) -> String {
+        text.addingPercentEncoding(withAllowedCharacters: .urlUnreserved) ?? ""
+    }
+
     /// An address with a query.
     static func link(_ path: String, _ fields: [(String, String)]) -> String {
-        let pairs = fields.map { "\($0.0)=\($0.1.addingPercentEncoding(withAllowedCharacters: .urlUnreserved) ?? "")" }
+        let pairs = fields.map { "\($0.0)=\(encoded($0.1))" }
         return pairs.isEmpty ? path : "\(path)?\(pairs.joined(separator: "&"))"
     }
 }

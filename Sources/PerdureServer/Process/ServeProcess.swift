@@ -112,7 +112,7 @@ package struct ServeProcess: Service {
 
 extension PerdureError {
     /// Whether waiting does not help. A server that lets nobody in may be one that is being set up, but that is for people to see at once.
-    fileprivate var isForGood: Bool {
+    var isForGood: Bool {
         [.storeNotOurs, .storeTooNew, .storeCorrupt, .storeRefused, .storeReadOnly, .usage, .nameInvalid].contains(code)
     }
 }

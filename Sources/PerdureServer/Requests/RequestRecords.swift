@@ -39,15 +39,13 @@ struct RequestRecords: Sendable {
         }
         do {
             let answer = try await work()
-            try await finish(held, operation.isWaitedFor && answer.status == .accepted ? nil : RecordedAnswer(answer))
+            try await finish(held, operation.keepsAnswer ? RecordedAnswer(answer) : nil)
             return answer
         } catch let problem as Problem {
             try await finish(held, RecordedAnswer(problem))
             throw problem
         } catch let error as PerdureError {
-            let problem = Problem(error)
-            // What may pass is not the answer for good.
-            try await finish(held, problem.status.kind == .clientError ? RecordedAnswer(problem) : nil)
+            try await finish(held, RecordedAnswer(Problem(error)))
             throw error
         } catch {
             try await finish(held, nil)
@@ -108,8 +106,9 @@ extension RecordedAnswer {
         self.init(status: answer.status.code, body: body, location: answer.headers[.location])
     }
 
+    /// Only what is wrong with the request itself is the answer for good: who may do what, what is there and what is free all change.
     fileprivate init?(_ problem: Problem) {
-        guard problem.status.kind == .clientError, problem.status != .conflict || problem.retryAfter == nil else { return nil }
+        guard [.badRequest, .contentTooLarge, .unprocessableContent, .gone].contains(problem.status) else { return nil }
         self.init(status: problem.status.code, body: problem.document, location: nil)
     }
 }

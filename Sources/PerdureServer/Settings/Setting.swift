@@ -58,6 +58,13 @@ package struct Setting: Sendable, Hashable {
     package static let verificationRate = Setting("verification.rate", .number(0...1_000_000), "1000")
     package static let healthAddress = Setting("health.address", .text, "127.0.0.1:7433")
     package static let healthExposed = Setting("health.exposed", .yesOrNo, "false")
+    package static let apiAddress = Setting("api.address", .text)
+    package static let apiURL = Setting("api.url", .text)
+    package static let apiAccess = Setting("api.access", .text)
+    package static let apiRate = Setting("api.rate", .number(1...1_000_000), "100")
+    package static let tlsCertificate = Setting("tls.certificate", .text)
+    package static let tlsKey = Setting("tls.key", .text)
+    package static let tlsClients = Setting("tls.clients", .text)
     package static let logLevel = Setting(
         "log.level", .word(["trace", "debug", "info", "notice", "warning", "error", "critical"]), "info")
     package static let shutdownPatience = Setting("shutdown.patience", .span(atLeast: 1), "30s")
@@ -66,7 +73,7 @@ package struct Setting: Sendable, Hashable {
     package static let all = [
         store, namespaces, node, retentionClosed, retentionTombstones, archiveFolder, verificationRound, verificationRate,
         healthAddress,
-        healthExposed, logLevel, shutdownPatience,
+        healthExposed, apiAddress, apiURL, apiAccess, apiRate, tlsCertificate, tlsKey, tlsClients, logLevel, shutdownPatience,
     ]
 
     /// Which file is read: said by a flag or a variable, and so no setting itself.

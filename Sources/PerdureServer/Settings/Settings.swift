@@ -158,7 +158,8 @@ extension Setting {
         throw refused(origin, "has to be \(expectation)")
     }
 
-    private static func span(_ text: String) -> Duration? {
+    /// A length of time as settings have it: `90s`, `15m`, `12h`, `30d`.
+    package static func span(_ text: String) -> Duration? {
         guard let unit = text.last, let count = Int64(text.dropLast()), (1...1_000_000).contains(count) else { return nil }
         switch unit {
         case "s": return .seconds(count)

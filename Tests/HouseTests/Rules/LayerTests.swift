@@ -41,8 +41,10 @@ import Testing
         (
             "PerdureServer", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureCommands"],
             [
-                "Configuration", "Crypto", "HTTPTypes", "Hummingbird", "HummingbirdCore", "Logging", "Mustache", "NIOCore",
-                "ServiceLifecycle",
+                "AsyncHTTPClient", "Configuration", "Crypto", "HTTPTypes", "Hummingbird", "HummingbirdCore", "HummingbirdTLS",
+                "JWTKit",
+                "Logging", "Mustache", "NIOCertificateReloading", "NIOCore", "NIOHTTP1", "NIOSSL", "ServiceLifecycle",
+                "SwiftASN1", "X509",
             ]
         ),
         (

@@ -24,7 +24,8 @@ extension Operation {
         ) { call, run in
             try await call.client.decide(
                 run, step: call.text("step") ?? "", digest: call.text("digest") ?? "", approve: call.flag("approve"),
-                reason: call.text("reason"), id: call.messageID, by: call.caller)
+                reason: call.text("reason"), id: call.messageID, by: call.caller
+            ) { call.rights.mayDecide($0, in: call.namespace) }
         },
         Operation(
             id: "listQuestions", method: .get, path: "\(namespace)/questions", group: "Questions",

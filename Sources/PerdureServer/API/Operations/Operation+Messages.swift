@@ -33,7 +33,8 @@ extension Operation {
             .object([.must("question", .text(.subject)), .must("answer", .any, "Of the type that the workflow asks for.")])
         ) { call, run in
             try await call.client.answer(
-                run, question: call.text("question") ?? "", json: call.json("answer"), id: call.messageID, by: call.caller)
+                run, question: call.text("question") ?? "", json: call.json("answer"), id: call.messageID, by: call.caller
+            ) { call.rights.mayDecide($0, in: call.namespace) }
         },
     ]
 

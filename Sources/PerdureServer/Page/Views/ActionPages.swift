@@ -78,7 +78,7 @@ extension PageRoute {
                 PageRoute(.get, path, .view) { .view(try await $0.confirmation(of: action)) },
                 PageRoute(.post, path, .operate) { try await $0.perform(action) },
             ]
-        } + [PageRoute(.post, "/act-as", .view) { try $0.become() }]
+        } + [PageRoute(.post, PageRoute.actAs, .view) { try $0.become() }]
 }
 
 extension PageCall {

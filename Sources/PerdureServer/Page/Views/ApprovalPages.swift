@@ -55,10 +55,16 @@ extension PageCall {
         card["expiresText"] = .string(expiry.map(PageTime.short) ?? "")
         card["isSoon"] = .bool(expiry.map { $0.duration(since: now) < Self.soon } ?? false)
         card["actionText"] = .string(isApproval ? "Look and decide" : "Answer")
+        let approver = attributes["approver"]?.stringValue ?? ""
+        let isOwn = isApproval && starter?.mayBe(caller) == true
         card.offer(
-            "hindrance",
-            isApproval && starter?.mayBe(caller) == true ? "You started this run: somebody else has to approve." : nil)
+            "hindrance", isOwn ? "You started this run: somebody else has to approve." : notAsked(approver))
         return card
+    }
+
+    /// What is said to somebody who is not among those who are asked.
+    private func notAsked(_ approver: String) -> String? {
+        rights.mayDecide(approver, in: namespace) ? nil : "This asks '\(approver)', and you are not among them."
     }
 
     /// nil also if it cannot be read: the request can be, and stands there all the same.
@@ -98,14 +104,15 @@ extension PageCall {
                     approval.expires.map { Self.fact("Until", "", time: $0, detail: "then the step fails") }
                         ?? Self.fact("Until", "no limit"),
                 ]).map(JSONValue.object))
-        model["canDecide"] = .bool(isOpen)
+        let notAsked = notAsked(approval.approver)
+        model["canDecide"] = .bool(isOpen && notAsked == nil)
         model["action"] = .string("\(base)/approvals/\(record.id)/decide")
         model["reason"] = ""
         model["consequence"] =
             "Approved, it is done as soon as the run goes on. Denied, the step fails, and the run goes on from that."
-        model["isHindered"] = .bool(isOpen && isOwn)
+        model["isHindered"] = .bool(isOpen && (isOwn || notAsked != nil))
         model["hindrance"] = .string(
-            isOwn ? "You started this run, so that you can deny it but not approve it: somebody else has to." : "")
+            notAsked ?? (isOwn ? "You started this run, so that you can deny it but not approve it: somebody else has to." : ""))
         model["isStale"] = .bool(query["told"] == PageNotice.stale.rawValue)
         model["isOver"] = .bool(!isOpen)
         model["overTitle"] = "This is over"
@@ -139,7 +146,8 @@ extension PageCall {
         do {
             try await client.decide(
                 run, step: step, digest: try form.required("digest"), approve: isApproval, reason: form.text("reason"),
-                id: try messageID(), by: caller)
+                id: try messageID(), by: caller
+            ) { rights.mayDecide($0, in: namespace) }
         } catch let error as PerdureError where error.code == .approvalMismatch {
             return .see(Self.link("\(base)/approvals/\(run)", [("step", step)]), .stale)
         }
@@ -164,13 +172,14 @@ extension PageCall {
         var model = about(record, view)
         model["question"] = .string(question.subject)
         model["text"] = .string(question.text)
-        model["canAnswer"] = .bool(isOpen)
+        let notAsked = notAsked(question.approver)
+        model["canAnswer"] = .bool(isOpen && notAsked == nil)
         model["action"] = .string("\(base)/questions/\(record.id)/answer")
         model["answer"] = .string(answer)
         model["answerHint"] = "JSON of the type that the workflow asks for: true, 12, \"a text\" with its quotes, or an object."
         model.offer("answerError", error)
-        model["isHindered"] = false
-        model["hindrance"] = ""
+        model["isHindered"] = .bool(isOpen && notAsked != nil)
+        model["hindrance"] = .string(notAsked ?? "")
         model["isOver"] = .bool(!isOpen)
         model["overTitle"] = "This is over"
         model["overText"] = "It was answered, has expired, or is no longer asked."
@@ -196,7 +205,9 @@ extension PageCall {
             return .view(
                 questionPage(record, view, question, answer: form.text("answer") ?? "", error: error.flaws.first?.wish ?? ""))
         }
-        try await client.answer(run, question: name, json: value, id: try messageID(), by: caller)
+        try await client.answer(run, question: name, json: value, id: try messageID(), by: caller) {
+            rights.mayDecide($0, in: namespace)
+        }
         return .see(address(of: run), .answered)
     }
 }

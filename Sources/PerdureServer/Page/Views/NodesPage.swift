@@ -4,7 +4,7 @@ internal import PerdureHistory
 internal import PerdureStore
 
 extension PageRoute {
-    static let nodes = [PageRoute(.get, "/nodes", .view) { .view(try await $0.nodesPage()) }]
+    static let nodes = [PageRoute(.get, "/nodes", .administer, isEverywhere: true) { .view(try await $0.nodesPage()) }]
 }
 
 extension PageCall {

@@ -29,7 +29,10 @@ extension PageCall {
         model.offer("stuck", stuck.prefix(Self.shown).map(stuckItem))
         model.offer("moreStuck", stuck.count > Self.shown ? "All of them" : nil)
         try await addWorkflows(to: &model)
-        addNodes(nodes, to: &model)
+        // What belongs to no namespace is for those who see everything.
+        let maySeeNodes = rights.allow(.administer, in: nil)
+        model["maySeeNodes"] = .bool(maySeeNodes)
+        addNodes(maySeeNodes ? nodes : [], to: &model)
         model.offer("queues", try await client.queues(in: namespace).map(Self.queue))
         return PageView(template: "overview", title: "Overview", place: .overview, freshness: .polled(2), model: model)
     }
