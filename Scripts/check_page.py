@@ -227,6 +227,60 @@ def refuses_a_foreign_form(page: Page, desk: Desk) -> None:
     expect(page.locator(".problem")).to_contain_text("address_unknown")
 
 
+def signs_in_to_a_server(page: Page, desk: Desk) -> None:
+    """`perdure serve` over the same store: nobody gets in without saying who they are, and everybody may what they may."""
+    store = f"{desk.folder}/perdure.db"
+
+    def token(name: str, *roles: str) -> str:
+        words = [desk.program, "token", "make", name, "--expires", "1h", "--store", store]
+        return subprocess.run(
+            words + [word for role in roles for word in ("--role", role)], check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    server = subprocess.Popen(
+        [desk.program, "serve", "--store", store, "--health-address", "127.0.0.1:0", "--api-address", "127.0.0.1:0"],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        for line in server.stdout:
+            if found := re.search(r"The API and the page are at (http://[\d.:]+)\.", line):
+                break
+        else:
+            raise AssertionError("perdure serve ended before it took requests")
+        base = f"{found.group(1)}/namespaces/default"
+        run = desk.rotation("CHG-31", ["ledger"])
+        page.goto(f"{base}/runs/{run}")
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        flaws = Axe().run(page, options=RULES).response["violations"]
+        assert not flaws, [f"{rule['id']}: {rule['help']}" for rule in flaws]
+        page.get_by_label("API token").fill("perdure_guess")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_contain_text("no token of this server")
+        page.get_by_label("API token").fill(token("reviewer", "approver:secops"))
+        page.keyboard.press("Enter")
+        # Where they wanted to go, and followed live although the script shows no token.
+        expect(page.get_by_role("heading", level=1)).to_contain_text("rotate-secrets")
+        expect(page.locator("#link-state")).to_contain_text("live")
+        expect(page.locator(".person strong")).to_have_text("token:default/reviewer")
+        assert page.get_by_role("link", name="Start a run").count() == 0, "who may not start a run is asked to"
+        assert page.get_by_role("link", name="Nodes").count() == 0, "who may not see nodes is shown the way"
+        page.get_by_role("link", name="Approvals").click()
+        page.locator(f'a[href*="/approvals/{run}"]').first.click()
+        page.get_by_role("button", name="Approve").click()
+        expect(page.locator(".notice")).to_contain_text("Your approval is sent")
+        page.goto(f"{base}/runs/{run}/cancel")
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.locator(".problem")).to_contain_text("right_missing")
+        page.goto(base)
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        page.goto(base)
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    finally:
+        server.terminate()
+        server.wait()
+
+
 def shows_a_long_run(page: Page, desk: Desk) -> None:
     run = desk.rotation("CHG-8", [f"service-{number}" for number in range(3_400)])
     page.goto(f"{desk.base}/approvals/{run}?step=announce")
@@ -245,7 +299,7 @@ def shows_a_long_run(page: Page, desk: Desk) -> None:
 
 SCENES = [
     starts_and_watches, approves, refuses_what_has_changed, recovers_from_a_kill, settles_a_doubt, steps_through_a_replay,
-    decides_by_keyboard, pauses_a_schedule, refuses_a_foreign_form, shows_a_long_run,
+    decides_by_keyboard, pauses_a_schedule, refuses_a_foreign_form, signs_in_to_a_server, shows_a_long_run,
 ]  # fmt: skip
 
 
