@@ -1,6 +1,7 @@
 extension Operation {
     /// Every operation there is.
-    static let all: [Operation] = runs + history + messages + interventions + approvals + schedules + access + overview
+    static let all: [Operation] =
+        runs + history + messages + interventions + approvals + schedules + scheduleChanges + access + overview
 
     static let namespace = "/v1/namespaces/{namespace}", run = "\(namespace)/runs/{run}"
 }

@@ -6,6 +6,12 @@ internal import PerdureHistory
 internal import PerdureStore
 
 extension Operation {
+    /// A place in a queue, as runs and schedules have it.
+    static let queuePlace = Schema.object([
+        .must("name", .text(.identifier)), .may("key", .text(.key)),
+        .may("priority", .integer(0...9), "5 without it; the higher goes first."),
+    ])
+
     static let runs: [Operation] = [
         Operation(
             id: "startRun", method: .post, path: "\(namespace)/runs", group: "Runs",
@@ -19,12 +25,7 @@ extension Operation {
                     "One key, one run of this workflow in the namespace. Without it the run gets one from the Idempotency-Key."),
                 .may("labels", .map(.identifier, .text(.key), atMost: 32)),
                 .may("deadline_seconds", .integer(1...3_153_600_000), "How long the run may take."),
-                .may(
-                    "queue",
-                    .object([
-                        .must("name", .text(.identifier)), .may("key", .text(.key)),
-                        .may("priority", .integer(0...9), "5 without it; the higher goes first."),
-                    ])),
+                .may("queue", queuePlace),
             ]),
             successes: [
                 Success(status: .created, about: "It is started, durably.", schema: .started),
@@ -70,10 +71,41 @@ extension Operation {
             let (record, explanation) = try await call.client.explain(try call.run(), now: call.now())
             return Answer(.ok, RunJSON.explanation(record, explanation))
         },
+        Operation(
+            id: "forkRun", method: .post, path: "\(run)/fork", group: "Runs",
+            summary: "Makes a run that begins where this one stood at an event, with a history of its own.", right: .operate,
+            body: .object([
+                .must("event", .integer(1...Int64.max), "The number of the last event that counts."),
+                .may("version", .text(.version), "Whose code goes on with it. Without it the one that this run is on now."),
+                .may("key", .text(.key), "The fork's. Without it the fork gets one from the Idempotency-Key."),
+                .may("reason", .text(.free(atMost: 4_000)), "Recorded in the history."),
+            ]),
+            successes: [
+                Success(
+                    status: .created, about: "The fork, also if the same request has made it before.",
+                    schema: .object([.must("run", .text(.run))]))
+            ], refusals: [.gone, .tooManyRequests]
+        ) { call in
+            let fork = try await call.client.fork(
+                try call.run(), at: call.body["event"]?.integerValue ?? 0,
+                version: call.text("version").map { WorkflowVersion($0) },
+                key: call.text("key") ?? call.messageID, reason: call.text("reason"), by: call.caller)
+            return Answer(
+                .created, ["run": .string(fork.description)],
+                headers: [.location: "/v1/namespaces/\(call.namespace)/runs/\(fork)"])
+        },
     ]
 }
 
 extension Call {
+    var queuePlace: QueuePlace? {
+        body["queue"].map { queue in
+            QueuePlace(
+                queue["name"]?.stringValue ?? "", key: queue["key"]?.stringValue ?? "",
+                priority: Int(queue["priority"]?.integerValue ?? 5))
+        }
+    }
+
     fileprivate func start() async throws -> Answer {
         let workflow = text("workflow") ?? ""
         // Without a key of its own the request gives it one, so that the same request again finds the same run.
@@ -82,16 +114,11 @@ extension Call {
             workflow, text("version").map { WorkflowVersion($0) }, json: json("input"), key: key, in: namespace, of: workflows)
         let labels = Dictionary(
             (body["labels"]?.objectValue?.members ?? []).map { ($0.key, $0.value.stringValue ?? "") }, uniquingKeysWith: { $1 })
-        let queue = body["queue"].map { queue in
-            QueuePlace(
-                queue["name"]?.stringValue ?? "", key: queue["key"]?.stringValue ?? "",
-                priority: Int(queue["priority"]?.integerValue ?? 5))
-        }
         let run: RunID, isNew: Bool
         do {
             (run, isNew) = try await client.start(
                 workflow: workflow, version: version, json: json("input"), key: key, labels: labels,
-                deadline: body["deadline_seconds"]?.integerValue.map { .seconds($0) }, queue: queue, by: caller)
+                deadline: body["deadline_seconds"]?.integerValue.map { .seconds($0) }, queue: queuePlace, by: caller)
         } catch let error as PerdureError where error.code == .runConflict && text("key") == nil {
             throw Problem(
                 .unprocessableContent, "message_conflict",
