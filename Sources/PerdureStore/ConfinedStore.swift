@@ -271,6 +271,7 @@ extension ConfinedStore {
     package func changeControl(_ change: ControlChange) async throws(StoreError) -> Bool {
         throw refusal("change what control keeps")
     }
+    package func runMakers() async throws(StoreError) -> Set<String> { throw refusal("see who makes runs") }
     package func removeControls(kind: String, dueBy: Timestamp, limit: Int) async throws(StoreError) -> Int {
         throw refusal("change what control keeps")
     }

@@ -185,6 +185,10 @@ package protocol Store: Sendable {
     func runs(_ filter: RunFilter) async throws(StoreError) -> [RunRecord]
     /// The numbers of all runs, newest first, also of those whose rows cannot be read.
     func runNumbers(before: Int64?, limit: Int) async throws(StoreError) -> [Int64]
+    /// Transactions under way that may yet bring runs, by names that are never used again: of the runs that they bring some may have smaller
+    /// numbers than runs that are to be seen already. Whoever asked, and asks again when all of those are over, has seen every run up to the
+    /// newest one that he saw before he asked first. Empty where one writes at a time.
+    func runMakers() async throws(StoreError) -> Set<String>
     func counts(namespace: String?) async throws(StoreError) -> [RunState: Int]
     /// The runs of each version of each workflow, closed ones included, by name and then by version as text. Looks at every run.
     func versions(namespace: String?) async throws(StoreError) -> [VersionCounts]
@@ -288,6 +292,9 @@ extension Store {
         for run in runs { inboxes[run] = try await inbox(run: run, after: 0) }
         return inboxes
     }
+
+    /// For stores where one writes at a time.
+    package func runMakers() async throws(StoreError) -> Set<String> { [] }
 
     /// For stores that have nothing to gain from asking together.
     package func lastSeqs(of runs: [Int64]) async throws(StoreError) -> [Int64: Int64] {

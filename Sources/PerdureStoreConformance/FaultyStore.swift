@@ -263,6 +263,7 @@ extension FaultyStore {
         try await inner.labels(of: runs)
     }
 
+    package func runMakers() async throws(StoreError) -> Set<String> { try await inner.runMakers() }
     package func lastSeqs(of runs: [Int64]) async throws(StoreError) -> [Int64: Int64] { try await inner.lastSeqs(of: runs) }
 
     package func openRequests(_ query: RequestQuery) async throws(StoreError) -> [OpenRequest] {

@@ -58,6 +58,7 @@ struct NoStore: Store {
     func events(of run: Int64, before seq: Int64, limit: Int) async throws(StoreError) -> [Event] { try none() }
     func marked(_ kind: EventKind, _ subject: String?, in run: Int64) async throws(StoreError) -> [Event] { try none() }
     func labels(of runs: [Int64]) async throws(StoreError) -> [Int64: [String: String]] { try none() }
+    func runMakers() async throws(StoreError) -> Set<String> { try none() }
     func lastSeqs(of runs: [Int64]) async throws(StoreError) -> [Int64: Int64] { try none() }
     func schedules(_ query: ScheduleQuery) async throws(StoreError) -> [ScheduleRow] { try none() }
     func heartbeats(of run: Int64, _ subject: String?) async throws(StoreError) -> [HeartbeatRecord] { try none() }

@@ -115,6 +115,19 @@ extension PostgresStore {
         try await read(on: browser) { try Self.labels(of: runs, $0) }
     }
 
+    private static let runMakers = SQL(
+        """
+        SELECT virtualtransaction FROM pg_catalog.pg_locks
+        WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted AND objsubid = 1
+            AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+            AND (classid::bigint << 32 | objid::bigint) = \(AdvisoryLock.restorations.rawValue)
+        """)
+
+    /// Every commit that makes runs has the lock before it takes numbers for them, and until its rows are to be seen.
+    package func runMakers() async throws(StoreError) -> Set<String> {
+        try await read(on: browser) { session in Set(try session.all(Self.runMakers) { try $0.text(0) }) }
+    }
+
     private static let lastSeqs = SQL(
         """
         SELECT wanted.run, last.seq FROM unnest($1::bigint[]) AS wanted (run)

@@ -312,6 +312,9 @@ final class SimulatedStore: Store {
         try await pass("labels") { base async throws(StoreError) in try await base.labels(of: runs) }
     }
 
+    func runMakers() async throws(StoreError) -> Set<String> {
+        try await pass("runMakers") { base async throws(StoreError) in try await base.runMakers() }
+    }
     func lastSeqs(of runs: [Int64]) async throws(StoreError) -> [Int64: Int64] {
         try await pass("lastSeqs") { base async throws(StoreError) in try await base.lastSeqs(of: runs) }
     }

@@ -184,6 +184,7 @@ final class CrashingStore: Store {
         try await store.labels(of: runs)
     }
 
+    func runMakers() async throws(StoreError) -> Set<String> { try await store.runMakers() }
     func lastSeqs(of runs: [Int64]) async throws(StoreError) -> [Int64: Int64] { try await store.lastSeqs(of: runs) }
     func openRequests(_ query: RequestQuery) async throws(StoreError) -> [OpenRequest] {
         try await store.openRequests(query)

@@ -379,6 +379,10 @@ final class WatchedStore: Store {
         try await pass(.heartbeats) { () async throws(StoreError) in try await base.heartbeats(of: run, subject) }
     }
 
+    func runMakers() async throws(StoreError) -> Set<String> {
+        try await pass(.other) { () async throws(StoreError) in try await base.runMakers() }
+    }
+
     func lastSeqs(of runs: [Int64]) async throws(StoreError) -> [Int64: Int64] {
         try await pass(.other) { () async throws(StoreError) in try await base.lastSeqs(of: runs) }
     }
