@@ -185,9 +185,9 @@ package protocol Store: Sendable {
     func runs(_ filter: RunFilter) async throws(StoreError) -> [RunRecord]
     /// The numbers of all runs, newest first, also of those whose rows cannot be read.
     func runNumbers(before: Int64?, limit: Int) async throws(StoreError) -> [Int64]
-    /// Transactions under way that may yet bring runs, by names that are never used again: of the runs that they bring some may have smaller
-    /// numbers than runs that are to be seen already. Whoever asked, and asks again when all of those are over, has seen every run up to the
-    /// newest one that he saw before he asked first. Empty where one writes at a time.
+    /// Transactions under way that may yet bring runs, by names that are never used again: of the runs that they bring some may have
+    /// smaller numbers than runs that are to be seen already. Once all of those are over that there were when somebody asked, every run
+    /// is to be seen up to the newest one that he saw before. Empty where one writes at a time.
     func runMakers() async throws(StoreError) -> Set<String>
     func counts(namespace: String?) async throws(StoreError) -> [RunState: Int]
     /// The runs of each version of each workflow, closed ones included, by name and then by version as text. Looks at every run.

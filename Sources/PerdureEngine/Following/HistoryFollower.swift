@@ -298,22 +298,26 @@ package actor HistoryFollower: Service {
         case .lost(let reason):
             marks[run] = nil
             obstacles[run] = nil
-            warn("not all that befell a run was told, since it is gone", run, reason)
+            logger.warning("not all that befell a run was told, since it is gone", metadata: metadata(run, reason))
         case .unreadable(let reason):
-            if obstacles[run]?.isUnreadable != true { warn("a run cannot be followed; passing it over", run, reason) }
+            if obstacles[run]?.isUnreadable != true {
+                logger.warning("a run cannot be followed; passing it over", metadata: metadata(run, reason))
+            }
             obstacles[run] = Obstacle(
                 until: timing.elapsed() + Self.unreadablePause, pause: Self.unreadablePause, last: following.last,
                 isUnreadable: true)
         case .refused(let reason):
-            if !isRefused, !Task.isCancelled { warn("what befell a run cannot be told now; trying again", run, reason) }
+            if !isRefused, !Task.isCancelled {
+                logger.warning("what befell a run cannot be told now; trying again", metadata: metadata(run, reason))
+            }
             isRefused = true
             let pause = min((obstacles[run]?.pause).map { $0 * 2 } ?? Self.shortestPause, Self.longestPause)
             obstacles[run] = Obstacle(until: timing.elapsed() + pause, pause: pause, last: nil, isUnreadable: false)
         }
     }
 
-    private func warn(_ message: Logger.Message, _ run: Int64, _ reason: String) {
-        logger.warning(message, metadata: ["consumer": "\(consumer)", "run_number": "\(run)", "error": "\(reason)"])
+    private func metadata(_ run: Int64, _ reason: String) -> Logger.Metadata {
+        ["consumer": "\(consumer)", "run_number": "\(run)", "error": "\(reason)"]
     }
 
     private func noteRefusals(_ sweep: Sweep) {
