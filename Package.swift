@@ -185,7 +185,10 @@ if coreOnly {
             ] + grdb),
         tests(
             "PerdureTelemetryTests",
-            ["PerdureTelemetry", "PerdureTesting", "PerdureMemory", "PerdureEngine", "PerdureProcess", log, lifecycle] + metrics,
+            [
+                "PerdureTelemetry", "PerdureCLI", "PerdureSQLite", "PerdureTesting", "PerdureMemory", "PerdureEngine",
+                "PerdureProcess", log, lifecycle,
+            ] + metrics,
             exclude: ["Receiver/receiver.py", "Receiver/prometheus.py"]),
         // Two programs with different code, of which one is deployed in the place of the other.
         .target(name: "DeployWorld", dependencies: ["Perdure"], path: "Examples/Deploy/World", swiftSettings: settings),

@@ -26,6 +26,9 @@ struct DevCommand: AsyncParsableCommand {
     var folder = "perdure-dev"
     @Option(help: ArgumentHelp("The port of the API on 127.0.0.1; 0 for any that is free.", valueName: "port")) var port = 7_434
 
+    /// For the steps that are under way, which have the engine's grace, and for what is told last.
+    private static let patience = Duration.seconds(45)
+
     func validate() throws {
         guard (0...65_535).contains(port) else { throw ValidationError("--port has to be from 0 to 65535.") }
     }
@@ -45,7 +48,7 @@ struct DevCommand: AsyncParsableCommand {
     }
 
     private func host(_ other: OtherSide, _ folder: URL) async throws {
-        let telemetry = try ProcessTelemetry(logLevel: .warning), logger = telemetry.logger
+        let telemetry = try ProcessTelemetry(logLevel: .warning, patience: Self.patience), logger = telemetry.logger
         let workflows = Examples.workflows(peer: other.peerAddress, bank: other.bankAddress)
         let store = folder.appending(path: "perdure.db").path
         let engine = try await Engine(store: .sqlite(store), logger: logger) { workflows }
@@ -63,15 +66,16 @@ struct DevCommand: AsyncParsableCommand {
                 to: STDOUT_FILENO)
         }
         // In this order: the engine still answers while the server ends, and what they tell last is sent too.
-        let services = ([telemetry.exporter, engine, server] as [(any Service)?]).compactMap(\.self).map {
+        let spans = telemetry.spans(closes: false) { engine.client }
+        let services = ([telemetry.exporter, engine, spans, server] as [(any Service)?]).compactMap(\.self).map {
             ServiceGroupConfiguration.ServiceConfiguration(
                 service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
                 failureTerminationBehavior: .gracefullyShutdownGroup)
         }
         var lifecycle = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: [.sigint, .sigterm], logger: logger)
-        // Steps that are under way have the engine's grace; a caller who never finishes a request has none.
-        lifecycle.maximumGracefulShutdownDuration = .seconds(40)
+        // A caller who never finishes a request has none of it.
+        lifecycle.maximumGracefulShutdownDuration = Self.patience
         let group = ServiceGroup(configuration: lifecycle)
         try await group.run()
         try Output.put("Stopped; what is open goes on when it is started again.\n", to: STDOUT_FILENO)

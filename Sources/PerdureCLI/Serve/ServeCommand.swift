@@ -3,6 +3,7 @@ import Foundation
 import Logging
 import Perdure
 import PerdureCommands
+import PerdureEngine
 import PerdureServer
 import ServiceLifecycle
 import UnixSignals
@@ -38,7 +39,8 @@ struct ServeCommand: AsyncParsableCommand {
     }
 
     private func serve(_ configuration: ServeConfiguration) async throws {
-        let telemetry = try ProcessTelemetry(logLevel: configuration.logLevel), logger = telemetry.logger
+        let telemetry = try ProcessTelemetry(logLevel: configuration.logLevel, patience: configuration.shutdownPatience)
+        let logger = telemetry.logger
         if !configuration.health.isLoopback {
             logger.warning(
                 "the health page can be read from other machines, by whoever reaches it",
@@ -59,8 +61,11 @@ struct ServeCommand: AsyncParsableCommand {
                 try? Output.put("The API and the page are at \(address).\n", to: STDOUT_FILENO)
             }
         }
+        let spans = telemetry.spans(of: configuration.namespaces, closes: true) { [logger] in
+            try await Client(configuration.store.configuration(logger: logger))
+        }
         // In this order: the page still answers while the work ends, and what it tells last is sent too.
-        let services = ([telemetry.exporter, health, control, work] as [(any Service)?]).compactMap(\.self).map {
+        let services = ([telemetry.exporter, health, spans, control, work] as [(any Service)?]).compactMap(\.self).map {
             ServiceGroupConfiguration.ServiceConfiguration(
                 service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
                 failureTerminationBehavior: .gracefullyShutdownGroup)

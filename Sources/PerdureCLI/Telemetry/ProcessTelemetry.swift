@@ -1,6 +1,7 @@
 import CoreMetrics
 import Foundation
 import Logging
+import PerdureEngine
 import PerdureHistory
 import PerdureServer
 import PerdureTelemetry
@@ -12,16 +13,23 @@ struct ProcessTelemetry {
     let exporter: OTLPExporter?
     let logger: Logger
 
+    /// How long the end of the process may take to send what waits: what is left of the patience when all else has ended is not known, so
+    /// it is a part of it.
+    static func flushLimit(within patience: Duration) -> Duration { min(.seconds(10), patience / 4) }
+
     /// Once in a process, and before anything that counts is made.
     ///
+    /// - Parameter patience: How long the process may take to end.
     /// - Throws: `PerdureError` with `configuration_invalid` for a variable of OpenTelemetry that cannot be.
-    init(logLevel: Logger.Level) throws {
+    init(logLevel: Logger.Level, patience: Duration) throws {
         let registry = MetricsRegistry(now: Self.now)
         MetricsSystem.bootstrap(registry)
         metrics = MetricsPage(type: PrometheusText.contentType) { PrometheusText.text(registry.snapshot()) }
         let own = Logger(label: ExportedLogHandler.ownLabel) { StreamLogHandler.standardError(label: $0) }
-        let exporter = try OTLPConfiguration(environment: ProcessInfo.processInfo.environment).map {
-            OTLPExporter($0, metrics: registry, logger: own)
+        let exporter = try OTLPConfiguration(environment: ProcessInfo.processInfo.environment).map { configuration in
+            var configuration = configuration
+            configuration.flushLimit = Self.flushLimit(within: patience)
+            return try OTLPExporter(configuration, metrics: registry, logger: own)
         }
         self.exporter = exporter
         var logger = Logger(label: "perdure") { label in
@@ -31,6 +39,18 @@ struct ProcessTelemetry {
         }
         logger.logLevel = logLevel
         self.logger = logger
+    }
+
+    /// Sends the spans of a store's runs; nil if nobody is to be told.
+    ///
+    /// - Parameters:
+    ///   - namespaces: Those whose runs are told; nil for all.
+    ///   - closes: Whether what `open` gives is to be closed.
+    func spans(
+        of namespaces: Set<String>? = nil, closes: Bool, _ open: @escaping @Sendable () async throws -> Client
+    ) -> SpanService? {
+        guard let exporter, exporter.sends(.traces) else { return nil }
+        return SpanService(exporter: exporter, logger: logger, namespaces: namespaces, closes: closes, open: open)
     }
 
     private static let now: @Sendable () -> Timestamp = { Timestamp(Date()) }

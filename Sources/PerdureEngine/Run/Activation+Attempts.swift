@@ -45,13 +45,14 @@ extension Activation {
         if attempt.isRepeated { services.recovery.repeatsAttempt() }
         let host = AttemptHost(attempt, run: self.number, epoch: epoch, services: services)
         // What a body may keep for ever must not keep the run in memory.
-        let run = identity.id, key = attempt.keySource, logger = services.logger
+        let run = identity.id, key = attempt.keySource, logger = services.logger, attemptNumber = attempt.number
+        let isUndo = attempt.body == .undo || attempt.body == .undoProbe
         let watched = services.bodyWatch.map { (watch: $0, attempt: attempt) }
         let context = StepContext(
             runID: run, step: attempt.subject, idempotencyKey: Self.key(key, watched, run), attempt: attempt.number,
             fencingToken: FencingToken(epoch: epoch, sequence: number),
             deadline: services.clock.machineTime(of: attempt.deadline).date,
-            logger: Self.bodyLogger(logger, run: run, step: key.subject, attempt: attempt.number),
+            logger: Self.bodyLogger(logger, run: run, step: key.subject, number: attemptNumber, isUndo: isUndo),
             host: host)
         // From here on the body answers for what its resource has allowed.
         let admission = state.withLock { $0.admissions.removeValue(forKey: attempt.operation) }
@@ -125,11 +126,12 @@ extension Activation {
         return source.key
     }
 
-    private static func bodyLogger(_ base: Logger, run: RunID, step: String, attempt: Int) -> Logger {
+    private static func bodyLogger(_ base: Logger, run: RunID, step: String, number: Int, isUndo: Bool) -> Logger {
         var logger = base
         logger[metadataKey: "run"] = "\(run)"
         logger[metadataKey: "step"] = "\(step)"
-        logger[metadataKey: "attempt"] = "\(attempt)"
+        logger[metadataKey: "attempt"] = "\(number)"
+        if isUndo { logger[metadataKey: "undo"] = "true" }
         return logger
     }
 

@@ -18,6 +18,16 @@ final class BatchQueue: Sendable {
 
     init(_ limits: OTLPConfiguration) { self.limits = limits }
 
+    enum Room { case some, none, ended }
+
+    /// Whether an item can have room: one that cannot need not be written first.
+    var room: Room {
+        state.withLock { state in
+            if state.isFinished { return .ended }
+            return state.items.count < limits.queueItems && state.bytes < limits.queueBytes ? .some : .none
+        }
+    }
+
     /// - Returns: Whether it was taken: there was room, and more is to come.
     func offer(_ item: [UInt8]) -> Bool {
         let (isTaken, waiter) = state.withLock { state -> (Bool, CheckedContinuation<Void, Never>?) in

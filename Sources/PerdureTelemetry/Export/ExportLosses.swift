@@ -2,22 +2,25 @@ internal import CoreMetrics
 internal import Logging
 internal import Synchronization
 
-/// Counts what is not exported, and tells of it: once at first, then at most once a minute.
+/// Counts what is not exported, and tells of it: at once at first, then at most once in an interval.
 final class ExportLosses: Sendable {
     private struct State {
         var dropped: [TelemetrySignal: Int] = [:]
-        var untold: [TelemetrySignal: Int] = [:]
-        var reason = ""
+        var untold: [TelemetrySignal: (count: Int, reason: String)] = [:]
         var toldAt: Duration?
+        /// What receivers have said of what they took, and when it was told.
+        var remarks: [TelemetrySignal: (text: String, toldAt: Duration)] = [:]
+        var counters: [TelemetrySignal: Counter] = [:]
     }
 
     private let state = Mutex(State())
     private let logger: Logger
     private let elapsed: @Sendable () -> Duration
-    private static let pause = Duration.seconds(60)
+    private let pause: Duration
 
-    init(_ logger: Logger, elapsed: @escaping @Sendable () -> Duration) {
+    init(_ logger: Logger, pause: Duration = .seconds(60), elapsed: @escaping @Sendable () -> Duration) {
         self.logger = logger
+        self.pause = pause
         self.elapsed = elapsed
     }
 
@@ -25,12 +28,16 @@ final class ExportLosses: Sendable {
 
     func note(_ count: Int, _ signal: TelemetrySignal, _ reason: String) {
         guard count > 0 else { return }
-        Counter(label: "perdure_telemetry_dropped_total", dimensions: [("signal", signal.rawValue)]).increment(by: count)
-        state.withLock { state in
+        let counter = state.withLock { state in
             state.dropped[signal, default: 0] += count
-            state.untold[signal, default: 0] += count
-            state.reason = reason
+            state.untold[signal] = ((state.untold[signal]?.count ?? 0) + count, reason)
+            if let counter = state.counters[signal] { return counter }
+            // Made when it is needed: whoever made the exporter may not have said yet where metrics go.
+            let counter = Counter(label: "perdure_telemetry_dropped_total", dimensions: [("signal", signal.rawValue)])
+            state.counters[signal] = counter
+            return counter
         }
+        counter.increment(by: count)
         tell(isLast: false)
     }
 
@@ -39,14 +46,28 @@ final class ExportLosses: Sendable {
     /// - Parameter isLast: Whether nothing more will come: then it is told however little time has passed.
     func tell(isLast: Bool) {
         let now = elapsed()
-        let news = state.withLock { state -> (counts: [TelemetrySignal: Int], reason: String)? in
-            guard !state.untold.isEmpty, isLast || state.toldAt.map({ now - $0 >= Self.pause }) ?? true else { return nil }
+        let news = state.withLock { state -> [TelemetrySignal: (count: Int, reason: String)]? in
+            guard !state.untold.isEmpty, isLast || state.toldAt.map({ now - $0 >= pause }) ?? true else { return nil }
             defer { (state.untold, state.toldAt) = ([:], now) }
-            return (state.untold, state.reason)
+            return state.untold
         }
         guard let news else { return }
-        var metadata: Logger.Metadata = ["reason": "\(news.reason)"]
-        for (signal, count) in news.counts { metadata[signal.rawValue] = "\(count)" }
+        var metadata: Logger.Metadata = [:]
+        for (signal, (count, reason)) in news {
+            metadata[signal.rawValue] = "\(count)"
+            metadata["\(signal.rawValue)_reason"] = "\(reason)"
+        }
         logger.warning("telemetry is dropped", metadata: metadata)
+    }
+
+    /// Tells what a receiver says of what it took, at most once in an interval.
+    func remark(_ text: String, _ signal: TelemetrySignal) {
+        let now = elapsed()
+        let isNew = state.withLock { state in
+            if let last = state.remarks[signal], last.text == text, now - last.toldAt < pause { return false }
+            state.remarks[signal] = (text, now)
+            return true
+        }
+        if isNew { logger.warning("a receiver says something about telemetry", metadata: ["\(signal.rawValue)": "\(text)"]) }
     }
 }

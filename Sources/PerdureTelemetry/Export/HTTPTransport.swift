@@ -25,15 +25,29 @@ struct HTTPTransport: OTLPTransport {
         for (name, value) in endpoint.headers { request.headers.replaceOrAdd(name: name, value: value) }
         request.headers.replaceOrAdd(name: "content-type", value: "application/x-protobuf")
         request.body = .bytes(ByteBuffer(bytes: body))
+        let wholeRequest = request
         do {
-            let response = try await client.execute(request, timeout: .nanoseconds(endpoint.timeout.wholeNanoseconds))
-            let status = response.status.code, headers = response.headers
-            // An answer whose body breaks off has told its status all the same.
-            let content = (try? await response.body.collect(upTo: Self.largestAnswer)).map { Array($0.readableBytesView) } ?? []
-            return Self.reply(Int(status), retryAfter: headers.first(name: "retry-after"), content, now: Date())
+            return try await withThrowingTaskGroup(of: OTLPReply.self) { group in
+                group.addTask { try await answer(to: wholeRequest) }
+                // The client's own limit ends with the head of the answer.
+                group.addTask { [endpoint] in
+                    try await Task.sleep(for: endpoint.timeout)
+                    return .notNow("no answer in time")
+                }
+                defer { group.cancelAll() }
+                return try await group.next() ?? .notNow("no answer")
+            }
         } catch {
             return .notNow("no answer (\(type(of: error)))")
         }
+    }
+
+    private func answer(to request: HTTPClientRequest) async throws -> OTLPReply {
+        let response = try await client.execute(request, timeout: .nanoseconds(endpoint.timeout.wholeNanoseconds))
+        let status = response.status.code, headers = response.headers
+        // An answer whose body breaks off has told its status all the same.
+        let content = (try? await response.body.collect(upTo: Self.largestAnswer)).map { Array($0.readableBytesView) } ?? []
+        return Self.reply(Int(status), retryAfter: headers.first(name: "retry-after"), content, now: Date())
     }
 
     func run() async {}

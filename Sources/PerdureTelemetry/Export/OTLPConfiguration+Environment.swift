@@ -9,25 +9,23 @@ extension OTLPConfiguration {
     package init?(environment: [String: String]) throws(PerdureError) {
         let variables = environment.filter { !$0.value.isEmpty }
         if variables["OTEL_SDK_DISABLED"]?.lowercased() == "true" { return nil }
-        try Self.refuseWhatIsNotSupported(variables)
-        var endpoints: [TelemetrySignal: Endpoint] = [:]
-        for signal in TelemetrySignal.allCases { endpoints[signal] = try Self.endpoint(signal, variables) }
+        var endpoints: [TelemetrySignal: Endpoint] = [:], remarks: [String] = []
+        for signal in TelemetrySignal.allCases { endpoints[signal] = try Self.endpoint(signal, variables, &remarks) }
         if endpoints.isEmpty { return nil }
         self.init(endpoints: endpoints, resource: try Self.resource(variables))
+        self.remarks = remarks
         if let interval = try Self.milliseconds("OTEL_METRIC_EXPORT_INTERVAL", variables) { metricInterval = interval }
     }
 
     // MARK: Receivers
 
-    private static func endpoint(_ signal: TelemetrySignal, _ variables: [String: String]) throws(PerdureError) -> Endpoint? {
-        let kind = "OTEL_\(signal.rawValue.uppercased())_EXPORTER"
-        switch variables[kind] {
-        case nil, "otlp"?: break
-        case "none"?: return nil
-        default: throw invalid(kind, "has to be otlp or none")
-        }
+    /// Nil where nothing is to be sent of the signal: then nothing that is said of it matters.
+    private static func endpoint(
+        _ signal: TelemetrySignal, _ variables: [String: String], _ remarks: inout [String]
+    ) throws(PerdureError) -> Endpoint? {
         let (urlName, url) = value("ENDPOINT", signal, variables)
-        guard let url else { return nil }
+        guard let url, isSent(signal, variables, &remarks) else { return nil }
+        try refuseWhatIsNotSupported(signal, variables, &remarks)
         let (protocolName, protocolText) = value("PROTOCOL", signal, variables)
         guard let transport = protocolText.map(Transport.init) ?? .http else {
             throw invalid(protocolName, "has to be \(Transport.allCases.map(\.rawValue).joined(separator: " or "))")
@@ -38,7 +36,7 @@ extension OTLPConfiguration {
         let (headersName, headers) = value("HEADERS", signal, variables)
         let (timeoutName, _) = value("TIMEOUT", signal, variables)
         return Endpoint(
-            transport, transport == .http && !isOfSignal ? address + signal.path : address,
+            transport, transport == .http && !isOfSignal ? extended(address, by: signal.path) : address,
             headers: try headers.map { text throws(PerdureError) in try Self.headers(text, named: headersName) } ?? [:],
             timeout: try milliseconds(timeoutName, variables) ?? .seconds(10))
     }
@@ -63,7 +61,28 @@ extension OTLPConfiguration {
         guard (parts.port ?? 1) > 0, (parts.port ?? 1) <= 65_535 else {
             throw invalid(name, "has to have a port from 1 to 65535")
         }
-        return url.hasSuffix("/") ? String(url.dropLast()) : url
+        return url
+    }
+
+    /// A path behind the one that is there, before what may follow it.
+    private static func extended(_ address: String, by path: String) -> String {
+        let end = address.firstIndex(of: "?") ?? address.endIndex, base = address[..<end]
+        return (base.hasSuffix("/") ? base.dropLast() : base) + path + address[end...]
+    }
+
+    /// A list, of which one entry is enough. What there is no exporter for is told, as OpenTelemetry wants it.
+    private static func isSent(
+        _ signal: TelemetrySignal, _ variables: [String: String], _ remarks: inout [String]
+    ) -> Bool {
+        let name = "OTEL_\(signal.rawValue.uppercased())_EXPORTER"
+        guard let text = variables[name] else { return true }
+        let wanted = text.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }
+        // What Prometheus is to read stands at /metrics anyway.
+        let known: Set<String> = signal == .metrics ? ["otlp", "none", "prometheus"] : ["otlp", "none"]
+        if !known.isSuperset(of: wanted) {
+            remarks.append("\(name) names an exporter that is not there: otlp and none are")
+        }
+        return wanted.contains("otlp")
     }
 
     // MARK: Values
@@ -83,7 +102,8 @@ extension OTLPConfiguration {
 
     private static func resource(_ variables: [String: String]) throws(PerdureError) -> [TelemetryAttribute] {
         let name = "OTEL_RESOURCE_ATTRIBUTES"
-        var values = ["service.name": "perdure"]
+        // Several processes that count from their own beginning must not be taken for one.
+        var values = ["service.name": "perdure", "service.instance.id": UUID().uuidString.lowercased()]
         if let text = variables[name] { for (key, value) in try pairs(text, named: name) { values[key] = value } }
         if let service = variables["OTEL_SERVICE_NAME"] { values["service.name"] = service }
         return values.sorted { $0.key < $1.key }.map { TelemetryAttribute($0.key, $0.value) }
@@ -113,14 +133,18 @@ extension OTLPConfiguration {
     }
 
     /// What would otherwise be passed over, and somebody relies on.
-    private static func refuseWhatIsNotSupported(_ variables: [String: String]) throws(PerdureError) {
-        for name in variables.keys.sorted() where name.hasPrefix("OTEL_EXPORTER_OTLP_") {
-            if name.hasSuffix("_COMPRESSION"), variables[name] != "none" {
-                throw invalid(name, "has to be none: nothing is compressed")
-            }
-            if ["_CERTIFICATE", "_CLIENT_KEY", "_CLIENT_CERTIFICATE"].contains(where: name.hasSuffix) {
-                throw invalid(name, "cannot be used: the certificates of this machine are")
-            }
+    private static func refuseWhatIsNotSupported(
+        _ signal: TelemetrySignal, _ variables: [String: String], _ remarks: inout [String]
+    ) throws(PerdureError) {
+        for kind in ["CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE"] {
+            let (name, text) = value(kind, signal, variables)
+            if text != nil { throw invalid(name, "cannot be used: the certificates of this machine are") }
+        }
+        let (name, compression) = value("COMPRESSION", signal, variables)
+        if let compression, compression != "none" { remarks.append("\(name) is passed over: nothing is compressed") }
+        let preference = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
+        if signal == .metrics, let text = variables[preference]?.lowercased(), text != "cumulative" {
+            remarks.append("\(preference) is passed over: sums are cumulative")
         }
     }
 

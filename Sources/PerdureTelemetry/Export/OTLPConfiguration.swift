@@ -29,9 +29,10 @@ package struct OTLPConfiguration: Sendable {
     package var endpoints: [TelemetrySignal: Endpoint]
     /// What the telemetry comes from, `service.name` among it.
     package var resource: [TelemetryAttribute]
-    /// The most items and bytes of one request. A larger item goes alone.
+    /// The most items and bytes of one request. A larger item goes alone. Receivers over gRPC take 4 MiB if nothing else is said, with what
+    /// stands around the items.
     package var batchItems = 512
-    package var batchBytes = 4 << 20
+    package var batchBytes = 7 << 19
     /// How long an item waits for others to go with it.
     package var delay = Duration.seconds(5)
     /// The most items and bytes of one signal that wait. What comes beyond is not taken.
@@ -43,6 +44,10 @@ package struct OTLPConfiguration: Sendable {
     package var patience = Duration.seconds(300)
     /// How long the end may take to send what waits.
     package var flushLimit = Duration.seconds(10)
+    /// How often it is told at most what was dropped.
+    package var lossInterval = Duration.seconds(60)
+    /// What was asked for in the environment and is not done, as sentences.
+    package var remarks: [String] = []
 
     package init(endpoints: [TelemetrySignal: Endpoint], resource: [TelemetryAttribute]) {
         self.endpoints = endpoints

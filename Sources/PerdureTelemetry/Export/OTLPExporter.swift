@@ -1,4 +1,5 @@
 package import Logging
+package import Perdure
 internal import ServiceLifecycle
 internal import Synchronization
 
@@ -12,19 +13,38 @@ package final class OTLPExporter: Service {
     private let timing: ExportTiming
     private let losses: ExportLosses
     private let queues: [TelemetrySignal: BatchQueue]
+    /// Made at the beginning, since only these can fail.
+    private let grpcTransports: [TelemetrySignal: GRPCTransport]
     /// Set while it runs.
     private let transports = Mutex<[TelemetrySignal: any OTLPTransport]>([:])
 
     /// - Parameter metrics: What is exported by itself, every `metricInterval`.
+    /// - Throws: `PerdureError` with `configuration_invalid` if a receiver cannot be spoken to at all.
     package init(
         _ configuration: OTLPConfiguration, metrics: MetricsRegistry? = nil, logger: Logger, timing: ExportTiming = .real
-    ) {
+    ) throws(PerdureError) {
         self.configuration = configuration
         self.metrics = metrics
         self.timing = timing
-        losses = ExportLosses(logger, elapsed: timing.elapsed)
+        losses = ExportLosses(logger, pause: configuration.lossInterval, elapsed: timing.elapsed)
         queues = configuration.endpoints.mapValues { _ in BatchQueue(configuration) }
+        var grpcTransports: [TelemetrySignal: GRPCTransport] = [:]
+        for (signal, endpoint) in configuration.endpoints where endpoint.transport == .grpc {
+            do {
+                grpcTransports[signal] = try GRPCTransport(endpoint, signal)
+            } catch {
+                throw PerdureError(
+                    .configurationInvalid, "The receiver of \(signal.rawValue) cannot be spoken to over gRPC.", cause: error)
+            }
+        }
+        self.grpcTransports = grpcTransports
+        for remark in configuration.remarks {
+            logger.warning("not all that was set for telemetry is done", metadata: ["remark": "\(remark)"])
+        }
     }
+
+    /// Whether there is a receiver of the signal.
+    package func sends(_ signal: TelemetrySignal) -> Bool { queues[signal] != nil }
 
     /// How many items of a signal were not exported: there was no room, the receiver refused them, or could not be reached for too long.
     package func dropped(of signal: TelemetrySignal) -> Int { losses.dropped(of: signal) }
@@ -38,21 +58,28 @@ package final class OTLPExporter: Service {
     package func offer(_ item: some TelemetryItem) -> Bool {
         let signal = type(of: item).signal
         guard let queue = queues[signal] else { return false }
-        if queue.offer(item.bytes) { return true }
-        losses.note(1, signal, "the queue is full")
+        switch queue.room {
+        case .some where queue.offer(item.bytes): return true
+        case .ended: losses.note(1, signal, "the process ends")
+        case .some, .none: losses.note(1, signal, "the queue is full")
+        }
         return false
     }
+
+    /// Counts what somebody else has to give up.
+    func noteDropped(_ count: Int, of signal: TelemetrySignal, _ reason: String) { losses.note(count, signal, reason) }
 
     /// Sends items at once, past the queue, and waits for the receiver's word. They are sent again as long as OTLP allows and
     /// `patience` lasts.
     ///
+    /// - Parameter patience: For how long they are sent again; nil for that of the configuration.
     /// - Returns: How many the receiver has rejected for good. They are counted as dropped.
     /// - Throws: Why not all were taken. After `unavailable`, `stopped` and `cancelled` they may be given again, all of them: a receiver
     ///   can tell by their ids what it has already.
     @discardableResult
-    package func export<Item: TelemetryItem>(_ items: [Item]) async throws(ExportFailure) -> Int {
+    package func export<Item: TelemetryItem>(_ items: [Item], patience: Duration? = nil) async throws(ExportFailure) -> Int {
         var rejected = 0
-        for batch in batches(items.map(\.bytes)) { rejected += try await send(batch, Item.signal) }
+        for batch in batches(items.map(\.bytes)) { rejected += try await send(batch, Item.signal, patience) }
         return rejected
     }
 
@@ -72,15 +99,11 @@ package final class OTLPExporter: Service {
 
     // MARK: Running
 
-    /// Sends until it is shut down, and then what still waits, for `flushLimit` at most. A task that is cancelled drops it.
-    ///
-    /// - Throws: If the connections cannot be prepared.
-    package func run() async throws {
-        let made = try configuration.endpoints.map { signal, endpoint -> (TelemetrySignal, any OTLPTransport) in
-            switch endpoint.transport {
-            case .http: (signal, HTTPTransport(endpoint))
-            case .grpc: (signal, try GRPCTransport(endpoint, signal))
-            }
+    /// Sends until it is shut down, and then what still waits, for `flushLimit` at most. A task that is cancelled drops it. To be called
+    /// once.
+    package func run() async {
+        let made = configuration.endpoints.map { signal, endpoint -> (TelemetrySignal, any OTLPTransport) in
+            (signal, grpcTransports[signal] ?? HTTPTransport(endpoint))
         }
         transports.withLock { $0 = Dictionary(made) { first, _ in first } }
         await withTaskGroup { connections in
@@ -103,6 +126,10 @@ package final class OTLPExporter: Service {
                     await drain(queue, signal)
                     return .sent
                 }
+            }
+            group.addTask { [self] in
+                while (try? await timing.sleep(configuration.lossInterval)) != nil { losses.tell(isLast: false) }
+                return .timeIsUp
             }
             group.addTask { [self] in
                 await offerMetricsUntilShutdown()
@@ -151,9 +178,11 @@ package final class OTLPExporter: Service {
 
     /// - Returns: How many the receiver has rejected.
     @discardableResult
-    private func send(_ batch: [[UInt8]], _ signal: TelemetrySignal) async throws(ExportFailure) -> Int {
+    private func send(
+        _ batch: [[UInt8]], _ signal: TelemetrySignal, _ patience: Duration? = nil
+    ) async throws(ExportFailure) -> Int {
         let request = ExportRequest(resource: configuration.resource, items: batch).bytes
-        let rule = RetryRule(patience: configuration.patience), begin = timing.elapsed()
+        let rule = RetryRule(patience: patience ?? configuration.patience), begin = timing.elapsed()
         var tries = 0
         while true {
             guard let transport = transports.withLock({ $0[signal] }) else { throw .stopped }
@@ -177,10 +206,15 @@ package final class OTLPExporter: Service {
         }
     }
 
-    /// What a receiver rejects of a request is never sent again.
+    /// What a receiver rejects of a request is never sent again. Of metrics it counts points, and an item has any number of them.
     private func accounted(_ response: ExportResponse, _ signal: TelemetrySignal, of count: Int) -> Int {
-        let rejected = Int(min(response.rejected, Int64(count)))
-        losses.note(rejected, signal, "the receiver rejected a part: \(response.message.prefix(200))")
+        let text = "\(response.message.prefix(200))"
+        guard response.rejected > 0 else {
+            if !text.isEmpty { losses.remark(text, signal) }
+            return 0
+        }
+        let rejected = Int(clamping: signal == .metrics ? response.rejected : min(response.rejected, Int64(count)))
+        losses.note(rejected, signal, "the receiver rejected a part: \(text)")
         return rejected
     }
 }

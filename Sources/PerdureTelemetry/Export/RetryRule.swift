@@ -14,7 +14,8 @@ struct RetryRule: Sendable {
     /// - Returns: nil if it is given up.
     func wait(afterTries tries: Int, waited: Duration, asked: Duration?, chance: Double) -> Duration? {
         let backoff = min(Self.first * Int(1 << min(max(tries, 1) - 1, 5)), Self.longest)
-        let wait = asked ?? backoff * (0.5 + 0.5 * chance)
+        // A receiver that asks for no time at all is not asked again and again all the same.
+        let wait = max(asked ?? .zero, backoff * 0.5) + backoff * 0.5 * chance
         return waited + wait > patience ? nil : wait
     }
 }

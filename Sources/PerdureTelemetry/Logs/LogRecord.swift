@@ -23,7 +23,7 @@ extension LogRecord: TelemetryItem {
             record.string(level, at: 3)
             record.value(.string(message), at: 5)
             record.attributes(attributes, at: 6)
-            if traceID != nil { record.fixed32(UInt32(TraceContext.sampled | TraceContext.random), at: 8) }
+            if traceID != nil { record.fixed32(Span.traceFlags, at: 8) }
             if let traceID { record.bytes(traceID.bytes, at: 9) }
             if let spanID { record.bytes(spanID.bytes, at: 10) }
             record.fixed64(at.nanoseconds, at: 11)

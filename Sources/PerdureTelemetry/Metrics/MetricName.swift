@@ -4,8 +4,10 @@ enum MetricName {
     static func metric(_ label: String) -> String { clean(label, alsoColon: true) }
 
     /// The same without `:`. What begins with two `_` belongs to Prometheus itself.
-    static func label(_ name: String) -> String {
+    static func label(_ name: String, of kind: MetricFamily.Kind) -> String {
         let clean = clean(name, alsoColon: false)
+        // The upper end of a range stands in `le`.
+        if kind == .histogram, clean == "le" { return "label_le" }
         return clean.hasPrefix("__") ? "label" + clean : clean
     }
 

@@ -68,22 +68,35 @@ package final class MetricsRegistry: MetricsFactory {
 
     // MARK: Making
 
-    /// A name that has another kind of metric already gets that of its own kind behind it: nothing is lost.
+    /// A name that has another kind of metric already, or that is one of the names under which a histogram is shown, gets that of its own
+    /// kind behind it, until it has a name of its own: nothing is lost.
     private func instrument(
         _ label: String, _ dimensions: [(String, String)], _ kind: MetricFamily.Kind, make: () -> Instrument
     ) -> Instrument {
-        let name = MetricName.metric(label)
-        let labels = Dictionary(dimensions.map { (MetricName.label($0.0), $0.1) }) { $1 }
+        let labels = Dictionary(dimensions.map { (MetricName.label($0.0, of: kind), $0.1) }) { $1 }
             .map { MetricFamily.Label(name: $0.key, value: $0.value) }.sorted { $0.name < $1.name }
+        let name = MetricName.metric(label)
         return families.withLock { families in
-            let key = families[name].map { $0.kind == kind } ?? true ? name : "\(name)_\(kind.rawValue)"
-            var family = families[key] ?? Family(kind: kind)
-            let hasRoom = family.instruments.count < mostLabelSets
-            let place = family.instruments[labels] != nil || hasRoom ? labels : Self.overflow
-            let found = family.instruments[place] ?? make()
-            family.instruments[place] = found
-            families[key] = family
-            return found
+            var key = name
+            while families[key].map({ $0.kind != kind }) ?? Self.clashes(key, kind, families) { key += "_\(kind.rawValue)" }
+            // In its place: a copy of what a metric has would be made for each look-up.
+            if let found = families[key]?.instruments[labels] { return found }
+            let hasRoom = (families[key]?.instruments.count ?? 0) < mostLabelSets
+            let place = hasRoom ? labels : Self.overflow
+            if let found = families[key]?.instruments[place] { return found }
+            let made = make()
+            families[key, default: Family(kind: kind)].instruments[place] = made
+            return made
+        }
+    }
+
+    private static let partsOfHistograms = ["_bucket", "_sum", "_count"]
+
+    /// Whether a new metric would be shown under the name of another one.
+    private static func clashes(_ name: String, _ kind: MetricFamily.Kind, _ families: [String: Family]) -> Bool {
+        if kind == .histogram, partsOfHistograms.contains(where: { families[name + $0] != nil }) { return true }
+        return partsOfHistograms.contains { part in
+            name.hasSuffix(part) && families[String(name.dropLast(part.count))]?.kind == .histogram
         }
     }
 

@@ -42,7 +42,18 @@ extension RunTrace {
             steps[key] = step
             return spans
         }
+        // One that nobody has decided, as of a step that was cancelled or resolved.
+        if let approval = step.approval { spans.append(approval.closed(in: traceID, at: event.at, "unfinished")) }
         return spans + [closed(step, at: event.at, end)]
+    }
+
+    /// A restoration ends approvals without events of their own; where they are still wanted they are asked for anew.
+    mutating func voidApprovals(at time: Timestamp) -> [Span] {
+        var spans: [Span] = []
+        for key in steps.filter({ $0.value.approval != nil }).sorted(by: { $0.value.span.isBefore($1.value.span) }).map(\.key) {
+            if let approval = steps[key]?.approval.take() { spans.append(approval.closed(in: traceID, at: time, "voided")) }
+        }
+        return spans
     }
 
     /// How a step ended.
@@ -68,7 +79,7 @@ extension RunTrace {
         var step = step, spans: [Span] = []
         if let approval = step.approval { spans.append(approval.closed(in: traceID, at: time, outcome)) }
         if let attempt = step.attempt {
-            let span = step.endAttempt(attempt.number, in: self, at: time, estimate: latestRelease)
+            let span = step.endAttempt(attempt.number, in: self, at: time)
             spans.append(span.closed(in: traceID, at: time, outcome))
         }
         return spans + [closed(step, at: time, step.isInDoubt ? StepEnd("in_doubt", isError: true) : StepEnd(outcome))]
@@ -87,9 +98,9 @@ extension RunTrace {
         if !hasBeginning { attributes.append(TelemetryAttribute(TraceAttribute.isStartEstimated, .bool(true))) }
         let what = key.isUndo ? "undo" : "step"
         let span = OpenSpan(
-            .begun(what, by: event, in: run), in: root?.id, "\(what) \(Name.ofOperation(key.subject))",
+            .begun(what, by: event, in: run, epoch: epoch), in: root?.id, "\(what) \(Name.ofOperation(key.subject))",
             from: hasBeginning ? event.at : latestRelease, attributes)
-        return OpenStep(span, of: key.subject, isUndo: key.isUndo, afterReset: lastReset)
+        return OpenStep(span, of: key.subject, isUndo: key.isUndo, epoch: epoch)
     }
 
     // MARK: Attempts
@@ -105,7 +116,7 @@ extension RunTrace {
         of step: inout OpenStep, _ event: Event, _ attributes: JSONObject, _ outcome: String
     ) -> Span {
         let number = attributes["attempt"]?.integerValue ?? step.nextNumber
-        let span = step.endAttempt(number, in: self, at: event.at, estimate: latestRelease)
+        let span = step.endAttempt(number, in: self, at: event.at)
         let isError = outcome != "succeeded"
         return span.closed(
             in: traceID, at: event.at, outcome, error: isError ? outcome : nil, isError ? Self.failure(attributes) : [])
@@ -117,14 +128,17 @@ extension RunTrace {
         if let other = RunID(other) { step.span.links.append(.root(of: other, "adopted_from")) }
     }
 
+    /// The reasons of a doubt that an attempt without an outcome of its own has left.
+    private static let cuts: Set<String> = ["interrupted", "no_answer", "unrecordable", "partly", "probe_failed"]
+
     /// Nobody knows whether the attempt did anything: it is over all the same, and another one will be another span.
     private func doubt(_ step: inout OpenStep, _ event: Event, _ attributes: JSONObject) -> [Span] {
         step.span.note(Span.Event(event, attributes))
         defer { step.isInDoubt = true }
         let hasFailed = attributes["attempt_failed"]?.boolValue == true
-        // The window of an earlier attempt may have passed without another one.
-        let wasMade = !step.isInDoubt && attributes["reason"]?.stringValue != "retention_passed"
-        guard step.attempt != nil || hasFailed && !step.isInDoubt || wasMade else { return [] }
+        // Others are about attempts that have ended: a window that has passed, an end while the step waited to be tried again.
+        let wasCut = Self.cuts.contains(attributes["reason"]?.stringValue ?? "")
+        guard step.attempt != nil || !step.isInDoubt && (hasFailed || wasCut) else { return [] }
         return [endedAttempt(of: &step, event, attributes, "in_doubt")]
     }
 
@@ -152,7 +166,8 @@ extension RunTrace {
         case .approvalRequested:
             let spans = close("superseded")
             step.approval = OpenSpan(
-                .begun("approval", by: event, in: run), in: step.span.id, "approval \(Name.ofOperation(event.subject))",
+                .begun("approval", by: event, in: run, epoch: epoch), in: step.span.id,
+                "approval \(Name.ofOperation(event.subject))",
                 from: event.at, [subject(event)] + due(attributes, "expires_at"))
             return (spans, nil)
         case .approvalDecided where attributes["approved"]?.boolValue == true: return (close("approved"), nil)

@@ -20,7 +20,7 @@ extension RunTrace {
             let key = WaitKey(family: .update, subject: attributes["delivery"]?.stringValue ?? "")
             return open(key, message("update", event, attributes), at: event.at)
         case .updateCompleted: return close(.update, event, "completed")
-        case .updateRejected: return close(.update, event, "rejected", error: "rejected")
+        case .updateRejected: return rejectUpdate(event, attributes)
         default: return addChild(event, attributes)
         }
     }
@@ -28,11 +28,21 @@ extension RunTrace {
     // MARK: Messages
 
     /// A message, from when it was accepted to when the run heard of it. When the code began to wait for it, no event tells.
-    private func message(_ what: String, _ event: Event, _ attributes: JSONObject) -> OpenSpan {
+    private func message(_ what: String, _ event: Event, _ attributes: JSONObject, named name: String? = nil) -> OpenSpan {
         let accepted = attributes["accepted_at"]?.integerValue.map(Timestamp.init(microseconds:)) ?? event.at
         return OpenSpan(
-            .begun(what, by: event, in: run), in: root?.id, "\(what) \(event.subject)", kind: .consumer,
+            .begun(what, by: event, in: run, epoch: epoch), in: root?.id, "\(what) \(name ?? event.subject)", kind: .consumer,
             from: min(event.at, max(accepted, root?.start ?? event.at)), [subject(event)])
+    }
+
+    /// One that came too late for any code was never received.
+    private mutating func rejectUpdate(_ event: Event, _ attributes: JSONObject) -> [Span] {
+        let spans = close(.update, event, "rejected", error: "rejected")
+        guard spans.isEmpty, attributes["unheard"]?.boolValue == true else { return spans }
+        return [
+            message("update", event, attributes, named: attributes["name"]?.stringValue).closed(
+                in: traceID, at: event.at, "rejected", error: "rejected")
+        ]
     }
 
     // MARK: Children
@@ -62,7 +72,8 @@ extension RunTrace {
         _ family: WaitKey.Family, _ what: String, _ event: Event, _ attributes: [TelemetryAttribute]
     ) -> [Span] {
         let span = OpenSpan(
-            .begun(what, by: event, in: run), in: root?.id, "\(what) \(Name.ofOperation(event.subject))", from: event.at,
+            .begun(what, by: event, in: run, epoch: epoch), in: root?.id, "\(what) \(Name.ofOperation(event.subject))",
+            from: event.at,
             [subject(event)] + attributes)
         return open(WaitKey(family: family, subject: event.subject), span, at: event.at)
     }

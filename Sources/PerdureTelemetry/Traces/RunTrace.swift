@@ -14,12 +14,16 @@ package struct RunTrace: Sendable {
     var root: OpenSpan?
     var steps: [StepKey: OpenStep] = [:]
     var waits: [WaitKey: OpenSpan] = [:]
-    /// The last `run.reset`, by its `seq`.
-    var lastReset: Int64 = 0
-    private var lastSeq: Int64 = 0
+    /// See `AttemptIdentity.epoch`.
+    var epoch = ""
+    /// The last event that it has taken in.
+    package private(set) var lastSeq: Int64 = 0
+    /// When a process had the run again, or nobody held it up any more, the last time.
+    private(set) var lastAwakening = Timestamp.epoch
     /// The last event that is a copy of the source's, in a fork.
     private var copiedUntil: Int64 = 0
-    private var hasEnded = false
+    /// Whether the run has. What is done about it later has spans all the same.
+    private(set) var hasEnded = false
     /// The time of the last event, and that of the last one before it that has another time.
     private var now = Timestamp.epoch
     private var before = Timestamp.epoch
@@ -60,9 +64,17 @@ package struct RunTrace: Sendable {
         case .runCompleted, .runFailed, .runCancelled, .runTerminated, .runContinued: return end(event, attributes)
         case .runStarted: return []
         case .runReset:
-            lastReset = event.seq
+            epoch = event.hash.description
             note(event, attributes)
             return endSteps(at: event.at, "passed_over")
+        case .runRestored:
+            epoch = event.hash.description
+            note(event, attributes)
+            return voidApprovals(at: event.at)
+        case .runResumed, .runUnpaused, .runUnblocked, .runUnparked:
+            lastAwakening = event.at
+            note(event, attributes)
+            return []
         case .operatorAction:
             addAction(event, attributes)
             return []
@@ -79,26 +91,6 @@ package struct RunTrace: Sendable {
 
     /// The spans of several events, in order.
     package mutating func add(_ events: some Sequence<Event>) -> [Span] { events.flatMap { add($0) } }
-
-    /// What is under way, by its spans' names, the oldest first.
-    package var openNames: [String] {
-        guard let root, !hasEnded else { return [] }
-        return [root.name] + (steps.values.map(\.span) + waits.values).sorted { $0.isBefore($1) }.map(\.name)
-    }
-
-    /// Where an attempt stands that is about to begin: the span that is exported when it has ended.
-    ///
-    /// - Parameters:
-    ///   - step: The step as history names it.
-    ///   - isUndo: Whether it is an attempt to undo the step.
-    ///   - attempt: As the body is told it (`StepContext.attempt`).
-    package func context(ofStep step: String, isUndo: Bool = false, attempt: Int) -> TraceContext {
-        let number = Int64(attempt)
-        let identity =
-            steps[StepKey(subject: step, isUndo: isUndo)]?.identity(ofAttempt: number)
-            ?? AttemptIdentity(subject: step, isUndo: isUndo, number: number, afterReset: lastReset)
-        return TraceContext(traceID: traceID, spanID: .attempt(identity, in: run))
-    }
 
     /// When the code asked for something at the latest that only its outcome tells of: the last event of an earlier time.
     var latestRelease: Timestamp { before }
@@ -164,9 +156,9 @@ package struct RunTrace: Sendable {
 
     /// What is done about a run that has ended stands beside its root.
     private func addLate(_ event: Event, _ attributes: JSONObject) -> [Span] {
-        guard [.operatorAction, .stepResolved, .undoResolved, .runReset].contains(event.kind), let root else { return [] }
+        guard [.operatorAction, .stepResolved, .undoResolved].contains(event.kind), let root else { return [] }
         var span = OpenSpan(
-            .begun("late", by: event, in: run), in: root.id, event.kind.rawValue, from: event.at, [subject(event)])
+            .begun("late", by: event, in: run, epoch: epoch), in: root.id, event.kind.rawValue, from: event.at, [subject(event)])
         span.note(Span.Event(event, attributes))
         return [span.closed(in: traceID, at: event.at, "recorded")]
     }

@@ -41,8 +41,10 @@ package struct Span: Sendable, Hashable {
 extension Span: TelemetryItem {
     package static var signal: TelemetrySignal { .traces }
 
-    /// Recorded, with random trace ids; the parent is known to be of this process's kind (0x100), that of links to be of another (0x300).
-    private static let flags: UInt32 = 0x103, linkFlags: UInt32 = 0x303
+    /// Recorded, with a trace id whose last bytes are random: the flags of W3C Trace Context.
+    static let traceFlags: UInt32 = 0x03
+    /// The parent is known to be of this process's kind (0x100), that of links to be of another (0x300).
+    private static let flags = 0x100 | traceFlags, linkFlags = 0x300 | traceFlags
 
     package var bytes: [UInt8] {
         ProtobufWriter.message { writer in

@@ -44,7 +44,11 @@ extension SpanID {
     package static func root(of run: RunID) -> SpanID { derived(run, "run") }
 
     /// What begins with an event of its own.
-    static func begun(_ what: String, by event: Event, in run: RunID) -> SpanID { derived(run, what, String(event.seq)) }
+    ///
+    /// - Parameter epoch: See `AttemptIdentity.epoch`.
+    static func begun(_ what: String, by event: Event, in run: RunID, epoch: String) -> SpanID {
+        derived(run, what, String(event.seq), epoch)
+    }
 
     /// A child in its parent's trace. Both know what it follows from, so each can point to the other.
     static func child(_ child: RunID, of parent: RunID) -> SpanID { derived(parent, "child", child.description) }
@@ -53,7 +57,7 @@ extension SpanID {
     static func attempt(_ attempt: AttemptIdentity, in run: RunID) -> SpanID {
         derived(
             run, attempt.isUndo ? "undo attempt" : "attempt", attempt.subject, String(attempt.number),
-            String(attempt.afterReset), String(attempt.repetition))
+            attempt.epoch, String(attempt.repetition))
     }
 
     /// The first 8 bytes of SHA-256 over length-prefixed texts. Other systems remember these ids, so the derivation never changes.
@@ -75,8 +79,9 @@ struct AttemptIdentity: Hashable, Sendable {
     var isUndo = false
     /// As the body is told it. One that a crash cut off uses up none.
     var number: Int64
-    /// The last `run.reset` by then, by its `seq`: after one a step may be done once more, beginning with 1.
-    var afterReset: Int64 = 0
+    /// The hash of the last `run.reset` or `run.restored` by then, empty before the first: after one a step may be done once more, beginning
+    /// with 1, and where history went back other events may stand under the numbers of those that were lost.
+    var epoch = ""
     /// How many attempts of this number came before: one that was put in doubt, and did not happen, is made again under its number.
     var repetition = 0
 }

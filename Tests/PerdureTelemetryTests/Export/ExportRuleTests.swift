@@ -34,7 +34,14 @@ import Testing
         #expect(waits(1) == [1, 2, 4, 16, 30, 30, 30].map { .seconds($0) })
         #expect(waits(0) == [0.5, 1, 2, 8, 15, 15, 15].map { .seconds($0) })
         #expect(rule.wait(afterTries: 1, waited: .seconds(299), asked: .seconds(2), chance: 1) == nil)
-        #expect(rule.wait(afterTries: 9, waited: .seconds(298), asked: .seconds(2), chance: 1) == .seconds(2))
+        #expect(rule.wait(afterTries: 1, waited: .seconds(298), asked: .seconds(2), chance: 0) == .seconds(2))
+    }
+
+    @Test func `who asks for a time gets at least that, and who asks for none is not asked again at once`() {
+        let rule = RetryRule(patience: .seconds(300))
+        #expect(rule.wait(afterTries: 1, waited: .zero, asked: .seconds(7), chance: 1) == .seconds(7.5))
+        #expect(rule.wait(afterTries: 6, waited: .zero, asked: .zero, chance: 0) == .seconds(15))
+        #expect(rule.wait(afterTries: 6, waited: .zero, asked: .zero, chance: 1) == .seconds(30))
     }
 
     @Test func `losses are told at once, then once a minute, and the rest at the end`() {
@@ -46,8 +53,27 @@ import Testing
         }
         losses.tell(isLast: true)
         losses.tell(isLast: true)
-        #expect(log.messages == [2, 120, 120, 18].map { "telemetry is dropped reason=it is full traces=\($0)" })
+        #expect(log.messages == [2, 120, 120, 18].map { "telemetry is dropped traces=\($0) traces_reason=it is full" })
         #expect(losses.dropped(of: .traces) == 260 && losses.dropped(of: .logs) == 0)
+    }
+
+    @Test func `each signal has a reason of its own, and a receiver's remark is told once`() {
+        let log = LogKeeper(), now = Mutex(Duration.zero)
+        let losses = ExportLosses(log.logger) { now.withLock { $0 } }
+        losses.note(1, .logs, "a")
+        losses.note(2, .traces, "b")
+        losses.note(3, .logs, "c")
+        losses.remark("slower please", .traces)
+        losses.remark("slower please", .traces)
+        losses.tell(isLast: false)
+        #expect(log.messages.count == 2)
+        now.withLock { $0 = .seconds(61) }
+        losses.tell(isLast: false)
+        #expect(
+            log.messages == [
+                "telemetry is dropped logs=1 logs_reason=a", "a receiver says something about telemetry traces=slower please",
+                "telemetry is dropped logs=3 logs_reason=c traces=2 traces_reason=b",
+            ])
     }
 
     // MARK: The queue

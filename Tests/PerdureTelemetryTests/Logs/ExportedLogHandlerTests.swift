@@ -41,11 +41,19 @@ import Testing
         #expect(records.last?.traceID == TraceID(run) && records.last?.spanID == .root(of: run))
         var record = HistoryScript().record
         record.id = run
-        let trace = RunTrace(record)
-        logger.info("x", metadata: ["run": "\(run)", "step": "pay", "attempt": "2"])
-        #expect(records.last?.spanID == trace.context(ofStep: "pay", attempt: 2).spanID)
-        logger.info("x", metadata: ["run": "\(run)", "step": "pay", "attempt": "1", "undo": "true"])
-        #expect(records.last?.spanID == trace.context(ofStep: "pay", isUndo: true, attempt: 1).spanID)
+        // The spans that are sent of these attempts.
+        var trace = RunTrace(record), history = HistoryScript()
+        history.step(.stepAttemptFailed, "pay", ["next_at": 1])
+        history.step(.stepSucceeded, "pay", attempt: 2)
+        history.step(.undoStarted, "pay")
+        history.step(.undoSucceeded, "pay")
+        let attempts = trace.add(history.events).named("attempt pay")
+        #expect(attempts.count == 3)
+        for (span, metadata) in zip(attempts, [["attempt": "1"], ["attempt": "2"], ["attempt": "1", "undo": "true"]]) {
+            let metadata = metadata.merging(["run": "\(run)", "step": "pay"]) { $1 }
+            logger.info("x", metadata: metadata.mapValues { "\($0)" })
+            #expect(records.last?.spanID == span.id)
+        }
         logger.info("x", metadata: ["run": "no run", "step": "pay"])
         #expect(records.last?.traceID == nil)
     }

@@ -68,6 +68,23 @@ import Testing
         #expect(registry.snapshot().map(\.name) == ["a", "a_gauge"])
     }
 
+    @Test func `whatever names are taken, no value is lost and no name is shown twice`() {
+        let registry = Self.registry()
+        Counter(label: "a_gauge", factory: registry).increment(by: 1)
+        Counter(label: "a", factory: registry).increment(by: 2)
+        for _ in 0..<2 { Meter(label: "a", factory: registry).increment(by: 3) }
+        Counter(label: "wait_count", factory: registry).increment(by: 4)
+        Recorder(label: "wait", dimensions: [("le", "x")], factory: registry).record(5)
+        Counter(label: "wait_histogram_sum", factory: registry).increment(by: 6)
+        let text = PrometheusText.text(registry.snapshot())
+        for line in [
+            "a_gauge 1", "a 2", "a_gauge_gauge 6", "wait_count 4", "wait_histogram_sum{label_le=\"x\"} 5",
+            "wait_histogram_sum_counter 6", "wait_histogram_bucket{label_le=\"x\",le=\"5\"} 1",
+        ] {
+            #expect(text.contains("\n\(line)\n"), "\(line) in \(text)")
+        }
+    }
+
     @Test(
         .timeLimit(.minutes(1)), .disabled(if: ReceiverProcess.isSkipped, Comment(rawValue: ReceiverProcess.skipReason)))
     func `Prometheus's own parser reads what was meant, whatever stands in names and labels`() async throws {

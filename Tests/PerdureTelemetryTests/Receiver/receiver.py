@@ -5,6 +5,8 @@ The first line has the ports. Each line of its input is a command:
                           "status", "headers", "message": an HTTP status, or the name of a gRPC one; "retry_after": seconds in RetryInfo
                           "rejected", "message": taken but for so many
                           "silent": never
+                          "brief": taken, and what it has is not said
+                          "stalls": over HTTP, the head and then nothing
   {"do": "down"}          stops listening, and ends all connections
   {"do": "up"}            listens again, at the same ports
 Each is answered by a line when it is done.
@@ -48,7 +50,8 @@ def with_hex_ids(value):
 
 def received(transport, signal, request, headers, size):
     answer = answers.popleft() if answers else {}
-    said = with_hex_ids(json_format.MessageToDict(request, preserving_proto_field_name=True))
+    brief = answer.get("brief")
+    said = {} if brief else with_hex_ids(json_format.MessageToDict(request, preserving_proto_field_name=True))
     say({"transport": transport, "signal": signal, "request": said, "headers": headers, "size": size, "answer": answer})
     return answer
 
@@ -77,8 +80,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for name, value in answer.get("headers", {}).items():
             self.send_header(name, value)
         self.send_header("content-type", "application/x-protobuf")
-        self.send_header("content-length", str(len(content)))
+        self.send_header("content-length", str(len(content) + bool(answer.get("stalls"))))
         self.end_headers()
+        if answer.get("stalls"):
+            self.wfile.flush()
+            threading.Event().wait()
         self.wfile.write(content)
 
     def log_message(self, *arguments):

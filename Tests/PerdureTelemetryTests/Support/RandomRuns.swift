@@ -77,9 +77,18 @@ struct RandomRuns {
         case 3: try? await client.cancel(run, by: person)
         case 4: try? await client.signal(run, name: "go", json: Data("1".utf8), by: person)
         case 5, 6: try? await client.reset(run, to: 1 + Int64(choices[5]) % (view.last?.seq ?? 1), completed: .keep, by: person)
+        case 8 where choices[7] % 3 == 0: try await restore(client.store)
         case 7 where records.count < 30:
             _ = try? await client.fork(run, at: 1 + Int64(choices[6]) % (view.last?.seq ?? 1), by: person)
         default: break
+        }
+    }
+
+    /// As after a backup was put back, though nothing is lost.
+    private static func restore(_ store: any Store) async throws {
+        var restoration = try await store.beginRestoration(by: "tests", reason: "a test says so")
+        while restoration.liftedAt == nil {
+            restoration = try await store.markRestored(restoration.number, limit: 100, by: person)
         }
     }
 
