@@ -13,8 +13,7 @@ struct ProcessTelemetry {
     let exporter: OTLPExporter?
     let logger: Logger
 
-    /// How long the end of the process may take to send what waits: what is left of the patience when all else has ended is not known, so
-    /// it is a part of it.
+    /// How long the end of the process may take to send what waits: the part of the patience that its work leaves.
     static func flushLimit(within patience: Duration) -> Duration { min(.seconds(10), patience / 4) }
 
     /// Once in a process, and before anything that counts is made.

@@ -4,7 +4,7 @@ import PerdureStore
 
 /// Has one process at a time work for a consumer. Two at once, as after one that stood still, only tell things twice.
 struct FollowerClaim: Sendable {
-    static let length = Duration.seconds(30)
+    static let length = Duration.seconds(10)
 
     private let key: ControlKey
     /// Nobody else's: what stands in the row while this process has it.

@@ -32,14 +32,14 @@ package struct ServeProcess: Service {
     ///
     /// - Throws: `PerdureError` with the store's code if the store can never be used: it is not ours, too new, corrupt, or lets nobody in.
     package func run() async throws {
-        let patience = configuration.shutdownPatience, hasEnded = Atomic(false)
-        // What ends after the work has a limit of its own.
+        // The rest is for what ends after it: telemetry, which has a limit of its own.
+        let patience = configuration.shutdownPatience * 3 / 4, hasEnded = Atomic(false)
         defer { hasEnded.store(true, ordering: .relaxed) }
         try await withGracefulShutdownHandler {
             try await work()
         } onGracefulShutdown: { [board, giveUp] in
             board.change { $0.phase = .ending }
-            DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(Int(patience.components.seconds))) {
+            DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(Int(patience / .milliseconds(1)))) {
                 if !hasEnded.load(ordering: .relaxed) { giveUp() }
             }
         }

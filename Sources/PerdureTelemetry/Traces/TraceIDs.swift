@@ -79,8 +79,8 @@ struct AttemptIdentity: Hashable, Sendable {
     var isUndo = false
     /// As the body is told it. One that a crash cut off uses up none.
     var number: Int64
-    /// The hash of the last `run.reset` or `run.restored` by then, empty before the first: after one a step may be done once more, beginning
-    /// with 1, and where history went back other events may stand under the numbers of those that were lost.
+    /// The hash of the last `run.reset` or `run.restored` by then, empty before the first: after one a step may be done once more,
+    /// beginning with 1, and where history went back other events may stand under the numbers of those that were lost.
     var epoch = ""
     /// How many attempts of this number came before: one that was put in doubt, and did not happen, is made again under its number.
     var repetition = 0

@@ -35,6 +35,27 @@ import Testing
         }
     }
 
+    private struct Refused: Error {}
+
+    @Test func theLoggerOfABodySaysWhetherItUndoes() async throws {
+        try await withEngines { harness in
+            let effects = harness.effects
+            let flow = Flow { input, context in
+                _ = try await context.step("pay", input: input, .idempotent(retention: .forever)) { text, step in
+                    effects.add("pays \(step.logger[metadataKey: "undo"].map { "\($0)" } ?? "")")
+                    return text
+                } undo: { _, step in
+                    effects.add("pays back \(step.logger[metadataKey: "undo"].map { "\($0)" } ?? "")")
+                }
+                throw Refused()
+            }
+            try await harness.open { flow }
+            let run = try await harness.start()
+            _ = try? await run.result()
+            #expect(effects.all == ["pays ", "pays back true"])
+        }
+    }
+
     @Test func aRunThatWasTakenOnLaterLogsItsFirstLineToo() async throws {
         try await withEngines { harness in
             let gate = harness.gate()

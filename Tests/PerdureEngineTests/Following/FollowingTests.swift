@@ -150,7 +150,7 @@ import Testing
             #expect(ears.told.isEmpty)
             // The first one stands still, and does not know that its time has passed.
             try await first.sweep()
-            bench.clock.advance(by: .seconds(31))
+            bench.clock.advance(by: .seconds(11))
             try await bench.grow(run, by: 5)
             #expect(try await second.sweep().isOurs)
             let rows = try await bench.rows()
@@ -173,9 +173,9 @@ import Testing
             bench.clock.advance(by: .days(-100))
             let second = try bench.process(ears, elapsed: elapsed)
             #expect(try await second.sweep().isOurs == false)
-            elapsed.advance(by: .seconds(20))
+            elapsed.advance(by: .seconds(6))
             #expect(try await second.sweep().isOurs == false)
-            elapsed.advance(by: .seconds(11))
+            elapsed.advance(by: .seconds(5))
             #expect(try await second.sweep().isOurs)
         }
     }
