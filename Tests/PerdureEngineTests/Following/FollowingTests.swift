@@ -115,6 +115,28 @@ import Testing
         #expect(call > 10)
     }
 
+    @Test(arguments: Kind.allCases, [false, true])
+    func `a consumer that is new begins with every open run, wherever a process is killed`(
+        _ kind: Kind, _ isDone: Bool
+    ) async throws {
+        var call = 0, isOver = false
+        while !isOver {
+            call += 1
+            try await FollowingBench.with(kind) { [call] bench in
+                for _ in 0..<3 { try await bench.begin() }
+                let ears = Ears(), mortal = MortalStore(bench.store, dies: call, isDone: isDone)
+                let first = try bench.process(ears, over: mortal.store)
+                for _ in 0..<3 { _ = try? await first.sweep() }
+                isOver = !mortal.isDead
+                bench.clock.advance(by: .minutes(1))
+                let second = try bench.process(ears)
+                for _ in 0..<3 { try await second.sweep() }
+                #expect(ears.heard == bench.all, "after call \(call)")
+            }
+        }
+        #expect(call > 10)
+    }
+
     @Test func `what was told and not written down is told again`() async throws {
         try await FollowingBench.with(.memory) { bench in
             let ears = Ears()

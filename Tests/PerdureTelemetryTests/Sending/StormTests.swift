@@ -16,21 +16,33 @@ import Testing
 struct StormTests {
     private static let person = Principal(.human, "bob")
 
-    /// `perdure dev` over a folder.
-    private struct Dev {
+    /// `perdure` in a process of its own.
+    private struct Program {
         let process: LineProcess
 
-        init(_ folder: URL, _ receiver: ReceiverProcess, _ way: OTLPConfiguration.Transport) async throws {
+        /// Returns when it says that it is there.
+        ///
+        /// - Parameter receiver: Where it sends spans to, if it does.
+        init(
+            _ arguments: String..., saying sign: String,
+            to receiver: (process: ReceiverProcess, way: OTLPConfiguration.Transport)? = nil
+        ) async throws {
             let program = URL(fileURLWithPath: LineProcess.ownExecutable).deletingLastPathComponent().appending(path: "perdure")
-            let port = way == .http ? receiver.httpPort : receiver.grpcPort
-            process = try LineProcess(
-                executable: program.path, ["dev", "--folder", folder.path, "--port", "0"],
-                variables: [
-                    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:\(port)", "OTEL_EXPORTER_OTLP_PROTOCOL": way.rawValue,
-                    "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none",
-                ])
-            for await line in process.lines where String(decoding: line, as: UTF8.self).contains("Perdure at http") { return }
-            throw ReceiverProcess.Failure(description: "perdure dev has ended")
+            var variables = ["OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"]
+            if let (receiver, way) = receiver {
+                let port = way == .http ? receiver.httpPort : receiver.grpcPort
+                variables["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://127.0.0.1:\(port)"
+                variables["OTEL_EXPORTER_OTLP_PROTOCOL"] = way.rawValue
+            }
+            process = try LineProcess(executable: program.path, arguments, variables: variables)
+            for await line in process.lines where String(decoding: line, as: UTF8.self).contains(sign) { return }
+            throw ReceiverProcess.Failure(description: "perdure \(arguments) has ended")
+        }
+
+        static func dev(
+            _ folder: URL, to receiver: (process: ReceiverProcess, way: OTLPConfiguration.Transport)? = nil
+        ) async throws -> Program {
+            try await Program("dev", "--folder", folder.path, "--port", "0", saying: "Perdure at http", to: receiver)
         }
 
         func kill() async {
@@ -70,7 +82,7 @@ struct StormTests {
         defer { try? FileManager.default.removeItem(at: folder) }
         let receiver = try await ReceiverProcess()
         var received = Received(), dice = SeededGenerator(seed: .random(in: 0..<1 << 40)), kills = 0
-        var dev = try await Dev(folder, receiver, way)
+        var dev = try await Program.dev(folder, to: (receiver, way))
         let client = try await Client(.sqlite(folder.appending(path: "perdure.db").path))
         for round in 0..<5 {
             try await start(round, client)
@@ -80,7 +92,7 @@ struct StormTests {
             if round == 2 { try await end(client, half: true) }
             await dev.kill()
             kills += 1
-            dev = try await Dev(folder, receiver, way)
+            dev = try await Program.dev(folder, to: (receiver, way))
         }
         try await end(client, half: false)
         let expected = try await spans(client)
@@ -94,6 +106,31 @@ struct StormTests {
         #expect(received.orphans.isEmpty)
         #expect(expected.count > 30 && kills == 5)
         await client.close()
+    }
+
+    @Test func `a process beside the one that hosts sends the spans of its namespaces`() async throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "perdure-storm-\(UUID())")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let receiver = try await ReceiverProcess(), store = folder.appending(path: "perdure.db").path
+        let dev = try await Program.dev(folder), client = try await Client(.sqlite(store))
+        let order = Data(#"{"number":"1","cents":5}"#.utf8), workflow = "take-payment"
+        _ = try await client.start(workflow: workflow, json: order, by: Self.person)
+        let run = try await client.start(workflow: workflow, json: order, in: "shop", by: Self.person).run
+        let serve = try await Program(
+            "serve", "--store", store, "--namespaces", "shop", "--health-address", "127.0.0.1:0", saying: "Health at",
+            to: (receiver, .http))
+        var received = Received()
+        while received.spans.count < 2 { received.take(try await receiver.next()) }
+        for open in try await client.store.runs(RunFilter(limit: 10)) { try await client.terminate(open.id, by: Self.person) }
+        while !received.spans.values.contains(where: { $0["parent_span_id"]?.stringValue == nil }) {
+            received.take(try await receiver.next())
+        }
+        serve.process.terminate()
+        #expect(await serve.process.wait() == 0)
+        #expect(Set(received.spans.values.compactMap { $0["trace_id"]?.stringValue }) == [TraceID(run).description])
+        #expect(received.orphans.isEmpty)
+        await client.close()
+        await dev.kill()
     }
 
     private func start(_ round: Int, _ client: Client) async throws {
