@@ -12,6 +12,8 @@ struct FollowerClaim: Sendable {
     /// The revision of the row that this process has written.
     private var held: Int64?
     private var renewedAt: Duration = .zero
+    /// Counts how often this process has taken the claim without having had it all the time: others may have worked in between.
+    private(set) var tenure = 0
     /// Somebody else's row, and when it was seen first, on the clock of this process.
     private var seen: (row: ControlRow, at: Duration)?
 
@@ -38,6 +40,7 @@ struct FollowerClaim: Sendable {
             held = nil
             return false
         }
+        if held == nil || row?.revision != held { tenure += 1 }
         held = (row?.revision ?? 0) + 1
         (renewedAt, seen) = (elapsed, nil)
         return true
@@ -52,6 +55,9 @@ struct FollowerClaim: Sendable {
         }
         return elapsed - seen.at > Self.length
     }
+
+    /// It is not known whether this process still has it.
+    mutating func interrupt() { held = nil }
 
     /// So that another one need not wait.
     func giveUp(in store: some Store) async {

@@ -21,7 +21,7 @@ struct FollowerMark: Hashable, Sendable {
 
 /// What a consumer was told of, as far as the store knows it, and what has changed since.
 ///
-/// Rows are changed only on top of what was read: who stood still while others went on writes nothing any more.
+/// Rows are changed only on top of what was read, and by who has the claim: who stood still while others went on writes nothing any more.
 struct FollowerMarks: Sendable {
     /// The run up to whose number all are known, also those that were not to be seen at first.
     struct Place: Hashable, Sendable {
@@ -38,6 +38,9 @@ struct FollowerMarks: Sendable {
 
     /// How many neighbouring numbers share a row.
     static let chunkSize: Int64 = 250
+    /// A row without runs stays as long as runs with its numbers may still come to be seen: made anew, it would have revisions that it had
+    /// before, and somebody who stood still would take it for the one that they have read.
+    private static let chunksKept: Int64 = 400
     private static let placeKey = "place", chunkPrefix = "runs/"
 
     private let kind: String
@@ -107,9 +110,10 @@ struct FollowerMarks: Sendable {
     ///
     /// - Returns: False if somebody else has written: nothing here counts any more.
     mutating func save(in store: some Store) async throws(StoreError) -> Bool {
-        for (key, chunk) in chunks where chunk.isChanged {
+        let oldest = (place?.number ?? 0) / Self.chunkSize - Self.chunksKept
+        for (key, chunk) in chunks where chunk.isChanged || chunk.runs.isEmpty && key < oldest {
             let row = ControlKey(kind, Self.name(of: key))
-            if chunk.runs.isEmpty {
+            if chunk.runs.isEmpty, key < oldest {
                 if let revision = chunk.revision {
                     guard try await store.change(.remove(row, on: revision)) else { return false }
                 }

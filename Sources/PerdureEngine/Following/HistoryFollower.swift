@@ -89,6 +89,8 @@ package actor HistoryFollower: Service {
     private var isRefused = false
     private var isBlind = false
     private var isHolding = false
+    /// Of the claim, when the marks in memory were read.
+    private var tenure = 0
 
     /// - Parameters:
     ///   - consumer: Names what was told, in the store.
@@ -138,7 +140,13 @@ package actor HistoryFollower: Service {
 
     private func keepClaim() async {
         while (try? await timing.sleep(FollowerClaim.length / 3)) != nil {
-            if claim.isHeld { _ = try? await hold() }
+            guard claim.isHeld else { continue }
+            do {
+                _ = try await hold()
+            } catch {
+                // What is in memory may not be what stands in the store any more.
+                claim.interrupt()
+            }
         }
     }
 
@@ -182,6 +190,8 @@ package actor HistoryFollower: Service {
             forget()
             return Sweep()
         }
+        if claim.tenure != tenure { forget() }
+        tenure = claim.tenure
         var marks: FollowerMarks
         if let known = self.marks { marks = known } else { marks = try await load() }
         // Whatever ends this sweep early, the next one begins with what the store knows.
@@ -196,7 +206,7 @@ package actor HistoryFollower: Service {
             let grown = try await grown(runs, marks)
             sweep.grown += grown.count
             sweep.refused += try await follow(grown, &marks)
-            guard try await marks.save(in: store), try await hold() else {
+            guard try await hold(), claim.tenure == tenure, try await marks.save(in: store) else {
                 forget()
                 return sweep
             }
@@ -250,7 +260,7 @@ package actor HistoryFollower: Service {
             }
         }
         if let failure {
-            _ = try await marks.save(in: store)
+            if try await hold(), claim.tenure == tenure { _ = try await marks.save(in: store) }
             throw failure
         }
         return refused

@@ -187,6 +187,34 @@ import Testing
         }
     }
 
+    @Test(arguments: [false, true])
+    func `who stood still while another one worked and went takes nothing from the runs that came then`(isKept: Bool) async throws {
+        try await FollowingBench.with(.memory) { bench in
+            let ears = Ears(), first = try await Self.begun(bench, ears)
+            let old = try await bench.begin()
+            try await first.sweep()
+            try await first.sweep()
+            // Another one takes over, ends with the old run, and begins with one beside it, at the revisions that the first has seen.
+            bench.clock.advance(by: .seconds(11))
+            let second = try bench.process(ears)
+            try await bench.end(old)
+            try await second.sweep()
+            let other = try await bench.begin()
+            for _ in 0..<3 { try await second.sweep() }
+            let claim = try #require(try await bench.rows().first { $0.key.key == "claim" })
+            if isKept { bench.clock.advance(by: .seconds(11)) } else {
+                #expect(try await bench.store.changeControl(.remove(claim.key, on: claim.revision)))
+            }
+            for _ in 0..<2 { try await first.sweep() }
+            try await bench.grow(other, by: 3)
+            try await bench.end(other)
+            let third = try bench.process(ears)
+            bench.clock.advance(by: .seconds(11))
+            for _ in 0..<2 { try await third.sweep() }
+            #expect(ears.heard == bench.all)
+        }
+    }
+
     @Test func `a claim that a clock has put far into the future is taken after its time`() async throws {
         try await FollowingBench.with(.memory) { bench in
             let ears = Ears(), elapsed = ElapsedTime()
