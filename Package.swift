@@ -150,7 +150,7 @@ if coreOnly {
                 .product(name: "NIOCertificateReloading", package: "swift-nio-extras"),
                 .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "X509", package: "swift-certificates"),
                 .product(name: "SwiftASN1", package: "swift-asn1"),
-            ], resources: [.embedInCode("Page/Web")]),
+            ] + metrics, resources: [.embedInCode("Page/Web")]),
         layer(
             "PerdureTelemetry",
             [
@@ -182,7 +182,7 @@ if coreOnly {
                 .product(name: "X509", package: "swift-certificates"), .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "SwiftASN1", package: "swift-asn1"), .product(name: "Mustache", package: "swift-mustache"), log,
                 lifecycle, .product(name: "HTTPTypes", package: "swift-http-types"),
-            ] + grdb),
+            ] + grdb, exclude: ["Hooks/webhooks.py"]),
         tests(
             "PerdureTelemetryTests",
             [

@@ -126,6 +126,8 @@ test)
         # Another implementation of OpenTelemetry's protocol, and of the text of Prometheus.
         [ -n "${PERDURE_CORE:-}" ] || need_packages telemetry grpc,opentelemetry.proto,prometheus_client \
             'opentelemetry-proto==1.45.2' protobuf 'grpcio==1.85.1' prometheus-client
+        # That of the authors of Standard Webhooks.
+        [ -n "${PERDURE_CORE:-}" ] || need_packages webhooks standardwebhooks 'standardwebhooks==1.1.0'
     fi
     ;;
 api)

@@ -25,7 +25,7 @@ import Testing
             #expect(try await desk.ask("cancelRun", ["run": run], key: "k").code == "idempotency_key_reused")
             #expect(
                 try await desk.ask("startRun", ["workflow": "wait", "input": "x", "labels": ["a": "b"]], key: "k").status == 422)
-            #expect(try await desk.client.run(#require(RunID(run.stringValue ?? ""))).state == "waiting")
+            try await desk.until(#require(run.stringValue), is: "waiting")
             // It is the caller's own.
             #expect(try await desk.ask("cancelRun", ["run": run], key: "k", as: "bob").status == 202)
             let other = try await desk.start("wait", "y")

@@ -57,7 +57,7 @@ struct ServeCommand: AsyncParsableCommand {
             Foundation.exit(0)
         }
         let control = try configuration.api.map { api in
-            try ControlServer(api, store: configuration.store, logger: logger) { address in
+            try ControlServer(api, store: configuration.store, targets: configuration.hookTargets, logger: logger) { address in
                 try? Output.put("The API and the page are at \(address).\n", to: STDOUT_FILENO)
             }
         }

@@ -41,6 +41,9 @@ struct ServeOptions: ParsableArguments {
     var tlsKey: String?
     @Option(help: ArgumentHelp("Who makes certificates for clients, as PEM.", valueName: "file"))
     var tlsClients: String?
+    @Option(
+        help: ArgumentHelp("Whether webhooks may go to this machine and to private networks.", valueName: "true|false"))
+    var hooksPrivate: String?
     @Option(help: ArgumentHelp("What is logged: trace, debug, info, notice, warning, error, critical.", valueName: "level"))
     var logLevel: String?
     @Option(help: ArgumentHelp("How long the process may take to end when it is told to.", valueName: "time"))
@@ -53,6 +56,7 @@ struct ServeOptions: ParsableArguments {
             (.verificationRound, verificationRound), (.verificationRate, verificationRate), (.healthAddress, healthAddress),
             (.healthExposed, healthExposed), (.apiAddress, apiAddress), (.apiURL, apiUrl), (.apiAccess, apiAccess),
             (.apiRate, apiRate), (.tlsCertificate, tlsCertificate), (.tlsKey, tlsKey), (.tlsClients, tlsClients),
+            (.hooksPrivate, hooksPrivate),
             (.logLevel, logLevel), (.shutdownPatience, shutdownPatience),
         ]
         return Dictionary(uniqueKeysWithValues: given.compactMap { setting, text in text.map { (setting.key, $0) } })

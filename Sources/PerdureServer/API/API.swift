@@ -16,6 +16,8 @@ struct API: Sendable {
     let live: LiveHistories
     let now: @Sendable () -> Timestamp
     let logger: Logger
+    /// Where webhooks may be sent.
+    var hookTargets = HookTargets.everybodys
 
     /// The largest value, and what may stand beside it.
     private static let bodyLimit = Payload.defaultLimit + 65_536
@@ -88,6 +90,7 @@ struct API: Sendable {
 
     private func answer(to request: Request, _ context: APIContext, _ operation: Operation) async throws -> Answer {
         let path = try pathValues(context, operation)
+        if operation.isSigned { return try await takeIn(request, operation, path) }
         let isOpen = operation.right == .none && !gate.trustsThisMachine
         let caller = isOpen ? .nobody : try await gate.caller(of: request, over: context.channel, by: .api)
         do {
@@ -110,7 +113,8 @@ struct API: Sendable {
         let key = try key(of: request, operation)
         let call = Call(
             client: try path["namespace"].map { try client.confined(to: $0) } ?? client, control: client,
-            caller: caller.principal, rights: caller.rights, workflows: workflows, live: live, now: now, path: path, query: query,
+            caller: caller.principal, rights: caller.rights, workflows: workflows, live: live, now: now,
+            hooks: hooks, hookTargets: hookTargets, path: path, query: query,
             body: body,
             messageID: key.map { Self.messageID($0, caller.principal) },
             lastEventID: try lastEventID(of: request, operation))

@@ -16,6 +16,9 @@ struct Call: Sendable {
     let workflows: WorkflowRegistry?
     let live: LiveHistories
     let now: @Sendable () -> Timestamp
+    /// The rows of webhooks, of every namespace.
+    let hooks: HookStore
+    let hookTargets: HookTargets
     let path: [String: String]
     let query: Query
     /// `null` if there is none.
@@ -24,6 +27,8 @@ struct Call: Sendable {
     let messageID: String?
     /// The event behind which whoever follows a history goes on.
     let lastEventID: Int64?
+    /// What a signed message asks for, and the hook that it came through.
+    var message: (hook: ReceivingHook, message: HookMessage)?
 
     var namespace: String { path["namespace"] ?? "" }
 

@@ -12,6 +12,7 @@ internal import ServiceLifecycle
 /// Answers the HTTP API and shows the page on this machine alone, and trusts whoever reaches it from here.
 package struct LoopbackServer: Service {
     private let api: API
+    private let sender: HookSender
     private let site: PageSite
     private let metrics: MetricsPage?
     private let port: Int
@@ -31,9 +32,12 @@ package struct LoopbackServer: Service {
         onListening: @escaping @Sendable (Int) async -> Void
     ) throws {
         let gate = LoopbackGate(user: user), now: @Sendable () -> Timestamp = { Timestamp(Date()) }
-        api = API(
+        var api = API(
             client: client, workflows: workflows, gate: gate, live: LiveHistories(client: client, logger: logger), now: now,
             logger: logger)
+        api.hookTargets = .desk
+        self.api = api
+        sender = try HookSender(client: client, targets: .desk, logger: logger)
         site = try PageSite(
             client: client, workflows: workflows, examples: examples, gate: gate, secret: secret, now: now, logger: logger)
         self.metrics = metrics
@@ -47,6 +51,7 @@ package struct LoopbackServer: Service {
     package func run() async throws {
         try await withThrowingTaskGroup { group in
             group.addTask { await api.sweep.run() }
+            group.addTask { try await sender.run() }
             defer { group.cancelAll() }
             try await listen(
                 onListening, orSay: "Nothing can be served at 127.0.0.1:\(port). Give another port, or end what uses this one."

@@ -46,8 +46,11 @@ extension Operation {
         let parameters = parameters
         if !parameters.isEmpty { members["parameters"] = .array(parameters) }
         if let body {
+            let schema: JSONValue = ["schema": body.document(isAnswer: false)]
             members["requestBody"] = [
-                "required": true, "content": ["application/json": ["schema": body.document(isAnswer: false)]],
+                "required": true,
+                "content": isSigned
+                    ? ["application/json": schema, "application/cloudevents+json": schema] : ["application/json": schema],
             ]
         }
         return .object(members)
@@ -71,6 +74,7 @@ extension Operation {
                 "schema": ["type": "string", "pattern": .string(API.keyPattern)],
             ])
         }
+        if isSigned { parameters += WebhookSignature.parameters }
         if isFollowed {
             parameters.append([
                 "name": "Last-Event-ID", "in": "header", "required": false,

@@ -45,10 +45,12 @@ struct Operation: Sendable {
     var isWaitedFor = false
     /// Whether its answer holds what must not be kept: the same request again is refused, and nothing is done.
     var isSecret = false
+    /// Whether who asks is known by a signature over the body (`Hooks/Receiving`), which also names the request, and not by the gate.
+    var isSigned = false
     let answer: @Sendable (Call) async throws -> Answer
 
     /// Changing calls are made under a key, so that they can be made again.
-    var needsKey: Bool { method == .post }
+    var needsKey: Bool { method == .post && !isSigned }
 
     /// Whether the same request again gets the answer that it got.
     var keepsAnswer: Bool { !isSecret && !isWaitedFor }
@@ -60,7 +62,7 @@ struct Operation: Sendable {
     var allRefusals: [HTTPResponse.Status] {
         var all: Set<HTTPResponse.Status> = [.badRequest, .forbidden, .serviceUnavailable, .internalServerError]
         all.formUnion(refusals)
-        if right != .none { all.insert(.unauthorized) }
+        if right != .none || isSigned { all.insert(.unauthorized) }
         if path.contains("{") { all.insert(.notFound) }
         if body != nil { all.formUnion([.contentTooLarge, .unsupportedMediaType]) }
         if needsKey { all.formUnion([.conflict, .unprocessableContent]) }

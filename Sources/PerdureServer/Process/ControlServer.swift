@@ -24,18 +24,22 @@ package struct ControlServer: Service {
     private let access: Access
     private let http: HTTPClient
     private let tls: (reloader: TimedCertificateReloader, configuration: TLSConfiguration)?
+    private let targets: HookTargets
     private let logger: Logger
     private let now: @Sendable () -> Timestamp
     private let onListening: @Sendable (String) async -> Void
 
-    /// - Parameter onListening: Called once with the address, when requests are taken.
+    /// - Parameters:
+    ///   - targets: Where webhooks may be sent.
+    ///   - onListening: Called once with the address, when requests are taken.
     /// - Throws: `PerdureError` with `configuration_invalid` if a file that the settings name cannot be used.
     package init(
-        _ configuration: APIConfiguration, store: StorePlace, logger: Logger,
+        _ configuration: APIConfiguration, store: StorePlace, targets: HookTargets = .everybodys, logger: Logger,
         onListening: @escaping @Sendable (String) async -> Void
     ) throws {
         self.configuration = configuration
         self.store = store
+        self.targets = targets
         self.logger = logger
         self.onListening = onListening
         now = { Timestamp(Date()) }
@@ -73,6 +77,8 @@ package struct ControlServer: Service {
         try await withThrowingTaskGroup { group in
             group.addTask { await access.run() }
             group.addTask { await ControlSweep(client: client, now: now, logger: logger).run() }
+            let sender = try HookSender(client: client, targets: targets, logger: logger)
+            group.addTask { try await sender.run() }
             if let reloader = tls?.reloader { group.addTask { try await reloader.run() } }
             defer { group.cancelAll() }
             try await listen(
@@ -113,7 +119,8 @@ package struct ControlServer: Service {
             origin: configuration.origin, isTLS: tls != nil, access: access, tokens: APITokens(client: client, now: now),
             sessions: Sessions(client: client, now: now), takesCertificates: configuration.tls?.clients != nil,
             callers: RateLimit(perSecond: configuration.rate), now: now)
-        let api = API(client: client, workflows: nil, gate: gate, live: live, now: now, logger: logger)
+        var api = API(client: client, workflows: nil, gate: gate, live: live, now: now, logger: logger)
+        api.hookTargets = targets
         let site = try PageSite(
             client: client, workflows: nil, examples: [:], gate: gate, signIn: SignIn(gate: gate, http: http), secret: nil,
             now: now,

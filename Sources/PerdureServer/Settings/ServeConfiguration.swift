@@ -21,6 +21,8 @@ package struct ServeConfiguration: Sendable {
     package let health: ListenAddress
     /// Where the API and the page are served; nil for nowhere.
     package let api: APIConfiguration?
+    /// Where webhooks may be sent.
+    package let hookTargets: HookTargets
     package let logLevel: Logger.Level
     package let shutdownPatience: Duration
 
@@ -58,6 +60,7 @@ package struct ServeConfiguration: Sendable {
                 return address
             } ?? .standard
         api = try APIConfiguration(settings)
+        hookTargets = settings[.hooksPrivate].value == .yesOrNo(true) ? .alsoPrivate : .everybodys
         logLevel = settings.text(.logLevel).flatMap { Logger.Level(rawValue: $0) } ?? .info
         shutdownPatience = settings.span(.shutdownPatience) ?? .seconds(30)
     }

@@ -65,6 +65,7 @@ package struct Setting: Sendable, Hashable {
     package static let tlsCertificate = Setting("tls.certificate", .text)
     package static let tlsKey = Setting("tls.key", .text)
     package static let tlsClients = Setting("tls.clients", .text)
+    package static let hooksPrivate = Setting("hooks.private", .yesOrNo, "false")
     package static let logLevel = Setting(
         "log.level", .word(["trace", "debug", "info", "notice", "warning", "error", "critical"]), "info")
     package static let shutdownPatience = Setting("shutdown.patience", .span(atLeast: 1), "30s")
@@ -73,7 +74,8 @@ package struct Setting: Sendable, Hashable {
     package static let all = [
         store, namespaces, node, retentionClosed, retentionTombstones, archiveFolder, verificationRound, verificationRate,
         healthAddress,
-        healthExposed, apiAddress, apiURL, apiAccess, apiRate, tlsCertificate, tlsKey, tlsClients, logLevel, shutdownPatience,
+        healthExposed, apiAddress, apiURL, apiAccess, apiRate, tlsCertificate, tlsKey, tlsClients, hooksPrivate, logLevel,
+        shutdownPatience,
     ]
 
     /// Which file is read: said by a flag or a variable, and so no setting itself.

@@ -45,7 +45,8 @@ import Testing
 
     @Test("the page about operation lists every metric, and no other")
     func metrics() {
-        let metrics = Self.names(in: "Sources/PerdureEngine/Engine/EngineMetrics.swift", #/label: "(\w+)"/#)
+        let files = ["Sources/PerdureEngine/Engine/EngineMetrics.swift", "Sources/PerdureServer/Hooks/HookMetrics.swift"]
+        let metrics = files.reduce(into: Set<String>()) { $0.formUnion(Self.names(in: $1, #/label: "(\w+)"/#)) }
         let named = Self.names(in: "docs/operations.md", #/`(perdure_\w+)`/#)
         #expect(!metrics.isEmpty)
         expectNone(metrics.subtracting(named).sorted(), "docs/operations.md lacks these metrics")

@@ -41,9 +41,10 @@ import Testing
         (
             "PerdureServer", ["Perdure", "PerdureHistory", "PerdureStore", "PerdureEngine", "PerdureCommands"],
             [
-                "AsyncHTTPClient", "Configuration", "Crypto", "HTTPTypes", "Hummingbird", "HummingbirdCore", "HummingbirdTLS",
+                "AsyncHTTPClient", "Configuration", "CoreMetrics", "Crypto", "HTTPTypes", "Hummingbird", "HummingbirdCore",
+                "HummingbirdTLS",
                 "JWTKit",
-                "Logging", "Mustache", "NIOCertificateReloading", "NIOCore", "NIOHTTP1", "NIOSSL", "ServiceLifecycle",
+                "Logging", "Metrics", "Mustache", "NIOCertificateReloading", "NIOCore", "NIOHTTP1", "NIOSSL", "ServiceLifecycle",
                 "SwiftASN1", "X509",
             ]
         ),
