@@ -23,7 +23,9 @@ public struct Principal: Sendable, Hashable, Codable, CustomStringConvertible {
         self.init(kind, id, authentication: Self.namedBy + user)
     }
 
-    private static let issued = ", issued by ", known = ", as "
+    /// Stands between the names of those who made one another what they are.
+    package static let issued = ", issued by "
+    private static let known = ", as "
 
     /// Something that acts by what somebody has made for it, who may act by what another has made in turn. All are recorded.
     ///

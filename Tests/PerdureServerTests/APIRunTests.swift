@@ -143,7 +143,7 @@ import Testing
             let explanation = try await desk.ask("explainRun", ["run": .string(run)])
             #expect(explanation.json["sentences"]?.arrayValue?.isEmpty == false)
             let wrong = try await desk.ask(
-                "resolveStep", ["run": .string(run), "step": "look", "resolution": "abort", "result": "x"])
+                "resolveStep", ["run": .string(run), "step": "look", "resolution": "abort", "event": 1, "result": "x"])
             #expect(wrong.status == 400 && wrong.json["errors"]?.arrayValue?.first?["pointer"] == "/result")
             let resolved = try await desk.ask(
                 "resolveStep",
@@ -232,7 +232,7 @@ import Testing
                 var members: JSONObject = ["namespace": "other", "run": .string(run)]
                 for (name, value) in [
                     "name": "go", "question": "q", "answer": "a", "step": "s", "approve": true, "digest": "d", "version": "2",
-                    "resolution": "abort",
+                    "resolution": "abort", "event": 1,
                 ] as [String: JSONValue] where operation.requires(name) { members[name] = value }
                 let reply = try await desk.ask(operation.id, members)
                 #expect(reply.status == 404 && reply.code == "run_unknown", "\(operation.id): \(reply.json.canonicalText)")

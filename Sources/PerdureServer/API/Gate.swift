@@ -16,6 +16,10 @@ protocol Gate: Sendable {
     var trustsThisMachine: Bool { get }
     /// - Throws: `Problem` with 401 if nobody says who asks, or it is not true.
     @concurrent func caller(of request: Request, over channel: any Channel, by way: Way) async throws -> Caller
+    /// Before anything of a signed message is read: whoever sends it is known only when all of it was.
+    ///
+    /// - Throws: `Problem` with 429 if too many come, 421.
+    func admitMessage(_ request: Request) throws(Problem)
 }
 
 /// Trusts whoever reaches this machine from itself, and believes who they say they are: for one person at a desk, who plays all the parts.
@@ -29,6 +33,8 @@ struct LoopbackGate: Gate {
     @concurrent func caller(of request: Request, over channel: any Channel, by way: Way) async throws -> Caller {
         Caller(principal: try principal(of: request), rights: .unlimited)
     }
+
+    func admitMessage(_ request: Request) {}
 
     private func principal(of request: Request) throws(Problem) -> Principal {
         guard let host = request.head.authority, Self.isLoopback(host) else {

@@ -44,7 +44,7 @@ enum WebhookSignature {
         (1...256).contains(id.utf8.count) && id.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != UInt8(ascii: ".") }
     }
 
-    private static func isRecent(_ time: String, _ now: Timestamp) -> Bool {
+    static func isRecent(_ time: String, _ now: Timestamp) -> Bool {
         guard (1...12).contains(time.utf8.count), time.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let seconds = Int64(time)
         else { return false }
         let distance = now.duration(since: .epoch + .seconds(seconds))

@@ -22,6 +22,8 @@ struct IdentityGate: Gate {
     let callers: RateLimit
     let now: @Sendable () -> Timestamp
     private let strangers: RateLimit
+    /// Of those who sign what they send, whom strangers at the other doors must not keep out.
+    private let messages = RateLimit(perSecond: 500)
     private let acquaintances = Acquaintances()
 
     init(
@@ -88,6 +90,11 @@ struct IdentityGate: Gate {
     func admitStranger(_ request: Request, isReading: Bool) throws(Problem) {
         try checkOrigin(of: request, isReading: isReading)
         if let wait = strangers.take("", at: now()) { throw Self.tooMany(wait) }
+    }
+
+    func admitMessage(_ request: Request) throws(Problem) {
+        _ = try origin(of: request)
+        if let wait = messages.take("", at: now()) { throw Self.tooMany(wait) }
     }
 
     // MARK: Tokens

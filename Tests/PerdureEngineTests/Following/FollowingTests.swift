@@ -188,7 +188,8 @@ import Testing
     }
 
     @Test(arguments: [false, true])
-    func `who stood still while another one worked and went takes nothing from the runs that came then`(isKept: Bool) async throws {
+    func `who stood still while another one worked and went takes nothing from the runs that came then`(isKept: Bool) async throws
+    {
         try await FollowingBench.with(.memory) { bench in
             let ears = Ears(), first = try await Self.begun(bench, ears)
             let old = try await bench.begin()
@@ -202,7 +203,9 @@ import Testing
             let other = try await bench.begin()
             for _ in 0..<3 { try await second.sweep() }
             let claim = try #require(try await bench.rows().first { $0.key.key == "claim" })
-            if isKept { bench.clock.advance(by: .seconds(11)) } else {
+            if isKept {
+                bench.clock.advance(by: .seconds(11))
+            } else {
                 #expect(try await bench.store.changeControl(.remove(claim.key, on: claim.revision)))
             }
             for _ in 0..<2 { try await first.sweep() }

@@ -30,6 +30,11 @@ extension API {
     }
 
     private func received(_ request: Request, _ operation: Operation, _ path: [String: String]) async throws -> Answer {
+        try gate.admitMessage(request)
+        // Neither the store nor the memory is for those who do not even look as if they had signed.
+        guard let sent = only(Self.timeField, of: request), WebhookSignature.isRecent(sent, now()),
+            only(Self.idField, of: request) != nil, only(Self.signatureField, of: request) != nil
+        else { throw Self.unsigned }
         guard let body = try await request.bytes(atMost: Self.longestMessage) else {
             var problem = Problem(
                 .contentTooLarge, "payload_too_large", "The message has more than \(Self.longestMessage) bytes.")
@@ -54,16 +59,17 @@ extension API {
 
     /// - Returns: The id of the message, if it is signed by this hook.
     private func signer(of request: Request, _ body: [UInt8], _ hook: ReceivingHook?) -> String? {
-        func only(_ name: HTTPField.Name?) -> String? {
-            guard let name else { return nil }
-            let values = request.headers[values: name]
-            return values.count == 1 ? values[0] : nil
-        }
-        let now = now(), id = only(Self.idField) ?? ""
+        let now = now(), id = only(Self.idField, of: request) ?? ""
         let isSigned = WebhookSignature.isValid(
-            only(Self.signatureField) ?? "", id: id, time: only(Self.timeField) ?? "", body: body,
+            only(Self.signatureField, of: request) ?? "", id: id, time: only(Self.timeField, of: request) ?? "", body: body,
             secrets: (hook?.secrets ?? Self.noSecret).holding(at: now), now: now)
         return isSigned ? id : nil
+    }
+
+    private func only(_ name: HTTPField.Name?, of request: Request) -> String? {
+        guard let name else { return nil }
+        let values = request.headers[values: name]
+        return values.count == 1 ? values[0] : nil
     }
 
     /// Whatever is wrong with it.

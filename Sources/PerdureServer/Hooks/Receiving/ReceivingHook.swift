@@ -45,7 +45,11 @@ struct ReceivingHook: HookRecord {
     var due: Timestamp? { nil }
 
     /// As history names whoever acts through it.
-    var actor: Principal { Principal(.workload, principal, authentication: "webhook:\(id)") }
+    /// What it says everybody may have said who has had its secret: they are recorded with it.
+    var actor: Principal {
+        let lineage = ([principal] + stewards.map(\.lineage)).joined(separator: Principal.issued)
+        return Principal(.workload, "hook:\(principal)", authentication: "webhook:\(id)", issuedBy: lineage)
+    }
 
     func maySignal(_ name: String, _ workflow: String) -> Bool {
         signals.map { $0.names.contains(name) && $0.workflows.contains(workflow) } ?? false
@@ -60,7 +64,7 @@ struct ReceivingHook: HookRecord {
     }
 
     /// Whether somebody who can act through it started what it would decide on.
-    func isOf(_ starter: Principal) -> Bool { starter.mayBe(actor) || stewards.contains(where: starter.mayBe) }
+    func isOf(_ starter: Principal) -> Bool { starter.mayBe(actor) }
 
     /// - Returns: False if there are too many already.
     mutating func noteSteward(_ person: Principal) -> Bool {
