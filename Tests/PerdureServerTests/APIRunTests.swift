@@ -143,7 +143,7 @@ import Testing
             let explanation = try await desk.ask("explainRun", ["run": .string(run)])
             #expect(explanation.json["sentences"]?.arrayValue?.isEmpty == false)
             let wrong = try await desk.ask(
-                "resolveStep", ["run": .string(run), "step": "look", "resolution": "abort", "event": 1, "result": "x"])
+                "resolveStep", ["run": .string(run), "step": "look", "resolution": "abort", "result": "x"])
             #expect(wrong.status == 400 && wrong.json["errors"]?.arrayValue?.first?["pointer"] == "/result")
             let resolved = try await desk.ask(
                 "resolveStep",
