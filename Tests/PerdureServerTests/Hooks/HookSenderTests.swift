@@ -46,7 +46,7 @@ import Testing
         try await receiving { receiver in
             try await atBench { bench in
                 let early = try bench.news(seq: 1)
-                bench.clock.pass(.seconds(60))
+                bench.clock.pass(.seconds(61))
                 try await bench.endpoint(at: receiver.address, events: [.runClosed, .stepInDoubt], workflow: "greet")
                 try await bench.endpoint(at: receiver.address, id: "ep-2", namespace: "default-2")
                 try await bench.maker.make(of: [

@@ -59,6 +59,17 @@ import Testing
                 && HookSecret(String(first.text.dropFirst())) == nil)
     }
 
+    @Test func `what the place before has answered does not count against the one that an endpoint has now`() throws {
+        let now = Timestamp(microseconds: 1_000_000)
+        var endpoint = Endpoint(
+            namespace: "default", id: "ep", address: try HookAddress("https://a.example.org/hook"), events: [], workflow: nil,
+            secrets: HookSecrets(.random()), made: now, maker: Principal(.human, "ada"))
+        #expect(endpoint.note(.failed(.unreachable), at: now) && endpoint.failingSince == now)
+        endpoint.address = try HookAddress("https://b.example.org/hook")
+        #expect(endpoint.failingSince == nil)
+        #expect(endpoint.note(.failed(.unreachable), at: now + Endpoint.patience) && endpoint.disabled == nil)
+    }
+
     @Test func `an address reaches as far as the registries say`() throws {
         let cases: [(IPAddress.Reach, [String])] = [
             (.everywhere, ["1.1.1.1", "93.184.215.14", "172.32.0.1", "2606:4700::1111", "64:ff9b::101:101"]),
@@ -70,7 +81,8 @@ import Testing
                     "0.0.0.0", "169.254.169.254", "192.0.0.1", "192.0.2.1", "198.18.0.1", "198.51.100.1", "203.0.113.1",
                     "224.0.0.1", "255.255.255.255", "240.0.0.1", "::", "::ffff:127.0.0.1", "::ffff:8.8.8.8", "::127.0.0.1",
                     "fe80::1", "fec0::1", "ff02::1", "2001:db8::1", "2002:7f00:1::", "2001::1", "64:ff9b::7f00:1",
-                    "64:ff9b:1::1", "100::1", "3fff::1",
+                    "64:ff9b:1::1", "100::1", "3fff::1", "100.100.100.200", "168.63.129.16", "fd00:ec2::254",
+                    "fd20:ce::254",
                 ]
             ),
         ]

@@ -15,7 +15,7 @@ extension API {
     private static let noSecret = HookSecrets(.random())
     private static let metrics = HookMetrics()
 
-    var hooks: HookStore { HookStore(client: client, now: now) }
+    var hooks: HookStore { HookStore(client: client) { client.store.now() } }
 
     /// - Parameter path: Names the namespace and the hook.
     func takeIn(_ request: Request, _ operation: Operation, _ path: [String: String]) async throws -> Answer {

@@ -15,7 +15,7 @@ struct Endpoint: HookRecord {
 
     let namespace: String
     let id: String
-    var address: HookAddress
+    var address: HookAddress { didSet { if address != oldValue { failingSince = nil } } }
     var events: [HookEvent]
     /// Only runs of this workflow.
     var workflow: String?
@@ -51,8 +51,8 @@ struct Endpoint: HookRecord {
 
     var isTold: Bool { disabled == nil && removed == nil }
 
-    /// Two processes may see the time of the store a little apart.
-    private static let clocksApart = Duration.seconds(5)
+    /// An event has the time at which it was made, and is committed later; and two processes may see the time of the store a little apart.
+    private static let clocksApart = Duration.seconds(60)
 
     func wants(_ event: HookEvent, of workflow: String, at: Timestamp) -> Bool {
         isTold && events.contains(event) && (self.workflow.map { $0 == workflow } ?? true) && at >= made - Self.clocksApart

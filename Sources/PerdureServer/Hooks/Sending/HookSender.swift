@@ -31,7 +31,7 @@ package struct HookSender: Service {
     ///   - targets: Where endpoints may be.
     /// - Throws: `PerdureError` with `usage` for a client that is confined to a namespace.
     package init(client: Client, targets: HookTargets, logger: Logger) throws {
-        let store = HookStore(client: client) { Timestamp(Date()) }, maker = HookMaker(store: store)
+        let store = HookStore(client: client) { client.store.now() }, maker = HookMaker(store: store)
         let follower = try HistoryFollower("webhooks", client: client, logger: logger) { run, events in
             try await maker.make(
                 of: events.map { HookNews(namespace: run.namespace, run: run.id, workflow: run.workflow, event: $0) })
@@ -128,19 +128,25 @@ package struct HookSender: Service {
     /// The next delivery that is due, which nobody else tries now; nil if there is none.
     private func take(from endpoint: Endpoint) async throws -> Held<HookDelivery>? {
         let now = store.now()
-        for held in try await store.due(endpoint.deliveries, by: now, limit: Self.lookLimit, as: HookDelivery.self) {
-            if held.record.isForgotten(at: now) {
-                try await store.remove(held)
-                continue
+        var isAgain = true
+        while isAgain {
+            // Behind what is only to be forgotten there may be something to send.
+            isAgain = false
+            for held in try await store.due(endpoint.deliveries, by: now, limit: Self.lookLimit, as: HookDelivery.self) {
+                if held.record.isForgotten(at: now) {
+                    try await store.remove(held)
+                    isAgain = true
+                    continue
+                }
+                var delivery = held.record
+                guard endpoint.isTold else {
+                    // It waits for its endpoint to be enabled, but not for ever.
+                    if now.duration(since: delivery.made) > HookDelivery.failedKeptFor { try await store.remove(held) }
+                    continue
+                }
+                delivery.take(by: UUID().uuidString, at: now)
+                if let taken = try await store.write(delivery, on: held) { return taken }
             }
-            var delivery = held.record
-            guard endpoint.isTold else {
-                // It waits for its endpoint to be enabled, but not for ever.
-                if now.duration(since: delivery.made) > HookDelivery.failedKeptFor { try await store.remove(held) }
-                continue
-            }
-            delivery.take(by: UUID().uuidString, at: now)
-            if let taken = try await store.write(delivery, on: held) { return taken }
         }
         return nil
     }
@@ -190,7 +196,8 @@ package struct HookSender: Service {
         guard seen.note(outcome, at: store.now()) else { return }
         var isDisabled = false
         _ = try await store.change(endpoint.key, as: Endpoint.self) { current in
-            let changes = current.note(outcome, at: store.now())
+            // What the place before has answered says nothing of the one that it has now.
+            let changes = current.address == endpoint.address && current.note(outcome, at: store.now())
             isDisabled = changes && current.disabled != nil
             return changes
         }

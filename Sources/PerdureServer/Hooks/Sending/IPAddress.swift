@@ -57,7 +57,9 @@ enum IPAddress: Sendable, Hashable, CustomStringConvertible {
     }
 
     private static let fours: [(bits: UInt32, length: UInt32, reach: Reach)] = [
-        (0x0000_0000, 8, .nowhere), (0x0A00_0000, 8, .site), (0x6440_0000, 10, .site), (0x7F00_0000, 8, .machine),
+        (0x0000_0000, 8, .nowhere), (0x0A00_0000, 8, .site),
+        // Behind these, too, clouds keep credentials.
+        (0x6464_64C8, 32, .nowhere), (0xA83F_8110, 32, .nowhere), (0x6440_0000, 10, .site), (0x7F00_0000, 8, .machine),
         (0xA9FE_0000, 16, .nowhere), (0xAC10_0000, 12, .site), (0xC000_0000, 24, .nowhere), (0xC000_0200, 24, .nowhere),
         (0xC058_6300, 24, .nowhere), (0xC0A8_0000, 16, .site), (0xC612_0000, 15, .nowhere), (0xC633_6400, 24, .nowhere),
         (0xCB00_7100, 24, .nowhere), (0xE000_0000, 4, .nowhere), (0xF000_0000, 4, .nowhere),
@@ -69,6 +71,7 @@ enum IPAddress: Sendable, Hashable, CustomStringConvertible {
         if high == 0x0064_FF9B_0000_0000, low >> 32 == 0 {
             return IPAddress.v4(UInt32(truncatingIfNeeded: low)).reach == .everywhere ? .everywhere : .nowhere
         }
+        if (high == 0xFD00_0EC2_0000_0000 || high == 0xFD20_00CE_0000_0000) && low == 0x254 { return .nowhere }
         if high >> 57 == 0xFC >> 1 { return .site }
         // Of what is given out for everybody (2000::/3) some is for protocols, tunnels and books.
         guard high >> 61 == 1 else { return .nowhere }
