@@ -264,6 +264,7 @@ def signs_in_to_a_server(page: Page, desk: Desk) -> None:
         expect(page.locator(".person strong")).to_have_text("token:default/reviewer")
         assert page.get_by_role("link", name="Start a run").count() == 0, "who may not start a run is asked to"
         assert page.get_by_role("link", name="Nodes").count() == 0, "who may not see nodes is shown the way"
+        assert page.get_by_role("link", name="Cancel").count() == 0, "who may not cancel a run is asked to"
         page.get_by_role("link", name="Approvals").click()
         page.locator(f'a[href*="/approvals/{run}"]').first.click()
         page.get_by_role("button", name="Approve").click()

@@ -101,11 +101,15 @@ import Testing
     @Test func `so many may follow at once, and who waits is woken by growth and by nothing else`() async throws {
         try await atDesk { desk in
             let live = LiveHistories(client: desk.client, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
-            for _ in 0..<LiveHistories.mostFollowers { #expect(await live.enter()) }
-            #expect(await live.hasRoom == false)
-            #expect(await live.enter() == false)
-            await live.leave()
-            #expect(await live.enter())
+            for place in 0..<LiveHistories.mostFollowers {
+                #expect(await live.enter("caller \(place / LiveHistories.mostOfOne)"))
+            }
+            #expect(await live.hasRoom(for: "new") == false)
+            #expect(await live.enter("new") == false)
+            await live.leave("caller 3")
+            // Whoever has all that one may have gets no more, and others do.
+            #expect(await live.enter("caller 4") == false)
+            #expect(await live.enter("new"))
 
             let run = try #require(RunID(try await desk.start("wait", "x")))
             try await desk.until(run.description, is: "waiting")

@@ -10,6 +10,8 @@ internal import ServiceLifecycle
 struct HistoryFeed: Sendable {
     let client: Client
     let live: LiveHistories
+    /// Who follows.
+    let caller: String
     let run: RunID
     let number: Int64
     let after: Int64
@@ -23,14 +25,14 @@ struct HistoryFeed: Sendable {
     ///
     /// - Parameter tell: Sends text and returns when there is room for more.
     @concurrent func tell(_ tell: @concurrent (String) async throws -> Void) async throws {
-        guard await live.enter() else { return }
+        guard await live.enter(caller) else { return }
         do {
             try await follow(tell)
         } catch {
-            await live.leave()
+            await live.leave(caller)
             throw error
         }
-        await live.leave()
+        await live.leave(caller)
     }
 
     @concurrent private func follow(_ tell: @concurrent (String) async throws -> Void) async throws {

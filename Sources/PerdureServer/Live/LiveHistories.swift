@@ -12,6 +12,8 @@ actor LiveHistories {
 
     /// How many may follow at once. Each has a connection and a page of events in memory at most.
     static let mostFollowers = 2_000
+    /// How many of them one caller may have, so that nobody keeps the others from following.
+    static let mostOfOne = 200
     private static let pause = Duration.milliseconds(250)
     /// How many histories one look asks for: it must not hold up other reading.
     private static let lookLimit = 1_000
@@ -21,6 +23,7 @@ actor LiveHistories {
     private var followers: [Int64: [Int: Follower]] = [:]
     private var lastFollower = 0
     private var streams = 0
+    private var streamsOf: [String: Int] = [:]
     private var isLooking = false
     private var isBlind = false
 
@@ -31,16 +34,22 @@ actor LiveHistories {
 
     // MARK: How many
 
-    var hasRoom: Bool { streams < Self.mostFollowers }
+    func hasRoom(for caller: String) -> Bool {
+        streams < Self.mostFollowers && streamsOf[caller, default: 0] < Self.mostOfOne
+    }
 
     /// - Returns: False if too many follow already. Who is let in says `leave` at the end.
-    func enter() -> Bool {
-        guard streams < Self.mostFollowers else { return false }
+    func enter(_ caller: String) -> Bool {
+        guard hasRoom(for: caller) else { return false }
         streams += 1
+        streamsOf[caller, default: 0] += 1
         return true
     }
 
-    func leave() { streams -= 1 }
+    func leave(_ caller: String) {
+        streams -= 1
+        streamsOf[caller] = streamsOf[caller].flatMap { $0 > 1 ? $0 - 1 : nil }
+    }
 
     // MARK: Growth
 

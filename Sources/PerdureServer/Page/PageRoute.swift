@@ -119,6 +119,8 @@ struct PageCall: Sendable {
     let form: Fields
 
     var base: String { "/namespaces/\(namespace)" }
+    /// Whether what changes runs and schedules is offered.
+    var mayOperate: Bool { rights.allow(.operate, in: namespace) }
 
     /// - Throws: `Problem` with 404; the path was checked.
     func run() throws -> RunID {

@@ -1,4 +1,5 @@
 internal import HTTPTypes
+internal import Perdure
 internal import PerdureCommands
 internal import PerdureEngine
 internal import PerdureHistory
@@ -83,14 +84,15 @@ extension Call {
         {
             return Answer(.noContent, nil)
         }
-        guard await live.hasRoom else {
+        guard await live.hasRoom(for: caller.id) else {
             var problem = Problem(
                 .serviceUnavailable, "streams_exhausted",
-                "\(LiveHistories.mostFollowers) streams of events are open already. Read the history in pages, or come again.")
+                "\(LiveHistories.mostFollowers) streams of events are open already, or \(LiveHistories.mostOfOne) of yours. Read the history in "
+                    + "pages, or come again.")
             problem.retryAfter = .seconds(10)
             throw problem
         }
-        let feed = HistoryFeed(client: client, live: live, run: run, number: record.number, after: after)
+        let feed = HistoryFeed(client: client, live: live, caller: caller.id, run: run, number: record.number, after: after)
         return Answer(EventStream { try await feed.tell($0) })
     }
 }

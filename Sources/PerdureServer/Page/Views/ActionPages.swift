@@ -128,8 +128,10 @@ extension PageCall {
     /// What somebody can do now, as the page offers it; what it does not offer, as a command.
     func move(_ move: RunExplanation.Move, isFirst: Bool) -> Model {
         let target = target(of: move.command)
+        // Everybody may look at what is asked; what does something at once is for those who may.
+        let isOffered = mayOperate || ["approve", "answer", "explain"].contains(move.command.first)
         var model: Model = ["meaning": .string(move.meaning), "isPrimary": .bool(isFirst), "label": .string(target?.label ?? "")]
-        model.offer("href", target?.href)
+        model.offer("href", isOffered ? target?.href : nil)
         model["isConfirmed"] = .bool(target?.isConfirmed ?? false)
         model.offer("command", target == nil ? CommandText.line("perdure", move.command) : nil)
         return model

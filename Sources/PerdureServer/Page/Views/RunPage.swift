@@ -96,7 +96,7 @@ extension PageCall {
                 "isDanger": .bool(action.isDangerous), "isConfirmed": true,
             ]
         }
-        let isOpen = !record.state.isFinal && record.state != .quarantined
+        let isOpen = !record.state.isFinal && record.state != .quarantined && mayOperate
         model["hasActions"] = .bool(isOpen)
         model["actions"] = .array(
             (isOpen ? [record.state == .paused ? .unpause : .pause, .cancel] : []).map { .object(action($0)) })

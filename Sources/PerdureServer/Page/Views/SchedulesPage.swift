@@ -54,7 +54,7 @@ extension PageCall {
                 "Paused by \(info.pausedBy?.id ?? "somebody")\(info.pauseNote.map { $0.isEmpty ? "" : ": \($0)" } ?? "")."),
             "policy": .string("While a run is open: \(info.schedule.overlap.rawValue)."),
             "counts": .string("\(info.started) started, \(info.skipped) passed over, \(info.missed) missed"),
-            "canPause": .bool(info.pausedAt == nil), "canResume": .bool(info.pausedAt != nil),
+            "canPause": .bool(info.pausedAt == nil && mayOperate), "canResume": .bool(info.pausedAt != nil && mayOperate),
         ]
         card.offer("trouble", info.trouble)
         let times = info.pausedAt == nil ? Self.times(info.schedule.spec, after: now) : []

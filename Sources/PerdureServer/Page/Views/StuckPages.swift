@@ -128,7 +128,7 @@ extension PageCall {
         if let quiet = step.quietAfter { facts.append(Self.fact("The other side may act until", "", time: quiet)) }
         model["facts"] = .array(facts.map(JSONValue.object))
         model.offer("input", ValueText.json(intent?.input).map(JSONText.pretty))
-        model["choices"] = .array(step.isStuck ? choices(record, step).map(JSONValue.object) : [])
+        model["choices"] = .array(step.isStuck && mayOperate ? choices(record, step).map(JSONValue.object) : [])
         return PageView(template: "resolve", title: "What became of ‘\(name)’?", place: .stuck, model: model)
     }
 
