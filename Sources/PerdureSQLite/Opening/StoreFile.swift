@@ -39,13 +39,26 @@ struct StoreFile {
         defer { try? file.close() }
         do {
             let start = try file.read(upToCount: magic.count) ?? Data()
-            guard start.isEmpty || Array(start) == magic else {
+            guard start.isEmpty || Array(start) == magic || isRecoverable else {
                 throw StoreError.unusable(.storeNotOurs, "\(path) is not an SQLite database. Use another file.")
             }
         } catch let error as StoreError {
             throw error
         } catch {
             throw .unavailable("\(path) cannot be read: \(error)")
+        }
+    }
+
+    /// Whether beside the file stands what SQLite makes its first page from: while that was being written, the power may have been cut. What
+    /// the file is, SQLite says then.
+    private var isRecoverable: Bool {
+        let beginnings: [(suffix: String, bytes: [[UInt8]])] = [
+            ("-wal", [[0x37, 0x7F, 0x06, 0x82], [0x37, 0x7F, 0x06, 0x83]]), ("-journal", [[0xD9, 0xD5, 0x05, 0xF9]]),
+        ]
+        return beginnings.contains { suffix, bytes in
+            guard let file = FileHandle(forReadingAtPath: path + suffix) else { return false }
+            defer { try? file.close() }
+            return bytes.contains(Array((try? file.read(upToCount: 4)) ?? Data()))
         }
     }
 
