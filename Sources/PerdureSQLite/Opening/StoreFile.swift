@@ -49,8 +49,8 @@ struct StoreFile {
         }
     }
 
-    /// Whether beside the file stands what SQLite makes its first page from: while that was being written, the power may have been cut. What
-    /// the file is, SQLite says then.
+    /// Whether beside the file stands what SQLite makes its first page from: while that was written, the power may have been cut. What the
+    /// file is, SQLite says then.
     private var isRecoverable: Bool {
         let beginnings: [(suffix: String, bytes: [[UInt8]])] = [
             ("-wal", [[0x37, 0x7F, 0x06, 0x82], [0x37, 0x7F, 0x06, 0x83]]), ("-journal", [[0xD9, 0xD5, 0x05, 0xF9]]),

@@ -57,6 +57,8 @@ import Testing
         try await client.changeQuotas(of: "other", by: Histories.bob) {
             $0 = NamespaceQuotas(openRuns: 10, payloadBytes: 1_000, starts: Rate(1, per: .seconds(1)))
         }
+        let kept = ControlChange.put(ControlKey("tests", "key"), on: nil, value: Array("{}".utf8), due: client.store.now())
+        #expect(try await client.store.changeControl(kept))
         await client.close()
         return try loosened(desk)
     }
