@@ -101,11 +101,12 @@ package struct ControlServer: Service {
                 return try await Client(store.configuration(logger: logger))
             } catch let error as PerdureError {
                 if error.isForGood { throw error }
-                if !isSaid {
+                // Where there is none yet it is about to be made, or the engine beside this says so.
+                if !isSaid, error.code != .storeMissing {
                     logger.error(
                         "the API waits for the store", metadata: ["code": "\(error.code)", "error": "\(error.message)"])
                 }
-                isSaid = true
+                isSaid = error.code != .storeMissing
                 try? await cancelWhenGracefulShutdown { try await Task.sleep(for: Self.rest) }
             }
         }
